@@ -1,0 +1,279 @@
+"""Lower a trained circuit to real arithmetic: the program of the native kernel.
+
+Spins are taken in pairs, and each pair in the magic (Bell) basis ``e_0 = singlet``,
+``e_a = i sigma_a e_0``. There
+
+- a product of two single-qubit rotations is a *real* 4 x 4 rotation,
+- ``sigma_p.sigma_q`` is real and symmetric; within a pair it is diagonal, across two pairs it
+  is graded: it takes basis states (a, b) only to (a^c, b^c), c = 0..3 (the three half-turns
+  about x, y, z are symmetries, and their characters are the bits of the index),
+
+so a Heisenberg gate on two pairs, or a product of such gates, is 64 complex numbers
+``U[c, a, b] = <a, b| U |a^c, b^c>``. Everything that is constant after training is computed
+here, once, in NumPy; `native` only interprets the result.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import reduce
+from typing import NamedTuple
+
+import numpy as np
+
+from .circuit import Circuit, Heisenberg, Pair, RotationZ
+from .model import Architecture, Parameters
+
+GRADED, TURN, ANCILLA = 0, 1, 2
+"""Kinds of operation: graded on two pairs, real rotation of one pair, RZ on the ancilla."""
+
+_SIGMA = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
+_SINGLET = np.array([0, 1, -1, 0]) / np.sqrt(2)
+MAGIC = np.stack([_SINGLET, *(1j * np.kron(s, np.eye(2)) @ _SINGLET for s in _SIGMA)], axis=1)
+"""Columns: the magic basis of two qubits in the computational basis, shape (4, 4)."""
+
+
+def in_magic_basis(operator: np.ndarray) -> np.ndarray:
+    """Matrix of a two-qubit operator in the magic basis."""
+    return MAGIC.conj().T @ operator @ MAGIC
+
+
+GENERATORS = np.stack(
+    [[(1j * in_magic_basis(np.kron(s, np.eye(2)))).real for s in _SIGMA],
+     [(1j * in_magic_basis(np.kron(np.eye(2), s))).real for s in _SIGMA]]
+)  # fmt: skip
+"""i sigma_a of the first and of the second spin of a pair, real, shape (2, 3, 4, 4)."""
+
+
+class Operation(NamedTuple):
+    """One step of a layer, for all layers at once."""
+
+    kind: int
+    pairs: Pair
+    """The two pairs of a GRADED operation; the same pair twice otherwise."""
+    constants: np.ndarray
+    """GRADED: complex (n_layers, 4, 4, 4); TURN: real (n_layers, 4, 4); ANCILLA: (n_layers,)."""
+
+
+class Term(NamedTuple):
+    """Part of the observable: graded constants (4, 4, 4) on two pairs, [Z on the ancilla]."""
+
+    pairs: Pair
+    constants: np.ndarray
+    with_ancilla: bool
+
+
+@dataclass(frozen=True)
+class Program:
+    """A circuit with its trained numbers, in the magic basis."""
+
+    n_pairs: int
+    n_sectors: int
+    """2 with an ancilla (its X eigenstates), else 1."""
+    vectors: np.ndarray
+    """Vector that turns each spin, shape (2 n_pairs,); -1 for none."""
+    initial: np.ndarray
+    """Complex, shape (4**n_pairs,), the same in each sector."""
+    operations: tuple[Operation, ...]
+    terms: tuple[Term, ...]
+
+
+def lower(architecture: Architecture, parameters: Parameters) -> Program:
+    """Program of a trained model; the head's weights go into the observable."""
+    circuit = architecture.circuit
+    spins = _pairing(circuit)
+    place = {q: i for i, q in enumerate(spins)}
+    vector_of = {gate.qubit: gate.vector for gate in circuit.encoding}
+    return Program(
+        n_pairs=len(spins) // 2,
+        n_sectors=1 if circuit.ancilla is None else 2,
+        vectors=np.array([vector_of.get(q, -1) for q in spins]),
+        initial=_initial_state(circuit, place),
+        operations=tuple(_operations(circuit, np.asarray(parameters.couplings), place)),
+        terms=tuple(_terms(circuit, np.asarray(parameters.weights), place)),
+    )
+
+
+class Group(NamedTuple):
+    """Gates of a layer that become one operation."""
+
+    kind: int
+    touched: frozenset[int]
+    """The pairs it acts on."""
+    gates: tuple[tuple[int, tuple[Pair, ...]], ...]
+    """(coupling, pairs of places) in the order in which they act."""
+
+    def joined(self, other: "Group") -> "Group":
+        return Group(self.kind, self.touched | other.touched, self.gates + other.gates)
+
+
+def _pairing(circuit: Circuit) -> list[int]:
+    """Spins in the order (pair 0, pair 1, ...) that makes a layer cheapest.
+
+    Spectators, named -1 and -2, fill up to an even number and to two pairs.
+    """
+    spins = list(circuit.spins)
+    spins += [-1, -2, -3][: max(4 - len(spins), len(spins) % 2)]
+    if len(spins) > 8:  # 105 pairings of 8 spins; beyond, take them as they come
+        return spins
+    orders = list(_pairings(spins))
+    costs = [_cost(_fuse(circuit, {q: i for i, q in enumerate(order)})) for order in orders]
+    return orders[int(np.argmin(costs))]
+
+
+def _cost(groups: list[Group]) -> int:
+    """Multiplications per basis state: a group that stays within its pairs is diagonal."""
+    within = [all(p // 2 == q // 2 for _, ts in group.gates for p, q in ts) for group in groups]
+    return sum(1 if inside else 4 for inside in within)
+
+
+def _pairings(spins: list[int]) -> Iterator[list[int]]:
+    if not spins:
+        yield []
+    for i in range(1, len(spins)):
+        for rest in _pairings(spins[1:i] + spins[i + 1 :]):
+            yield [spins[0], spins[i], *rest]
+
+
+def _fuse(circuit: Circuit, place: dict[int, int]) -> list[Group]:
+    """Group the gates of a layer.
+
+    A gate joins an earlier group if both fit on two pairs (one, for a rotation) and every
+    group between them acts elsewhere.
+    """
+    groups: list[Group] = []
+    for gate in circuit.layer:
+        for piece in _pieces(gate, circuit, place):
+            limit = 2 if piece.kind == GRADED else 1
+            for i in reversed(range(len(groups))):
+                union = groups[i].touched | piece.touched
+                if groups[i].kind == piece.kind and len(union) <= limit:
+                    groups[i] = groups[i].joined(piece)
+                    break
+                if groups[i].touched & piece.touched:
+                    groups.append(piece)
+                    break
+            else:
+                groups.append(piece)
+    return groups
+
+
+def _two(touched: frozenset[int], n_pairs: int) -> Pair:
+    """The two pairs of a graded operation; one that touches a single pair takes a neighbour."""
+    first, last = min(touched), max(touched)
+    if first == last:
+        last = first + 1 if first + 1 < n_pairs else first - 1
+    return min(first, last), max(first, last)
+
+
+def _pieces(gate: Heisenberg | RotationZ, circuit: Circuit, place: dict[int, int]) -> Iterator[Group]:
+    """The parts of a gate that act on different spins."""
+    if isinstance(gate, RotationZ):
+        for qubit in gate.qubits:
+            if qubit == circuit.ancilla:
+                yield Group(ANCILLA, frozenset(), ((gate.coupling, ()),))
+            else:
+                spin = place[qubit]
+                yield Group(TURN, frozenset({spin // 2}), ((gate.coupling, ((spin, spin),)),))
+        return
+    clusters: list[tuple[set[int], list[Pair]]] = []
+    for p, q in gate.pairs:  # pairs that share a spin do not commute: keep them together
+        joined = [c for c in clusters if c[0] & {p, q}]
+        clusters = [c for c in clusters if not c[0] & {p, q}]
+        spins = {p, q}.union(*(c[0] for c in joined))
+        clusters.append((spins, [pair for c in joined for pair in c[1]] + [(p, q)]))
+    for spins, pairs in clusters:
+        touched = frozenset(place[q] // 2 for q in spins)
+        if len(touched) > 2:
+            raise ValueError(
+                f"The native kernel needs each Heisenberg gate on at most four spins in two "
+                f"pairs, but one couples {sorted(spins)}. Run it with the JAX backend."
+            )
+        at = tuple((place[p], place[q]) for p, q in pairs)
+        yield Group(GRADED, touched, ((gate.coupling, at),))
+
+
+def _operations(circuit: Circuit, couplings: np.ndarray, place: dict[int, int]) -> Iterator[Operation]:
+    for kind, touched, gates in _fuse(circuit, place):
+        if kind == ANCILLA:
+            angle = np.sum([couplings[:, c] for c, _ in gates], axis=0)
+            yield Operation(kind, (0, 0), angle)
+        elif kind == TURN:
+            (pair,) = touched
+            angles = np.sum([_spin_angles(couplings[:, c], terms) for c, terms in gates], axis=0)
+            yield Operation(kind, (pair, pair), np.array([_turn(a) for a in angles]))
+        else:
+            pairs = _two(touched, len(place) // 2)
+            matrices = [_graded_gates(row, gates, pairs) for row in couplings]
+            yield Operation(kind, pairs, np.array([_grade(m) for m in matrices]))
+
+
+def _spin_angles(angle: np.ndarray, terms: tuple[Pair, ...]) -> np.ndarray:
+    """Angles about z of the first and second spin of a pair, shape (n_layers, 2)."""
+    return np.stack([angle * sum(p % 2 == side for p, _ in terms) for side in (0, 1)], axis=1)
+
+
+def _turn(angles: np.ndarray) -> np.ndarray:
+    """exp(-i angle/2 Z) on both spins of a pair, real."""
+    single = [np.diag(np.exp([-0.5j * a, 0.5j * a])) for a in angles]
+    return in_magic_basis(np.kron(*single)).real
+
+
+def _graded_gates(
+    row: np.ndarray, gates: tuple[tuple[int, tuple[Pair, ...]], ...], pairs: Pair
+) -> np.ndarray:
+    """Product of the Heisenberg gates of a group on its two pairs, complex (16, 16)."""
+    unitaries = []
+    for coupling, terms in gates:
+        values, vectors = np.linalg.eigh(sum(_coupling(p, q, pairs) for p, q in terms))
+        unitaries.append((vectors * np.exp(-1j * row[coupling] * values)) @ vectors.T)
+    return reduce(lambda total, u: u @ total, unitaries)
+
+
+def _coupling(p: int, q: int, pairs: Pair) -> np.ndarray:
+    """sigma_p.sigma_q of two places on two pairs, real symmetric (16, 16)."""
+    p, q = sorted((p, q), key=lambda x: pairs.index(x // 2))
+    if p // 2 == q // 2:
+        inside = np.diag([-3.0, 1.0, 1.0, 1.0])
+        both = (inside, np.eye(4)) if p // 2 == pairs[0] else (np.eye(4), inside)
+        return np.kron(*both)
+    first, second = GENERATORS[p % 2], GENERATORS[q % 2]
+    return -sum(np.kron(first[a], second[a]) for a in range(3))  # (-i G)(-i G) = -G G
+
+
+_A, _B = np.divmod(np.arange(16), 4)
+_COLUMNS = np.array([4 * (_A ^ c) + (_B ^ c) for c in range(4)])
+
+
+def _grade(matrix: np.ndarray) -> np.ndarray:
+    """U[c, a, b] = <a, b| U |a^c, b^c> of a graded (16, 16) matrix."""
+    graded = np.stack([matrix[np.arange(16), columns] for columns in _COLUMNS])
+    kept = np.linalg.norm(graded) ** 2
+    if not abs(kept - np.linalg.norm(matrix) ** 2) < 1e-9 * max(kept, 1):
+        raise AssertionError("a Heisenberg gate must be graded in the magic basis")
+    return graded.reshape(4, 4, 4)
+
+
+def _terms(circuit: Circuit, weights: np.ndarray, place: dict[int, int]) -> Iterator[Term]:
+    n_pairs = len(place) // 2
+    sums: dict[tuple[Pair, bool], np.ndarray] = {}
+    for weight, observable in zip(weights, circuit.observables, strict=True):
+        for p, q in observable.pairs:
+            pairs = _two(frozenset({place[p] // 2, place[q] // 2}), n_pairs)
+            key = (pairs, observable.with_ancilla)
+            graded = weight * _grade(_coupling(place[p], place[q], pairs))
+            sums[key] = sums.get(key, 0) + graded
+    for (pairs, with_ancilla), constants in sums.items():
+        yield Term(pairs, constants, with_ancilla)
+
+
+def _initial_state(circuit: Circuit, place: dict[int, int]) -> np.ndarray:
+    """Singlets, |0> elsewhere, in the magic basis, shape (4**n_pairs,)."""
+    n = len(place)
+    psi = np.zeros((2,) * n, complex)
+    psi[(0,) * n] = 1
+    for p, q in circuit.singlets:
+        psi = (np.flip(psi, place[q]) - np.flip(psi, place[p])) / np.sqrt(2)
+    for k in range(n // 2):
+        split = psi.reshape(4**k, 4, -1)
+        psi = np.einsum("ji,ljr->lir", MAGIC.conj(), split)
+    return psi.reshape(-1) / np.sqrt(1 if circuit.ancilla is None else 2)

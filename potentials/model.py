@@ -1,0 +1,65 @@
+"""A quantum potential as data: features, circuit, head, and the trained numbers."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .circuit import Circuit
+from .features import LinearVectors
+
+
+class Parameters(NamedTuple):
+    """Everything trainable; a pytree of arrays (NumPy or JAX).
+
+    The head is linear: ``E = sum_o weights_o <O_o> + offset``.
+    """
+
+    scales: Any
+    """alpha, 1/angstrom, shape (1 or n_layers + 1, n_scales): shared by all layers, or not."""
+    couplings: Any
+    """J and RZ angles, rad, shape (n_layers, n_couplings)."""
+    weights: Any
+    """eV per unit of each observable, shape (n_observables,)."""
+    offset: Any
+    """eV, a scalar."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Features and circuit that fit together.
+
+    Raises
+    ------
+    ValueError
+        If the circuit asks for vectors that the features do not make.
+    """
+
+    features: LinearVectors
+    circuit: Circuit
+
+    def __post_init__(self) -> None:
+        if self.circuit.n_vectors != self.features.n_vectors:
+            raise ValueError(
+                f"The circuit must use all vectors of the features, but it uses "
+                f"{self.circuit.n_vectors} of {self.features.n_vectors}."
+            )
+
+    def check(self, parameters: Parameters) -> None:
+        """Raise ValueError if the parameters have wrong shapes or are not finite."""
+        circuit, features = self.circuit, self.features
+        expected = Parameters(
+            scales=[(1, features.n_scales), (circuit.n_layers + 1, features.n_scales)],
+            couplings=[(circuit.n_layers, circuit.n_couplings)],
+            weights=[(len(circuit.observables),)],
+            offset=[()],
+        )
+        for name, shapes, value in zip(Parameters._fields, expected, parameters, strict=True):
+            array = np.asarray(value)
+            if array.shape not in shapes or array.dtype != np.float64:
+                raise ValueError(
+                    f"Parameter '{name}' must be float64 of shape {shapes[0]}, "
+                    f"but it is {array.dtype} of shape {array.shape}."
+                )
+            if not np.isfinite(array).all():
+                raise ValueError(f"Parameter '{name}' must be finite.")

@@ -1,0 +1,448 @@
+"""The native kernel: energy and forces of any lowered circuit, in Numba, by the adjoint method.
+
+One compiled function serves every model: what differs lies in two arrays, `program`
+(integers: sizes, offsets, the list of operations) and `workspace` (constants, then scratch).
+Nothing is allocated per call. A state is 2 n_sectors real vectors of length ``N = 4**n_pairs``
+(real and imaginary part of each sector) in the magic basis of `lowering`.
+
+Forward, ``psi_d = Phi_d U_d psi_{d-1}`` is kept for every d. Backward, ``lambda_D = O psi_D``,
+``lambda_{d-1} = U_d^+ Phi_d^+ lambda_d``. A change of the vector v of a spin turns its rotation
+by ``delta w = J(v) delta v``, so the gradient needs only the torques
+``t = 2 Im <lambda_d| sigma |psi_d>``; they are linear in the 4 x 4 matrices
+``C_ij = Re sum_rest lambda_i^* psi_j`` of each pair, which are summed over all layers that share
+their vectors before the chain rule is applied once.
+"""
+
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numba import float64, int64
+
+from .lowering import GENERATORS, GRADED, TURN, Program, lower
+from .model import Architecture, Parameters
+from .simd import (
+    graded_0,
+    graded_1,
+    graded_2,
+    graded_3,
+    outer_lanes,
+    outer_rows,
+    turn_lanes,
+    turn_rows,
+)
+
+SIGNATURE = float64(float64[:, ::1], float64[:, ::1], int64[::1], float64[::1])
+"""(positions, forces written, program, workspace) -> energy; eV and angstrom."""
+
+# fmt: off
+# Places of sizes and offsets at the head of `program`.
+(N_ATOMS, N_VECTORS, N_PAIRS, N_SECTORS, N_LAYERS, N_ENCODINGS, N_OPERATIONS, N_TERMS,
+ WEIGHTS, SCALES, OFFSET, INITIAL, VECTORS, GRADIENT, TURNS, STATES, SCRATCH, OUTER,
+ OPERATIONS, TERMS, SPINS, HEAD) = range(22)
+# fmt: on
+_RECORD = 9
+"""Integers per operation: kind, pair, number of flips, four flips, offset, layer stride."""
+_GENERATORS = np.round(GENERATORS)
+
+
+class NativeKernel(NamedTuple):
+    """What the integrators need of a potential: a compiled function and its two arrays."""
+
+    function: Any
+    program: np.ndarray
+    workspace: np.ndarray
+
+
+def native_kernel(architecture: Architecture, parameters: Parameters) -> NativeKernel:
+    """Native energy and forces of a trained model.
+
+    Raises
+    ------
+    ValueError
+        If a Heisenberg gate of the circuit couples too many spins to be lowered.
+    """
+    architecture.check(parameters)
+    lowered = lower(architecture, parameters)
+    return NativeKernel(energy_and_forces, *_pack(architecture, parameters, lowered))
+
+
+class _Layout:
+    """Hands out places in the workspace: constants first, then scratch."""
+
+    def __init__(self) -> None:
+        self.constants: list[np.ndarray] = []
+        self.size = 0
+
+    def constant(self, values: np.ndarray) -> int:
+        flat = np.asarray(values, float).reshape(-1)
+        self.constants.append(flat)
+        return self.scratch(flat.size)
+
+    def scratch(self, size: int) -> int:
+        start, self.size = self.size, self.size + size
+        return start
+
+
+def _pack(
+    architecture: Architecture, parameters: Parameters, lowered: Program
+) -> tuple[np.ndarray, np.ndarray]:
+    circuit, features = architecture.circuit, architecture.features
+    k, sectors = lowered.n_pairs, lowered.n_sectors
+    scales = np.asarray(parameters.scales)[:, list(features.scale_index)]
+    n_encodings, slice_size = len(scales), 2 * sectors * 4**k
+    layout, head = _Layout(), np.zeros(HEAD, np.int64)
+    head[N_ATOMS], head[N_VECTORS] = features.n_atoms, features.n_vectors
+    head[N_PAIRS], head[N_SECTORS], head[N_LAYERS] = k, sectors, circuit.n_layers
+    head[N_ENCODINGS] = n_encodings
+    head[N_OPERATIONS], head[N_TERMS] = len(lowered.operations), len(lowered.terms)
+    head[WEIGHTS] = layout.constant(np.array(features.weights))
+    head[SCALES] = layout.constant(scales)
+    head[OFFSET] = layout.constant(np.asarray(parameters.offset))
+    head[INITIAL] = layout.constant([lowered.initial.real, lowered.initial.imag])
+    operations = [_record(op, k, layout) for op in lowered.operations]
+    terms = [_term_record(term, k, layout) for term in lowered.terms]
+    head[VECTORS] = layout.scratch(3 * n_encodings * features.n_vectors)
+    head[GRADIENT] = layout.scratch(3 * n_encodings * features.n_vectors)
+    head[TURNS] = layout.scratch(32 * n_encodings * sectors * k)
+    head[STATES] = layout.scratch(slice_size * (circuit.n_layers + 1))
+    head[SCRATCH] = layout.scratch(2 * slice_size + 32)
+    head[OUTER] = layout.scratch(64 * sectors * k)
+    head[OPERATIONS] = HEAD
+    head[TERMS] = head[OPERATIONS] + _RECORD * len(operations)
+    head[SPINS] = head[TERMS] + _RECORD * len(terms)
+    table = np.array([*operations, *terms], np.int64).reshape(-1)
+    workspace = np.zeros(layout.size)
+    filled = np.concatenate(layout.constants)
+    workspace[: filled.size] = filled
+    return np.concatenate([head, table, lowered.vectors.astype(np.int64)]), workspace
+
+
+def _record(operation, k, layout):  # type: ignore[no-untyped-def]
+    kind, pairs, constants = operation
+    flips: list[int] = []
+    if kind == GRADED:
+        flips, forward = _expand(constants, pairs, k)
+        index = np.arange(4**k)
+        adjoint = np.stack([forward[:, c, index ^ f].conj() for c, f in enumerate(flips)], axis=1)
+        blocks = np.stack([forward, adjoint], axis=1)
+        values = np.stack([blocks.real, blocks.imag], axis=3)  # (layers, 2, flips, 2, N)
+    elif kind == TURN:
+        values = np.stack([constants.swapaxes(1, 2), constants], axis=1)
+    else:
+        values = np.stack([np.cos(constants / 2), np.sin(constants / 2)], axis=1)
+    padded = (*flips, 0, 0, 0, 0)[:4]
+    start = layout.constant(values)
+    return kind, pairs[0], len(flips), *padded, start, values[0].size
+
+
+def _term_record(term, k, layout):  # type: ignore[no-untyped-def]
+    flips, values = _expand(term.constants[None].astype(complex), term.pairs, k)
+    start = layout.constant(np.stack([values.real, values.imag], axis=2))
+    return int(term.with_ancilla), 0, len(flips), *(*flips, 0, 0, 0, 0)[:4], start, 0
+
+
+def _expand(constants: np.ndarray, pairs: tuple[int, int], k: int) -> tuple[list[int], np.ndarray]:
+    """Graded constants on all basis states, without the shifts that never occur.
+
+    Returns the flips (``x[i ^ flip]`` is what u[i] multiplies) and u, (n_layers, flips, 4**k).
+    """
+    first, second = (2 * (k - 1 - p) for p in pairs)
+    index = np.arange(4**k)
+    full = constants[:, :, (index >> first) & 3, (index >> second) & 3]
+    used = [c for c in range(4) if np.abs(constants[:, c]).max() > 1e-14] or [0]
+    return [(c << first) | (c << second) for c in used], full[:, used]
+
+
+_njit = numba.njit(cache=True, error_model="numpy")
+
+
+@_njit
+def _turn(w, y, x, k, pair, matrix):
+    """Apply a 4 x 4 rotation to one pair of both parts of a sector; x and y may coincide."""
+    size, stride = 2 << (2 * k), 1 << (2 * (k - 1 - pair))
+    if stride == 1:
+        for i in range(0, size, 4):
+            turn_lanes(w, y + i, x + i, matrix)
+        return
+    for start in range(0, size, 4 * stride):
+        for i in range(start, start + stride, 4):
+            turn_rows(w, y + i, x + i, stride, matrix)
+
+
+@_njit
+def _outer(w, c, a, b, k, pair):
+    """Add ``a_i b_j``, summed over the rest of both parts of a sector, to the matrix at c."""
+    size, stride = 2 << (2 * k), 1 << (2 * (k - 1 - pair))
+    if stride == 1:
+        for i in range(0, size, 4):
+            outer_lanes(w, c, a + i, b + i)
+        return
+    for start in range(0, size, 4 * stride):
+        for i in range(start, start + stride, 4):
+            outer_rows(w, c, a + i, b + i, stride)
+
+
+@_njit
+def _graded(w, y, x, k, program, record, u):
+    """Add a graded operation on one sector of x to y."""
+    size = 1 << (2 * k)
+    for c in range(program[record + 2]):
+        flip = program[record + 3 + c]
+        block, lane = flip & ~3, flip & 3
+        if lane == 0:
+            for i in range(0, size, 4):
+                graded_0(w, y + i, x + (i ^ block), u + i, size)
+        elif lane == 1:
+            for i in range(0, size, 4):
+                graded_1(w, y + i, x + (i ^ block), u + i, size)
+        elif lane == 2:
+            for i in range(0, size, 4):
+                graded_2(w, y + i, x + (i ^ block), u + i, size)
+        else:
+            for i in range(0, size, 4):
+                graded_3(w, y + i, x + (i ^ block), u + i, size)
+        u += 2 * size
+
+
+@_njit
+def _exchange_sectors(w, x, k, cosine, sine):
+    """RZ on the ancilla, in place: ``cos - i sin (exchange)``."""
+    size = 1 << (2 * k)
+    for i in range(x, x + size):
+        re0, im0 = w[i], w[i + size]
+        re1, im1 = w[i + 2 * size], w[i + 3 * size]
+        w[i], w[i + size] = cosine * re0 + sine * im1, cosine * im0 - sine * re1
+        w[i + 2 * size], w[i + 3 * size] = cosine * re1 + sine * im0, cosine * im1 - sine * re0
+
+
+@_njit
+def _layer(w, x, layer, program, adjoint):
+    """Apply U_d or its adjoint to the state at x; returns where the result lies."""
+    k, sectors, n = program[N_PAIRS], program[N_SECTORS], program[N_OPERATIONS]
+    part = 2 << (2 * k)
+    spare = program[SCRATCH]
+    for step in range(n):
+        record = program[OPERATIONS] + _RECORD * (n - 1 - step if adjoint else step)
+        kind, stride = program[record], program[record + 8]
+        u = program[record + 7] + layer * stride
+        if kind == GRADED:
+            y = spare if x != spare else spare + sectors * part
+            w[y : y + sectors * part] = 0.0
+            if adjoint:
+                u += stride // 2
+            for s in range(sectors):
+                _graded(w, y + s * part, x + s * part, k, program, record, u)
+            x = y
+            continue
+        if x != spare and x != spare + sectors * part:  # never write over a kept state
+            w[spare : spare + sectors * part] = w[x : x + sectors * part]
+            x = spare
+        if kind == TURN:
+            for s in range(sectors):
+                start = x + s * part
+                _turn(w, start, start, k, program[record + 1], u + (16 if adjoint else 0))
+        else:
+            _exchange_sectors(w, x, k, w[u], -w[u + 1] if adjoint else w[u + 1])
+    return x
+
+
+@_njit
+def _encode(w, y, x, encoding, program, adjoint):
+    """Turn every pair by its rotation; x and y may coincide."""
+    k, sectors = program[N_PAIRS], program[N_SECTORS]
+    part = 2 << (2 * k)
+    for s in range(sectors):
+        matrix = program[TURNS] + 32 * k * (encoding * sectors + s) + (16 if adjoint else 0)
+        source = x + s * part
+        for pair in range(k):
+            _turn(w, y + s * part, source, k, pair, matrix + 32 * pair)
+            source = y + s * part
+
+
+@_njit
+def _vectors(w, positions, program):
+    """Encoding vectors, and the rotation matrix of every pair and its transpose."""
+    n_vectors, n_atoms, k = program[N_VECTORS], program[N_ATOMS], program[N_PAIRS]
+    for e in range(program[N_ENCODINGS]):
+        for v in range(n_vectors):
+            scale = w[program[SCALES] + e * n_vectors + v]
+            for axis in range(3):
+                total = 0.0
+                for atom in range(n_atoms):
+                    total += w[program[WEIGHTS] + v * n_atoms + atom] * positions[atom, axis]
+                w[program[VECTORS] + 3 * (e * n_vectors + v) + axis] = scale * total
+        for s in range(program[N_SECTORS]):
+            for pair in range(k):
+                matrix = program[TURNS] + 32 * (k * (e * program[N_SECTORS] + s) + pair)
+                _rotation(w, matrix, e, s, pair, program)
+
+
+@_njit
+def _half_turn(w, e, s, spin, program):
+    """(cos |v|, v sin |v| / |v|) of one spin, with -v in the second sector."""
+    vector = program[program[SPINS] + spin]
+    if vector < 0:
+        return 1.0, 0.0, 0.0, 0.0
+    start = program[VECTORS] + 3 * (e * program[N_VECTORS] + vector)
+    x, y, z = w[start], w[start + 1], w[start + 2]
+    r = np.sqrt(x * x + y * y + z * z)
+    sinc = np.sin(r) / r if r > 1e-6 else 1.0 - r * r / 6.0
+    if s == 1:
+        sinc = -sinc
+    return np.cos(r), sinc * x, sinc * y, sinc * z
+
+
+@_njit
+def _rotation(w, matrix, e, s, pair, program):
+    """exp(-i v.sigma) of both spins of a pair, transposed and straight (16 numbers each)."""
+    a0, a1, a2, a3 = _half_turn(w, e, s, 2 * pair, program)
+    b0, b1, b2, b3 = _half_turn(w, e, s, 2 * pair + 1, program)
+    scratch = program[SCRATCH]
+    # cos - sum_a s_a G_a: the generators are signed permutations, written out.
+    left = ((a0, a1, a2, a3), (-a1, a0, -a3, a2), (-a2, a3, a0, -a1), (-a3, -a2, a1, a0))
+    right = ((b0, -b1, -b2, -b3), (b1, b0, -b3, b2), (b2, b3, b0, -b1), (b3, -b2, b1, b0))
+    for i in range(4):
+        for j in range(4):
+            w[scratch + 4 * i + j] = left[i][j]
+            w[scratch + 16 + 4 * i + j] = right[i][j]
+    for i in range(4):
+        turn_lanes(w, matrix + 16 + 4 * i, scratch + 4 * i, scratch + 16)
+    for i in range(4):
+        for j in range(4):
+            w[matrix + 4 * j + i] = w[matrix + 16 + 4 * i + j]
+
+
+@_njit
+def _collect(w, e, program):
+    """Torques of encoding e from the matrices C, chain rule, and C set back to zero."""
+    k, sectors = program[N_PAIRS], program[N_SECTORS]
+    for s in range(sectors):
+        for pair in range(k):
+            c = program[OUTER] + 64 * (s * k + pair)
+            if pair < k - 1:  # `outer_rows` keeps four partial sums of each element
+                for i in range(16):
+                    q = c + 4 * i
+                    w[c + i] = (w[q] + w[q + 1]) + (w[q + 2] + w[q + 3])
+            for side in range(2):
+                _torque(w, c, e, s, 2 * pair + side, program)
+            w[c : c + 64] = 0.0
+
+
+@_njit
+def _torque(w, c, e, s, spin, program):
+    """Add J(v)^T t of one spin to the gradient with respect to its vector."""
+    vector = program[program[SPINS] + spin]
+    if vector < 0:
+        return
+    start = 3 * (e * program[N_VECTORS] + vector)
+    sign = 1.0 if s == 0 else -1.0
+    x = sign * w[program[VECTORS] + start]
+    y = sign * w[program[VECTORS] + start + 1]
+    z = sign * w[program[VECTORS] + start + 2]
+    generators = _GENERATORS[spin % 2]
+    tx, ty, tz = 0.0, 0.0, 0.0
+    for i in range(16):
+        value = -2.0 * w[c + i]
+        tx += generators[0, i // 4, i % 4] * value
+        ty += generators[1, i // 4, i % 4] * value
+        tz += generators[2, i // 4, i % 4] * value
+    # J^T t = a t + b v (v.t) - d v x t, with 2 |v| the angle by which the spin turns.
+    r2 = x * x + y * y + z * z
+    r = np.sqrt(r2)
+    if r > 1e-3:
+        a = np.sin(2 * r) / (2 * r)
+        b = (1.0 - a) / r2
+        d = (np.sin(r) / r) ** 2
+    else:
+        a, b, d = 1.0 - 2.0 / 3.0 * r2, 2.0 / 3.0 - 2.0 / 15.0 * r2, 1.0 - r2 / 3.0
+    dot = b * (x * tx + y * ty + z * tz)
+    gradient = program[GRADIENT] + start
+    w[gradient] += sign * (a * tx + dot * x - d * (y * tz - z * ty))
+    w[gradient + 1] += sign * (a * ty + dot * y - d * (z * tx - x * tz))
+    w[gradient + 2] += sign * (a * tz + dot * z - d * (x * ty - y * tx))
+
+
+@_njit
+def _observe(w, y, x, program):
+    """y = O x; returns <x|O|x>."""
+    k, sectors = program[N_PAIRS], program[N_SECTORS]
+    part = 2 << (2 * k)
+    w[y : y + sectors * part] = 0.0
+    for term in range(program[N_TERMS]):
+        record = program[TERMS] + _RECORD * term
+        for s in range(sectors):
+            source = x + (sectors - 1 - s if program[record] else s) * part
+            _graded(w, y + s * part, source, k, program, record, program[record + 7])
+    energy = 0.0
+    for i in range(sectors * part):
+        energy += w[x + i] * w[y + i]
+    return energy
+
+
+@_njit
+def _forward(w, program):
+    """All states psi_d; returns where the last one lies."""
+    k, sectors = program[N_PAIRS], program[N_SECTORS]
+    part = 2 << (2 * k)
+    state = program[STATES]
+    for s in range(sectors):
+        initial = program[INITIAL]
+        w[state + s * part : state + (s + 1) * part] = w[initial : initial + part]
+    _encode(w, state, state, 0, program, False)
+    shared = program[N_ENCODINGS] == 1
+    for layer in range(program[N_LAYERS]):
+        x = _layer(w, state, layer, program, False)
+        state += sectors * part
+        _encode(w, state, x, 0 if shared else layer + 1, program, False)
+    return state
+
+
+@_njit
+def _backward(w, state, adjoint, program):
+    """Gradient with respect to every vector, from lambda_D at `adjoint`."""
+    k, sectors = program[N_PAIRS], program[N_SECTORS]
+    part = 2 << (2 * k)
+    shared = program[N_ENCODINGS] == 1
+    for layer in range(program[N_LAYERS], -1, -1):
+        for s in range(sectors):
+            for pair in range(k):
+                c = program[OUTER] + 64 * (s * k + pair)
+                _outer(w, c, adjoint + s * part, state + s * part, k, pair)
+        if not shared:
+            _collect(w, layer, program)
+        if layer > 0:
+            _encode(w, adjoint, adjoint, 0 if shared else layer, program, True)
+            adjoint = _layer(w, adjoint, layer - 1, program, True)
+            state -= sectors * part
+    if shared:
+        _collect(w, 0, program)
+
+
+@_njit
+def _forces(w, forces, program):
+    """Chain rule through the features: ``F_i = -sum_k alpha_k C_ki dE/dv_k``."""
+    n_vectors, n_atoms = program[N_VECTORS], program[N_ATOMS]
+    forces[:, :] = 0.0
+    for e in range(program[N_ENCODINGS]):
+        for v in range(n_vectors):
+            scale = w[program[SCALES] + e * n_vectors + v]
+            gradient = program[GRADIENT] + 3 * (e * n_vectors + v)
+            for atom in range(n_atoms):
+                factor = scale * w[program[WEIGHTS] + v * n_atoms + atom]
+                for axis in range(3):
+                    forces[atom, axis] -= factor * w[gradient + axis]
+
+
+@numba.cfunc(SIGNATURE, cache=True, error_model="numpy")
+def energy_and_forces(positions, forces, program, workspace):
+    """Energy (eV) of a lowered circuit; writes the forces (eV/angstrom)."""
+    _vectors(workspace, positions, program)
+    state = _forward(workspace, program)
+    adjoint = program[SCRATCH]
+    energy = _observe(workspace, adjoint, state, program)
+    size = 3 * program[N_ENCODINGS] * program[N_VECTORS]
+    workspace[program[GRADIENT] : program[GRADIENT] + size] = 0.0
+    _backward(workspace, state, adjoint, program)
+    _forces(workspace, forces, program)
+    return energy + workspace[program[OFFSET]]

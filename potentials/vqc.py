@@ -1,0 +1,233 @@
+"""The JAX interpreter of a circuit: energies, batches, gradients, training.
+
+A state is an array (sectors, 2**n_spins). With an ancilla the two sectors are the
+eigenstates of X on it: an encoding then acts as ``V`` in one and ``V^+`` in the other, and Z
+on the ancilla exchanges them. Up to `DENSE_SPINS` spins each layer is first multiplied out to
+one matrix, which trained couplings turn into a constant of the compiled program (measured on
+4 qubits: three times faster than gate by gate).
+"""
+
+from functools import reduce
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Complex, Float
+
+from .circuit import Circuit, Heisenberg, Observable, RotationZ
+from .features import LinearVectors
+from .model import Architecture, Parameters
+
+DENSE_SPINS = 6
+PAULI = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
+
+State = Complex[Array, "sectors dim"]
+
+
+def energy(
+    architecture: Architecture, parameters: Parameters, positions: Float[Array, "atoms 3"]
+) -> Float[Array, ""]:
+    """Energy (eV), a scalar, at `positions` (angstrom), shape (n_atoms, 3)."""
+    vectors = encoding_vectors(architecture.features, parameters.scales, positions)
+    values = expectations(architecture.circuit, parameters.couplings, vectors)
+    return jnp.dot(parameters.weights, values) + parameters.offset
+
+
+def encoding_vectors(
+    features: LinearVectors,
+    scales: Float[Array, "encodings scales"],
+    positions: Float[Array, "atoms 3"],
+) -> Float[Array, "encodings vectors 3"]:
+    """Vectors (rad) of every encoding layer; one layer stands for all if scales are shared."""
+    alpha = jnp.asarray(scales)[:, np.array(features.scale_index)]
+    return alpha[:, :, None] * (np.array(features.weights) @ positions)[None]
+
+
+def expectations(
+    circuit: Circuit,
+    couplings: Float[Array, "layers couplings"],
+    vectors: Float[Array, "encodings vectors 3"],
+) -> Float[Array, " observables"]:
+    """Expectation values of the observables of `circuit`.
+
+    Parameters
+    ----------
+    couplings : (n_layers, n_couplings)
+        Heisenberg couplings J and RZ angles, rad.
+    vectors : (1 or n_layers + 1, n_vectors, 3)
+        Vectors of the encodings, rad; a single set is used in every layer.
+    """
+    n_spins = len(circuit.spins)
+    signs = np.array([1.0]) if circuit.ancilla is None else np.array([1.0, -1.0])
+    # (encodings, sectors, spins, 2, 2): V(v) in one sector, V(-v) = V^+ in the other.
+    single = _spin_rotations(circuit, jnp.asarray(vectors)[:, None] * signs[:, None, None])
+    factors = _pairwise(single, 4 if n_spins <= 4 else 2)
+    if len(vectors) == 1:
+        shared = [f[0] for f in factors]
+        per_layer, last = [jnp.zeros((circuit.n_layers, 0))], shared
+    else:
+        shared = None
+        per_layer, last = [f[1:] for f in factors], [f[0] for f in factors]
+    psi = _encode(last, jnp.asarray(_initial_state(circuit)))
+    if n_spins > DENSE_SPINS:
+        matrices = jnp.zeros((circuit.n_layers, 0))
+    elif isinstance(couplings, jax.core.Tracer):
+        matrices = _layer_matrices(circuit, couplings)
+    else:
+        with jax.ensure_compile_time_eval():  # trained: constants of the compiled program
+            matrices = jax.jit(_layer_matrices, static_argnums=0)(circuit, couplings)
+
+    def step(psi: State, layer: tuple[Array, Array, list[Array]]) -> tuple[State, None]:
+        coupling, matrix, factors_here = layer
+        if n_spins <= DENSE_SPINS:
+            psi = psi @ matrix.T
+        else:
+            psi = _spin_gates(circuit, coupling, psi)
+        psi = _ancilla_rotations(circuit, coupling, psi)
+        return _encode(factors_here if shared is None else shared, psi), None
+
+    psi, _ = jax.lax.scan(step, psi, (jnp.asarray(couplings), matrices, per_layer))
+    return jnp.stack([_expectation(circuit, o, psi) for o in circuit.observables])
+
+
+def _initial_state(circuit: Circuit) -> np.ndarray:
+    """Singlets, |0> elsewhere; the ancilla's |0> is an equal weight on both sectors."""
+    spins = {q: i for i, q in enumerate(circuit.spins)}
+    n = len(spins)
+    psi = np.zeros((2,) * n, complex)
+    psi[(0,) * n] = 1
+    for p, q in circuit.singlets:
+        flip_p, flip_q = np.flip(psi, spins[p]), np.flip(psi, spins[q])
+        psi = (flip_q - flip_p) / np.sqrt(2)
+    sectors = 1 if circuit.ancilla is None else 2
+    return np.tile(psi.reshape(1, -1), (sectors, 1)) / np.sqrt(sectors)
+
+
+def _spin_rotations(circuit: Circuit, vectors: Array) -> Array:
+    """exp(-i v.sigma) of every spin: (..., vectors, 3) -> (..., spins, 2, 2)."""
+    vector_of = {gate.qubit: gate.vector for gate in circuit.encoding}
+    if len(vector_of) != len(circuit.encoding):
+        raise ValueError("A spin must be encoded at most once per layer.")
+    # One idle vector of zeros serves the spins that carry no encoding.
+    padded = jnp.concatenate([vectors, jnp.zeros_like(vectors[..., :1, :])], axis=-2)
+    v = padded[..., np.array([vector_of.get(q, -1) for q in circuit.spins]), :]
+    square = jnp.sum(v**2, axis=-1)
+    # The second `where` keeps the gradient of the root finite at v = 0.
+    small = square < 1e-12
+    r = jnp.sqrt(jnp.where(small, 1.0, square))
+    cosine = jnp.where(small, 1 - square / 2, jnp.cos(r))
+    sinc = jnp.where(small, 1 - square / 6, jnp.sin(r) / r)
+    identity = np.eye(2, dtype=complex)
+    turn = jnp.einsum("...a,aij->...ij", v.astype(complex), PAULI)
+    return cosine[..., None, None] * identity - 1j * sinc[..., None, None] * turn
+
+
+def _pairwise(single: Array, group: int) -> list[Array]:
+    """Kronecker products of the rotations of `group` neighbouring spins at a time."""
+    n_spins = single.shape[-3]
+    blocks = [
+        [single[..., i, :, :] for i in range(start, min(start + group, n_spins))]
+        for start in range(0, n_spins, group)
+    ]
+    return [reduce(_kron, block) for block in blocks]
+
+
+def _kron(a: Array, b: Array) -> Array:
+    product = jnp.einsum("...ij,...kl->...ikjl", a, b)
+    return product.reshape(*a.shape[:-2], a.shape[-2] * b.shape[-2], -1)
+
+
+def _encode(factors: list[Array], psi: State) -> State:
+    """Apply one encoding, given as factors (sectors, m, m) on successive groups of spins."""
+    sectors, dim = psi.shape
+    left = 1
+    for factor in factors:
+        m = factor.shape[-1]
+        split = psi.reshape(sectors, left, m, -1)
+        psi = jnp.einsum("sij,sljr->slir", factor, split).reshape(sectors, dim)
+        left *= m
+    return psi
+
+
+def _layer_matrices(circuit: Circuit, couplings: Array) -> Complex[Array, "layers dim dim"]:
+    """The spin part of every U_d as one matrix, column by column."""
+    columns = np.eye(2 ** len(circuit.spins), dtype=complex)
+    rows = jax.vmap(lambda coupling: _spin_gates(circuit, coupling, jnp.asarray(columns)))
+    return jnp.swapaxes(rows(couplings), -1, -2)
+
+
+def _spin_gates(circuit: Circuit, coupling: Float[Array, " couplings"], psi: State) -> State:
+    """Apply the Heisenberg and spin RZ gates of one layer to each row of `psi`."""
+    index = {q: i for i, q in enumerate(circuit.spins)}
+    for gate in circuit.layer:
+        angle = coupling[gate.coupling]
+        if isinstance(gate, Heisenberg):
+            psi = _heisenberg(angle, [(index[p], index[q]) for p, q in gate.pairs], psi)
+        else:
+            for qubit in gate.qubits:
+                if qubit != circuit.ancilla:
+                    psi = _rotate_z(angle, index[qubit], psi)
+    return psi
+
+
+def _heisenberg(angle: Array, pairs: list[tuple[int, int]], psi: State) -> State:
+    qubits = sorted({q for pair in pairs for q in pair})
+    if len(qubits) == 2 * len(pairs):  # disjoint pairs commute
+        for pair in pairs:
+            # sigma.sigma = 2 SWAP - 1: exp(-iJ s.s) = e^{iJ} (cos 2J - i sin 2J SWAP).
+            swapped = _swap(psi, pair)
+            turned = jnp.cos(2 * angle) * psi - 1j * jnp.sin(2 * angle) * swapped
+            psi = jnp.exp(1j * angle) * turned
+        return psi
+    values, vectors = _coupling_spectrum(tuple((qubits.index(p), qubits.index(q)) for p, q in pairs))
+    gate = (vectors * jnp.exp(-1j * angle * values)) @ vectors.T
+    return _apply(gate, qubits, psi)
+
+
+def _coupling_spectrum(pairs: tuple[tuple[int, int], ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues and real eigenvectors of sum sigma_p.sigma_q on the qubits it touches."""
+    n = 1 + max(max(pair) for pair in pairs)
+    identity = np.eye(2**n)
+    total = sum(2 * np.asarray(_swap(identity, pair)) - identity for pair in pairs)
+    values, vectors = np.linalg.eigh(total)
+    return values, vectors
+
+
+def _apply(gate: Array, qubits: list[int], psi: State) -> State:
+    n = psi.shape[1].bit_length() - 1
+    axes = [1 + q for q in qubits]
+    moved = jnp.moveaxis(psi.reshape(-1, *(2,) * n), axes, range(1, 1 + len(axes)))
+    turned = jnp.einsum("ij,sjr->sir", gate, moved.reshape(psi.shape[0], 2 ** len(axes), -1))
+    return jnp.moveaxis(turned.reshape(moved.shape), range(1, 1 + len(axes)), axes).reshape(psi.shape)
+
+
+def _swap(psi, pair):  # type: ignore[no-untyped-def]  # NumPy or JAX array
+    n = psi.shape[1].bit_length() - 1
+    tensor = psi.reshape(-1, *(2,) * n)
+    return tensor.swapaxes(1 + pair[0], 1 + pair[1]).reshape(psi.shape)
+
+
+def _rotate_z(angle: Array, spin: int, psi: State) -> State:
+    phases = jnp.exp(-0.5j * angle * np.array([1.0, -1.0]))
+    split = psi.reshape(psi.shape[0], 2**spin, 2, -1)
+    return (split * phases[:, None]).reshape(psi.shape)
+
+
+def _ancilla_rotations(circuit: Circuit, coupling: Float[Array, " couplings"], psi: State) -> State:
+    """RZ on the ancilla exchanges the sectors; it commutes with every gate on the spins."""
+    for gate in circuit.layer:
+        if isinstance(gate, RotationZ) and circuit.ancilla in gate.qubits:
+            half = coupling[gate.coupling] / 2
+            psi = jnp.cos(half) * psi - 1j * jnp.sin(half) * psi[::-1]
+    return psi
+
+
+def _expectation(circuit: Circuit, observable: Observable, psi: State) -> Float[Array, ""]:
+    index = {q: i for i, q in enumerate(circuit.spins)}
+    bra = psi[::-1] if observable.with_ancilla else psi
+    overlap = jnp.vdot(bra, psi).real
+    swaps = [
+        2 * jnp.vdot(bra, _swap(psi, (index[p], index[q]))).real - overlap
+        for p, q in observable.pairs
+    ]
+    return reduce(jnp.add, swaps)

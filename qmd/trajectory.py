@@ -1,0 +1,325 @@
+"""Trajectories in the AMBER NetCDF convention 1.0, NetCDF 64-bit-offset files.
+
+MDAnalysis, mdtraj, ParmEd, cpptraj and VMD read them. No `cell_*` variables (isolated molecules)
+and no `scale_factor`, which MDAnalysis refuses on variables that it does not know.
+
+=================  ====  ==========================  =======================================
+variable           type  unit in the file            internal unit
+=================  ====  ==========================  =======================================
+time               f8    picosecond                  angstrom sqrt(u/eV); f4 would repeat
+                                                     times from 8 ns on
+coordinates        f4    angstrom                    angstrom
+velocities         f4    angstrom/picosecond         sqrt(eV/u)
+forces             f4    kilocalorie/mole/angstrom   eV/angstrom
+potential_energy   f8    eV                          eV
+kinetic_energy     f8    eV                          eV
+step               f8    1                           exact to 2**53; the format has no int64
+=================  ====  ==========================  =======================================
+
+The frames are written without the NetCDF library: a record has a fixed size, so appending is one
+``write``. A full disk then shows where it happens, the order of writes and fsyncs is ours, and
+`qmd run` saves the 0.3 s import. A test holds the file to the library's bytes.
+
+References
+----------
+.. [1] AMBER NetCDF Trajectory/Restart Convention, version 1.0, revision C.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from qmd import netcdf_header, units
+from qmd.atomic import fsync_directory, output_errors, write_all
+from qmd.errors import CorruptError, NumericalError
+from qmd.netcdf_header import Header, Variable
+
+Array = npt.NDArray[np.float64]
+
+_FRAME = ("frame",)
+_FRAME_ATOM = ("frame", "atom", "spatial")
+_SCALARS = {
+    "time": Variable(">f8", _FRAME, {"units": "picosecond"}),
+    "step": Variable(">f8", _FRAME, {"units": "1"}),
+    "potential_energy": Variable(">f8", _FRAME, {"units": "eV"}),
+    "kinetic_energy": Variable(">f8", _FRAME, {"units": "eV"}),
+}
+_VECTORS = {
+    "coordinates": Variable(">f4", _FRAME_ATOM, {"units": "angstrom"}),
+    "velocities": Variable(">f4", _FRAME_ATOM, {"units": "angstrom/picosecond"}),
+    # Not the `amu*angstrom/picosecond^2` of the published text, an error by its author's word.
+    "forces": Variable(">f4", _FRAME_ATOM, {"units": "kilocalorie/mole/angstrom"}),
+}
+_FIXED = {
+    "spatial": Variable("S1", ("spatial",)),
+    "Z": Variable(">i4", ("atom",), {"long_name": "atomic number"}),
+}
+_VARIABLES = _FIXED | _SCALARS | _VECTORS
+_BLOCK_FRAMES = 1000
+_BLOCK_BYTES = 2**23
+
+
+class Frame(NamedTuple):
+    """One frame in internal units; vectors have shape (n_atoms, 3)."""
+
+    step: int
+    time: float
+    positions: Array
+    velocities: Array
+    forces: Array
+    potential_energy: float
+    kinetic_energy: float
+
+
+class Synced(NamedTuple):
+    """What is on the disk, for the checkpoint: frames, file size (bytes), `digest` of the file."""
+
+    frames: int
+    bytes: int
+    digest: str
+
+
+class TrajectoryWriter:
+    """Writes frames in blocks; made by `create` or `append`.
+
+    Frames become visible to readers, and survive a crash, with `sync`. The bytes of the file are
+    a function of the frames, not of blocks, syncs and restarts.
+    """
+
+    def __init__(self, path: Path, n_frames: int) -> None:
+        self._path, self._header = path, verify(path)
+        record = self._header.record
+        self._start, self._last = _start_and_last(path, self._header, n_frames)
+        self._published = self._written = n_frames
+        self._buffered = 0
+        block = max(1, min(_BLOCK_FRAMES, _BLOCK_BYTES // record.itemsize))
+        self._buffer: npt.NDArray[np.void] = np.zeros(block, record)
+        self._fields = {name: self._buffer[name] for name in _SCALARS | _VECTORS}
+        with output_errors(path):
+            self._fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+
+    @classmethod
+    def create(
+        cls, path: Path, numbers: npt.NDArray[np.integer], title: str, program_version: str
+    ) -> Self:
+        """Start a new file.
+
+        Parameters
+        ----------
+        path : Path
+            Must not exist.
+        numbers : int array, shape (n_atoms,)
+            Atomic numbers.
+        title, program_version : str
+            Go into the global attributes.
+
+        Raises
+        ------
+        OutputError
+            If `path` exists or cannot be written.
+        """
+        with output_errors(path):
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+            try:
+                write_all(fd, _encode_start(numbers, title, program_version), 0)
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+            fsync_directory(path.parent)
+        return cls(path, n_frames=0)
+
+    @classmethod
+    def append(cls, path: Path, n_frames: int, last_frame_digest: str) -> Self:
+        """Go on behind frame `n_frames` of a file, and drop those that follow it.
+
+        Parameters
+        ----------
+        path : Path
+            A file written by this class.
+        n_frames, last_frame_digest : int, str
+            `frames` and `digest` of the `Synced` that the checkpoint holds.
+
+        Raises
+        ------
+        CorruptError
+            If the file is missing, damaged, too short, or not the one that was recorded.
+        OutputError
+            If it cannot be written.
+        """
+        if not path.exists():
+            raise CorruptError(f"{path} is missing, the checkpoint counts {n_frames} frames in it.")
+        header = verify(path)
+        if not n_frames <= header.n_frames:
+            raise CorruptError(
+                f"{path} is truncated: {header.n_frames} of {n_frames} frames present."
+            )
+        if _digest(*_start_and_last(path, header, n_frames)) != last_frame_digest:
+            raise CorruptError(
+                f"{path} is damaged or replaced: its header or frame {n_frames} is not what the "
+                "checkpoint recorded.",
+                "Restore the file that belongs to the checkpoint.",
+            )
+        netcdf_header.set_frames(path, n_frames)
+        return cls(path, n_frames)
+
+    def write(self, frame: Frame) -> None:
+        """Take one frame, converted to the units of the file.
+
+        Raises
+        ------
+        NumericalError
+            If a value is not finite, or not as f4; the frame is then not in the file.
+        OutputError
+            If a block of frames cannot be written; the file then ends with the last `sync`.
+        """
+        for name, value, factor in (
+            ("time", frame.time, 1 / units.ps),
+            ("step", frame.step, 1),
+            ("potential_energy", frame.potential_energy, 1),
+            ("kinetic_energy", frame.kinetic_energy, 1),
+            ("coordinates", frame.positions, 1),
+            ("velocities", frame.velocities, units.ps),
+            ("forces", frame.forces, 1 / units.kcal_per_mol),
+        ):
+            self._put(name, value, factor, frame.step)
+        self._buffered += 1
+        if self._buffered == len(self._buffer):
+            with self._writing():
+                self._flush()
+
+    def sync(self) -> Synced:
+        """Bring all frames so far to the disk, and only then count them in the header.
+
+        Raises
+        ------
+        OutputError
+            As `write`.
+        """
+        if self._buffered or self._published < self._written:
+            with self._writing():
+                self._flush()
+                os.fsync(self._fd)
+                netcdf_header.write_n_frames(self._fd, self._written)
+                os.fsync(self._fd)
+                self._published = self._written
+        size = self._header.size(self._published)
+        return Synced(self._published, size, _digest(self._start, self._last))
+
+    def close(self) -> None:
+        """Sync and close; does nothing after an `OutputError`, or when called again."""
+        if self._fd < 0:
+            return
+        self.sync()
+        with output_errors(self._path):
+            fd, self._fd = self._fd, -1
+            os.close(fd)
+
+    def _put(self, name: str, value: Array | float, factor: float, step: int) -> None:
+        field = self._fields[name][self._buffered : self._buffered + 1]
+        with np.errstate(over="ignore"):  # a finite f8 can be infinite as f4
+            np.multiply(value, factor, out=field, casting="same_kind")
+        if not np.isfinite(field).all():
+            raise NumericalError(
+                f"The frame at step {step} is not finite ({name}) and was not written.",
+                "Try a smaller `timestep_fs`, or check the potential.",
+            )
+
+    def _flush(self) -> None:
+        block = self._buffer[: self._buffered]
+        if len(block):
+            data = block.tobytes()
+            write_all(self._fd, data, self._header.size(self._written))
+            self._written += len(block)
+            self._buffered = 0
+            self._last = data[-self._header.record.itemsize :]
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """After an error, leave the file as the last `sync` did, and close it."""
+        with output_errors(self._path):
+            try:
+                yield
+            except OSError:
+                with suppress(OSError):
+                    netcdf_header.write_n_frames(self._fd, self._published)
+                    os.ftruncate(self._fd, self._header.size(self._published))
+                    os.close(self._fd)
+                self._fd = -1
+                raise
+
+
+def verify(path: Path) -> Header:
+    """Header of a complete trajectory of this program.
+
+    Raises
+    ------
+    InputError
+        If `path` is missing or unreadable.
+    CorruptError
+        If it is damaged, truncated ("n of m frames present"), or of another kind.
+    """
+    header = netcdf_header.check(path)
+    variables = {name: v._replace(begin=0) for name, v in header.variables.items()}
+    atoms = header.dims.get("atom", 0)
+    convention = (header.attributes.get("Conventions"), header.attributes.get("ConventionVersion"))
+    if (variables, dict(header.dims), convention) != (_VARIABLES, _dims(atoms), ("AMBER", "1.0")):
+        raise CorruptError(f"{path} is not a trajectory of this version of qmd, or is damaged.")
+    return header
+
+
+def read_scalars(path: Path) -> dict[str, Array]:
+    """The numbers of each frame, shape (n_frames,), in the units of the file.
+
+    Returns
+    -------
+    dict of str to float array
+        `time` (ps), `step`, `potential_energy` and `kinetic_energy` (eV).
+
+    Raises
+    ------
+    InputError, CorruptError
+        As `verify`.
+    """
+    header = verify(path)
+    if not header.n_frames:  # mmap refuses an empty range
+        return {name: np.empty(0) for name in _SCALARS}
+    frames = np.memmap(path, header.record, "r", header.begin, (header.n_frames,))
+    return {name: frames[name].astype(np.float64) for name in _SCALARS}
+
+
+def _dims(n_atoms: int) -> dict[str, int]:
+    return {"frame": 0, "spatial": 3, "atom": n_atoms}
+
+
+def _encode_start(numbers: npt.NDArray[np.integer], title: str, program_version: str) -> bytes:
+    """The file up to the first frame."""
+    attributes = {
+        "title": title,
+        "program": "qmd",
+        "programVersion": program_version,
+        "Conventions": "AMBER",
+        "ConventionVersion": "1.0",
+    }
+    header = netcdf_header.encode(_dims(len(numbers)), attributes, _VARIABLES)
+    return header + b"xyz\0" + numbers.astype(">i4").tobytes()
+
+
+def _start_and_last(path: Path, header: Header, n_frames: int) -> tuple[bytes, bytes]:
+    """What stands before the first frame, and frame `n_frames` (nothing if that is 0)."""
+    with open(path, "rb") as file:
+        start = file.read(header.begin)
+        if not n_frames:
+            return start, b""
+        file.seek(header.size(n_frames - 1))
+        return start, file.read(header.record.itemsize)
+
+
+def _digest(start: bytes, last: bytes) -> str:
+    """SHA-256 of the header, without its count of frames, and of the last frame."""
+    return hashlib.sha256(start[:4] + start[8:] + last).hexdigest()
