@@ -19,13 +19,18 @@ import numba
 import numpy as np
 from numba import float64, int64
 
-from .lowering import GENERATORS, GRADED, TURN, Program, lower
+from .lowering import GENERATORS, GRADED, TURN, Operation, Program, Term, lower
 from .model import Architecture, Parameters
 from .simd import (
-    graded_0,
-    graded_1,
-    graded_2,
-    graded_3,
+    DIAGONAL,
+    LANES,
+    ROWS,
+    add_diagonal,
+    add_lanes,
+    add_rows,
+    graded_diagonal,
+    graded_lanes,
+    graded_rows,
     outer_lanes,
     outer_rows,
     turn_lanes,
@@ -38,11 +43,13 @@ SIGNATURE = float64(float64[:, ::1], float64[:, ::1], int64[::1], float64[::1])
 # fmt: off
 # Places of sizes and offsets at the head of `program`.
 (N_ATOMS, N_VECTORS, N_PAIRS, N_SECTORS, N_LAYERS, N_ENCODINGS, N_OPERATIONS, N_TERMS,
- WEIGHTS, SCALES, OFFSET, INITIAL, VECTORS, GRADIENT, TURNS, STATES, SCRATCH, OUTER,
- OPERATIONS, TERMS, SPINS, HEAD) = range(22)
+ WEIGHTS, SCALES, OFFSET, INITIAL, VECTORS, GRADIENT, TURNS, STATES, ADJOINTS, SCRATCH,
+ OUTER, OPERATIONS, TERMS, SPINS, HEAD) = range(23)
 # fmt: on
-_RECORD = 9
-"""Integers per operation: kind, pair, number of flips, four flips, offset, layer stride."""
+_RECORD = 7
+"""Integers per operation: kind, pair or sector flip, pattern, two flips, offset, layer stride."""
+_VECTOR = 5
+"""Numbers per encoding vector: x, y, z, cos r, sin r / r."""
 _GENERATORS = np.round(GENERATORS)
 
 
@@ -102,12 +109,13 @@ def _pack(
     head[INITIAL] = layout.constant([lowered.initial.real, lowered.initial.imag])
     operations = [_record(op, k, layout) for op in lowered.operations]
     terms = [_term_record(term, k, layout) for term in lowered.terms]
-    head[VECTORS] = layout.scratch(3 * n_encodings * features.n_vectors)
+    head[VECTORS] = layout.scratch(_VECTOR * n_encodings * features.n_vectors)
     head[GRADIENT] = layout.scratch(3 * n_encodings * features.n_vectors)
     head[TURNS] = layout.scratch(32 * n_encodings * sectors * k)
     head[STATES] = layout.scratch(slice_size * (circuit.n_layers + 1))
+    head[ADJOINTS] = layout.scratch(slice_size * (circuit.n_layers + 1))
     head[SCRATCH] = layout.scratch(2 * slice_size + 32)
-    head[OUTER] = layout.scratch(64 * sectors * k)
+    head[OUTER] = layout.scratch(64)
     head[OPERATIONS] = HEAD
     head[TERMS] = head[OPERATIONS] + _RECORD * len(operations)
     head[SPINS] = head[TERMS] + _RECORD * len(terms)
@@ -118,40 +126,46 @@ def _pack(
     return np.concatenate([head, table, lowered.vectors.astype(np.int64)]), workspace
 
 
-def _record(operation, k, layout):  # type: ignore[no-untyped-def]
+def _record(operation: Operation, k: int, layout: _Layout) -> tuple[int, ...]:
     kind, pairs, constants = operation
-    flips: list[int] = []
+    pattern, flips = DIAGONAL, (0, 0)
     if kind == GRADED:
-        flips, forward = _expand(constants, pairs, k)
+        pattern, flips, forward = _expand(constants, pairs, k)
         index = np.arange(4**k)
-        adjoint = np.stack([forward[:, c, index ^ f].conj() for c, f in enumerate(flips)], axis=1)
-        blocks = np.stack([forward, adjoint], axis=1)
-        values = np.stack([blocks.real, blocks.imag], axis=3)  # (layers, 2, flips, 2, N)
+        every = (0, flips[0], flips[1], flips[0] ^ flips[1])[: forward.shape[1]]
+        adjoint = [forward[:, c, index ^ flip].conj() for c, flip in enumerate(every)]
+        values = np.stack([_interleave(forward), _interleave(np.stack(adjoint, axis=1))], axis=1)
     elif kind == TURN:
         values = np.stack([constants.swapaxes(1, 2), constants], axis=1)
     else:
         values = np.stack([np.cos(constants / 2), np.sin(constants / 2)], axis=1)
-    padded = (*flips, 0, 0, 0, 0)[:4]
-    start = layout.constant(values)
-    return kind, pairs[0], len(flips), *padded, start, values[0].size
+    return kind, pairs[0], pattern, *flips, layout.constant(values), values[0].size
 
 
-def _term_record(term, k, layout):  # type: ignore[no-untyped-def]
-    flips, values = _expand(term.constants[None].astype(complex), term.pairs, k)
-    start = layout.constant(np.stack([values.real, values.imag], axis=2))
-    return int(term.with_ancilla), 0, len(flips), *(*flips, 0, 0, 0, 0)[:4], start, 0
+def _term_record(term: Term, k: int, layout: _Layout) -> tuple[int, ...]:
+    pattern, flips, values = _expand(term.constants[None].astype(complex), term.pairs, k)
+    start = layout.constant(_interleave(values))
+    return GRADED, int(term.with_ancilla), pattern, *flips, start, 0
 
 
-def _expand(constants: np.ndarray, pairs: tuple[int, int], k: int) -> tuple[list[int], np.ndarray]:
-    """Graded constants on all basis states, without the shifts that never occur.
-
-    Returns the flips (``x[i ^ flip]`` is what u[i] multiplies) and u, (n_layers, flips, 4**k).
-    """
+def _expand(
+    constants: np.ndarray, pairs: tuple[int, int], k: int
+) -> tuple[int, tuple[int, int], np.ndarray]:
+    """Graded constants on all basis states: (pattern, flips 1 and 2, (n_layers, c, 4**k))."""
     first, second = (2 * (k - 1 - p) for p in pairs)
     index = np.arange(4**k)
     full = constants[:, :, (index >> first) & 3, (index >> second) & 3]
-    used = [c for c in range(4) if np.abs(constants[:, c]).max() > 1e-14] or [0]
-    return [(c << first) | (c << second) for c in used], full[:, used]
+    if np.abs(constants[:, 1:]).max() < 1e-14:
+        return DIAGONAL, (0, 0), full[:, :1]
+    flips = (1 << first) | (1 << second), (2 << first) | (2 << second)
+    return (LANES if second == 0 else ROWS), flips, full
+
+
+def _interleave(values: np.ndarray) -> np.ndarray:
+    """(layers, c, N) -> (layers, N/4, c, real or imaginary, 4), as the kernel reads them."""
+    parts = np.stack([values.real, values.imag], axis=2)
+    blocks = parts.reshape(*parts.shape[:3], -1, 4)
+    return np.ascontiguousarray(np.moveaxis(blocks, 3, 1))
 
 
 _njit = numba.njit(cache=True, error_model="numpy")
@@ -171,38 +185,35 @@ def _turn(w, y, x, k, pair, matrix):
 
 
 @_njit
-def _outer(w, c, a, b, k, pair):
-    """Add ``a_i b_j``, summed over the rest of both parts of a sector, to the matrix at c."""
-    size, stride = 2 << (2 * k), 1 << (2 * (k - 1 - pair))
-    if stride == 1:
+def _graded(w, y, x, k, program, record, u):
+    """y = U x on one sector."""
+    size, pattern = 1 << (2 * k), program[record + 2]
+    flip_1, flip_2 = program[record + 3] & ~3, program[record + 4] & ~3
+    if pattern == DIAGONAL:
         for i in range(0, size, 4):
-            outer_lanes(w, c, a + i, b + i)
-        return
-    for start in range(0, size, 4 * stride):
-        for i in range(start, start + stride, 4):
-            outer_rows(w, c, a + i, b + i, stride)
+            graded_diagonal(w, y, x, i, flip_1, flip_2, u + 2 * i, size)
+    elif pattern == ROWS:
+        for i in range(0, size, 4):
+            graded_rows(w, y, x, i, flip_1, flip_2, u + 8 * i, size)
+    else:
+        for i in range(0, size, 4):
+            graded_lanes(w, y, x, i, flip_1, flip_2, u + 8 * i, size)
 
 
 @_njit
-def _graded(w, y, x, k, program, record, u):
-    """Add a graded operation on one sector of x to y."""
-    size = 1 << (2 * k)
-    for c in range(program[record + 2]):
-        flip = program[record + 3 + c]
-        block, lane = flip & ~3, flip & 3
-        if lane == 0:
-            for i in range(0, size, 4):
-                graded_0(w, y + i, x + (i ^ block), u + i, size)
-        elif lane == 1:
-            for i in range(0, size, 4):
-                graded_1(w, y + i, x + (i ^ block), u + i, size)
-        elif lane == 2:
-            for i in range(0, size, 4):
-                graded_2(w, y + i, x + (i ^ block), u + i, size)
-        else:
-            for i in range(0, size, 4):
-                graded_3(w, y + i, x + (i ^ block), u + i, size)
-        u += 2 * size
+def _add_graded(w, y, x, k, program, record, u):
+    """y += U x on one sector."""
+    size, pattern = 1 << (2 * k), program[record + 2]
+    flip_1, flip_2 = program[record + 3] & ~3, program[record + 4] & ~3
+    if pattern == DIAGONAL:
+        for i in range(0, size, 4):
+            add_diagonal(w, y, x, i, flip_1, flip_2, u + 2 * i, size)
+    elif pattern == ROWS:
+        for i in range(0, size, 4):
+            add_rows(w, y, x, i, flip_1, flip_2, u + 8 * i, size)
+    else:
+        for i in range(0, size, 4):
+            add_lanes(w, y, x, i, flip_1, flip_2, u + 8 * i, size)
 
 
 @_njit
@@ -224,11 +235,10 @@ def _layer(w, x, layer, program, adjoint):
     spare = program[SCRATCH]
     for step in range(n):
         record = program[OPERATIONS] + _RECORD * (n - 1 - step if adjoint else step)
-        kind, stride = program[record], program[record + 8]
-        u = program[record + 7] + layer * stride
+        kind, stride = program[record], program[record + 6]
+        u = program[record + 5] + layer * stride
         if kind == GRADED:
             y = spare if x != spare else spare + sectors * part
-            w[y : y + sectors * part] = 0.0
             if adjoint:
                 u += stride // 2
             for s in range(sectors):
@@ -236,7 +246,8 @@ def _layer(w, x, layer, program, adjoint):
             x = y
             continue
         if x != spare and x != spare + sectors * part:  # never write over a kept state
-            w[spare : spare + sectors * part] = w[x : x + sectors * part]
+            for i in range(sectors * part):
+                w[spare + i] = w[x + i]
             x = spare
         if kind == TURN:
             for s in range(sectors):
@@ -267,11 +278,15 @@ def _vectors(w, positions, program):
     for e in range(program[N_ENCODINGS]):
         for v in range(n_vectors):
             scale = w[program[SCALES] + e * n_vectors + v]
+            start = program[VECTORS] + _VECTOR * (e * n_vectors + v)
             for axis in range(3):
                 total = 0.0
                 for atom in range(n_atoms):
                     total += w[program[WEIGHTS] + v * n_atoms + atom] * positions[atom, axis]
-                w[program[VECTORS] + 3 * (e * n_vectors + v) + axis] = scale * total
+                w[start + axis] = scale * total
+            r = np.sqrt(w[start] ** 2 + w[start + 1] ** 2 + w[start + 2] ** 2)
+            w[start + 3] = np.cos(r)
+            w[start + 4] = np.sin(r) / r if r > 1e-6 else 1.0 - r * r / 6.0
         for s in range(program[N_SECTORS]):
             for pair in range(k):
                 matrix = program[TURNS] + 32 * (k * (e * program[N_SECTORS] + s) + pair)
@@ -284,13 +299,9 @@ def _half_turn(w, e, s, spin, program):
     vector = program[program[SPINS] + spin]
     if vector < 0:
         return 1.0, 0.0, 0.0, 0.0
-    start = program[VECTORS] + 3 * (e * program[N_VECTORS] + vector)
-    x, y, z = w[start], w[start + 1], w[start + 2]
-    r = np.sqrt(x * x + y * y + z * z)
-    sinc = np.sin(r) / r if r > 1e-6 else 1.0 - r * r / 6.0
-    if s == 1:
-        sinc = -sinc
-    return np.cos(r), sinc * x, sinc * y, sinc * z
+    start = program[VECTORS] + _VECTOR * (e * program[N_VECTORS] + vector)
+    sinc = w[start + 4] if s == 0 else -w[start + 4]
+    return w[start + 3], sinc * w[start], sinc * w[start + 1], sinc * w[start + 2]
 
 
 @_njit
@@ -314,19 +325,26 @@ def _rotation(w, matrix, e, s, pair, program):
 
 
 @_njit
-def _collect(w, e, program):
-    """Torques of encoding e from the matrices C, chain rule, and C set back to zero."""
+def _collect(w, e, first, layers, program):
+    """Gradient of encoding e, summed over `layers` layers from `first` that share it."""
     k, sectors = program[N_PAIRS], program[N_SECTORS]
+    part = 2 << (2 * k)
+    step = sectors * part
+    c = program[OUTER]
     for s in range(sectors):
+        a = program[ADJOINTS] + first * step + s * part
+        b = program[STATES] + first * step + s * part
         for pair in range(k):
-            c = program[OUTER] + 64 * (s * k + pair)
-            if pair < k - 1:  # `outer_rows` keeps four partial sums of each element
+            stride = 1 << (2 * (k - 1 - pair))
+            if stride == 1:
+                outer_lanes(w, c, a, b, layers, step, part)
+            else:
+                outer_rows(w, c, a, b, layers, step, part, stride)
                 for i in range(16):
                     q = c + 4 * i
                     w[c + i] = (w[q] + w[q + 1]) + (w[q + 2] + w[q + 3])
             for side in range(2):
                 _torque(w, c, e, s, 2 * pair + side, program)
-            w[c : c + 64] = 0.0
 
 
 @_njit
@@ -335,11 +353,10 @@ def _torque(w, c, e, s, spin, program):
     vector = program[program[SPINS] + spin]
     if vector < 0:
         return
-    start = 3 * (e * program[N_VECTORS] + vector)
+    start = program[VECTORS] + _VECTOR * (e * program[N_VECTORS] + vector)
     sign = 1.0 if s == 0 else -1.0
-    x = sign * w[program[VECTORS] + start]
-    y = sign * w[program[VECTORS] + start + 1]
-    z = sign * w[program[VECTORS] + start + 2]
+    x, y, z = sign * w[start], sign * w[start + 1], sign * w[start + 2]
+    cosine, sinc = w[start + 3], w[start + 4]
     generators = _GENERATORS[spin % 2]
     tx, ty, tz = 0.0, 0.0, 0.0
     for i in range(16):
@@ -349,15 +366,10 @@ def _torque(w, c, e, s, spin, program):
         tz += generators[2, i // 4, i % 4] * value
     # J^T t = a t + b v (v.t) - d v x t, with 2 |v| the angle by which the spin turns.
     r2 = x * x + y * y + z * z
-    r = np.sqrt(r2)
-    if r > 1e-3:
-        a = np.sin(2 * r) / (2 * r)
-        b = (1.0 - a) / r2
-        d = (np.sin(r) / r) ** 2
-    else:
-        a, b, d = 1.0 - 2.0 / 3.0 * r2, 2.0 / 3.0 - 2.0 / 15.0 * r2, 1.0 - r2 / 3.0
+    a, d = sinc * cosine, sinc * sinc
+    b = (1.0 - a) / r2 if r2 > 1e-6 else 2.0 / 3.0 - 2.0 / 15.0 * r2
     dot = b * (x * tx + y * ty + z * tz)
-    gradient = program[GRADIENT] + start
+    gradient = program[GRADIENT] + 3 * (e * program[N_VECTORS] + vector)
     w[gradient] += sign * (a * tx + dot * x - d * (y * tz - z * ty))
     w[gradient + 1] += sign * (a * ty + dot * y - d * (z * tx - x * tz))
     w[gradient + 2] += sign * (a * tz + dot * z - d * (x * ty - y * tx))
@@ -368,12 +380,13 @@ def _observe(w, y, x, program):
     """y = O x; returns <x|O|x>."""
     k, sectors = program[N_PAIRS], program[N_SECTORS]
     part = 2 << (2 * k)
-    w[y : y + sectors * part] = 0.0
+    for i in range(sectors * part):
+        w[y + i] = 0.0
     for term in range(program[N_TERMS]):
         record = program[TERMS] + _RECORD * term
         for s in range(sectors):
-            source = x + (sectors - 1 - s if program[record] else s) * part
-            _graded(w, y + s * part, source, k, program, record, program[record + 7])
+            source = x + (sectors - 1 - s if program[record + 1] else s) * part
+            _add_graded(w, y + s * part, source, k, program, record, program[record + 5])
     energy = 0.0
     for i in range(sectors * part):
         energy += w[x + i] * w[y + i]
@@ -387,8 +400,8 @@ def _forward(w, program):
     part = 2 << (2 * k)
     state = program[STATES]
     for s in range(sectors):
-        initial = program[INITIAL]
-        w[state + s * part : state + (s + 1) * part] = w[initial : initial + part]
+        for i in range(part):
+            w[state + s * part + i] = w[program[INITIAL] + i]
     _encode(w, state, state, 0, program, False)
     shared = program[N_ENCODINGS] == 1
     for layer in range(program[N_LAYERS]):
@@ -399,24 +412,25 @@ def _forward(w, program):
 
 
 @_njit
-def _backward(w, state, adjoint, program):
-    """Gradient with respect to every vector, from lambda_D at `adjoint`."""
-    k, sectors = program[N_PAIRS], program[N_SECTORS]
-    part = 2 << (2 * k)
-    shared = program[N_ENCODINGS] == 1
-    for layer in range(program[N_LAYERS], -1, -1):
-        for s in range(sectors):
-            for pair in range(k):
-                c = program[OUTER] + 64 * (s * k + pair)
-                _outer(w, c, adjoint + s * part, state + s * part, k, pair)
-        if not shared:
-            _collect(w, layer, program)
-        if layer > 0:
-            _encode(w, adjoint, adjoint, 0 if shared else layer, program, True)
-            adjoint = _layer(w, adjoint, layer - 1, program, True)
-            state -= sectors * part
+def _backward(w, program):
+    """All adjoint states lambda_d from the last one, then the gradient of every vector."""
+    n_layers, shared = program[N_LAYERS], program[N_ENCODINGS] == 1
+    step = program[N_SECTORS] * (2 << (2 * program[N_PAIRS]))
+    adjoint = program[ADJOINTS] + n_layers * step
+    spare = program[SCRATCH]
+    for layer in range(n_layers, 0, -1):
+        # The encoding goes to scratch: lambda_d itself is needed below.
+        x = spare + step
+        _encode(w, x, adjoint, 0 if shared else layer, program, True)
+        x = _layer(w, x, layer - 1, program, True)
+        adjoint -= step
+        for i in range(step):
+            w[adjoint + i] = w[x + i]
     if shared:
-        _collect(w, 0, program)
+        _collect(w, 0, 0, n_layers + 1, program)
+    else:
+        for e in range(n_layers + 1):
+            _collect(w, e, e, 1, program)
 
 
 @_njit
@@ -439,10 +453,11 @@ def energy_and_forces(positions, forces, program, workspace):
     """Energy (eV) of a lowered circuit; writes the forces (eV/angstrom)."""
     _vectors(workspace, positions, program)
     state = _forward(workspace, program)
-    adjoint = program[SCRATCH]
+    adjoint = state - program[STATES] + program[ADJOINTS]
     energy = _observe(workspace, adjoint, state, program)
     size = 3 * program[N_ENCODINGS] * program[N_VECTORS]
-    workspace[program[GRADIENT] : program[GRADIENT] + size] = 0.0
-    _backward(workspace, state, adjoint, program)
+    for i in range(size):
+        workspace[program[GRADIENT] + i] = 0.0
+    _backward(workspace, program)
     _forces(workspace, forces, program)
     return energy + workspace[program[OFFSET]]

@@ -1,0 +1,121 @@
+"""The PennyLane interpreter: the oracle of the other two.
+
+For tests, drawing, finite shots, noise models, hardware and resource counts. Every gate is a
+standard one with a generator, so that any PennyLane device and gradient method can run it.
+Importing PennyLane takes seconds: nothing on the way of `qmd run` imports this module.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pennylane as qml
+
+from .circuit import Circuit, Heisenberg, Observable
+from .features import LinearVectors
+from .model import Architecture, Parameters
+
+
+def qnode(circuit: Circuit, device: Any = None, **options: Any) -> Callable[..., Any]:
+    """QNode ``(couplings, angles) -> expectation values`` of a circuit.
+
+    Parameters
+    ----------
+    device : PennyLane device, optional
+        Default: `default.qubit` with analytic expectation values.
+    **options
+        Passed on to `pennylane.QNode`, e.g. ``diff_method="adjoint"``, ``interface="jax"``.
+
+    Returns
+    -------
+    QNode
+        Its arguments are the couplings (n_layers, n_couplings) and the angles
+        (n_encodings, n_vectors, 3) of `spherical`.
+    """
+    device = device or qml.device("default.qubit", wires=circuit.n_qubits)
+
+    @qml.qnode(device, **options)
+    def evaluate(couplings: Any, angles: Any) -> Any:
+        apply(circuit, couplings, angles)
+        return [qml.expval(_hamiltonian(o, circuit.ancilla)) for o in circuit.observables]
+
+    return evaluate
+
+
+def apply(circuit: Circuit, couplings: Any, angles: Any) -> None:
+    """Queue the gates of the circuit."""
+    for p, q in circuit.singlets:
+        qml.X(p)
+        qml.Hadamard(p)
+        qml.X(q)
+        qml.CNOT([p, q])
+    _encode(circuit, angles[0])
+    for layer in range(circuit.n_layers):
+        for gate in circuit.layer:
+            angle = couplings[layer, gate.coupling]
+            if isinstance(gate, Heisenberg):
+                _heisenberg(angle, gate.pairs)
+            else:
+                for qubit in gate.qubits:
+                    qml.RZ(angle, qubit)
+        _encode(circuit, angles[0 if len(angles) == 1 else layer + 1])
+
+
+def _encode(circuit: Circuit, angles: Any) -> None:
+    """exp(-i v.sigma [X_A]): turn v to the z axis, rotate about it, turn back."""
+    for gate in circuit.encoding:
+        r, theta, phi = angles[gate.vector]
+        qml.RZ(-phi, gate.qubit)
+        qml.RY(-theta, gate.qubit)
+        if circuit.ancilla is None:
+            qml.RZ(2 * r, gate.qubit)
+        else:
+            qml.PauliRot(2 * r, "ZX", [gate.qubit, circuit.ancilla])
+        qml.RY(theta, gate.qubit)
+        qml.RZ(phi, gate.qubit)
+
+
+def _heisenberg(angle: Any, pairs: tuple[tuple[int, int], ...]) -> None:
+    if len({q for pair in pairs for q in pair}) == 2 * len(pairs):
+        for pair in pairs:  # XX, YY and ZZ commute
+            qml.IsingXX(2 * angle, pair)
+            qml.IsingYY(2 * angle, pair)
+            qml.IsingZZ(2 * angle, pair)
+    else:
+        qml.evolve(_hamiltonian(Observable(pairs), None), angle)
+
+
+def _hamiltonian(observable: Observable, ancilla: int | None) -> Any:
+    terms = [pauli(p) @ pauli(q) for p, q in observable.pairs for pauli in (qml.X, qml.Y, qml.Z)]
+    if observable.with_ancilla:
+        terms = [term @ qml.Z(ancilla) for term in terms]
+    return qml.Hamiltonian([1.0] * len(terms), terms)
+
+
+def spherical(features: LinearVectors, scales: Any, positions: Any) -> Any:
+    """Length and polar angles (r, theta, phi) of each encoding vector, (n_enc, n_vectors, 3)."""
+    alpha = jnp.asarray(scales)[:, np.array(features.scale_index)]
+    v = alpha[:, :, None] * (np.array(features.weights) @ positions)[None]
+    r = jnp.linalg.norm(v, axis=-1)
+    return jnp.stack([r, jnp.arccos(v[..., 2] / r), jnp.arctan2(v[..., 1], v[..., 0])], axis=-1)
+
+
+def energy_and_forces(
+    architecture: Architecture, parameters: Parameters, positions: np.ndarray, device: Any = None,
+    **options: Any,
+) -> tuple[float, np.ndarray]:  # fmt: skip
+    """Energy (eV) and forces (eV/angstrom) through PennyLane.
+
+    Not differentiable where an encoding vector is zero or along z (polar angles).
+    """
+    node = qnode(architecture.circuit, device, interface="jax", **options)
+    couplings = jnp.asarray(parameters.couplings)
+
+    def energy(x: Any) -> Any:
+        values = node(couplings, spherical(architecture.features, parameters.scales, x))
+        return jnp.dot(jnp.asarray(parameters.weights), jnp.stack(values)) + parameters.offset
+
+    value, gradient = jax.value_and_grad(energy)(jnp.asarray(positions))
+    return float(value), -np.asarray(gradient)
