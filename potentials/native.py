@@ -461,3 +461,25 @@ def energy_and_forces(positions, forces, program, workspace):
     _backward(workspace, program)
     _forces(workspace, forces, program)
     return energy + workspace[program[OFFSET]]
+
+
+def evaluate(kernel: NativeKernel, positions: np.ndarray) -> tuple[float, np.ndarray]:
+    """Energy (eV) and forces (eV/angstrom), (n_atoms, 3), at `positions` (angstrom).
+
+    Raises
+    ------
+    ValueError
+        If the shape of `positions` is not that of the model's atoms.
+    """
+    positions = np.ascontiguousarray(positions, np.float64)
+    n_atoms = int(kernel.program[N_ATOMS])
+    if positions.shape != (n_atoms, 3):
+        raise ValueError(f"`positions` must have shape ({n_atoms}, 3), but got {positions.shape}.")
+    forces = np.empty_like(positions)
+    energy = _call(kernel.function, positions, forces, kernel.program, kernel.workspace)
+    return energy, forces
+
+
+@numba.njit(cache=True)
+def _call(function, positions, forces, program, workspace):
+    return function(positions, forces, program, workspace)

@@ -60,7 +60,8 @@ def replace(path: Path, data: bytes, keep_previous: bool) -> None:
     Raises
     ------
     OutputError
-        If any step fails, fsync and close included; `path` is then untouched.
+        If any step fails, fsync and close included. `path` is then the old file, or the new one
+        if only the last step, the fsync of the folder, failed.
     """
     tmp = path.with_name(path.name + ".tmp")
     with output_errors(path):
@@ -92,8 +93,7 @@ def read_bytes(path: Path, limit: int) -> bytes:
         If `path` is missing, unreadable or not a regular file.
     """
     try:
-        # Opening a FIFO without O_NONBLOCK waits for a writer that may never come.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        with open(path, "rb", opener=_open_at_once) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise InputError(f"{path} is not a regular file.")
             return file.read(limit)
@@ -142,11 +142,18 @@ def _link(path: Path, previous: Path) -> None:
     """Make `previous` a second name of `path` without a moment in which it does not exist."""
     tmp = previous.with_name(previous.name + ".tmp")
     tmp.unlink(missing_ok=True)
-    os.link(path, tmp)
-    os.replace(tmp, previous)
-    # Renaming one name of a file onto another name of the same file does nothing, by POSIX, and
-    # after a kill between the two renames of `replace` they are the same file.
-    tmp.unlink(missing_ok=True)
+    try:
+        os.link(path, tmp)
+        os.replace(tmp, previous)
+    finally:
+        # Renaming one name of a file onto another name of the same file does nothing, by POSIX,
+        # and after a kill between the two renames of `replace` they are the same file.
+        tmp.unlink(missing_ok=True)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    # Opening a FIFO without O_NONBLOCK waits for a writer that may never come.
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _fsync(path: Path, flags: int) -> None:

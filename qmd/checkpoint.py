@@ -201,8 +201,8 @@ class _NewerCheckpoint(CorruptError):
 def _decode_header(data: bytes) -> dict[str, Any]:
     try:
         header = json.loads(data)
-    except RecursionError:
-        raise ValueError("is damaged: its header is nested too deeply") from None
+    except (ValueError, RecursionError):
+        raise ValueError("is damaged: its header is not JSON") from None
     schema = header.pop("schema", None) if isinstance(header, dict) else None
     if type(schema) is not int:
         raise ValueError("is damaged: its header has no schema version")

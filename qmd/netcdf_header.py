@@ -17,7 +17,7 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from qmd.errors import CorruptError
 
 MAX_HEADER_BYTES = 2**20
 MAX_DIMENSION = 1_000_000
-MAX_VARIABLE_DIMS = 8
+MAX_RANK = 8
 MAX_RECORD_BYTES = 2**31 - 1
 """Largest item size of a NumPy type."""
 
@@ -116,7 +116,10 @@ def check(path: Path) -> Header:
     size = path.stat().st_size
     if not size >= header.size(header.n_frames):
         present = header.frames_in(size)
-        raise CorruptError(f"{path} is truncated: {present} of {header.n_frames} frames present.")
+        raise CorruptError(
+            f"{path} is truncated: {present} of {header.n_frames} frames present.",
+            "Restore it from a copy; `qmd.netcdf_header.set_frames` cuts it to its whole frames.",
+        )
     return header
 
 
@@ -244,12 +247,10 @@ class _Cursor:
 
     def variable(self, dims: Mapping[str, int]) -> Variable:
         names = tuple(dims)
-        n_dims = self.u32()
-        if not n_dims <= MAX_VARIABLE_DIMS:
-            raise ValueError(
-                f"a variable has {n_dims} dimensions, the limit is {MAX_VARIABLE_DIMS}"
-            )
-        indices = [self.u32() for _ in range(n_dims)]
+        rank = self.u32()
+        if not rank <= MAX_RANK:
+            raise ValueError(f"a variable has {rank} dimensions, the limit is {MAX_RANK}")
+        indices = [self.u32() for _ in range(rank)]
         if not all(i < len(names) for i in indices):
             raise ValueError("a variable has an undefined dimension")
         attributes, kind = self.items(_ATTRIBUTE, self.value), self.type()
@@ -307,13 +308,15 @@ def _lay_out(
         itemsize += (_size if len(records) == 1 else _padded_size)(variable, dims)
     if not itemsize <= MAX_RECORD_BYTES:
         raise ValueError(f"a frame has {itemsize} bytes, the limit is {MAX_RECORD_BYTES}")
-    fields: dict[str, Any] = {
-        "names": list(records),
-        "formats": [(v.type, _shape(v, dims)) for v in records.values()],
-        "offsets": offsets,
-        "itemsize": itemsize,
-    }
-    return begin, np.dtype(fields)
+    record = np.dtype(
+        {
+            "names": list(records),
+            "formats": [(v.type, _shape(v, dims)) for v in records.values()],
+            "offsets": offsets,
+            "itemsize": itemsize,
+        }
+    )
+    return begin, record
 
 
 def _list(tag: int, items: list[bytes]) -> bytes:

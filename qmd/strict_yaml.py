@@ -33,6 +33,7 @@ from qmd.errors import InputError, quoted
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 20
+"""Containers inside each other, the top one included."""
 MAX_NODES = 10_000
 """More than any input needs; 1 MiB of `1,` would keep the parser busy for 20 s."""
 MAX_DIGITS = 100
@@ -81,11 +82,16 @@ class Document:
     source: str
     lines: dict[KeyPath, int]
 
-    def where(self, path: KeyPath = ()) -> str:
-        """``source:line`` of the key at `path`, or of its nearest parent that is in the file."""
+    def line(self, path: KeyPath) -> int:
+        """Line of the key at `path`, or of its nearest parent in the file; 0 for the top."""
         while path and path not in self.lines:
             path = path[:-1]
-        return f"{self.source}:{self.lines[path]}" if path else self.source
+        return self.lines.get(path, 0)
+
+    def where(self, path: KeyPath = ()) -> str:
+        """``source:line`` of `path`, for the start of a message."""
+        line = self.line(path)
+        return f"{self.source}:{line}" if line else self.source
 
 
 def parse(text: str, source: str) -> Document:
@@ -276,7 +282,7 @@ class _Composer:
             raise self.error(event, "anchors and aliases ('&', '*') are not accepted")
         if getattr(event, "ctag", None) is not None:
             raise self.error(event, "tags ('!') are not accepted")
-        if len(path) > MAX_DEPTH:
+        if len(path) >= MAX_DEPTH and not isinstance(event, ScalarEvent):
             raise self.error(event, f"nested deeper than {MAX_DEPTH} levels")
         if self.n_nodes > MAX_NODES:
             raise self.error(event, f"more than {MAX_NODES} values; this is no input file")

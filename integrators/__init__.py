@@ -1,0 +1,41 @@
+"""Integrators of qmd, compiled by Numba: arrays in ASE's units, no files, no conversions.
+
+A `Force` and a `State` go into ``integrator.advance``, which returns a new `State`. The steps of
+the splitting literature are `kick` (B), `drift` (A) and `ou` (O); each method has its own file.
+"""
+
+from .base import AbstractIntegrator
+from .callback import python_force, raise_pending
+from .evaluate import evaluate, initial_state
+from .force import FORCE_SIGNATURE, Force
+from .kernels import drift, kick, kinetic_energy, ou
+from .langevin import LangevinBAOAB
+from .limits import Limits, Status, unlimited
+from .noise import THERMOSTAT, VELOCITIES, Stream, gaussian
+from .state import Advanced, State
+from .verlet import VelocityVerlet
+
+__all__ = [
+    "FORCE_SIGNATURE",
+    "THERMOSTAT",
+    "VELOCITIES",
+    "AbstractIntegrator",
+    "Advanced",
+    "Force",
+    "LangevinBAOAB",
+    "Limits",
+    "State",
+    "Status",
+    "Stream",
+    "VelocityVerlet",
+    "drift",
+    "evaluate",
+    "gaussian",
+    "initial_state",
+    "kick",
+    "kinetic_energy",
+    "ou",
+    "python_force",
+    "raise_pending",
+    "unlimited",
+]

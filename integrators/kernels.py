@@ -1,0 +1,59 @@
+"""The three moves of the splitting literature, B, A and O, and the kinetic energy.
+
+All arrays are float64 of shape (n_atoms, 3), masses of shape (n_atoms,); the first argument (for
+`drift` and `kick`, the moved quantity) is changed in place. Loops instead of array expressions:
+those would allocate in each step.
+"""
+
+import math
+
+import numba
+
+
+@numba.njit(cache=True)
+def kick(velocities, forces, inv_masses, dt):
+    """B: ``v += dt F/m``, the exact flow of the potential energy for a time `dt`."""
+    for i in range(velocities.shape[0]):
+        for k in range(3):
+            velocities[i, k] += dt * inv_masses[i] * forces[i, k]
+
+
+@numba.njit(cache=True)
+def drift(positions, velocities, dt):
+    """A: ``x += dt v``, the exact flow of the kinetic energy for a time `dt`."""
+    for i in range(positions.shape[0]):
+        for k in range(3):
+            positions[i, k] += dt * velocities[i, k]
+
+
+@numba.njit(cache=True)
+def ou(velocities, noise, inv_masses, friction, kT, dt):
+    """O: ``v <- c v + sqrt((1 - c^2) kT/m) R`` with ``c = exp(-friction dt)``.
+
+    The exact solution of the Ornstein-Uhlenbeck process for a time `dt`; `noise` holds the
+    independent standard normal numbers R.
+    """
+    decay = math.exp(-friction * dt)
+    variance = -math.expm1(-2.0 * friction * dt) * kT  # 1 - c^2 loses 12 digits at 1/ps, 0.5 fs
+    for i in range(velocities.shape[0]):
+        spread = math.sqrt(variance * inv_masses[i])
+        for k in range(3):
+            velocities[i, k] = decay * velocities[i, k] + spread * noise[i, k]
+
+
+@numba.njit(cache=True)
+def copy_into(target, source):
+    """``target[:] = source``, which as such takes Numba 3 s to compile."""
+    for i in range(source.shape[0]):
+        for k in range(3):
+            target[i, k] = source[i, k]
+
+
+@numba.njit(cache=True)
+def kinetic_energy(velocities, masses):
+    """Kinetic energy ``sum m v^2 / 2`` (eV) of `velocities` with `masses` (u)."""
+    total = 0.0
+    for i in range(velocities.shape[0]):
+        for k in range(3):
+            total += 0.5 * masses[i] * velocities[i, k] ** 2
+    return total

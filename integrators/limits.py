@@ -1,0 +1,133 @@
+"""Guards that every step passes.
+
+Each is written ``not (x <= limit)``, never ``x > limit``: comparisons with NaN are false, so that
+only the first form stops on NaN.
+"""
+
+import math
+from enum import IntEnum
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from .state import FloatArray
+
+
+class Status(IntEnum):
+    """Why `advance` ended: `OK` after all its steps, otherwise the first limit broken."""
+
+    OK = 0
+    NOT_FINITE = 1
+    """The energy, a force or a position is NaN or infinite."""
+    FORCE = 2
+    """The force on some atom exceeds `Limits.max_force`."""
+    DISPLACEMENT = 3
+    """Some atom moved more than `Limits.max_displacement` in one step."""
+    DOMAIN = 4
+    """Some pair distance is outside `Limits.stop`."""
+
+
+class Limits(NamedTuple):
+    """Bounds that a trajectory must not leave; `unlimited` gives those that only stop on NaN.
+
+    Parameters
+    ----------
+    max_force : float
+        Largest norm of the force on one atom (eV/angstrom).
+    max_displacement : float
+        Largest move of one atom in one step (angstrom).
+    pairs : int64 array, shape (n_pairs, 2)
+        Atoms whose distances are watched, such as the domain a potential was trained on.
+    warn, stop : float64 array, shape (n_pairs, 2)
+        Lower and upper distance (angstrom) of each pair: outside `warn` a step is counted,
+        outside `stop` it ends the run.
+    """
+
+    max_force: float
+    max_displacement: float
+    pairs: npt.NDArray[np.int64]
+    warn: FloatArray
+    stop: FloatArray
+
+
+def unlimited() -> Limits:
+    """Limits that stop on nothing but NaN and infinity."""
+    empty = np.empty((0, 2))
+    return Limits(np.inf, np.inf, np.empty((0, 2), dtype=np.int64), empty, empty)
+
+
+@numba.njit(cache=True)
+def require_valid(limits, n_atoms):
+    """Raise ValueError unless the arrays of `limits` fit each other and `n_atoms`.
+
+    Kernels do not check bounds: a wrong index would read foreign memory.
+    """
+    shape = limits.pairs.shape
+    if shape[1] != 2 or limits.warn.shape != shape or limits.stop.shape != shape:
+        raise ValueError("`pairs`, `warn` and `stop` of the limits must have shape (n_pairs, 2).")
+    for p in range(shape[0]):
+        if not (0 <= limits.pairs[p, 0] < n_atoms and 0 <= limits.pairs[p, 1] < n_atoms):
+            raise ValueError("`pairs` of the limits must hold atom indices below n_atoms.")
+
+
+@numba.njit(cache=True)
+def check(positions, previous, forces, energy, limits):
+    """Judge the state after one step.
+
+    Parameters
+    ----------
+    positions, previous, forces : float64 array, shape (n_atoms, 3)
+        Now, one step before, and now.
+    energy : float
+        Potential energy (eV).
+    limits : Limits
+
+    Returns
+    -------
+    status : Status
+        The first limit broken, in the order of `Status`.
+    warned : bool
+        Whether some pair distance is outside ``limits.warn``.
+    """
+    warned = _any_outside(positions, limits.pairs, limits.warn)
+    if not (abs(energy) < np.inf and _all_finite(forces) and _all_finite(positions)):
+        return Status.NOT_FINITE, warned
+    for i in range(forces.shape[0]):
+        if not (_norm(forces[i, 0], forces[i, 1], forces[i, 2]) <= limits.max_force):
+            return Status.FORCE, warned
+    for i in range(positions.shape[0]):
+        if not (_distance(positions, i, previous, i) <= limits.max_displacement):
+            return Status.DISPLACEMENT, warned
+    if _any_outside(positions, limits.pairs, limits.stop):
+        return Status.DOMAIN, warned
+    return Status.OK, warned
+
+
+@numba.njit(cache=True)
+def _all_finite(array):
+    for i in range(array.shape[0]):
+        for k in range(3):
+            if not (abs(array[i, k]) < np.inf):
+                return False
+    return True
+
+
+@numba.njit(cache=True)
+def _any_outside(positions, pairs, bounds):
+    for p in range(pairs.shape[0]):
+        distance = _distance(positions, pairs[p, 0], positions, pairs[p, 1])
+        if not (bounds[p, 0] <= distance <= bounds[p, 1]):
+            return True
+    return False
+
+
+@numba.njit(cache=True)
+def _distance(a, i, b, j):
+    return _norm(a[i, 0] - b[j, 0], a[i, 1] - b[j, 1], a[i, 2] - b[j, 2])
+
+
+@numba.njit(cache=True)
+def _norm(x, y, z):
+    return math.sqrt(x * x + y * y + z * z)

@@ -1,0 +1,222 @@
+"""From the user's input to the objects of a run: the only place that chooses between kinds."""
+
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from qmd import units
+from qmd.config import (
+    MAY_CHANGE_ON_RESUME,
+    IntegratorConfig,
+    LangevinConfig,
+    LoadedConfig,
+    RunConfig,
+    VelocityVerletConfig,
+)
+from qmd.errors import InputError, MismatchError, NumericalError
+from qmd.integrators import (
+    VELOCITIES,
+    AbstractIntegrator,
+    Force,
+    LangevinBAOAB,
+    Limits,
+    State,
+    Stream,
+    VelocityVerlet,
+    gaussian,
+    initial_state,
+)
+from qmd.potentials.package import Package, PackageError, find, load
+from qmd.system import (
+    System,
+    check_species,
+    degrees_of_freedom,
+    load_system,
+    n_rotations,
+    start_velocities,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """Everything that `qmd.simulation` needs; nothing has been written yet."""
+
+    loaded: LoadedConfig[RunConfig]
+    system: System
+    package: Package
+    integrator: AbstractIntegrator
+    force: Force
+    limits: Limits
+    stream: Stream
+    dof: int
+    """Kinetic degrees of freedom."""
+    identity: str
+    """SHA-256 of the start and of all settings that a resumed run must share."""
+
+    @property
+    def config(self) -> RunConfig:
+        return self.loaded.config
+
+    @property
+    def dt(self) -> float:
+        """Time step, internal units."""
+        return self.config.integrator.timestep_fs * units.fs
+
+
+def build(loaded: LoadedConfig[RunConfig]) -> Setup:
+    """Check and make everything a run needs.
+
+    Raises
+    ------
+    InputError, MismatchError
+        In one line, if the structure, the package, or the two together cannot be used.
+    """
+    config, folder = loaded.config, loaded.path.parent
+    package = load_package(config.potential.name, folder, config.potential.sha256)
+    system = load_system(config.system.structure, folder)
+    check_species(system, package.species)
+    return Setup(
+        loaded=loaded,
+        system=system,
+        package=package,
+        integrator=build_integrator(config.integrator),
+        force=build_force(package, config.potential.backend),
+        limits=build_limits(config, package),
+        stream=Stream(config.seed),
+        dof=_degrees_of_freedom(config, system),
+        identity=_identity(config, system),
+    )
+
+
+def _identity(config: RunConfig, system: System) -> str:
+    settings = config.model_dump_json(exclude=set(MAY_CHANGE_ON_RESUME))
+    digest = hashlib.sha256(settings.encode())
+    for array in (system.numbers, system.masses, system.positions, system.velocities):
+        digest.update(b"" if array is None else array.tobytes())
+    return digest.hexdigest()
+
+
+def load_package(name: str, folder: Path, sha256: str | None = None) -> Package:
+    """Load a package by name or path, for a user.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    MismatchError
+        If it is damaged, or its SHA-256 is not the one asked for.
+    """
+    try:
+        package = load(find(name, folder))
+    except FileNotFoundError as error:
+        raise InputError(str(error)) from None
+    except (PackageError, OSError) as error:
+        raise MismatchError(str(error), hint="copy the package again, or train it again") from None
+    if sha256 not in (None, package.sha256):
+        raise MismatchError(
+            f"potential {name} has SHA-256 {package.sha256}, but the input asks for {sha256}",
+            hint="use the package that the input was written for, or change `potential.sha256`",
+        )
+    return package
+
+
+def build_integrator(config: IntegratorConfig) -> AbstractIntegrator:
+    """Integrator of the input, in internal units."""
+    match config:
+        case VelocityVerletConfig():
+            return VelocityVerlet(dt=config.timestep_fs * units.fs)
+        case LangevinConfig():
+            return LangevinBAOAB(
+                dt=config.timestep_fs * units.fs,
+                kT=config.temperature_K * units.kB,
+                friction=config.friction_per_ps / units.ps,
+            )
+
+
+def build_force(package: Package, backend: str) -> Force:
+    """The force of a package: its native kernel, or its JAX function through a callback."""
+    if backend == "native":
+        return Force(*package.native())
+    from qmd.jax_force import jax_force
+
+    return jax_force(package)
+
+
+def build_limits(config: RunConfig, package: Package) -> Limits:
+    """Guards of every step: those of the input and the trained domain of the package."""
+    domain, guards = package.domain, config.guards
+    stop = domain.stop
+    if guards.on_leaving_domain == "warn":
+        stop = np.tile([0.0, np.inf], (len(domain.pairs), 1))
+    return Limits(
+        max_force=guards.max_force_eV_per_A,
+        max_displacement=guards.max_displacement_A_per_step,
+        pairs=domain.pairs,
+        warn=domain.warn,
+        stop=stop,
+    )
+
+
+def _degrees_of_freedom(config: RunConfig, system: System) -> int:
+    thermostatted = isinstance(config.integrator, LangevinConfig)
+    rotations = n_rotations(system) if config.system.remove_rotation else 0
+    return degrees_of_freedom(system.n_atoms, thermostatted=thermostatted, n_rotations=rotations)
+
+
+def start_state(setup: Setup) -> State:
+    """State at step 0, checked.
+
+    Raises
+    ------
+    MismatchError
+        If the start lies outside the stop level of the trained domain.
+    NumericalError
+        If energy or forces are not finite, too large, or not each other's derivative.
+    """
+    _check_domain(setup)
+    normals = np.empty_like(setup.system.positions)
+    gaussian(normals, setup.stream, 0, VELOCITIES)
+    velocities = start_velocities(setup.system, setup.config.system, normals)
+    state = initial_state(setup.force, setup.system.positions, velocities)
+    largest = float(np.linalg.norm(state.forces, axis=1).max())
+    if not (np.isfinite(state.energy) and largest <= setup.limits.max_force):
+        raise NumericalError(
+            f"At the start the energy is {state.energy:.6g} eV and the largest force "
+            f"{largest:.6g} eV/angstrom (limit {setup.limits.max_force:g})",
+            hint="relax the structure, or raise `guards.max_force_eV_per_A`",
+        )
+    _check_slope(setup, state)
+    return state
+
+
+def _check_domain(setup: Setup) -> None:
+    i, j = setup.limits.pairs.T
+    distances = np.linalg.norm(setup.system.positions[i] - setup.system.positions[j], axis=1)
+    for a, b, distance, (low, high) in zip(i, j, distances, setup.limits.stop, strict=True):
+        if not low <= distance <= high:
+            raise MismatchError(
+                f"{setup.system.name}: atoms {a + 1} and {b + 1} are {distance:.3f} angstrom apart, "
+                f"but {setup.package.name} is trained for {low:.2f} to {high:.2f}",
+                hint="start from another structure, or use a potential trained for it",
+            )
+
+
+def _check_slope(setup: Setup, state: State, h: float = 1e-4) -> None:
+    """One force component against a central difference: finds a model wired wrongly."""
+    atom, axis = np.unravel_index(np.argmax(np.abs(state.forces)), state.forces.shape)
+    energies = []
+    for sign in (1, -1):
+        moved = state.positions.copy()
+        moved[atom, axis] += sign * h
+        energies.append(initial_state(setup.force, moved, moved).energy)
+    slope = (energies[0] - energies[1]) / (2 * h)
+    # Error of the difference: h^2/6 times a third derivative of at most 1e3 eV/angstrom^3.
+    if not abs(slope + state.forces[atom, axis]) <= 1e-5:
+        raise NumericalError(
+            f"The force on atom {atom + 1} is {state.forces[atom, axis]:.8f} eV/angstrom, but the "
+            f"energy gives {-slope:.8f}",
+            hint="the potential's forces are not its gradient; check it before running",
+        )

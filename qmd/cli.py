@@ -1,0 +1,156 @@
+"""The command line: parse, call, print. Heavy imports sit inside the commands."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qmd import __version__
+from qmd.errors import QmdError
+
+app = typer.Typer(
+    name="qmd",
+    help="Molecular dynamics driven by quantum force fields.",
+    epilog="Begin with `qmd init > input.yaml`, then `qmd run input.yaml`.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+potentials = typer.Typer(help="List and describe potentials.", no_args_is_help=True)
+app.add_typer(potentials, name="potential")
+
+Input = Annotated[Path, typer.Argument(help="Input file (YAML).", show_default=False)]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. steps=1e6."),
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+@contextmanager
+def _errors_in_one_line(debug: bool = False) -> Iterator[None]:
+    try:
+        yield
+    except QmdError as error:
+        if debug:
+            raise
+        from qmd import console
+
+        console.error(error.message, error.hint)
+        raise typer.Exit(error.exit_code) from None
+    except BrokenPipeError:  # e.g. `qmd schema | head`
+        sys.stderr.close()
+        raise typer.Exit(0) from None
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"qmd {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Molecular dynamics driven by quantum force fields."""
+
+
+@app.command(
+    epilog="Examples: `qmd run input.yaml`; `qmd run input.yaml --set integrator.timestep_fs=0.25 "
+    "--output output-fine`. Exit codes: 0 done, 2 bad input, 3 model or resumed input does not "
+    "fit, 4 stopped by a guard, 5 cannot write, 6 damaged file, 75 stopped early, resumable."
+)
+def run(
+    input: Input,
+    set: Set = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Output folder; default: output/ beside the input.", show_default=False),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Delete earlier outputs and begin again.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no summary.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Run a simulation, or go on where it stopped; Ctrl-C leaves it resumable."""
+    with _errors_in_one_line(debug):
+        from qmd import console, session
+        from qmd.config import VelocityVerletConfig, load_config
+
+        loaded = load_config(input, set or ())
+        integrator = loaded.config.integrator
+        nve = isinstance(integrator, VelocityVerletConfig)
+        with console.progress_bar(integrator.timestep_fs, conserves_energy=nve) as watch:
+            finished = session.run(
+                loaded, output, overwrite=overwrite, say=console.note,
+                watch=None if quiet else watch,
+            )  # fmt: skip
+        if not quiet:
+            print(console.summary(finished))
+
+
+@app.command(epilog="Example: `qmd validate input.yaml --set steps=100`.")
+def validate(input: Input, set: Set = None, debug: Debug = False) -> None:
+    """Check an input, its structure and its potential, without running or writing."""
+    with _errors_in_one_line(debug):
+        from qmd.build import build, start_state
+        from qmd.config import load_config
+
+        setup = build(load_config(input, set or ()))
+        state = start_state(setup)
+        print(
+            f"{input}: valid. {setup.system.name} ({', '.join(setup.system.symbols)}) on "
+            f"{setup.package.name}, {setup.config.steps} steps of "
+            f"{setup.config.integrator.timestep_fs:g} fs, {setup.dof} degrees of freedom, start at "
+            f"{state.energy:.4f} eV."
+        )
+
+
+@app.command(epilog="Example: `qmd schema > qmd.schema.json`, which `qmd init` inputs refer to.")
+def schema() -> None:
+    """Print the JSON Schema of the input, for editors and checkers."""
+    with _errors_in_one_line():
+        import json
+
+        from qmd.config import json_schema
+
+        print(json.dumps(json_schema(), indent=2))
+
+
+@app.command(epilog="Example: `qmd init > input.yaml`.")
+def init() -> None:
+    """Print a commented input for water."""
+    with _errors_in_one_line():
+        from qmd.template import TEMPLATE
+
+        print(TEMPLATE, end="")
+
+
+@potentials.command("list")
+def list_potentials() -> None:
+    """List the potentials that come with the program."""
+    with _errors_in_one_line():
+        from qmd.cards import table
+
+        print(table())
+
+
+@potentials.command("info", epilog="Example: `qmd potential info sivqlm-h2o`.")
+def potential_info(
+    name: Annotated[str, typer.Argument(help="Name or path of a .qmdp.", show_default=False)],
+    debug: Debug = False,
+) -> None:
+    """Show the card of a potential: circuit, training, errors, domain, citation."""
+    with _errors_in_one_line(debug):
+        from qmd.build import load_package
+        from qmd.cards import card
+
+        print(card(load_package(name, Path())))

@@ -1,0 +1,37 @@
+"""A JAX potential as the force of a run; the only module of `qmd run` that imports JAX."""
+
+import os
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from qmd.integrators import Force, python_force
+from qmd.potentials.base import compiled
+from qmd.potentials.package import Package
+
+
+def jax_force(package: Package) -> Force:
+    """Wrap the jitted energy and forces of a package; double precision, cached programs."""
+    jax.config.update("jax_enable_x64", True)
+    use_compilation_cache()
+    function = compiled(package.potential())
+
+    def energy_and_forces(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        energy, forces = function(positions)
+        return np.asarray(energy), np.asarray(forces)
+
+    return python_force(energy_and_forces)
+
+
+def use_compilation_cache() -> Path:
+    """Let JAX keep compiled programs in a folder that belongs to this user alone.
+
+    The cache is trusted by JAX, so it must not lie where others can write.
+    """
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = base / "qmd" / f"jax-{jax.__version__}"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    return folder

@@ -1,0 +1,66 @@
+"""Names of the files of a run: fixed, so that nobody has to read code to find them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """The files in the output folder of a run.
+
+    ================  ====================================================================
+    `trajectory.nc`   frames, AMBER NetCDF, with velocities, forces and energies
+    `topology.pdb`    atoms, residues and bonds
+    `log.csv`         energies and temperature, units in the header
+    `checkpoint`      state to go on from; the one before is `checkpoint.prev`
+    `final.extxyz`    last structure with momenta and forces
+    `run.json`        input, hashes, versions, timings
+    `failure.extxyz`  last good states, if a guard stopped the run
+    `EXIT`            made by the user: stop soon, resumable
+    ================  ====================================================================
+    """
+
+    directory: Path
+
+    @property
+    def trajectory(self) -> Path:
+        return self.directory / "trajectory.nc"
+
+    @property
+    def topology(self) -> Path:
+        return self.directory / "topology.pdb"
+
+    @property
+    def log(self) -> Path:
+        return self.directory / "log.csv"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.directory / "checkpoint"
+
+    @property
+    def final(self) -> Path:
+        return self.directory / "final.extxyz"
+
+    @property
+    def record(self) -> Path:
+        return self.directory / "run.json"
+
+    @property
+    def failure(self) -> Path:
+        return self.directory / "failure.extxyz"
+
+    @property
+    def exit(self) -> Path:
+        return self.directory / "EXIT"
+
+    def written(self) -> list[Path]:
+        """Everything a run may have left here, existing or not, the checkpoints first.
+
+        In this order a removal that is interrupted leaves nothing that looks resumable.
+        """
+        previous = self.checkpoint.with_name("checkpoint.prev")
+        return [
+            self.checkpoint, previous, self.trajectory, self.log, self.topology, self.final,
+            self.failure, self.record,
+        ]  # fmt: skip

@@ -1,0 +1,41 @@
+"""Versions and machine: what a result depends on besides its input."""
+
+import functools
+import platform
+
+import llvmlite
+import numba
+import numpy
+
+import qmd
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Versions on which the bits of a trajectory depend; JAX only if it has been loaded."""
+    import sys
+
+    found = {
+        "qmd": qmd.__version__,
+        "python": platform.python_version(),
+        "numpy": numpy.__version__,
+        "numba": numba.__version__,
+        "llvmlite": llvmlite.__version__,
+    }
+    if "jax" in sys.modules:
+        found["jax"] = sys.modules["jax"].__version__
+    return found
+
+
+def machine() -> dict[str, str]:
+    """Processor and system, as far as the system tells."""
+    return {"machine": platform.machine(), "system": platform.system(), "cpu": _cpu_name()}
+
+
+def _cpu_name() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor()

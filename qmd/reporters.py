@@ -1,0 +1,123 @@
+"""Reporters: each says when it is due, and takes what the run has reached."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from qmd import atomic, units
+from qmd.integrators import State
+from qmd.trajectory import Frame, Synced, TrajectoryWriter
+
+LOG_COLUMNS = (
+    "step", "time_ps", "potential_energy_eV", "kinetic_energy_eV", "total_energy_eV",
+    "temperature_K",
+)  # fmt: skip
+
+
+class Snapshot(NamedTuple):
+    """A state with what follows from it."""
+
+    state: State
+    time: float
+    """Internal units."""
+    kinetic_energy: float
+    """eV"""
+    temperature_K: float
+
+    @property
+    def total_energy(self) -> float:
+        """eV"""
+        return self.state.energy + self.kinetic_energy
+
+
+class Reporter(Protocol):
+    """Takes a snapshot every `every` steps."""
+
+    every: int
+
+    def report(self, snapshot: Snapshot) -> None: ...
+
+
+def steps_until_due(reporter: Reporter, step: int) -> int:
+    """Steps from `step` to the next multiple of `every`, at least 1."""
+    return reporter.every - step % reporter.every
+
+
+class TrajectoryReporter:
+    """Frames of trajectory.nc."""
+
+    def __init__(self, writer: TrajectoryWriter, every: int) -> None:
+        self.writer, self.every = writer, every
+
+    def report(self, snapshot: Snapshot) -> None:
+        state = snapshot.state
+        self.writer.write(
+            Frame(
+                step=state.step,
+                time=snapshot.time,
+                positions=state.positions,
+                velocities=state.velocities,
+                forces=state.forces,
+                potential_energy=state.energy,
+                kinetic_energy=snapshot.kinetic_energy,
+            )
+        )
+
+    def sync(self) -> Synced:
+        return self.writer.sync()
+
+
+class LogReporter:
+    """Rows of log.csv; kept in memory until `flush` or `sync`.
+
+    Parameters
+    ----------
+    path : Path
+    n_bytes : int or None
+        Length that a checkpoint recorded: what follows is cut off. None starts a new file.
+    every : int
+        Steps between rows.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+
+    def __init__(self, path: Path, n_bytes: int | None, every: int) -> None:
+        self.every, self._path, self._rows = every, path, []  # type: list[str]
+        with atomic.output_errors(path):
+            flags = os.O_WRONLY | os.O_NOFOLLOW
+            if n_bytes is None:
+                flags |= os.O_CREAT | os.O_EXCL
+                self._rows.append(",".join(LOG_COLUMNS) + "\n")
+            self._fd = os.open(path, flags, 0o644)
+            self._size = n_bytes or 0
+            os.ftruncate(self._fd, self._size)
+
+    def report(self, snapshot: Snapshot) -> None:
+        state = snapshot.state
+        self._rows.append(
+            f"{state.step},{snapshot.time / units.ps:.9f},{state.energy:.12f},"
+            f"{snapshot.kinetic_energy:.12f},{snapshot.total_energy:.12f},"
+            f"{snapshot.temperature_K:.6f}\n"
+        )
+
+    def flush(self) -> None:
+        """Let other processes see the rows so far."""
+        data = "".join(self._rows).encode()
+        self._rows.clear()
+        with atomic.output_errors(self._path):
+            atomic.write_all(self._fd, data, self._size)
+        self._size += len(data)
+
+    def sync(self) -> int:
+        """Bring all rows to the disk; the size of the file in bytes."""
+        self.flush()
+        with atomic.output_errors(self._path):
+            os.fsync(self._fd)
+        return self._size
+
+    def close(self) -> None:
+        self.flush()
+        os.close(self._fd)

@@ -1,0 +1,218 @@
+"""`qmd run`: begin a run, or go on with one, and leave its outputs complete."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qmd import __version__, atomic, checkpoint, extxyz, topology
+from qmd.build import Setup, build, start_state
+from qmd.config import MAY_CHANGE_ON_RESUME, LoadedConfig, RunConfig, changed_keys
+from qmd.errors import MismatchError, OutputError, StoppedEarly
+from qmd.integrators import State
+from qmd.lock import RunLock
+from qmd.paths import RunPaths
+from qmd.provenance import machine, versions
+from qmd.reporters import LogReporter
+from qmd.signals import StopRequest, stop_signals
+from qmd.simulation import Progress, Simulation
+from qmd.trajectory import TrajectoryWriter
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What `run` leaves for a summary."""
+
+    setup: Setup
+    paths: RunPaths
+    progress: Progress
+    start_s: float
+    """From the call to the first step."""
+
+
+def run(
+    loaded: LoadedConfig[RunConfig],
+    output: Path | None = None,
+    *,
+    overwrite: bool = False,
+    say: Say = lambda text: None,
+    watch: Callable[[Progress], None] | None = None,
+) -> Finished:
+    """Run an input to its last step, going on where an earlier call stopped.
+
+    Parameters
+    ----------
+    loaded : LoadedConfig
+    output : Path, optional
+        Output folder; default `output` beside the input.
+    overwrite : bool
+        Delete the outputs of an earlier run and begin again.
+    say : callable
+        Takes lines for the user.
+    watch : callable, optional
+        Takes the `Progress` after every block of steps.
+
+    Raises
+    ------
+    QmdError
+        With the exit code of its class; nothing is written before the input has been checked.
+    """
+    begin = time.perf_counter()
+    setup = build(loaded)
+    paths = RunPaths(output or loaded.path.parent / "output")
+    with atomic.output_errors(paths.directory):
+        paths.directory.mkdir(parents=True, exist_ok=True)
+    stop = StopRequest(paths.exit, wall_time_s=_seconds(setup.config.wall_time_h))
+    with RunLock(paths.directory), stop_signals(stop):
+        if overwrite:
+            _remove(paths)
+        state, writer, log, resumed = _open(setup, paths, say)
+        simulation = Simulation(setup, paths, state, writer, log, stop, watch)
+        if not resumed:
+            simulation.begin()
+        start_s = time.perf_counter() - begin
+        reason = simulation.run()
+        writer.close()
+        log.close()
+        finished = Finished(setup, paths, simulation.progress, start_s)
+        _write_record(finished)
+        last = simulation.snapshot().state
+        if reason:
+            raise StoppedEarly(
+                f"Stopped by {reason} at step {last.step} of {setup.config.steps}; all is saved.",
+                "Run the same command again to go on.",
+            )
+        extxyz.write(paths.final, setup.system, [last])
+    return finished
+
+
+def _seconds(hours: float | None) -> float | None:
+    return None if hours is None else 3600 * hours
+
+
+def _remove(paths: RunPaths) -> None:
+    for path in paths.written():
+        with atomic.output_errors(path):
+            path.unlink(missing_ok=True)
+
+
+def _open(
+    setup: Setup, paths: RunPaths, say: Say
+) -> tuple[State, TrajectoryWriter, LogReporter, bool]:
+    """Outputs to append to, and the state that belongs to their ends."""
+    previous = paths.checkpoint.with_name("checkpoint.prev")
+    if paths.checkpoint.exists() or previous.exists():
+        return *_resume(setup, paths, say), True
+    _clear_unbegun(setup, paths)
+    state = start_state(setup)
+    bonds = topology.bonds(setup.system.numbers, setup.system.positions)
+    # The record comes first: it marks what follows as belonging to this input.
+    _write_unbegun_record(setup, paths)
+    topology.write_pdb(paths.topology, setup.system.numbers, setup.system.positions, bonds)
+    title = f"{setup.system.name} on {setup.package.name}"
+    writer = TrajectoryWriter.create(paths.trajectory, setup.system.numbers, title, __version__)
+    return state, writer, LogReporter(paths.log, None, setup.config.output.log_every), False
+
+
+def _resume(
+    setup: Setup, paths: RunPaths, say: Say
+) -> tuple[State, TrajectoryWriter, LogReporter]:
+    saved, note = checkpoint.read_latest(paths.checkpoint)
+    if note:
+        say(note)
+    _check_same_run(setup, saved, paths)
+    if saved.versions != versions():
+        changed = changed_keys(saved.versions, versions())
+        say(f"Other versions than before ({', '.join(changed)}): bits may differ from here on.")
+    trajectory = saved.outputs["trajectory"]
+    writer = TrajectoryWriter.append(
+        paths.trajectory, trajectory["frames"], trajectory["digest"]
+    )
+    log = LogReporter(paths.log, saved.outputs["log"]["bytes"], setup.config.output.log_every)
+    if saved.step < setup.config.steps:
+        say(f"Going on from step {saved.step} of {setup.config.steps}.")
+    else:
+        say(f"Already at step {saved.step}; the input asks for {setup.config.steps}.")
+    state = State(saved.positions, saved.velocities, saved.forces, saved.energy, saved.step)
+    return state, writer, log
+
+
+def _check_same_run(setup: Setup, saved: checkpoint.Checkpoint, paths: RunPaths) -> None:
+    config = json.loads(setup.loaded.text)
+    changed = changed_keys(saved.config, config, ignoring=MAY_CHANGE_ON_RESUME)
+    if saved.model_sha256 != setup.package.sha256:
+        changed.append(f"potential {setup.package.name}: another package than before")
+    if not changed and saved.input_sha256 != setup.identity:
+        changed.append(f"structure {setup.system.name}: other atoms or start than before")
+    if changed:
+        raise MismatchError(
+            f"{paths.directory} holds a run of another input: {'; '.join(changed)}.",
+            "Restore the input, choose another folder with --output, or begin again with "
+            "--overwrite.",
+        )
+
+
+def _clear_unbegun(setup: Setup, paths: RunPaths) -> None:
+    """Files without a checkpoint: remove our own from a start that was cut off, refuse others."""
+    present = [path for path in paths.written() if path.exists()]
+    if not present:
+        return
+    if not _is_unbegun(setup, paths):
+        raise OutputError(
+            f"{paths.directory} already holds {present[0].name}, but no checkpoint to go on from.",
+            "Move the files away, choose another folder with --output, or use --overwrite.",
+        )
+    _remove(paths)
+
+
+def _is_unbegun(setup: Setup, paths: RunPaths) -> bool:
+    try:
+        record = json.loads(paths.record.read_text())
+        return bool(record["begun"] is False and record["input_sha256"] == setup.identity)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _write_unbegun_record(setup: Setup, paths: RunPaths) -> None:
+    _write_json(paths.record, {"begun": False, "input_sha256": setup.identity})
+
+
+def _write_record(finished: Finished) -> None:
+    """run.json: the input as it was understood, and what it ran on."""
+    setup, progress = finished.setup, finished.progress
+    steps = progress.steps_done
+    _write_json(
+        finished.paths.record,
+        {
+            "begun": True,
+            "input_sha256": setup.identity,
+            "input": json.loads(setup.loaded.text),
+            "potential": {
+                "name": setup.package.name,
+                "sha256": setup.package.sha256,
+                "citation": setup.package.citation,
+                "reference_energy_eV": setup.package.reference_energy_eV,
+            },
+            "species": list(setup.system.symbols),
+            "masses_u": setup.system.masses.tolist(),
+            "degrees_of_freedom": setup.dof,
+            "versions": versions(),
+            "machine": machine(),
+            "last_session": {
+                "steps": steps,
+                "last_step": progress.first_step + steps,
+                "start_s": round(finished.start_s, 3),
+                "wall_s": round(progress.seconds, 3),
+                "force_and_integration_s": round(progress.in_kernel_s, 3),
+                "steps_outside_training_range": progress.warned_steps,
+            },
+        },
+    )
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    atomic.write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")

@@ -1,0 +1,254 @@
+"""The run loop: advance to whatever is due next, report, checkpoint, stop in good order.
+
+Results do not depend on where the loop stops between two reports, nor on how often it was
+interrupted: the integrators are exact functions of state and step, and a resumed run cuts its
+outputs back to the last checkpoint.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+import numpy as np
+
+from qmd import checkpoint, extxyz, units
+from qmd.build import Setup
+from qmd.errors import NumericalError
+from qmd.integrators import Advanced, State, Status, kinetic_energy, raise_pending
+from qmd.paths import RunPaths
+from qmd.provenance import versions
+from qmd.reporters import LogReporter, Snapshot, TrajectoryReporter, steps_until_due
+from qmd.signals import Reason, StopRequest
+from qmd.system import kinetic_temperature
+from qmd.trajectory import TrajectoryWriter
+
+BLOCK_S = 0.25
+"""Longest time (s) in compiled code: Python sees signals only between two calls."""
+FLUSH_S = 2.0
+"""How often (s) log and trajectory are shown to readers between checkpoints."""
+LAST_STATES = 20
+"""Good states before a failure that are written to failure.extxyz."""
+
+
+@dataclass
+class Progress:
+    """What a run has done in this session; `watch` is called after every block."""
+
+    first_step: int
+    n_steps: int
+    """Total of the input."""
+    begin: float = field(default_factory=time.perf_counter)
+    in_kernel_s: float = 0.0
+    warned_steps: int = 0
+    snapshot: Snapshot | None = None
+    first: Snapshot | None = None
+    watch: Callable[["Progress"], None] = lambda progress: None
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.begin
+
+    @property
+    def steps_done(self) -> int:
+        """In this session."""
+        return 0 if self.snapshot is None else self.snapshot.state.step - self.first_step
+
+
+class Simulation:
+    """One session of a run, from the state it starts with to the last step or a stop.
+
+    Parameters
+    ----------
+    setup : Setup
+    paths : RunPaths
+    state : State
+        Where to go on from.
+    writer : TrajectoryWriter
+    log : LogReporter
+    stop : StopRequest
+    watch : callable, optional
+        Called with the `Progress` after every block, e.g. to draw it.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        paths: RunPaths,
+        state: State,
+        writer: TrajectoryWriter,
+        log: LogReporter,
+        stop: StopRequest,
+        watch: Callable[[Progress], None] | None = None,
+    ) -> None:
+        output = setup.config.output
+        self._setup, self._paths, self._stop = setup, paths, stop
+        self._frames = TrajectoryReporter(writer, output.trajectory_every)
+        self._log = log
+        self._state = state
+        self._inv_masses = 1 / setup.system.masses
+        self._block, self._flushed = 1, time.monotonic()
+        self._checkpoint_s = 0.0
+        self._hottest_K = 10 * self._start_temperature() + 2000
+        self.progress = Progress(state.step, setup.config.steps)
+        if watch:
+            self.progress.watch = watch
+
+    def _start_temperature(self) -> float:
+        config = self._setup.config
+        bath = getattr(config.integrator, "temperature_K", None)
+        return float(bath or config.system.temperature_K or self.snapshot().temperature_K)
+
+    def snapshot(self) -> Snapshot:
+        """The present state with time, kinetic energy and temperature."""
+        kinetic = kinetic_energy(self._state.velocities, self._setup.system.masses)
+        return Snapshot(
+            state=self._state,
+            time=self._state.step * self._setup.dt,
+            kinetic_energy=kinetic,
+            temperature_K=kinetic_temperature(kinetic, self._setup.dof),
+        )
+
+    def begin(self) -> None:
+        """Report and checkpoint the state at step 0."""
+        snapshot = self.snapshot()
+        self._frames.report(snapshot)
+        self._log.report(snapshot)
+        self.checkpoint()
+
+    def run(self) -> Reason:
+        """Go to the last step; returns why the run stopped before it, else None.
+
+        Raises
+        ------
+        NumericalError
+            If a guard stopped it; the last checkpoint stays as it is.
+        OutputError
+            If results cannot be written.
+        """
+        every = self._setup.config.output.checkpoint_every
+        progress = self.progress
+        progress.first = progress.snapshot = self.snapshot()
+        while self._state.step < progress.n_steps:
+            reason = self._stop.reason(self._checkpoint_s)
+            if reason:
+                if self._state.step % every:
+                    self.checkpoint()
+                return reason
+            self._advance_block(min(steps_until_due(r, self._state.step) for r in self._due()))
+            if self._state.step % every == 0 and self._state.step < progress.n_steps:
+                self.checkpoint()
+            progress.watch(progress)
+        self.checkpoint()
+        return None
+
+    def _due(self) -> tuple[TrajectoryReporter | LogReporter, ...]:
+        return self._frames, self._log
+
+    def _advance_block(self, until_due: int) -> None:
+        """At most to the next report, checkpoint or end, and not for longer than BLOCK_S."""
+        every = self._setup.config.output.checkpoint_every
+        step = self._state.step
+        n = min(until_due, every - step % every, self.progress.n_steps - step, self._block)
+        begin = time.perf_counter()
+        advanced = self._advance(self._state, n)
+        seconds = time.perf_counter() - begin
+        if advanced.status != Status.OK:
+            self._fail(advanced)
+        self._state = advanced.state
+        if n == self._block:  # grow step by step: the first call compiles or loads the loop
+            self._block = max(1, min(4 * n, int(n * BLOCK_S / max(seconds, 1e-9))))
+        self.progress.in_kernel_s += seconds
+        self.progress.warned_steps += advanced.warned
+        self._report()
+
+    def _advance(self, state: State, n_steps: int) -> Advanced:
+        setup = self._setup
+        return setup.integrator.advance(
+            state, setup.force, self._inv_masses, setup.stream, setup.limits, n_steps
+        )
+
+    def _report(self) -> None:
+        snapshot = self.progress.snapshot = self.snapshot()
+        if not snapshot.temperature_K <= self._hottest_K:
+            self._give_up(
+                self._state,
+                f"the temperature is {snapshot.temperature_K:.0f} K (limit {self._hottest_K:.0f} K)",
+            )
+        for reporter in self._due():
+            if snapshot.state.step % reporter.every == 0:
+                reporter.report(snapshot)
+        if time.monotonic() - self._flushed > FLUSH_S:
+            self._log.flush()
+            self._frames.sync()
+            self._flushed = time.monotonic()
+
+    def checkpoint(self) -> None:
+        """Sync the outputs, then replace the checkpoint."""
+        begin = time.monotonic()
+        setup, state = self._setup, self._state
+        trajectory, log_bytes = self._frames.sync(), self._log.sync()
+        checkpoint.write(
+            self._paths.checkpoint,
+            checkpoint.Checkpoint(
+                step=state.step,
+                seed=setup.stream.seed,
+                replica=setup.stream.replica,
+                outputs={"trajectory": trajectory._asdict(), "log": {"bytes": log_bytes}},
+                input_sha256=setup.identity,
+                config=setup.config.model_dump(mode="json"),
+                model_sha256=setup.package.sha256,
+                versions=versions(),
+                positions=state.positions,
+                velocities=state.velocities,
+                forces=state.forces,
+                energy=state.energy,
+            ),
+        )
+        self._checkpoint_s = time.monotonic() - begin
+
+    def _fail(self, advanced: Advanced) -> NoReturn:
+        raise_pending(self._setup.force)
+        limits, state = self._setup.limits, advanced.state
+        with np.errstate(invalid="ignore", over="ignore"):
+            largest = np.linalg.norm(state.forces, axis=1).max()
+        causes = {
+            Status.NOT_FINITE: "the energy, a force or a position is not finite",
+            Status.FORCE: f"the largest force is {largest:.4g} eV/angstrom "
+            f"(limit {limits.max_force:g}, `guards.max_force_eV_per_A`)",
+            Status.DISPLACEMENT: "an atom moved more than "
+            f"{limits.max_displacement:g} angstrom (`guards.max_displacement_A_per_step`)",
+            Status.DOMAIN: f"{_outside(state, self._setup)}, outside the trained domain of "
+            f"{self._setup.package.name}",
+        }
+        self._give_up(state, causes[Status(advanced.status)])
+
+    def _give_up(self, bad: State, cause: str) -> NoReturn:
+        """Keep the last good states for the user; the checkpoint stays as it is."""
+        good = self._last_good_states(bad.step)
+        extxyz.write(self._paths.failure, self._setup.system, good)
+        timestep = self._setup.config.integrator.timestep_fs
+        raise NumericalError(
+            f"Stopped at step {bad.step} ({bad.step * timestep / 1000:g} ps): {cause}.",
+            f"The last {len(good)} states before are in {self._paths.failure}. Try a smaller "
+            f"`timestep_fs` (now {timestep:g}), a lower temperature, or another start.",
+        )
+
+    def _last_good_states(self, bad_step: int) -> list[State]:
+        """The states before `bad_step`, made again: the same steps give the same bits."""
+        start = self._state if self._state.step < bad_step else None
+        if start is None:
+            return []
+        skip = max(0, bad_step - LAST_STATES - start.step)
+        states = [self._advance(start, skip).state]
+        while states[-1].step < bad_step - 1:
+            states.append(self._advance(states[-1], 1).state)
+        return states
+
+
+def _outside(state: State, setup: Setup) -> str:
+    for (i, j), (low, high) in zip(setup.limits.pairs, setup.limits.stop, strict=True):
+        distance = float(np.linalg.norm(state.positions[i] - state.positions[j]))
+        if not low <= distance <= high:
+            return f"atoms {i + 1} and {j + 1} are {distance:.3f} angstrom apart"
+    return "the geometry is"

@@ -1,0 +1,106 @@
+"""Fixtures that several test files share. Nothing heavy is imported here: fixtures do that."""
+
+import hashlib
+import math
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+os.environ.setdefault("JAX_ENABLE_X64", "true")
+os.environ.setdefault("JAX_NUMPY_DTYPE_PROMOTION", "strict")
+os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each version of the compiled sources a cache of its own.
+
+    Numba's cache notices a change of the file that defines a function, not of the files it calls
+    into: after an edit of kernels.py alone, the loops of verlet.py would run as they were.
+    """
+    digest = hashlib.sha256()
+    for folder in ("integrators", "potentials"):
+        for source in sorted((ROOT / folder).rglob("*.py")):
+            text = source.read_bytes()
+            if b"numba" in text:
+                digest.update(text)
+    directory = config.cache.mkdir(f"numba-{digest.hexdigest()[:12]}")
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(directory))
+
+
+class Bed(NamedTuple):
+    """A system with a known potential: its force, masses (u) and minimum (angstrom)."""
+
+    force: Any
+    masses: np.ndarray
+    positions: np.ndarray
+
+
+@pytest.fixture(scope="session")
+def harmonic() -> Any:
+    """Each atom in a well ``U = k/2 |x|^2`` around the origin, with k = 2 eV/angstrom^2."""
+    import numba
+
+    from qmd.integrators import FORCE_SIGNATURE, Force
+
+    @numba.cfunc(FORCE_SIGNATURE, cache=True)
+    def function(positions, forces_out, program, workspace):
+        energy = 0.0
+        for i in range(positions.shape[0]):
+            for c in range(3):
+                forces_out[i, c] = -workspace[0] * positions[i, c]
+                energy += 0.5 * workspace[0] * positions[i, c] ** 2
+        return energy
+
+    return Force(function, np.zeros(0, dtype=np.int64), np.array([2.0]))
+
+
+@pytest.fixture(scope="session")
+def water() -> Bed:
+    """One flexible H2O: Morse bonds and a harmonic bend, atoms O, H, H.
+
+    Given 3 n atoms, the force takes them for n molecules that do not see each other: n replicas.
+    The parameters are those for which the reliability figures were measured.
+    """
+    import numba
+
+    from qmd.integrators import FORCE_SIGNATURE, Force
+
+    @numba.cfunc(FORCE_SIGNATURE, cache=True)
+    def function(positions, forces_out, program, workspace):
+        depth, alpha, r0, k, theta0 = workspace
+        energy = 0.0
+        bonds, lengths, slopes = np.empty((2, 3)), np.empty(2), np.empty(2)
+        for o in range(0, positions.shape[0], 3):
+            for b in range(2):
+                for c in range(3):
+                    bonds[b, c] = positions[o + 1 + b, c] - positions[o, c]
+                lengths[b] = math.sqrt(bonds[b, 0] ** 2 + bonds[b, 1] ** 2 + bonds[b, 2] ** 2)
+                decay = math.exp(-alpha * (lengths[b] - r0))
+                energy += depth * (1.0 - decay) ** 2
+                slopes[b] = 2.0 * depth * alpha * (1.0 - decay) * decay
+            cosine = 0.0
+            for c in range(3):
+                cosine += bonds[0, c] * bonds[1, c] / (lengths[0] * lengths[1])
+            angle = math.acos(cosine)
+            energy += 0.5 * k * (angle - theta0) ** 2
+            torque = k * (angle - theta0) / math.sin(angle)
+            for c in range(3):
+                u0, u1 = bonds[0, c] / lengths[0], bonds[1, c] / lengths[1]
+                f0 = -slopes[0] * u0 + torque * (u1 - cosine * u0) / lengths[0]
+                f1 = -slopes[1] * u1 + torque * (u0 - cosine * u1) / lengths[1]
+                forces_out[o, c], forces_out[o + 1, c], forces_out[o + 2, c] = -f0 - f1, f0, f1
+        return energy
+
+    r0, theta0 = 0.9419, math.radians(107.4)
+    constants = np.array([5.0341, 2.287, r0, 3.8095, theta0])
+    x, y = r0 * math.sin(theta0 / 2), r0 * math.cos(theta0 / 2)
+    return Bed(
+        Force(function, np.zeros(0, dtype=np.int64), constants),
+        np.array([15.999, 1.008, 1.008]),
+        np.array([[0.0, 0.0, 0.0], [x, y, 0.0], [-x, y, 0.0]]),
+    )

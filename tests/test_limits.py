@@ -1,0 +1,183 @@
+"""Guards: each one stops on its own fault, on NaN above all, at the step where it happens."""
+
+import math
+
+import numba
+import numpy as np
+import pytest
+
+from qmd import units
+from qmd.integrators import (
+    FORCE_SIGNATURE,
+    Force,
+    LangevinBAOAB,
+    Limits,
+    State,
+    Status,
+    Stream,
+    VelocityVerlet,
+    initial_state,
+    unlimited,
+)
+from qmd.integrators.limits import check
+
+NAN, INF = math.nan, math.inf
+INTEGRATORS = [VelocityVerlet(dt=0.01), LangevinBAOAB(dt=0.01, kT=0.025, friction=0.1)]
+
+
+def limits(**changed) -> Limits:
+    defaults = dict(
+        max_force=50.0,
+        max_displacement=0.1,
+        pairs=np.array([[0, 1]]),
+        warn=np.array([[0.8, 1.2]]),
+        stop=np.array([[0.5, 2.0]]),
+    )
+    return Limits(**(defaults | changed))
+
+
+def judge(bounds: Limits, **changed) -> tuple[Status, bool]:
+    """`check` of two atoms 1 angstrom apart, with `changed` put into a sound state."""
+    positions = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+    sound = dict(positions=positions, previous=positions.copy(), forces=np.ones((2, 3)), energy=1.0)
+    for name, value in changed.items():
+        if name == "energy":
+            sound["energy"] = value
+        else:
+            sound[name][1, 0] = value
+    return check(**sound, limits=bounds)
+
+
+def test_a_sound_state_passes():
+    assert judge(limits()) == (Status.OK, False)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "status"),
+    [
+        *[("energy", bad, Status.NOT_FINITE) for bad in (NAN, INF, -INF)],
+        *[("forces", bad, Status.NOT_FINITE) for bad in (NAN, INF, -INF)],
+        *[("positions", bad, Status.NOT_FINITE) for bad in (NAN, INF, -INF)],
+        ("forces", 1e300, Status.FORCE),
+        ("forces", -51.0, Status.FORCE),
+        ("positions", 1e300, Status.DISPLACEMENT),
+        ("previous", 0.8, Status.DISPLACEMENT),
+        ("previous", NAN, Status.DISPLACEMENT),
+    ],
+)
+def test_each_fault_has_its_status(field, value, status):
+    assert judge(limits(), **{field: value})[0] == status
+
+
+@pytest.mark.parametrize(
+    ("distance", "status", "warned"),
+    [
+        (0.4, Status.DOMAIN, True),
+        (0.7, Status.OK, True),
+        (0.8, Status.OK, False),
+        (1.2, Status.OK, False),
+        (1.3, Status.OK, True),
+        (2.1, Status.DOMAIN, True),
+        (NAN, Status.NOT_FINITE, True),
+    ],
+)
+def test_pair_distances_warn_first_and_then_stop(distance, status, warned):
+    assert judge(limits(), positions=distance, previous=distance) == (status, warned)
+
+
+@pytest.mark.parametrize(
+    ("bound", "status"),
+    [
+        ({"max_force": NAN}, Status.FORCE),
+        ({"max_displacement": NAN}, Status.DISPLACEMENT),
+        ({"stop": np.array([[NAN, 2.0]])}, Status.DOMAIN),
+        ({"stop": np.array([[0.5, NAN]])}, Status.DOMAIN),
+    ],
+)
+def test_a_limit_that_is_nan_stops_instead_of_letting_all_pass(bound, status):
+    assert judge(limits(**bound))[0] == status
+
+
+def test_unlimited_stops_on_nothing_but_nan_and_infinity():
+    assert judge(unlimited(), forces=1e300, positions=1e300, energy=-1e300)[0] == Status.OK
+    assert judge(unlimited(), forces=NAN)[0] == Status.NOT_FINITE
+    assert judge(unlimited(), energy=INF)[0] == Status.NOT_FINITE
+
+
+@pytest.fixture(scope="module")
+def failing() -> Force:
+    """A free particle; at call workspace[1] the number workspace[2] replaces one result."""
+
+    @numba.cfunc(FORCE_SIGNATURE, cache=True)
+    def function(positions, forces_out, program, workspace):
+        workspace[0] += 1
+        for i in range(positions.shape[0]):
+            for c in range(3):
+                forces_out[i, c] = 0.0
+        if workspace[0] != workspace[1]:
+            return 0.0
+        if program[0] == 0:
+            return workspace[2]
+        forces_out[1, 2] = workspace[2]
+        return 0.0
+
+    return Force(function, np.zeros(1, dtype=np.int64), np.zeros(3))
+
+
+@pytest.mark.parametrize("integrator", INTEGRATORS)
+@pytest.mark.parametrize(
+    ("place", "value", "status"),
+    [
+        (0, NAN, Status.NOT_FINITE),
+        (0, INF, Status.NOT_FINITE),
+        (1, NAN, Status.NOT_FINITE),
+        (1, INF, Status.NOT_FINITE),
+        (1, 1e300, Status.FORCE),
+    ],
+)
+def test_a_run_ends_at_the_first_bad_step(failing, integrator, place, value, status):
+    force = Force(failing.function, np.array([place]), np.array([0.0, 13.0, value]))
+    start = State(np.eye(2, 3), np.zeros((2, 3)), np.zeros((2, 3)), 0.0, 100)
+    bounds = limits(warn=np.array([[0.0, 9.0]]), stop=np.array([[0.0, 9.0]]))
+    end = integrator.advance(start, force, np.ones(2), Stream(1), bounds, 50)
+    assert (end.status, end.state.step, end.warned) == (status, 113, 0)
+    bad = end.state.energy if place == 0 else end.state.forces[1, 2]
+    assert bad == value or (math.isnan(bad) and math.isnan(value))
+
+
+def test_steps_outside_the_warn_level_are_counted_until_the_stop_level(harmonic):
+    # Free flight at 1/8 per step, exact in binary: the distance after step n is 1 + n/8.
+    free = harmonic._replace(workspace=np.zeros(1))
+    positions = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+    start = initial_state(free, positions, np.array([[0.0, 0.0, 0.0], [0.125, 0.0, 0.0]]))
+    bounds = limits(max_displacement=0.125, warn=np.array([[0.5, 1.5]]))
+    end = VelocityVerlet(dt=1.0).advance(start, free, np.ones(2), Stream(0), bounds, 100)
+    assert (end.status, end.state.step) == (Status.DOMAIN, 9)  # 2.125 > 2
+    assert end.warned == 5  # steps 5 to 9
+
+
+def test_a_time_step_beyond_the_stability_limit_is_stopped(water):
+    # Stretches of water are unstable beyond 2/omega = 2.83 fs.
+    start = initial_state(water.force, water.positions * 1.01, np.zeros((3, 3)))
+    bounds = limits(pairs=np.empty((0, 2), dtype=np.int64), warn=np.empty((0, 2)))
+    bounds = bounds._replace(stop=np.empty((0, 2)))
+    end = VelocityVerlet(dt=3 * units.fs).advance(
+        start, water.force, 1 / water.masses, Stream(0), bounds, 100
+    )
+    assert end.status != Status.OK
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"pairs": np.array([[0, 2]])}, "below n_atoms"),
+        ({"pairs": np.array([[-1, 0]])}, "below n_atoms"),
+        ({"warn": np.empty((0, 2))}, "shape"),
+        ({"stop": np.array([[1.0, 2.0, 3.0]])}, "shape"),
+        ({"pairs": np.array([[0, 1, 1]])}, "shape"),
+    ],
+)
+def test_limits_that_do_not_fit_the_system_are_refused(harmonic, bad, message):
+    start = initial_state(harmonic, np.eye(2, 3), np.zeros((2, 3)))
+    with pytest.raises(ValueError, match=message):
+        VelocityVerlet(dt=0.1).advance(start, harmonic, np.ones(2), Stream(0), limits(**bad), 1)
