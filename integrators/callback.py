@@ -3,7 +3,7 @@
 The native side cannot hold a Python object. It holds a number (``program[0]``) under which the
 function is registered here, and the address (``program[1]``) of the one ctypes callback that
 serves all of them. Not `numba.objmode`: its cached code fails in the next process (Numba 0.68),
-compiling takes 1.5 s in each process otherwise, and a call costs 7 us.
+and compiling it anew takes 1.5 s. A call costs 8 us, copies and checks included.
 """
 
 import ctypes
@@ -48,7 +48,8 @@ def python_force(function: PythonFunction) -> Force:
     Notes
     -----
     An exception cannot cross native code. The energy becomes NaN, so that the loop stops with
-    `Status.NOT_FINITE`; `raise_pending` then raises it, KeyboardInterrupt included.
+    `Status.NOT_FINITE`; `raise_pending` then raises it, KeyboardInterrupt included. Until then
+    its traceback keeps the frames of the run alive.
     """
     handle = next(_handles)
     _functions[handle] = function

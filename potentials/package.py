@@ -21,6 +21,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +89,12 @@ class Package:
     """Of the file it was read from."""
 
     def native(self) -> "NativeKernel":
-        """The native kernel of the model."""
+        """The native kernel of the model, with a workspace of its own."""
+        kernel = self._kernel
+        return kernel._replace(workspace=kernel.workspace.copy())
+
+    @cached_property
+    def _kernel(self) -> "NativeKernel":
         from .native import native_kernel
 
         return native_kernel(self.architecture, self.parameters)
@@ -112,7 +118,7 @@ def save(path: Path, package: Package, evaluate: Callable[[np.ndarray], tuple[fl
     results = [evaluate(x) for x in package.test_positions]
     members = {
         "parameters.safetensors": save_tensors(
-            {k: np.ascontiguousarray(v, float) for k, v in package.parameters._asdict().items()}
+            {k: np.asarray(v, float, order="C") for k, v in package.parameters._asdict().items()}
         ),
         "test_vectors.safetensors": save_tensors(
             {

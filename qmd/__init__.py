@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 _checkout = Path(__file__).parents[1]  # here `integrators/` and `potentials/` lie beside `qmd/`
 if (_checkout / "pyproject.toml").is_file():
+    from qmd._stale import discard_stale_cache
+
     __path__.append(str(_checkout))
+    discard_stale_cache(_checkout)
 
 __version__ = "0.1.0"
 __all__ = ["load"]

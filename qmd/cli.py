@@ -82,6 +82,10 @@ def run(
 ) -> None:
     """Run a simulation, or go on where it stopped; Ctrl-C leaves it resumable."""
     with _errors_in_one_line(debug):
+        from qmd.startup import no_pydantic_plugins, numba_without_blas
+
+        no_pydantic_plugins()
+        numba_without_blas()
         from qmd import console, session
         from qmd.config import VelocityVerletConfig, load_config
 
@@ -120,7 +124,7 @@ def schema() -> None:
     with _errors_in_one_line():
         import json
 
-        from qmd.config import json_schema
+        from qmd.schema import json_schema
 
         print(json.dumps(json_schema(), indent=2))
 

@@ -70,7 +70,6 @@ class Config(BaseModel):
         extra="forbid",
         strict=True,
         allow_inf_nan=False,
-        use_attribute_docstrings=True,
         field_title_generator=lambda name, _: name,
     )
 
@@ -145,7 +144,7 @@ class OutputConfig(Config):
     log_every: Count = 100
     """Steps between rows of log.csv."""
     checkpoint_every: Count = 10_000
-    """Steps between checkpoints; a power cut costs at most this many."""
+    """Steps between checkpoints, of which at most one a second is written."""
 
 
 class GuardsConfig(Config):
@@ -248,14 +247,6 @@ def load(path: str | Path, schema: type[C], overrides: Sequence[str] = ()) -> Lo
     text = json.dumps(config.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(text.encode()).hexdigest()
     return LoadedConfig(config, Path(os.path.abspath(path)), text, digest)
-
-
-def json_schema() -> dict[str, Any]:
-    """JSON Schema of the input of `qmd run`, for editors and `check-jsonschema`."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **RunConfig.model_json_schema(),
-    }
 
 
 def changed_keys(

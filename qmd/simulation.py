@@ -25,6 +25,8 @@ from qmd.trajectory import TrajectoryWriter
 
 BLOCK_S = 0.25
 """Longest time (s) in compiled code: Python sees signals only between two calls."""
+CHECKPOINT_S = 1.0
+"""A checkpoint that comes due sooner (s) after the last one is left out: it costs several ms."""
 FLUSH_S = 2.0
 """How often (s) log and trajectory are shown to readers between checkpoints."""
 LAST_STATES = 20
@@ -87,7 +89,7 @@ class Simulation:
         self._log = log
         self._state = state
         self._inv_masses = 1 / setup.system.masses
-        self._block, self._flushed = 1, time.monotonic()
+        self._block, self._flushed, self._saved = 1, time.monotonic(), time.monotonic()
         self._checkpoint_s = 0.0
         self._hottest_K = 10 * self._start_temperature() + 2000
         self.progress = Progress(state.step, setup.config.steps)
@@ -126,21 +128,23 @@ class Simulation:
         OutputError
             If results cannot be written.
         """
-        every = self._setup.config.output.checkpoint_every
         progress = self.progress
         progress.first = progress.snapshot = self.snapshot()
         while self._state.step < progress.n_steps:
             reason = self._stop.reason(self._checkpoint_s)
             if reason:
-                if self._state.step % every:
-                    self.checkpoint()
+                self.checkpoint()
                 return reason
             self._advance_block(min(steps_until_due(r, self._state.step) for r in self._due()))
-            if self._state.step % every == 0 and self._state.step < progress.n_steps:
+            if self._checkpoint_is_due():
                 self.checkpoint()
             progress.watch(progress)
         self.checkpoint()
         return None
+
+    def _checkpoint_is_due(self) -> bool:
+        on_grid = self._state.step % self._setup.config.output.checkpoint_every == 0
+        return on_grid and time.monotonic() - self._saved >= CHECKPOINT_S
 
     def _due(self) -> tuple[TrajectoryReporter | LogReporter, ...]:
         return self._frames, self._log
@@ -205,7 +209,8 @@ class Simulation:
                 energy=state.energy,
             ),
         )
-        self._checkpoint_s = time.monotonic() - begin
+        self._saved = self._flushed = time.monotonic()
+        self._checkpoint_s = self._saved - begin
 
     def _fail(self, advanced: Advanced) -> NoReturn:
         raise_pending(self._setup.force)

@@ -8,22 +8,26 @@ run that is stopped is resumed by the same command. Needs the extra `train`.
 """
 
 import argparse
+import hashlib
 import json
 import time
 from pathlib import Path
 
 import jax
 import numpy as np
+import scipy
 
 jax.config.update("jax_enable_x64", True)
 
 from qmd import training
-from qmd.potentials import sivqlm
-from qmd.potentials.model import Parameters
+from qmd.potentials import Domain, Package, Parameters, compiled, save, sivqlm
+from qmd.potentials.package import SHIPPED
 
 HERE = Path(__file__).parent
 LABELS = HERE.parent / "labels-h2o" / "h2o.npz"
 SPLIT_SEED, ENERGY_SCALE_EV = 7, 0.5
+STOP_MARGIN = 0.05
+"""A run stops this fraction of the range of a distance beyond its ends."""
 
 
 def load_frames():
@@ -88,12 +92,78 @@ def main():
     best = sorted(scores, key=lambda s: scores[s].forces_rmse_meV_per_A)[: args.finalists]
     finals = {}
     for seed in best:
-        kept = np.load(output / f"start{seed}.npz")
-        begin = Parameters(*(kept[name] for name in Parameters._fields))
-        finals[seed] = fit(architecture, train, begin, args.long, output / f"final{seed}.npz")
-        for name, part in zip(("train", "validation", "test"), parts, strict=True):
-            for below in (0.6, None):
-                print(f"final {seed} {name} {below}: {score(architecture, finals[seed][0], part, below)}", flush=True)
+        begin, _ = fit(architecture, few, None, 0, output / f"start{seed}.npz")
+        finals[seed], _ = fit(architecture, train, begin, args.long, output / f"final{seed}.npz")
+        print(f"final {seed}: {score(architecture, finals[seed], validation, 0.6)}", flush=True)
+    chosen = min(best, key=lambda s: score(architecture, finals[s], validation, 0.6)[1])
+    card = training_card(architecture, finals, chosen, scores, parts, args)
+    package = make_package(architecture, finals[chosen], parts, reference, card)
+    target = SHIPPED / f"{package.name}.qmdp"
+    digest = save(target, package, jax_evaluation(package))
+    print(json.dumps(card["errors"], indent=2))
+    print(f"{target} {digest}")
+
+
+def training_card(architecture, finals, chosen, scores, parts, args):
+    """What was done, with the errors on every part."""
+    label_card = json.loads((LABELS.parent / "card.json").read_text())
+    seconds = [float(np.load(p)["seconds"]) for p in sorted((HERE / "output").glob("*.npz"))]
+    errors = {
+        name: {
+            "below_0.6_eV": score(architecture, finals[chosen], part, 0.6)._asdict(),
+            "all": score(architecture, finals[chosen], part)._asdict(),
+            "frames": len(part.energies),
+        }
+        for name, part in zip(("train", "validation", "test"), parts, strict=True)
+    }
+    return {
+        "level_of_theory": label_card["level_of_theory"],
+        "labels": "runs/labels-h2o/h2o.npz",
+        "labels_sha256": hashlib.sha256(LABELS.read_bytes()).hexdigest(),
+        "split_seed": SPLIT_SEED,
+        "loss": "3 /angstrom (E - E_ref) and internal force components, both times "
+        f"1 / (1 + E_ref / {ENERGY_SCALE_EV} eV)",
+        "optimiser": "trust-region least squares (scipy), exact Jacobian",
+        "evaluations": {"start": args.short, "final": args.long},
+        "starts_validation_forces_meV_per_A": {
+            str(seed): round(s.forces_rmse_meV_per_A, 2) for seed, s in scores.items()
+        },
+        "chosen_start": chosen,
+        "seconds_in_all": round(sum(seconds)),
+        "errors": errors,
+        "versions": {"jax": jax.__version__, "scipy": scipy.__version__},
+        "made_by": "python runs/train-h2o/train.py",
+    }
+
+
+def make_package(architecture, parameters, parts, reference, card):
+    """The package sivqlm-h2o; its domain is the range of distances in the labels."""
+    positions = np.concatenate([part.positions for part in parts])
+    pairs = np.array([(0, 1), (0, 2), (1, 2)])
+    distances = np.linalg.norm(positions[:, pairs[:, 0]] - positions[:, pairs[:, 1]], axis=2)
+    distances[:, :2] = np.sort(distances[:, :2], axis=1)  # the hydrogens are alike
+    low, high = distances.min(axis=0), distances.max(axis=0)
+    warn = np.array([(low[:2].min(), high[:2].max())] * 2 + [(low[2], high[2])])
+    margin = STOP_MARGIN * (warn[:, 1] - warn[:, 0])
+    return Package(
+        name="sivqlm-h2o",
+        description="one water molecule, exact symmetry, RPBE-D3(0)/def2-TZVPD",
+        species=("O", "H", "H"),
+        architecture=architecture,
+        parameters=parameters,
+        reference_energy_eV=reference,
+        domain=Domain(pairs, warn, warn + np.stack([-margin, margin], axis=1)),
+        training=card,
+        citation="Le et al., New J. Phys. 27, 023015 (2025), arXiv:2311.11362",
+        licence="CC0-1.0",
+        test_positions=parts[2].positions[:5],
+    )
+
+
+def jax_evaluation(package):
+    """Energies and forces by JAX, which the native kernel will be held to at each load."""
+    function = compiled(package.potential())
+    return lambda x: tuple(np.asarray(part) for part in function(x))
 
 
 if __name__ == "__main__":

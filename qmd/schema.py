@@ -1,0 +1,35 @@
+"""JSON Schema of the inputs, for editors and checkers."""
+
+import ast
+import inspect
+from typing import Any
+
+from qmd import config
+from qmd.config import Config, RunConfig
+
+
+def json_schema(root: type[Config] = RunConfig) -> dict[str, Any]:
+    """JSON Schema of an input; descriptions are the docstrings of the keys.
+
+    They are read from the source here, not by pydantic when the classes are made: that would
+    cost every run 40 ms.
+    """
+    schema = root.model_json_schema()
+    docs = _key_docs()
+    for definition in (schema, *schema.get("$defs", {}).values()):
+        for key, value in definition.get("properties", {}).items():
+            value["description"] = docs[definition["title"], key]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _key_docs() -> dict[tuple[str, str], str]:
+    """(class, key) -> the string below the key, of every section in `qmd.config`."""
+    docs = {}
+    for node in ast.parse(inspect.getsource(config)).body:
+        if isinstance(node, ast.ClassDef):
+            for line, below in zip(node.body, node.body[1:], strict=False):
+                if isinstance(line, ast.AnnAssign) and isinstance(below, ast.Expr):
+                    assert isinstance(line.target, ast.Name)
+                    assert isinstance(below.value, ast.Constant)
+                    docs[node.name, line.target.id] = str(below.value.value)
+    return docs

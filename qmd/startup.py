@@ -1,0 +1,31 @@
+"""Start-up of the command line: what makes `qmd run` begin at once.
+
+A run of ten steps is to take no longer than three times what importing NumPy, Numba and netCDF4
+takes; `tests/test_startup.py` holds the imports to it.
+"""
+
+import os
+import sys
+
+_BLAS = "scipy.linalg.cython_blas"
+
+
+def numba_without_blas() -> None:
+    """Load Numba's array functions without SciPy, for this process.
+
+    Numba imports all of `scipy.linalg` (0.2 s of a start of 1.2 s) to offer `np.dot` in compiled
+    code, which no kernel of this program uses. Only for a process of our own: compiled code that
+    calls `np.dot` would not compile in it.
+    """
+    if "numba.np.arraymath" in sys.modules or _BLAS in sys.modules:
+        return
+    sys.modules[_BLAS] = None  # type: ignore[assignment]  # makes the import fail
+    try:
+        import numba.np.arraymath  # noqa: F401
+    finally:
+        del sys.modules[_BLAS]
+
+
+def no_pydantic_plugins() -> None:
+    """Keep pydantic from searching all installed packages for plugins (30 ms), and running them."""
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
