@@ -44,7 +44,7 @@ def compiled(
 
 def require_float64() -> None:
     """Raise RuntimeError unless JAX computes in double precision (its default is single)."""
-    if not jax.config.jax_enable_x64:
+    if not jax.config.read("jax_enable_x64"):
         raise RuntimeError(
             "Potentials need float64, but JAX is in its default single precision. "
             'Call jax.config.update("jax_enable_x64", True) first.'

@@ -15,12 +15,15 @@ References
    New J. Phys. 27, 023015 (2025), arXiv:2311.11362.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 Pair = tuple[int, int]
 
 MAX_QUBITS, MAX_LAYERS = 20, 200
+MAX_CLUSTER = 10
+"""Spins that pairs of one Heisenberg gate may join: it becomes a matrix of 2**spins rows."""
 
 
 class Encode(NamedTuple):
@@ -65,7 +68,7 @@ class Circuit:
     singlets : tuple of pairs
         Pairs of qubits that start as ``(|01> - |10>)/sqrt 2``; the others start as ``|0>``.
     encoding : tuple of Encode
-        One encoding ``Phi``; its gates commute. The vectors may differ from layer to layer.
+        One encoding ``Phi``, at most one gate a spin. The vectors may differ from layer to layer.
     layer : tuple of Heisenberg and RotationZ
         Gates of one ``U_d`` in the order in which they act.
     observables : tuple of Observable
@@ -75,7 +78,8 @@ class Circuit:
     Raises
     ------
     ValueError
-        If a gate names a qubit that does not exist, or the ancilla where a spin is needed.
+        If a gate names a qubit that does not exist, or one twice, or the ancilla where a spin is
+        needed; if a spin is encoded twice; if a Heisenberg gate joins more than `MAX_CLUSTER` spins.
     """
 
     n_qubits: int
@@ -94,26 +98,57 @@ class Circuit:
             )
         if self.ancilla is not None and not 0 <= self.ancilla < self.n_qubits:
             raise ValueError(f"`ancilla` must be a qubit, but ancilla={self.ancilla}.")
-        rotations = [q for g in self.layer if isinstance(g, RotationZ) for q in g.qubits]
-        if any(q not in range(self.n_qubits) for q in rotations):
-            raise ValueError(f"An RZ gate names a qubit outside 0..{self.n_qubits - 1}.")
-        pairs = [*self.singlets, *(p for g in self.layer if isinstance(g, Heisenberg) for p in g.pairs)]
-        pairs += [p for o in self.observables for p in o.pairs]
-        spins = set(self.spins)
-        for pair in pairs:
-            if not (len(set(pair)) == 2 and spins.issuperset(pair)):
-                raise ValueError(f"A pair must be two different spins of {self.spins}, but it is {pair}.")
-        if not spins.issuperset(e.qubit for e in self.encoding):
-            raise ValueError("An encoding must act on a spin.")
-        started = [q for pair in self.singlets for q in pair]
-        if len(set(started)) != len(started):
-            raise ValueError(f"Singlets must not share a qubit, but they are {self.singlets}.")
         if not self.observables or not self.encoding:
             raise ValueError("A circuit needs at least one encoding gate and one observable.")
-        if self.ancilla is None and any(o.with_ancilla for o in self.observables):
-            raise ValueError("An observable uses the ancilla, but the circuit has none.")
-        if min((g.coupling for g in self.layer), default=0) < 0 or self.encoding[0].vector < 0:
+        self._check_spins()
+        self._check_layer()
+        self._check_observables()
+        if min(*(g.coupling for g in self.layer), *(e.vector for e in self.encoding), 0) < 0:
             raise ValueError("Couplings and vectors count from 0.")
+
+    def _check_spins(self) -> None:
+        started = [q for pair in self._checked(self.singlets) for q in pair]
+        if len(set(started)) != len(started):
+            raise ValueError(f"Singlets must not share a qubit, but they are {self.singlets}.")
+        encoded = [gate.qubit for gate in self.encoding]
+        if not set(self.spins).issuperset(encoded) or len(set(encoded)) != len(encoded):
+            raise ValueError(
+                f"Encodings must act on different spins of {self.spins}, but act on {encoded}."
+            )
+
+    def _check_layer(self) -> None:
+        for gate in self.layer:
+            if isinstance(gate, RotationZ):
+                qubits = set(gate.qubits).intersection(range(self.n_qubits))
+                if len(qubits) != len(gate.qubits):
+                    raise ValueError(
+                        f"An RZ gate must act on different qubits of 0..{self.n_qubits - 1}, "
+                        f"but acts on {gate.qubits}."
+                    )
+                continue
+            for cluster in clusters(self._checked(gate.pairs)):
+                if len(cluster.spins) > MAX_CLUSTER:
+                    raise ValueError(
+                        f"Overlapping pairs of a Heisenberg gate must join at most {MAX_CLUSTER} "
+                        f"spins, but join {sorted(cluster.spins)}. Split the gate."
+                    )
+
+    def _check_observables(self) -> None:
+        for observable in self.observables:
+            if not self._checked(observable.pairs):
+                raise ValueError("An observable needs at least one pair.")
+            if observable.with_ancilla and self.ancilla is None:
+                raise ValueError("An observable uses the ancilla, but the circuit has none.")
+
+    def _checked(self, pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:
+        for pair in pairs:
+            if not (len(pair) == len(set(pair)) == 2 and set(self.spins).issuperset(pair)):
+                raise ValueError(
+                    f"A pair must be two different spins of {self.spins}, but it is {pair}."
+                )
+        if len({frozenset(pair) for pair in pairs}) != len(pairs):
+            raise ValueError(f"Each pair may be named once, but the pairs are {pairs}.")
+        return pairs
 
     @property
     def spins(self) -> tuple[int, ...]:
@@ -129,3 +164,21 @@ class Circuit:
     def n_vectors(self) -> int:
         """Vectors that one encoding needs."""
         return 1 + max(gate.vector for gate in self.encoding)
+
+
+class Cluster(NamedTuple):
+    """Pairs that share spins, with those spins."""
+
+    spins: frozenset[int]
+    pairs: tuple[Pair, ...]
+
+
+def clusters(pairs: Iterable[Pair]) -> list[Cluster]:
+    """Split a sum over pairs into parts that act on different spins, so that they commute."""
+    found: list[Cluster] = []
+    for pair in pairs:
+        joined = [c for c in found if not c.spins.isdisjoint(pair)]
+        found = [c for c in found if c.spins.isdisjoint(pair)]
+        spins = frozenset(pair).union(*(c.spins for c in joined))
+        found.append(Cluster(spins, (*sum((c.pairs for c in joined), ()), pair)))
+    return found

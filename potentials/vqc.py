@@ -2,26 +2,27 @@
 
 A state is an array (sectors, 2**n_spins). With an ancilla the two sectors are the
 eigenstates of X on it: an encoding then acts as ``V`` in one and ``V^+`` in the other, and Z
-on the ancilla exchanges them. Layers act gate by gate while the couplings are being trained. Trained
-couplings (concrete arrays) on up to `DENSE_SPINS` spins are first multiplied out, one matrix a
-layer, constants of the compiled program: measured on 4 qubits, three times faster.
+on the ancilla exchanges them. Layers act gate by gate while the couplings are being trained.
+Trained couplings (concrete arrays) on up to `DENSE_SPINS` spins are first multiplied out, one
+matrix a layer, constants of the compiled program: measured on 4 qubits, three times faster.
 """
 
 from functools import reduce
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
-from .circuit import Circuit, Heisenberg, Observable, RotationZ
+from .circuit import Circuit, Heisenberg, Observable, Pair, RotationZ, clusters
 from .features import LinearVectors
 from .model import Architecture, Parameters
 
 DENSE_SPINS = 6
-PAULI = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 
 State = Complex[Array, "sectors dim"]
+AnyArray = TypeVar("AnyArray", np.ndarray, Array)
 
 
 def energy(
@@ -30,7 +31,7 @@ def energy(
     """Energy (eV), a scalar, at `positions` (angstrom), shape (n_atoms, 3)."""
     vectors = encoding_vectors(architecture.features, parameters.scales, positions)
     values = expectations(architecture.circuit, parameters.couplings, vectors)
-    return jnp.dot(parameters.weights, values) + parameters.offset
+    return jnp.dot(jnp.asarray(parameters.weights), values) + jnp.asarray(parameters.offset)
 
 
 def encoding_vectors(
@@ -58,9 +59,9 @@ def expectations(
         Vectors of the encodings, rad; a single set is used in every layer.
     """
     n_spins = len(circuit.spins)
-    signs = np.array([1.0]) if circuit.ancilla is None else np.array([1.0, -1.0])
+    signs = np.array([1.0] if circuit.ancilla is None else [1.0, -1.0])
     # (encodings, sectors, spins, 2, 2): V(v) in one sector, V(-v) = V^+ in the other.
-    single = _spin_rotations(circuit, jnp.asarray(vectors)[:, None] * signs[:, None, None])
+    single = _spin_rotations(circuit, jnp.einsum("eva,s->esva", jnp.asarray(vectors), signs))
     factors = _pairwise(single, 4 if n_spins <= 4 else 2)
     if len(vectors) == 1:
         shared = [f[0] for f in factors]
@@ -95,14 +96,12 @@ def _initial_state(circuit: Circuit) -> np.ndarray:
         flip_p, flip_q = np.flip(psi, spins[p]), np.flip(psi, spins[q])
         psi = (flip_q - flip_p) / np.sqrt(2)
     sectors = 1 if circuit.ancilla is None else 2
-    return np.tile(psi.reshape(1, -1), (sectors, 1)) / np.sqrt(sectors)
+    return np.repeat(psi.reshape(1, -1) / np.sqrt(sectors), sectors, axis=0)
 
 
 def _spin_rotations(circuit: Circuit, vectors: Array) -> Array:
     """exp(-i v.sigma) of every spin: (..., vectors, 3) -> (..., spins, 2, 2)."""
     vector_of = {gate.qubit: gate.vector for gate in circuit.encoding}
-    if len(vector_of) != len(circuit.encoding):
-        raise ValueError("A spin must be encoded at most once per layer.")
     # One idle vector of zeros serves the spins that carry no encoding.
     padded = jnp.concatenate([vectors, jnp.zeros_like(vectors[..., :1, :])], axis=-2)
     v = padded[..., np.array([vector_of.get(q, -1) for q in circuit.spins]), :]
@@ -112,9 +111,10 @@ def _spin_rotations(circuit: Circuit, vectors: Array) -> Array:
     r = jnp.sqrt(jnp.where(small, 1.0, square))
     cosine = jnp.where(small, 1 - square / 2, jnp.cos(r))
     sinc = jnp.where(small, 1 - square / 6, jnp.sin(r) / r)
-    identity = np.eye(2, dtype=complex)
-    turn = jnp.einsum("...a,aij->...ij", v.astype(complex), PAULI)
-    return cosine[..., None, None] * identity - 1j * sinc[..., None, None] * turn
+    x, y, z = jnp.moveaxis(sinc[..., None] * v, -1, 0)
+    up, down = jax.lax.complex(cosine, -z), jax.lax.complex(-y, -x)
+    rows = jnp.stack([up, down], axis=-1), jnp.stack([-down.conj(), up.conj()], axis=-1)
+    return jnp.stack(rows, axis=-2)
 
 
 def _pairwise(single: Array, group: int) -> list[Array]:
@@ -147,8 +147,8 @@ def _encode(factors: list[Array], psi: State) -> State:
 def _layer_matrices(circuit: Circuit, couplings: Array) -> Complex[Array, "layers dim dim"]:
     """The spin part of every U_d as one matrix, column by column."""
     columns = np.eye(2 ** len(circuit.spins), dtype=complex)
-    rows = jax.vmap(lambda coupling: _spin_gates(circuit, coupling, jnp.asarray(columns)))
-    return jnp.swapaxes(rows(couplings), -1, -2)
+    rows = jax.vmap(lambda coupling: _spin_gates(circuit, coupling, jnp.asarray(columns)))(couplings)
+    return jnp.swapaxes(rows, -1, -2)
 
 
 def _spin_gates(circuit: Circuit, coupling: Float[Array, " couplings"], psi: State) -> State:
@@ -165,27 +165,31 @@ def _spin_gates(circuit: Circuit, coupling: Float[Array, " couplings"], psi: Sta
     return psi
 
 
-def _heisenberg(angle: Array, pairs: list[tuple[int, int]], psi: State) -> State:
-    qubits = sorted({q for pair in pairs for q in pair})
-    if len(qubits) == 2 * len(pairs):  # disjoint pairs commute
-        for pair in pairs:
-            # sigma.sigma = 2 SWAP - 1: exp(-iJ s.s) = e^{iJ} (cos 2J - i sin 2J SWAP).
-            swapped = _swap(psi, pair)
-            turned = jnp.cos(2 * angle) * psi - 1j * jnp.sin(2 * angle) * swapped
-            psi = jnp.exp(1j * angle) * turned
-        return psi
-    values, vectors = _coupling_spectrum(tuple((qubits.index(p), qubits.index(q)) for p, q in pairs))
-    gate = (vectors * jnp.exp(-1j * angle * values)) @ vectors.T
-    return _apply(gate, qubits, psi)
+def _heisenberg(angle: Array, pairs: list[Pair], psi: State) -> State:
+    for spins, joined in clusters(pairs):
+        if len(joined) == 1:
+            # sigma.sigma = 2 SWAP - 1 is 1 on triplets (SWAP = 1) and -3 on the singlet.
+            swapped = _swap(psi, joined[0])
+            triplets, singlet = _phase(-angle) * (psi + swapped), _phase(3 * angle) * (psi - swapped)
+            psi = (triplets + singlet) / 2
+        else:
+            qubits = sorted(spins)
+            values, vectors = _spectrum([(qubits.index(p), qubits.index(q)) for p, q in joined])
+            gate = (vectors * _phase(-angle * values)[None]) @ vectors.T
+            psi = _apply(gate, qubits, psi)
+    return psi
 
 
-def _coupling_spectrum(pairs: tuple[tuple[int, int], ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues and real eigenvectors of sum sigma_p.sigma_q on the qubits it touches."""
-    n = 1 + max(max(pair) for pair in pairs)
-    identity = np.eye(2**n)
-    total = sum(2 * np.asarray(_swap(identity, pair)) - identity for pair in pairs)
+def _phase(angle: Array) -> Array:
+    return jax.lax.complex(jnp.cos(angle), jnp.sin(angle))
+
+
+def _spectrum(pairs: list[Pair]) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues and eigenvectors (real, as complex) of sum sigma_p.sigma_q on its qubits."""
+    identity = np.eye(2 ** (1 + max(max(pair) for pair in pairs)))
+    total = np.sum([2 * _swap(identity, pair) - identity for pair in pairs], axis=0)
     values, vectors = np.linalg.eigh(total)
-    return values, vectors
+    return values, vectors.astype(complex)
 
 
 def _apply(gate: Array, qubits: list[int], psi: State) -> State:
@@ -193,27 +197,28 @@ def _apply(gate: Array, qubits: list[int], psi: State) -> State:
     axes = [1 + q for q in qubits]
     moved = jnp.moveaxis(psi.reshape(-1, *(2,) * n), axes, range(1, 1 + len(axes)))
     turned = jnp.einsum("ij,sjr->sir", gate, moved.reshape(psi.shape[0], 2 ** len(axes), -1))
-    return jnp.moveaxis(turned.reshape(moved.shape), range(1, 1 + len(axes)), axes).reshape(psi.shape)
+    turned = jnp.moveaxis(turned.reshape(moved.shape), range(1, 1 + len(axes)), axes)
+    return turned.reshape(psi.shape)
 
 
-def _swap(psi, pair):  # type: ignore[no-untyped-def]  # NumPy or JAX array
+def _swap(psi: AnyArray, pair: Pair) -> AnyArray:
     n = psi.shape[1].bit_length() - 1
     tensor = psi.reshape(-1, *(2,) * n)
     return tensor.swapaxes(1 + pair[0], 1 + pair[1]).reshape(psi.shape)
 
 
 def _rotate_z(angle: Array, spin: int, psi: State) -> State:
-    phases = jnp.exp(-0.5j * angle * np.array([1.0, -1.0]))
+    phases = _phase(angle * np.array([-0.5, 0.5]))
     split = psi.reshape(psi.shape[0], 2**spin, 2, -1)
-    return (split * phases[:, None]).reshape(psi.shape)
+    return (split * phases[None, None, :, None]).reshape(psi.shape)
 
 
 def _ancilla_rotations(circuit: Circuit, coupling: Float[Array, " couplings"], psi: State) -> State:
-    """RZ on the ancilla exchanges the sectors; it commutes with every gate on the spins."""
+    """RZ on the ancilla, where Z exchanges the sectors; it commutes with the gates on the spins."""
     for gate in circuit.layer:
         if isinstance(gate, RotationZ) and circuit.ancilla in gate.qubits:
-            half = coupling[gate.coupling] / 2
-            psi = jnp.cos(half) * psi - 1j * jnp.sin(half) * psi[::-1]
+            half, exchanged = coupling[gate.coupling] / 2, psi[::-1]
+            psi = (_phase(-half) * (psi + exchanged) + _phase(half) * (psi - exchanged)) / 2
     return psi
 
 

@@ -25,7 +25,7 @@ from qmd.potentials.package import SHIPPED
 
 HERE = Path(__file__).parent
 LABELS = HERE.parent / "labels-h2o" / "h2o.npz"
-SPLIT_SEED, ENERGY_SCALE_EV = 7, 0.5
+SPLIT_SEED = 7
 STOP_MARGIN = 0.05
 """A run stops this fraction of the range of a distance beyond its ends."""
 
@@ -43,14 +43,22 @@ def split(n):
     return np.split(order, [int(0.7 * n), int(0.8 * n)])
 
 
-def fit(architecture, frames, initial, evaluations, path):
+# Frames at high energies widen the domain, but must not cost accuracy near the minimum: first
+# loosely, to find the way from a random start, then sharply.
+STAGES = {
+    "start": (lambda energies: 1 / (1 + energies / 0.5), 3.0),
+    "final": (lambda energies: 1 / (1 + (energies / 0.5) ** 2), 10.0),
+}
+
+
+def fit(architecture, frames, initial, evaluations, path, stage):
     """Fit from `initial`, or take the result kept at `path`."""
     if not path.is_file():
         begin = time.monotonic()
-        # High energies widen the domain but must not cost accuracy near the minimum.
-        weights = 1 / (1 + frames.energies / ENERGY_SCALE_EV)
+        weights, energy_weight = STAGES[stage]
         result = training.fit(
-            architecture, frames, initial, frame_weights=weights, max_evaluations=evaluations,
+            architecture, frames, initial, energy_weight=energy_weight,
+            frame_weights=weights(frames.energies), max_evaluations=evaluations,
             report=lambda i, cost: print(f"  {i:4d} cost {cost:.6g}", flush=True) if i % 10 == 0 else None,
         )  # fmt: skip
         seconds = time.monotonic() - begin
@@ -74,7 +82,7 @@ def main():
     parser.add_argument("--starts", type=int, default=8, help="random starts")
     parser.add_argument("--finalists", type=int, default=2, help="starts fitted to the end")
     parser.add_argument("--short", type=int, default=120, help="evaluations of each start")
-    parser.add_argument("--long", type=int, default=150, help="more evaluations of a finalist")
+    parser.add_argument("--long", type=int, default=200, help="more evaluations of a finalist")
     args = parser.parse_args()
     output = HERE / "output"
     output.mkdir(exist_ok=True)
@@ -86,14 +94,15 @@ def main():
     scores = {}
     for seed in range(args.starts):
         begin = training.start(architecture, train.energies, seed)
-        parameters, _ = fit(architecture, few, begin, args.short, output / f"start{seed}.npz")
+        parameters, _ = fit(architecture, few, begin, args.short, output / f"start{seed}.npz", "start")
         scores[seed] = score(architecture, parameters, validation, 0.6)
         print(f"start {seed}: validation below 0.6 eV {scores[seed]}", flush=True)
     best = sorted(scores, key=lambda s: scores[s].forces_rmse_meV_per_A)[: args.finalists]
     finals = {}
     for seed in best:
-        begin, _ = fit(architecture, few, None, 0, output / f"start{seed}.npz")
-        finals[seed], _ = fit(architecture, train, begin, args.long, output / f"final{seed}.npz")
+        begin, _ = fit(architecture, few, None, 0, output / f"start{seed}.npz", "start")
+        path = output / f"final{seed}.npz"
+        finals[seed], _ = fit(architecture, train, begin, args.long, path, "final")
         print(f"final {seed}: {score(architecture, finals[seed], validation, 0.6)}", flush=True)
     chosen = min(best, key=lambda s: score(architecture, finals[s], validation, 0.6)[1])
     card = training_card(architecture, finals, chosen, scores, parts, args)
@@ -121,8 +130,8 @@ def training_card(architecture, finals, chosen, scores, parts, args):
         "labels": "runs/labels-h2o/h2o.npz",
         "labels_sha256": hashlib.sha256(LABELS.read_bytes()).hexdigest(),
         "split_seed": SPLIT_SEED,
-        "loss": "3 /angstrom (E - E_ref) and internal force components, both times "
-        f"1 / (1 + E_ref / {ENERGY_SCALE_EV} eV)",
+        "loss": "10 /angstrom (E - E_ref) and internal force components, both times "
+        "1 / (1 + (E_ref / 0.5 eV)^2)",
         "optimiser": "trust-region least squares (scipy), exact Jacobian",
         "evaluations": {"start": args.short, "final": args.long},
         "starts_validation_forces_meV_per_A": {
