@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 
@@ -44,7 +45,7 @@ def compiled(
 
 def require_float64() -> None:
     """Raise RuntimeError unless JAX computes in double precision (its default is single)."""
-    if not jax.config.read("jax_enable_x64"):
+    if jnp.zeros(()).dtype != jnp.float64:
         raise RuntimeError(
             "Potentials need float64, but JAX is in its default single precision. "
             'Call jax.config.update("jax_enable_x64", True) first.'

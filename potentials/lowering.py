@@ -216,7 +216,7 @@ def _operations(
             yield Operation(kind, (pair, pair), np.array([_turn(a) for a in angles]))
         else:
             pairs = _two(touched, len(place) // 2)
-            matrices = _graded_gates(couplings, gates, pairs)
+            matrices = [_graded_gates(row, gates, pairs) for row in couplings]
             yield Operation(kind, pairs, np.array([_grade(m) for m in matrices]))
 
 
@@ -237,7 +237,7 @@ def _graded_gates(
     """Product of the Heisenberg gates of a group on its two pairs, complex (16, 16)."""
     unitaries = []
     for coupling, terms in gates:
-        values, vectors = np.linalg.eigh(sum(_coupling(p, q, pairs) for p, q in terms))
+        values, vectors = np.linalg.eigh(np.sum([_coupling(*term, pairs) for term in terms], axis=0))
         unitaries.append((vectors * np.exp(-1j * row[coupling] * values)) @ vectors.T)
     return _invariant(reduce(lambda total, u: u @ total, unitaries))
 
@@ -271,7 +271,7 @@ def _invariant(matrix: np.ndarray) -> np.ndarray:
     exact = (coefficients * 2**50).round() / 2**50
     if not np.abs(basis @ exact - matrix.reshape(-1)).max() < 1e-12:
         raise AssertionError("a Heisenberg gate must be invariant under rotation")
-    return (basis @ exact).reshape(16, 16)
+    return np.asarray(basis @ exact).reshape(16, 16)
 
 
 def _coupling(p: int, q: int, pairs: Pair) -> np.ndarray:
