@@ -45,7 +45,7 @@ def compiled(
 
 def require_float64() -> None:
     """Raise RuntimeError unless JAX computes in double precision (its default is single)."""
-    if jnp.zeros(()).dtype != jnp.float64:
+    if jnp.result_type(float) != jnp.float64:
         raise RuntimeError(
             "Potentials need float64, but JAX is in its default single precision. "
             'Call jax.config.update("jax_enable_x64", True) first.'

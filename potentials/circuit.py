@@ -79,7 +79,8 @@ class Circuit:
     ------
     ValueError
         If a gate names a qubit that does not exist, or one twice, or the ancilla where a spin is
-        needed; if a spin is encoded twice; if a Heisenberg gate joins more than `MAX_CLUSTER` spins.
+        needed; if a spin is encoded twice; if one Heisenberg gate joins more than `MAX_CLUSTER`
+        spins.
     """
 
     n_qubits: int

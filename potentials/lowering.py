@@ -237,7 +237,8 @@ def _graded_gates(
     """Product of the Heisenberg gates of a group on its two pairs, complex (16, 16)."""
     unitaries = []
     for coupling, terms in gates:
-        values, vectors = np.linalg.eigh(np.sum([_coupling(*term, pairs) for term in terms], axis=0))
+        total = np.sum([_coupling(p, q, pairs) for p, q in terms], axis=0)
+        values, vectors = np.linalg.eigh(total)
         unitaries.append((vectors * np.exp(-1j * row[coupling] * values)) @ vectors.T)
     return _invariant(reduce(lambda total, u: u @ total, unitaries))
 
@@ -248,7 +249,8 @@ def _permutations() -> np.ndarray:
 
     In the magic basis their elements are 0, 1/2 or 1 in size.
     """
-    swaps = [np.round(_coupling(p, q, (0, 1)) + np.eye(16)) / 2 for p, q in combinations(range(4), 2)]
+    couplings = [_coupling(p, q, (0, 1)) for p, q in combinations(range(4), 2)]
+    swaps = [np.round(coupling + np.eye(16)) / 2 for coupling in couplings]
     basis, products = [np.eye(16).reshape(-1)], [np.eye(16)]
     for product in products:  # grows while it is walked, up to the full dimension
         for swap in swaps:
@@ -280,9 +282,10 @@ def _coupling(p: int, q: int, pairs: Pair) -> np.ndarray:
     if p // 2 == q // 2:
         inside = np.diag([-3.0, 1.0, 1.0, 1.0])
         both = (inside, np.eye(4)) if p // 2 == pairs[0] else (np.eye(4), inside)
-        return np.kron(*both)
+        return np.asarray(np.kron(*both))
     generators = zip(GENERATORS[p % 2], GENERATORS[q % 2], strict=True)
-    return -np.sum([np.kron(g, h) for g, h in generators], axis=0)  # (-i G)(-i H) = -G H
+    products = [-np.kron(g, h) for g, h in generators]  # (-i G)(-i H) = -G H
+    return np.asarray(np.sum(products, axis=0))
 
 
 _A, _B = np.divmod(np.arange(16), 4)
@@ -292,8 +295,8 @@ _COLUMNS = np.array([4 * (_A ^ c) + (_B ^ c) for c in range(4)])
 def _grade(matrix: np.ndarray) -> np.ndarray:
     """U[c, a, b] = <a, b| U |a^c, b^c> of a graded (16, 16) matrix."""
     graded = np.stack([matrix[np.arange(16), columns] for columns in _COLUMNS])
-    kept = np.linalg.norm(graded) ** 2
-    if not abs(kept - np.linalg.norm(matrix) ** 2) < 1e-9 * max(kept, 1):
+    kept, whole = np.sum(np.abs(graded) ** 2), np.sum(np.abs(matrix) ** 2)
+    if not whole - kept < 1e-9 * max(whole, 1.0):
         raise AssertionError("a Heisenberg gate must be graded in the magic basis")
     return graded.reshape(4, 4, 4)
 

@@ -8,6 +8,9 @@ import numpy as np
 from .circuit import Circuit
 from .features import LinearVectors
 
+MAX_PARAMETER = 1e12
+"""In size; beyond, an angle has no meaning left in double precision."""
+
 
 class Parameters(NamedTuple):
     """Everything trainable; a pytree of arrays (NumPy or JAX).
@@ -61,5 +64,5 @@ class Architecture:
                     f"Parameter '{name}' must be float64 of shape {shapes[0]}, "
                     f"but it is {array.dtype} of shape {array.shape}."
                 )
-            if not np.isfinite(array).all():
-                raise ValueError(f"Parameter '{name}' must be finite.")
+            if not (np.abs(array) < MAX_PARAMETER).all():
+                raise ValueError(f"Parameter '{name}' must be finite and below {MAX_PARAMETER:g}.")

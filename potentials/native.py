@@ -12,6 +12,8 @@ by ``delta w = J(v) delta v``, so the gradient needs only the torques
 ``C_ij = Re sum_rest lambda_i^* psi_j`` of each pair, which are summed over all layers that share
 their vectors before the chain rule is applied once.
 """
+# mypy: disable-error-code="call-arg"
+# Numba passes the first argument of an intrinsic itself.
 
 from typing import Any, NamedTuple
 
@@ -51,6 +53,8 @@ _RECORD = 7
 _VECTOR = 5
 """Numbers per encoding vector: x, y, z, cos r, sin r / r."""
 _GENERATORS = np.round(GENERATORS)
+MAX_BYTES = 2**28
+"""Of a workspace; 12 spins, 30 layers and six gates across pairs take 97 MiB."""
 
 
 class NativeKernel(NamedTuple):
@@ -67,11 +71,25 @@ def native_kernel(architecture: Architecture, parameters: Parameters) -> NativeK
     Raises
     ------
     ValueError
-        If a Heisenberg gate of the circuit couples too many spins to be lowered.
+        If the parameters do not fit, if a Heisenberg gate of the circuit couples too many spins
+        to be lowered, or if the workspace would be larger than `MAX_BYTES`.
     """
     architecture.check(parameters)
     lowered = lower(architecture, parameters)
+    _check_size(lowered, architecture.circuit.n_layers)
     return NativeKernel(energy_and_forces, *_pack(architecture, parameters, lowered))
+
+
+def _check_size(lowered: Program, n_layers: int) -> None:
+    """Refuse what would not fit, before anything of that size is allocated."""
+    graded = sum(operation.kind == GRADED for operation in lowered.operations)
+    per_layer = 16 * graded + 4 * lowered.n_sectors  # constants; state and adjoint state
+    n_bytes = 8 * 4**lowered.n_pairs * (n_layers + 1) * per_layer
+    if n_bytes > MAX_BYTES:
+        raise ValueError(
+            f"The native kernel would need {n_bytes / 2**30:.1f} GiB for this circuit, but may use "
+            f"{MAX_BYTES / 2**30:.2f}. Use the JAX backend."
+        )
 
 
 class _Layout:
@@ -106,7 +124,7 @@ def _pack(
     head[WEIGHTS] = layout.constant(np.array(features.weights))
     head[SCALES] = layout.constant(scales)
     head[OFFSET] = layout.constant(np.asarray(parameters.offset))
-    head[INITIAL] = layout.constant([lowered.initial.real, lowered.initial.imag])
+    head[INITIAL] = layout.constant(np.stack([lowered.initial.real, lowered.initial.imag]))
     operations = [_record(op, k, layout) for op in lowered.operations]
     terms = [_term_record(term, k, layout) for term in lowered.terms]
     head[VECTORS] = layout.scratch(_VECTOR * n_encodings * features.n_vectors)

@@ -7,9 +7,9 @@
 ============================  ==========================================================
 
 A package is data: opening one never runs code, and sizes are checked before anything is
-allocated. Loading checks the hashes and evaluates the test vectors with the native kernel, so
-that a wrong compilation is noticed before the first step. The same model always gives the same
-bytes.
+allocated. Loading checks the hashes and evaluates the test vectors with the native kernel (with
+JAX if the circuit is beyond it), so that a wrong compilation is noticed before the first step.
+The same model always gives the same bytes.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ import io
 import json
 import math
 import os
+import stat
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -30,9 +31,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from .circuit import Circuit, Encode, Heisenberg, Observable, RotationZ
-from .features import LinearVectors
+from .circuit import Circuit, Heisenberg
 from .model import Architecture, Parameters
+from .serialization import architecture_from_json, architecture_to_json, integer, number
 
 if TYPE_CHECKING:
     from .native import NativeKernel
@@ -40,11 +41,18 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 MEMBERS = ("model.json", "parameters.safetensors", "test_vectors.safetensors")
-MAX_BYTES = 64 * 2**20
+MAX_BYTES, MAX_MODEL_BYTES = 2**24, 2**20
+"""Of the file and of its contents; of model.json. A water model takes 3 kB."""
+MAX_TERMS, MAX_AMPLITUDES = 1000, 2**24
+"""Pairs and rotations of one layer; what an energy by JAX, gate by gate, has to write."""
 ENERGY_TOLERANCE, FORCE_TOLERANCE = 1e-10, 1e-8
 """eV, eV/angstrom: rounding of another processor is 1e-13; a miscompilation is not."""
 UNITS = {"energy": "eV", "length": "angstrom", "forces": "eV/angstrom", "angles": "rad"}
 SHIPPED = Path(__file__).parent / "shipped"
+
+
+Evaluate = Callable[[np.ndarray], tuple[float, np.ndarray]]
+"""Positions (n_atoms, 3), angstrom -> energy (eV) and forces (n_atoms, 3), eV/angstrom."""
 
 
 class PackageError(Exception):
@@ -56,6 +64,12 @@ class Domain:
     """Interatomic distances (angstrom) that the training data covers.
 
     Outside `warn` a run reports, outside `stop` it ends.
+
+    Raises
+    ------
+    ValueError
+        If the shapes disagree, or if ``stop low <= warn low <= warn high <= stop high`` does not
+        hold for each pair.
     """
 
     pairs: np.ndarray
@@ -63,12 +77,29 @@ class Domain:
     warn: np.ndarray
     """Shortest and longest distance in the data, (n_pairs, 2)."""
     stop: np.ndarray
-    """(n_pairs, 2), wider than `warn`."""
+    """(n_pairs, 2), not narrower than `warn`."""
+
+    def __post_init__(self) -> None:
+        if not self.pairs.shape == self.warn.shape == self.stop.shape == (len(self.pairs), 2):
+            raise ValueError(
+                f"`pairs`, `warn` and `stop` must have shape (n_pairs, 2), but they have "
+                f"{self.pairs.shape}, {self.warn.shape} and {self.stop.shape}."
+            )
+        bounds = np.stack([self.stop[:, 0], *self.warn.T, self.stop[:, 1]])
+        if not (np.isfinite(bounds).all() and (np.diff(bounds, axis=0) >= 0).all()):
+            raise ValueError("`stop` must be finite and enclose `warn` for every pair.")
 
 
 @dataclass(frozen=True)
 class Package:
-    """A trained quantum potential with everything needed to run and to judge it."""
+    """A trained quantum potential with everything needed to run and to judge it.
+
+    Raises
+    ------
+    ValueError
+        If the parts do not fit together, hold numbers that are not finite, or texts that are
+        not one printable line.
+    """
 
     name: str
     description: str
@@ -88,8 +119,32 @@ class Package:
     sha256: str = ""
     """Of the file it was read from."""
 
+    def __post_init__(self) -> None:
+        self.architecture.check(self.parameters)
+        # Texts are printed: control characters would reach the user's terminal.
+        texts = (self.name, self.description, self.citation, self.licence, *self.species)
+        if not all(isinstance(text, str) and text.isprintable() for text in texts):
+            raise ValueError("Names, species and texts must be single printable lines.")
+        n_atoms = self.architecture.features.n_atoms
+        if len(self.species) != n_atoms or self.test_positions.shape[1:] != (n_atoms, 3):
+            raise ValueError(
+                f"The features are for {n_atoms} atoms, but there are {len(self.species)} species "
+                f"and test positions of shape {self.test_positions.shape}."
+            )
+        pairs = self.domain.pairs
+        if not ((pairs >= 0) & (pairs < n_atoms)).all() or (pairs[:, 0] == pairs[:, 1]).any():
+            raise ValueError("The domain must name pairs of different atoms that exist.")
+        if not (math.isfinite(self.reference_energy_eV) and np.isfinite(self.test_positions).all()):
+            raise ValueError("The reference energy and the test positions must be finite.")
+
     def native(self) -> "NativeKernel":
-        """The native kernel of the model, with a workspace of its own."""
+        """The native kernel of the model, with a workspace of its own.
+
+        Raises
+        ------
+        ValueError
+            If the circuit is beyond the native kernel.
+        """
         kernel = self._kernel
         return kernel._replace(workspace=kernel.workspace.copy())
 
@@ -106,7 +161,7 @@ class Package:
         return QuantumPotential(self.architecture, self.parameters)
 
 
-def save(path: Path, package: Package, evaluate: Callable[[np.ndarray], tuple[float, np.ndarray]]) -> str:
+def save(path: Path, package: Package, evaluate: Evaluate) -> str:
     """Write a package beside `path` and rename it; returns its SHA-256.
 
     Parameters
@@ -175,108 +230,140 @@ def load(path: Path) -> Package:
     PackageError
         In one line, if the file is damaged, too large, of a newer schema, or if the native
         kernel does not reproduce the test vectors.
+    FileNotFoundError
+        If there is no such file.
     """
     try:
-        data = path.read_bytes() if path.stat().st_size <= MAX_BYTES else b""
-        if not data:
-            raise PackageError(f"larger than {MAX_BYTES >> 20} MiB, or empty")
-        model, parameters, vectors = _read(data)
-        package = _build(model, parameters, vectors, hashlib.sha256(data).hexdigest())
+        data = _read(path)
+        model, parameters, vectors = _unpack(data)
+        package = _build(model, parameters, vectors["positions"], hashlib.sha256(data).hexdigest())
         _check_vectors(package, vectors)
-    except PackageError as error:
-        raise PackageError(f"{path}: not a usable .qmdp package: {error}.") from None
+    except (
+        PackageError, zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, NotImplementedError,
+        EOFError, SafetensorError, ValueError, KeyError, TypeError, IndexError, OverflowError,
+        RecursionError, RuntimeError,
+    ) as error:  # fmt: skip
+        kind = "" if isinstance(error, PackageError) else f"{type(error).__name__}: "
+        raise PackageError(f"{path}: not a usable .qmdp package: {kind}{_line(error)}.") from None
     return package
 
 
-def _read(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, np.ndarray]]:
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            entries = {entry.filename: entry for entry in archive.infolist()}
-            missing = [name for name in MEMBERS if name not in entries]
-            if missing:
-                raise PackageError(f"it lacks {', '.join(missing)}")
-            if sum(entry.file_size for entry in entries.values()) > MAX_BYTES:
-                raise PackageError(f"its contents are larger than {MAX_BYTES >> 20} MiB")
-            members = {name: archive.read(name) for name in MEMBERS}
-        model = json.loads(members["model.json"])
-        if not isinstance(model, dict) or model.get("format") != "qmdp":
-            raise PackageError("model.json does not say format 'qmdp'")
-        if model.get("schema") != SCHEMA:
-            raise PackageError(f"schema {model.get('schema')!r}, this version reads {SCHEMA}")
-        for name in MEMBERS[1:]:
-            if hashlib.sha256(members[name]).hexdigest() != model["sha256"][name]:
-                raise PackageError(f"the SHA-256 of {name} does not match")
-        tensors = [load_tensors(members[name]) for name in MEMBERS[1:]]
-    except PackageError:
-        raise
-    except (
-        zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, OSError,
-        SafetensorError, ValueError, KeyError, TypeError, RecursionError, RuntimeError, zlib.error,
-    ) as error:  # fmt: skip
-        raise PackageError(f"{type(error).__name__}: {_one_line(error)}") from None
-    return model, tensors[0], tensors[1]
+def _line(error: Exception) -> str:
+    text = " ".join(str(error).split()).rstrip(".")
+    return "".join(c for c in text if c.isprintable())[:200] or "unreadable"
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or "unreadable"
+def _read(path: Path) -> bytes:
+    if not stat.S_ISREG(path.stat().st_mode):  # a pipe would block, a device never end
+        raise PackageError("not a regular file")
+    with path.open("rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    if not 0 < len(data) <= MAX_BYTES:
+        raise PackageError(f"larger than {MAX_BYTES >> 20} MiB, or empty")
+    return data
+
+
+def _unpack(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, np.ndarray]]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+        missing = [name for name in MEMBERS if name not in sizes]
+        if missing:
+            raise PackageError(f"it lacks {', '.join(missing)}")
+        if sum(sizes.values()) > MAX_BYTES or sizes["model.json"] > MAX_MODEL_BYTES:
+            raise PackageError(f"its contents are larger than {MAX_BYTES >> 20} MiB")
+        members = {}
+        for name in MEMBERS:
+            with archive.open(name) as file:  # `archive.read` would inflate beyond the stated size
+                members[name] = file.read(sizes[name] + 1)
+    model = json.loads(members["model.json"], parse_constant=_refuse_constant)
+    if not isinstance(model, dict) or model.get("format") != "qmdp":
+        raise PackageError("model.json does not say format 'qmdp'")
+    if model.get("schema") != SCHEMA:
+        raise PackageError(f"schema {model.get('schema')!r}, this version reads {SCHEMA}")
+    for name in MEMBERS[1:]:
+        if hashlib.sha256(members[name]).hexdigest() != model["sha256"][name]:
+            raise PackageError(f"the SHA-256 of {name} does not match")
+    parameters, vectors = (load_tensors(members[name]) for name in MEMBERS[1:])
+    return model, parameters, vectors
+
+
+def _refuse_constant(text: str) -> None:
+    raise ValueError(f"{text} is not a number of JSON")
 
 
 def _build(
-    model: dict[str, Any],
-    parameters: dict[str, np.ndarray],
-    vectors: dict[str, np.ndarray],
-    sha256: str,
+    model: dict[str, Any], parameters: dict[str, np.ndarray], positions: np.ndarray, sha256: str
 ) -> Package:
-    try:
-        architecture = architecture_from_json(model["architecture"])
-        values = Parameters(*(parameters[name] for name in Parameters._fields))
-        architecture.check(values)
-        domain = Domain(
-            pairs=np.array(model["domain"]["pairs"], np.int64).reshape(-1, 2),
-            warn=np.array(model["domain"]["warn_A"], float).reshape(-1, 2),
-            stop=np.array(model["domain"]["stop_A"], float).reshape(-1, 2),
-        )
-        n_atoms = len(model["species"])
-        if n_atoms != architecture.features.n_atoms or vectors["positions"].shape[1:] != (n_atoms, 3):
-            raise ValueError("species, features and test vectors disagree about the atoms")
-        if not (len(domain.pairs) == len(domain.warn) == len(domain.stop)):
-            raise ValueError("the bounds of the domain do not match its pairs")
-        if domain.pairs.size and not 0 <= domain.pairs.min() <= domain.pairs.max() < n_atoms:
-            raise ValueError("the domain names atoms that do not exist")
-        reference = float(model["reference_energy_eV"])
-        if not (math.isfinite(reference) and all(np.isfinite(v).all() for v in vectors.values())):
-            raise ValueError("it holds numbers that are not finite")
-        if model["units"] != UNITS:
-            raise ValueError(f"its units are {model['units']}, expected {UNITS}")
-        return Package(
-            name=str(model["name"]),
-            description=str(model["description"]),
-            species=tuple(str(s) for s in model["species"]),
-            architecture=architecture,
-            parameters=values,
-            reference_energy_eV=reference,
-            domain=domain,
-            training=dict(model["training"]),
-            citation=str(model["citation"]),
-            licence=str(model["licence"]),
-            test_positions=vectors["positions"],
-            sha256=sha256,
-        )
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise PackageError(f"{type(error).__name__}: {_one_line(error)}") from None
+    if model["units"] != UNITS:
+        raise PackageError(f"its units are {model['units']}, expected {UNITS}")
+    bounds = model["domain"]
+    return Package(
+        name=model["name"],
+        description=model["description"],
+        species=tuple(model["species"]),
+        architecture=architecture_from_json(model["architecture"]),
+        parameters=Parameters(*(parameters[name] for name in Parameters._fields)),
+        reference_energy_eV=number(model["reference_energy_eV"]),
+        domain=Domain(
+            pairs=np.array(
+                [(integer(i), integer(j)) for i, j in bounds["pairs"]], np.int64
+            ).reshape(-1, 2),
+            warn=_bounds(bounds["warn_A"]),
+            stop=_bounds(bounds["stop_A"]),
+        ),
+        training=dict(model["training"]),
+        citation=model["citation"],
+        licence=model["licence"],
+        test_positions=positions,
+        sha256=sha256,
+    )
+
+
+def _bounds(values: list[list[Any]]) -> np.ndarray:
+    return np.array([(number(low), number(high)) for low, high in values], float).reshape(-1, 2)
 
 
 def _check_vectors(package: Package, vectors: dict[str, np.ndarray]) -> None:
+    energies, forces = vectors["energies"], vectors["forces"]
+    shape = package.test_positions.shape
+    if not (shape[0] > 0 and energies.shape == shape[:1] and forces.shape == shape):
+        raise PackageError("its test vectors are missing, or do not match each other")
+    if not all(array.dtype == np.float64 for array in vectors.values()):
+        raise PackageError("its test vectors are not float64")
+    for i, (energy, found) in enumerate(_evaluate(package)):
+        if not abs(energy - energies[i]) <= ENERGY_TOLERANCE:
+            raise PackageError(f"test vector {i} gives {energy} eV, stored {energies[i]}")
+        if not np.abs(found - forces[i]).max() <= FORCE_TOLERANCE:
+            raise PackageError(f"test vector {i} gives other forces than the stored ones")
+
+
+def _evaluate(package: Package) -> list[tuple[float, np.ndarray]]:
+    """Energies and forces at the test positions: native, or by JAX for what is beyond that."""
     from .native import evaluate
 
-    kernel = package.native()
-    triples = zip(vectors["positions"], vectors["energies"], vectors["forces"], strict=True)
-    for i, (x, expected_energy, expected_forces) in enumerate(triples):
-        energy, forces = evaluate(kernel, x)
-        if not abs(energy - expected_energy) <= ENERGY_TOLERANCE:
-            raise PackageError(f"test vector {i} gives {energy!r} eV, stored {expected_energy!r}")
-        if not np.abs(forces - expected_forces).max() <= FORCE_TOLERANCE:
-            raise PackageError(f"test vector {i} gives other forces than the stored ones")
+    circuit = package.architecture.circuit
+    terms = _count_terms(circuit)
+    if terms > MAX_TERMS:
+        raise PackageError(f"its circuit has {terms} terms a layer, at most {MAX_TERMS} are read")
+    try:
+        kernel = package.native()
+    except ValueError as error:
+        if (terms * circuit.n_layers) << circuit.n_qubits > MAX_AMPLITUDES:
+            raise PackageError(f"its circuit is too large to check: {error}") from None
+    else:
+        return [evaluate(kernel, x) for x in package.test_positions]
+    import jax
+
+    from .base import compiled
+
+    with jax.enable_x64(True):
+        results = map(compiled(package.potential()), package.test_positions)
+        return [(float(energy), np.asarray(forces)) for energy, forces in results]
+
+
+def _count_terms(circuit: Circuit) -> int:
+    gates = [len(g.pairs if isinstance(g, Heisenberg) else g.qubits) for g in circuit.layer]
+    return sum(gates) + len(circuit.encoding) + sum(len(o.pairs) for o in circuit.observables)
 
 
 def _describe(package: Package) -> dict[str, Any]:
@@ -298,78 +385,3 @@ def _describe(package: Package) -> dict[str, Any]:
         "citation": package.citation,
         "licence": package.licence,
     }
-
-
-def architecture_to_json(architecture: Architecture) -> dict[str, Any]:
-    """Features and circuit as plain JSON values; gates in the order in which they act."""
-    circuit, features = architecture.circuit, architecture.features
-    return {
-        "features": {
-            "kind": "linear_vectors",
-            "weights": [list(row) for row in features.weights],
-            "scale_index": list(features.scale_index),
-        },
-        "circuit": {
-            "n_qubits": circuit.n_qubits,
-            "n_layers": circuit.n_layers,
-            "ancilla": circuit.ancilla,
-            "singlets": [list(p) for p in circuit.singlets],
-            "encoding": [gate._asdict() for gate in circuit.encoding],
-            "layer": [
-                {"gate": "heisenberg", "coupling": g.coupling, "pairs": [list(p) for p in g.pairs]}
-                if isinstance(g, Heisenberg)
-                else {"gate": "rz", "coupling": g.coupling, "qubits": list(g.qubits)}
-                for g in circuit.layer
-            ],
-            "observables": [
-                {"pairs": [list(p) for p in o.pairs], "with_ancilla": o.with_ancilla}
-                for o in circuit.observables
-            ],
-        },
-        "head": {"kind": "linear"},
-    }
-
-
-def architecture_from_json(data: Mapping[str, Any]) -> Architecture:
-    """The inverse of `architecture_to_json`.
-
-    Raises
-    ------
-    ValueError, KeyError, TypeError
-        If a kind is unknown or a value does not fit.
-    """
-    kinds = (data["features"]["kind"], data["head"]["kind"])
-    if kinds != ("linear_vectors", "linear"):
-        raise ValueError(f"features and head {kinds} are unknown to this version")
-    circuit = data["circuit"]
-    features = LinearVectors(
-        weights=tuple(tuple(float(w) for w in row) for row in data["features"]["weights"]),
-        scale_index=tuple(int(i) for i in data["features"]["scale_index"]),
-    )
-    return Architecture(
-        features,
-        Circuit(
-            n_qubits=int(circuit["n_qubits"]),
-            n_layers=int(circuit["n_layers"]),
-            singlets=_pairs(circuit["singlets"]),
-            encoding=tuple(Encode(int(g["vector"]), int(g["qubit"])) for g in circuit["encoding"]),
-            layer=tuple(_gate(g) for g in circuit["layer"]),
-            observables=tuple(
-                Observable(_pairs(o["pairs"]), bool(o["with_ancilla"]))
-                for o in circuit["observables"]
-            ),
-            ancilla=None if circuit["ancilla"] is None else int(circuit["ancilla"]),
-        ),
-    )
-
-
-def _pairs(values: list[list[int]]) -> tuple[tuple[int, int], ...]:
-    return tuple((int(p), int(q)) for p, q in values)
-
-
-def _gate(data: Mapping[str, Any]) -> Heisenberg | RotationZ:
-    if data["gate"] == "heisenberg":
-        return Heisenberg(int(data["coupling"]), _pairs(data["pairs"]))
-    if data["gate"] == "rz":
-        return RotationZ(int(data["coupling"]), tuple(int(q) for q in data["qubits"]))
-    raise ValueError(f"gate {data['gate']!r} is unknown to this version")

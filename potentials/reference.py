@@ -36,12 +36,12 @@ def qnode(circuit: Circuit, device: Any = None, **options: Any) -> Callable[...,
     """
     device = device or qml.device("default.qubit", wires=circuit.n_qubits)
 
-    @qml.qnode(device, **options)
     def evaluate(couplings: Any, angles: Any) -> Any:
         apply(circuit, couplings, angles)
         return [qml.expval(_hamiltonian(o, circuit.ancilla)) for o in circuit.observables]
 
-    return evaluate
+    node: Callable[..., Any] = qml.QNode(evaluate, device, **options)
+    return node
 
 
 def apply(circuit: Circuit, couplings: Any, angles: Any) -> None:

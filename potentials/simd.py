@@ -4,10 +4,12 @@ Numba does not vectorise straight-line code (its SLP pass is off), and loops of 
 short for its loop vectoriser. Each function here works on one array `w`, on blocks of four
 that start at the given indices; there is no bounds check.
 """
+# mypy: allow-untyped-defs, allow-untyped-calls
+# Numba and LLVM carry the types here.
 
 from contextlib import contextmanager
 
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic

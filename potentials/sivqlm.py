@@ -37,7 +37,9 @@ def lih(n_layers: int = 22, n_blocks: int = 1) -> Architecture:
     return Architecture(LinearVectors(((0.5, -0.5), (-0.5, 0.5)), (0, 0)), circuit)
 
 
-def water(n_layers: int = 11, n_blocks: int = 2, *, symmetry_breaking: bool = False) -> Architecture:
+def water(
+    n_layers: int = 11, n_blocks: int = 2, *, symmetry_breaking: bool = False
+) -> Architecture:
     """Water on 4 qubits, atom order O H H: x1 and x2 are H1 and H2 relative to O.
 
     Invariant under rotation and exchange of the hydrogens; with `symmetry_breaking` (one RZ

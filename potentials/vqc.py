@@ -26,11 +26,17 @@ AnyArray = TypeVar("AnyArray", np.ndarray, Array)
 
 
 def energy(
-    architecture: Architecture, parameters: Parameters, positions: Float[Array, "atoms 3"]
+    architecture: Architecture,
+    parameters: Parameters,
+    positions: Float[Array, "atoms 3"],
+    matrices: Complex[Array, "layers dim dim"] | None = None,
 ) -> Float[Array, ""]:
-    """Energy (eV), a scalar, at `positions` (angstrom), shape (n_atoms, 3)."""
+    """Energy (eV), a scalar, at `positions` (angstrom), shape (n_atoms, 3).
+
+    `matrices` as in `expectations`.
+    """
     vectors = encoding_vectors(architecture.features, parameters.scales, positions)
-    values = expectations(architecture.circuit, parameters.couplings, vectors)
+    values = expectations(architecture.circuit, parameters.couplings, vectors, matrices)
     return jnp.dot(jnp.asarray(parameters.weights), values) + jnp.asarray(parameters.offset)
 
 
@@ -48,6 +54,7 @@ def expectations(
     circuit: Circuit,
     couplings: Float[Array, "layers couplings"],
     vectors: Float[Array, "encodings vectors 3"],
+    matrices: Complex[Array, "layers dim dim"] | None = None,
 ) -> Float[Array, " observables"]:
     """Expectation values of the observables of `circuit`.
 
@@ -57,6 +64,8 @@ def expectations(
         Heisenberg couplings J and RZ angles, rad.
     vectors : (1 or n_layers + 1, n_vectors, 3)
         Vectors of the encodings, rad; a single set is used in every layer.
+    matrices : (n_layers, 2**n_spins, 2**n_spins), optional
+        The layers multiplied out, see `layer_matrices`; made here if the couplings are concrete.
     """
     n_spins = len(circuit.spins)
     signs = np.array([1.0] if circuit.ancilla is None else [1.0, -1.0])
@@ -70,11 +79,12 @@ def expectations(
         shared = None
         per_layer, last = [f[1:] for f in factors], [f[0] for f in factors]
     psi = _encode(last, jnp.asarray(_initial_state(circuit)))
-    dense = n_spins <= DENSE_SPINS and not isinstance(couplings, jax.core.Tracer)
-    matrices = jnp.zeros((circuit.n_layers, 0))
-    if dense:
+    if matrices is None and n_spins <= DENSE_SPINS and not isinstance(couplings, jax.core.Tracer):
         with jax.ensure_compile_time_eval():
-            matrices = jax.jit(_layer_matrices, static_argnums=0)(circuit, couplings)
+            matrices = jax.jit(layer_matrices, static_argnums=0)(circuit, couplings)
+    dense = matrices is not None
+    if matrices is None:
+        matrices = jnp.zeros((circuit.n_layers, 0))
 
     def step(psi: State, layer: tuple[Array, Array, list[Array]]) -> tuple[State, None]:
         coupling, matrix, factors_here = layer
@@ -84,6 +94,18 @@ def expectations(
 
     psi, _ = jax.lax.scan(step, psi, (jnp.asarray(couplings), matrices, per_layer))
     return jnp.stack([_expectation(circuit, o, psi) for o in circuit.observables])
+
+
+def layer_derivatives(
+    circuit: Circuit, couplings: Float[Array, "layers couplings"]
+) -> Complex[Array, "layers couplings dim dim"]:
+    """Derivatives of `layer_matrices` with respect to the couplings of their layer."""
+
+    def shifted(shift: Float[Array, " couplings"]) -> Complex[Array, "layers dim dim"]:
+        return layer_matrices(circuit, couplings + shift[None])  # the same shift in each layer
+
+    derivatives = jax.jacfwd(shifted)(jnp.zeros(circuit.n_couplings))
+    return jnp.moveaxis(derivatives, -1, 1)
 
 
 def _initial_state(circuit: Circuit) -> np.ndarray:
@@ -144,11 +166,13 @@ def _encode(factors: list[Array], psi: State) -> State:
     return psi
 
 
-def _layer_matrices(circuit: Circuit, couplings: Array) -> Complex[Array, "layers dim dim"]:
-    """The spin part of every U_d as one matrix, column by column."""
+def layer_matrices(
+    circuit: Circuit, couplings: Float[Array, "layers couplings"]
+) -> Complex[Array, "layers dim dim"]:
+    """The spin part of every U_d as one matrix; RZ on the ancilla is left out."""
     columns = np.eye(2 ** len(circuit.spins), dtype=complex)
-    rows = jax.vmap(lambda coupling: _spin_gates(circuit, coupling, jnp.asarray(columns)))(couplings)
-    return jnp.swapaxes(rows, -1, -2)
+    transposed = jax.vmap(lambda row: _spin_gates(circuit, row, jnp.asarray(columns)))(couplings)
+    return jnp.swapaxes(transposed, -1, -2)
 
 
 def _spin_gates(circuit: Circuit, coupling: Float[Array, " couplings"], psi: State) -> State:
@@ -170,8 +194,8 @@ def _heisenberg(angle: Array, pairs: list[Pair], psi: State) -> State:
         if len(joined) == 1:
             # sigma.sigma = 2 SWAP - 1 is 1 on triplets (SWAP = 1) and -3 on the singlet.
             swapped = _swap(psi, joined[0])
-            triplets, singlet = _phase(-angle) * (psi + swapped), _phase(3 * angle) * (psi - swapped)
-            psi = (triplets + singlet) / 2
+            triplets = _phase(-angle) * (psi + swapped)
+            psi = (triplets + _phase(3 * angle) * (psi - swapped)) / 2
         else:
             qubits = sorted(spins)
             values, vectors = _spectrum([(qubits.index(p), qubits.index(q)) for p, q in joined])

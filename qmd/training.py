@@ -6,6 +6,7 @@ by orders of magnitude. Residuals of one frame are ``w (E - E_ref)`` and the com
 the energy does not change under translation and rotation.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -123,46 +124,83 @@ def fit(
 
 
 class _Problem:
-    """Residuals and Jacobian of a fit, chunk by chunk."""
+    """Residuals and Jacobian of a fit, chunk by chunk.
 
-    def __init__(self, architecture, frames, unravel, energy_weight, frame_weights):  # type: ignore[no-untyped-def]
+    Each frame needs the derivatives of its energy and of three or more slopes by all parameters:
+    reverse mode over the parameters, forward mode over the internal directions. The layers are
+    multiplied out once for all frames, with their derivatives by the couplings, so that a frame
+    sees them as linear in a shift of the couplings: six times faster than through the gates.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        frames: Frames,
+        unravel: Callable[[Any], Parameters],
+        energy_weight: float,
+        frame_weights: np.ndarray | None,
+    ) -> None:
+        self._architecture, self._unravel = architecture, unravel
+        self._energy_weight, self._n = energy_weight, len(frames.energies)
         directions = internal_directions(frames.positions)
-        weights = np.ones(len(frames.energies)) if frame_weights is None else frame_weights
+        weights = np.ones(self._n) if frame_weights is None else frame_weights
         targets = np.einsum("fkax,fax->fk", directions, frames.forces)
         self._batches = _chunks((frames.positions, frames.energies, directions, targets, weights))
-        self._n = len(frames.energies)
+        self._residuals = jax.jit(functools.partial(self._map, self._frame_residuals))
+        self._linear = jax.jit(functools.partial(self._map, self._frame_linear))
 
-        def frame_residuals(theta, x, e, b, f, weight):  # type: ignore[no-untyped-def]
-            def energy(y):  # type: ignore[no-untyped-def]
-                return vqc.energy(architecture, unravel(theta), y)
+    def _map(self, of_frame: Any, theta: Any, batches: Any) -> Any:
+        parameters, circuit = self._unravel(theta), self._architecture.circuit
+        layers = None
+        if len(circuit.spins) <= vqc.DENSE_SPINS:
+            layers = (
+                vqc.layer_matrices(circuit, parameters.couplings),
+                vqc.layer_derivatives(circuit, parameters.couplings),
+            )
 
-            value, gradient = jax.value_and_grad(energy)(x)
-            slopes = jnp.einsum("kax,ax->k", b, gradient)
-            return weight * jnp.concatenate([energy_weight * (value - e)[None], slopes + f])
+        def of_batch(batch: Any) -> Any:
+            return jax.vmap(lambda *frame: of_frame(parameters, layers, *frame))(*batch)
 
-        def frame_linear(theta, x, e, b, f, weight):  # type: ignore[no-untyped-def]
-            # Reverse mode over the parameters, forward mode over the 3 n - 6 directions:
-            # measured five times faster than forward mode over the parameters.
-            def in_parameters(y):  # type: ignore[no-untyped-def]
-                return jax.value_and_grad(lambda t: vqc.energy(architecture, unravel(t), y))(theta)
+        return jax.lax.map(of_batch, batches)
 
-            def along(direction):  # type: ignore[no-untyped-def]
-                return jax.jvp(in_parameters, (x,), (direction,))
+    def _energy(self, parameters: Any, layers: Any, shift: Parameters, x: Any) -> Any:
+        """Energy at `parameters` + `shift`, to first order in the couplings."""
+        matrices = None
+        if layers is not None:
+            matrices = layers[0] + jnp.einsum(
+                "dk,dkij->dij", shift.couplings.astype(complex), layers[1]
+            )
+        moved = Parameters(*(p + s for p, s in zip(parameters, shift, strict=True)))
+        return vqc.energy(self._architecture, moved, x, matrices)
 
-            (values, rows), (slopes, slope_rows) = jax.vmap(along)(b)
-            energy_row = energy_weight * rows[0]
-            residuals = jnp.concatenate([energy_weight * (values[0] - e)[None], slopes + f])
-            return weight * residuals, weight * jnp.concatenate([energy_row[None], slope_rows])
+    def _frame_residuals(
+        self, parameters: Any, layers: Any, x: Any, e: Any, b: Any, f: Any, weight: Any
+    ) -> Any:
+        zero = jax.tree.map(jnp.zeros_like, parameters)
+        value, gradient = jax.value_and_grad(
+            lambda y: self._energy(parameters, layers, zero, y)
+        )(x)  # fmt: skip
+        return self._weighted(weight, value - e, jnp.einsum("kax,ax->k", b, gradient) + f)
 
-        def over_chunks(function):  # type: ignore[no-untyped-def]
-            def mapped(theta, batches):  # type: ignore[no-untyped-def]
-                one = jax.vmap(function, in_axes=(None, 0, 0, 0, 0, 0))
-                return jax.lax.map(lambda batch: one(theta, *batch), batches)
+    def _frame_linear(
+        self, parameters: Any, layers: Any, x: Any, e: Any, b: Any, f: Any, weight: Any
+    ) -> Any:
+        zero = jax.tree.map(jnp.zeros_like, parameters)
 
-            return jax.jit(mapped)
+        def by_parameters(y: Any) -> Any:
+            value, slopes = jax.value_and_grad(
+                lambda shift: self._energy(parameters, layers, shift, y)
+            )(zero)  # fmt: skip
+            return value, ravel_pytree(slopes)[0]
 
-        self._residuals = over_chunks(frame_residuals)
-        self._linear = over_chunks(frame_linear)
+        (values, rows), (slopes, slope_rows) = jax.vmap(
+            lambda direction: jax.jvp(by_parameters, (x,), (direction,))
+        )(b)
+        residuals = self._weighted(weight, values[0] - e, slopes + f)
+        return residuals, self._weighted(weight, rows[0], slope_rows)
+
+    def _weighted(self, weight: Any, energy_part: Any, force_part: Any) -> Any:
+        return weight * jnp.concatenate([self._energy_weight * energy_part[None], force_part])
 
     def residuals(self, theta: np.ndarray) -> np.ndarray:
         out = np.asarray(self._residuals(theta, self._batches))

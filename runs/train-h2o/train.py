@@ -79,10 +79,10 @@ def score(architecture, parameters, frames, below_eV=None):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--starts", type=int, default=8, help="random starts")
-    parser.add_argument("--finalists", type=int, default=2, help="starts fitted to the end")
-    parser.add_argument("--short", type=int, default=120, help="evaluations of each start")
-    parser.add_argument("--long", type=int, default=200, help="more evaluations of a finalist")
+    parser.add_argument("--starts", type=int, default=24, help="random starts")
+    parser.add_argument("--finalists", type=int, default=4, help="starts fitted to the end")
+    parser.add_argument("--short", type=int, default=150, help="evaluations of each start")
+    parser.add_argument("--long", type=int, default=300, help="more evaluations of a finalist")
     args = parser.parse_args()
     output = HERE / "output"
     output.mkdir(exist_ok=True)
