@@ -120,10 +120,16 @@ def interleaved(
     return {name: all_of_it[1:] for name, all_of_it in times.items()}
 
 
-def row(samples: Sequence[float], unit: float) -> tuple[str, str]:
-    """Median and middle half of times, in `unit` seconds, as cells of a table."""
-    low, median, high = (f"{q / unit:.3g}" for q in statistics.quantiles(samples, n=4))
+def spread(samples: Sequence[float]) -> tuple[str, str]:
+    """Median and quartiles, as cells of a table."""
+    quartiles = statistics.quantiles(samples, n=4, method="inclusive")
+    low, median, high = (number(q) for q in quartiles)
     return median, f"{low} to {high}"
+
+
+def number(value: float) -> str:
+    """Three digits, and thousands apart."""
+    return f"{value:.3g}" if value < 1000 else f"{float(f'{value:.3g}'):,.0f}"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -151,9 +157,31 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def report(options: argparse.Namespace, result: Mapping[str, Any], markdown: str) -> None:
-    """Print the table; write both files that the options ask for."""
-    text = f"{markdown}\n\n{_footer(result)}\n"
+def run(
+    options: argparse.Namespace,
+    measure: Callable[[argparse.Namespace, Progress], dict[str, Any]],
+    markdown: Callable[[dict[str, Any]], str],
+) -> None:
+    """Measure on one thread, then print the table and write the files that `options` ask for.
+
+    Raises
+    ------
+    SystemExit
+        With the exit code of the `QmdError` that `measure` raised, after its line on stderr.
+    """
+    one_thread()
+    from qmd import console
+    from qmd.errors import QmdError
+
+    progress = Progress()
+    try:
+        result = measure(options, progress)
+    except QmdError as error:
+        progress.clear()
+        console.error(error.message, error.hint)
+        raise SystemExit(error.exit_code) from None
+    progress.clear()
+    text = f"{markdown(result)}\n\n{_footer(result)}\n"
     print(text, end="")
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -17,6 +17,7 @@ from ase.md.verlet import VelocityVerlet as ASEVelocityVerlet
 from qmd import units
 from qmd.build import build_force, build_limits, load_package
 from qmd.config import RunConfig
+from qmd.errors import NumericalError
 from qmd.integrators import (
     VELOCITIES,
     Force,
@@ -60,8 +61,8 @@ class Loop(Protocol):
         """Where it stands now."""
 
 
-def start(potential: str, structure: str) -> Start:
-    """A thermal start at 300 K, with the guards of a run, which both Numba loops check."""
+def thermal_start(potential: str, structure: str) -> Start:
+    """A start at 300 K, with the guards of a run, which both Numba loops check."""
     config = RunConfig.model_validate(
         {
             "system": {"structure": structure, "temperature_K": 300.0, "exact_temperature": True},
@@ -97,7 +98,10 @@ class NumbaLoop:
         )
         if status != Status.OK:
             raise_pending(self._force)
-            raise RuntimeError(f"A guard stopped the run at step {self._state.step}: {status!r}.")
+            raise NumericalError(
+                f"A guard stopped the loop at step {self._state.step}: {Status(status).name}",
+                hint="the potential is not stable at 300 K; choose another one",
+            )
 
     def end(self) -> End:
         kinetic = kinetic_energy(self._state.velocities, self._masses)
@@ -154,9 +158,9 @@ class JaxMDLoop:
     def __init__(self, start: Start) -> None:
         from jax_md import simulate, space
 
-        _, shift = space.free()
-        self._energy = jax.jit(start.package.potential().energy)
-        init, apply = simulate.nve(start.package.potential().energy, shift, dt=start.dt)
+        potential, (_, shift) = start.package.potential(), space.free()
+        self._energy = jax.jit(lambda positions: potential.energy(positions))
+        init, apply = simulate.nve(self._energy, shift, dt=start.dt)
         masses = start.system.masses
         self._state = init(
             jax.random.PRNGKey(0), jnp.asarray(start.system.positions), kT=0.0,

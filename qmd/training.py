@@ -22,6 +22,9 @@ from qmd.potentials.model import Architecture, Parameters
 
 CHUNK = 128
 """Frames per Jacobian block: about 40 MB for the water model, so that memory stays flat."""
+RIDGE = 1e-4
+"""Weight of residuals that pull each parameter to 0: without them, a coupling that changes nothing
+(RH34 of the last layer of water) runs away to 1e12."""
 
 
 class Frames(NamedTuple):
@@ -204,13 +207,15 @@ class _Problem:
 
     def residuals(self, theta: np.ndarray) -> np.ndarray:
         out = np.asarray(self._residuals(theta, self._batches))
-        return out.reshape(-1, out.shape[-1])[: self._n].reshape(-1)
+        labels = out.reshape(-1, out.shape[-1])[: self._n].reshape(-1)
+        return np.concatenate([labels, RIDGE * theta])
 
     def linearise(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         residuals, rows = self._linear(theta, self._batches)
         residuals = np.asarray(residuals).reshape(-1, residuals.shape[-1])[: self._n]
         rows = np.asarray(rows).reshape(-1, *rows.shape[2:])[: self._n]
-        return residuals.reshape(-1), rows.reshape(-1, rows.shape[-1])
+        residuals = np.concatenate([residuals.reshape(-1), RIDGE * theta])
+        return residuals, np.vstack([rows.reshape(-1, theta.size), RIDGE * np.eye(theta.size)])
 
 
 def _chunks(arrays: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:

@@ -1,0 +1,223 @@
+"""The generated pages of the site: the keys of the input, and the Python interface.
+
+    python docs/reference.py
+
+Writes reference/input.md from the JSON Schema of `qmd schema`, and reference/python.md from
+signatures and docstrings. `tests/test_docs.py` holds the committed pages to this script.
+"""
+
+import ast
+import enum
+import inspect
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # document this checkout, whatever else is installed
+
+import qmd
+import qmd.integrators
+import qmd.potentials
+from qmd.schema import json_schema
+
+Row = tuple[str, ...]
+
+GENERATED = "<!-- Written by docs/reference.py; edit the docstrings instead. -->\n\n"
+
+INPUT_HEAD = """\
+# Input
+
+The keys of `input.yaml`, as `qmd schema` knows them. `qmd init` prints a commented example, and
+`qmd validate input.yaml` checks a file, its structure and its potential without running it.
+
+- Units stand in the key names. Unknown keys are errors, and so are numbers that are not finite.
+- Whole numbers may be written `200000` or `2e5`, but not `200_000`.
+- Paths are relative to the input file.
+- `--set integrator.temperature_K=350` overrides a key for one command, checked like the file.
+- `system.temperature_K` is needed for `velocities: thermal`, and refused with the others.
+- Only `steps`, `wall_time_h` and `output` may change when a run is continued.
+
+"""
+
+PYTHON_HEAD = """\
+# Python
+
+Arrays are float64 in internal units: eV, angstrom, u, and for the time angstrom sqrt(u/eV) =
+10.18 fs; `qmd.units` has the factors (`fs`, `ps`, `kB`, `kcal_per_mol`). Positions, velocities
+and forces have the shape (n_atoms, 3). `help(name)` shows shapes, units, errors and sources.
+[Recipes](../howto.md#use-a-potential-from-python) show most of these names at work.
+
+"""
+
+PYTHON_SECTIONS = {
+    "qmd": "",
+    "qmd.integrators": "Numba: the steps of dynamics.",
+    "qmd.potentials": "Circuits as data, their interpreters, and packages.",
+}
+
+SUBMODULES = {
+    "qmd.potentials.sivqlm": "Ready-made architectures.",
+    "qmd.potentials.reference": "PennyLane; imported only by those who ask for it.",
+}
+
+
+def input_page() -> str:
+    """Tables of all keys, one for each section of the input."""
+    schema = json_schema()
+    definitions = schema["$defs"]
+    parts = [_section("Top level", schema)]
+    parts.append(_section("system", definitions["SystemConfig"]))
+    parts.append(
+        _section("potential", definitions["PotentialConfig"], "A name or path, or this mapping:")
+    )
+    for name in ("VelocityVerletConfig", "LangevinConfig"):
+        kind = definitions[name]["properties"]["kind"]["const"]
+        parts.append(_section(f"integrator, kind: {kind}", definitions[name]))
+    parts.append(_section("output", definitions["OutputConfig"]))
+    parts.append(_section("guards", definitions["GuardsConfig"]))
+    return GENERATED + INPUT_HEAD + "\n".join(parts)
+
+
+def _section(title: str, node: dict[str, Any], text: str | None = None) -> str:
+    required = node.get("required", ())
+    rows = [
+        (f"`{key}`", _kind(value), _default(key, value, required), value["description"])
+        for key, value in node["properties"].items()
+    ]
+    text = text or node["description"]
+    return f"## {title}\n\n{text}\n\n" + _table(("key", "value", "default", "meaning"), rows)
+
+
+def _default(key: str, value: dict[str, Any], required: list[str]) -> str:
+    if key in required:
+        return "required"
+    if isinstance(value["default"], dict):
+        return "see below"
+    return "none" if value["default"] is None else f"`{json.dumps(value['default'])}`".replace('"', "")
+
+
+def _kind(node: dict[str, Any]) -> str:
+    """What may stand there, in words."""
+    match node:
+        case {"$ref": _} | {"oneOf": _}:
+            return "a section"
+        case {"anyOf": options}:
+            return " or ".join(map(_kind, options))
+        case {"const": value}:
+            return f"`{value}`"
+        case {"enum": values}:
+            return ", ".join(f"`{value}`" for value in values)
+        case {"type": "number" | "integer" as number}:
+            signs = {"exclusiveMinimum": ">", "minimum": ">=", "maximum": "<=", "exclusiveMaximum": "<"}
+            bounds = [f"{sign} {node[key]:.5g}" for key, sign in signs.items() if key in node]
+            return " ".join(["number" if number == "number" else "whole number", *bounds[:1]])
+        case {"pattern": pattern}:
+            return "h:mm:ss" if ":" in pattern else "64 hex digits"
+        case {"type": kind}:
+            return {"boolean": "`true`, `false`", "null": "`null`", "string": "text"}[kind]
+    raise ValueError(f"no words for {node}")
+
+
+def python_page() -> str:
+    """Tables of all public names."""
+    parts = []
+    for name, text in PYTHON_SECTIONS.items():
+        rows = list(_members(sys.modules[name]))
+        parts.append(f"## {name}\n\n{text}\n\n" + _table(("name", "meaning"), rows))
+    for name, text in SUBMODULES.items():
+        rows = list(_functions(ROOT / (name.removeprefix("qmd.").replace(".", "/") + ".py")))
+        parts.append(f"## {name}\n\n{text}\n\n" + _table(("name", "meaning"), rows))
+    return GENERATED + PYTHON_HEAD + re.sub("\n\n\n+", "\n\n", "\n".join(parts))
+
+
+def _members(module: ModuleType) -> Iterator[Row]:
+    constants = _constant_docs(Path(module.__path__[-1]))
+    for name in sorted(module.__all__, key=str.lower):
+        value = getattr(module, name)
+        if inspect.ismodule(value):
+            continue
+        if not callable(value):
+            yield f"`{name}`", _summary(constants[name])
+            continue
+        summary = _summary(inspect.getdoc(value))
+        if isinstance(value, type) and issubclass(value, enum.Enum):
+            yield f"`{name}`", f"{summary} Members: {', '.join(m.name for m in value)}."
+        elif isinstance(value, type) and issubclass(value, Exception):
+            yield f"`{name}`", summary
+        else:
+            yield f"`{name}{_signature(value)}`", summary
+            yield from _methods(value) if isinstance(value, type) else ()
+
+
+def _methods(cls: type) -> Iterator[Row]:
+    for name, value in vars(cls).items():
+        if name.startswith("_") or not getattr(value, "__doc__", None):
+            continue
+        if inspect.isfunction(value):
+            yield f"`{cls.__name__}.{name}{_signature(value)}`", _summary(inspect.getdoc(value))
+        elif isinstance(value, property):
+            yield f"`{cls.__name__}.{name}`", _summary(inspect.getdoc(value))
+
+
+def _signature(value: Any) -> str:
+    """Names and defaults only: types, shapes and units are in the docstring."""
+    signature = inspect.signature(getattr(value, "py_func", value))
+    parameters = [
+        p.replace(annotation=p.empty) for p in signature.parameters.values() if p.name != "self"
+    ]
+    text = str(signature.replace(parameters=parameters, return_annotation=signature.empty))
+    return re.sub(r"\w+Path\('.'\)", "Path()", text)
+
+
+def _functions(path: Path) -> Iterator[Row]:
+    """Public functions of a source file, read without importing it: PennyLane takes seconds."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            for argument in ast.walk(node.args):
+                if isinstance(argument, ast.arg):
+                    argument.annotation = None
+            yield f"`{node.name}({ast.unparse(node.args)})`", _summary(ast.get_docstring(node))
+
+
+def _constant_docs(folder: Path) -> dict[str, str]:
+    """The string below each constant of the modules in `folder`."""
+    docs = {}
+    for file in sorted(folder.glob("*.py")):
+        body = ast.parse(file.read_text()).body
+        for line, below in zip(body, body[1:], strict=False):
+            match line, below:
+                case ast.Assign([ast.Name(name)]), ast.Expr(ast.Constant(str(text))):
+                    docs[name] = text
+    return docs
+
+
+def _summary(docstring: str | None) -> str:
+    """First paragraph, on one line, without the marks of footnotes."""
+    assert docstring, "every public name has a docstring"
+    first = " ".join(docstring.strip().split("\n\n")[0].split())
+    return re.sub(r" ?\[\d\]_", "", first)
+
+
+def _table(head: Row, rows: list[Row]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines
+    )
+
+
+PAGES = {"reference/input.md": input_page, "reference/python.md": python_page}
+
+
+def main() -> None:
+    for name, page in PAGES.items():
+        (ROOT / "docs" / name).write_text(page())
+        print(f"docs/{name}")
+
+
+if __name__ == "__main__":
+    main()

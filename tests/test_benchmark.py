@@ -1,0 +1,106 @@
+"""The benchmark scripts: their loops agree, their reports are complete, native is fast."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+PEERS = ["callback", "ase_jax", "jax_md"]
+
+
+def script(name, *arguments):
+    """Run a script in a process of its own: it pins threads before NumPy and JAX are loaded."""
+    # jax-md promotes dtypes implicitly, which the tests forbid our own code.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("JAX_NUMPY_")}
+    command = [sys.executable, str(BENCHMARKS / f"{name}.py"), *map(str, arguments)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def md_loop(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("md_loop")
+    json_file, markdown_file = folder / "md_loop.json", folder / "md_loop.md"
+    done = script("md_loop", "--quick", "--json", json_file, "--markdown", markdown_file)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(json_file.read_text())
+    return SimpleNamespace(result=result, markdown=markdown_file.read_text(), printed=done.stdout)
+
+
+@pytest.fixture
+def harness(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return pytest.importorskip("_harness")
+
+
+def test_every_loop_is_measured_against_the_native_one(md_loop):
+    result = md_loop.result
+    measured = [name for name in PEERS if name not in result["skipped"]]
+    assert set(result["us_per_step"]) == {"native", *measured}
+    for name in measured:
+        ratio = result["us_per_step"][name] / result["us_per_step"]["native"]
+        assert result[f"native_over_{name}"] == pytest.approx(ratio) and ratio > 0
+        assert len(result["samples_us_per_step"][name]) == result["repeats"]
+
+
+def test_only_a_peer_that_is_not_installed_is_left_out(md_loop):
+    installed = importlib.util.find_spec("jax_md") is not None
+    assert list(md_loop.result["skipped"]) == ([] if installed else ["jax_md"])
+
+
+def test_all_loops_make_the_native_trajectory(md_loop):
+    # The bound that the script itself enforces, and derives.
+    agreement = md_loop.result["agreement"]
+    assert agreement.pop("steps") == 200
+    for distance in agreement.values():
+        assert distance["positions_A"] <= 1e-8 and distance["total_energy_eV"] <= 1e-9
+
+
+def test_the_native_loop_is_ten_times_faster_than_ase(md_loop):
+    # Measured: more than 100 times; the rest is room for a loaded machine.
+    assert md_loop.result["native_over_ase_jax"] > 10
+
+
+def test_the_table_names_machine_and_versions(md_loop):
+    assert md_loop.markdown == md_loop.printed
+    result = md_loop.result
+    assert result["machine"]["cpu"] in md_loop.markdown
+    for name, version in result["versions"].items():
+        assert f"{name} {version}" in md_loop.markdown
+
+
+@pytest.mark.parametrize("name", ["md_loop", "force", "startup"])
+def test_help_gives_an_example(name):
+    done = script(name, "--help")
+    assert f"Example: python benchmarks/{name}.py" in " ".join(done.stdout.split())
+
+
+def test_an_unknown_potential_is_refused_in_one_line():
+    done = script("md_loop", "--quick", "--potential", "no-such-model")
+    assert done.returncode == 2
+    assert done.stderr.startswith("qmd: There is no potential 'no-such-model'")
+    assert done.stderr.count("\n") == 1
+
+
+def test_samples_are_taken_in_turn_after_one_round_that_does_not_count(harness):
+    calls = []
+    tasks = {name: lambda name=name: calls.append(name) for name in "ABC"}
+    times = harness.interleaved(tasks, 2, harness.Progress())
+    assert "".join(calls) == "ABC" * 3
+    assert {name: len(sample) for name, sample in times.items()} == {"A": 2, "B": 2, "C": 2}
+
+
+def test_a_disturbed_sample_does_not_move_the_median(harness):
+    assert harness.spread([3.5, 3.4, 3.6, 3.5, 900.0]) == ("3.5", "3.5 to 3.6")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(3.4567, "3.46"), (17.04, "17"), (999.4, "999"), (86123.0, "86,100")]
+)
+def test_numbers_are_shown_to_three_digits(harness, value, shown):
+    assert harness.number(value) == shown
