@@ -23,15 +23,11 @@ _ONE_THREAD = {
     "OPENBLAS_NUM_THREADS": "1",
     "NUMBA_NUM_THREADS": "1",
     "NPROC": "1",  # the thread pools of XLA on CPU
-    "JAX_ENABLE_X64": "true",
-    # XLA hands each call to another thread otherwise: measured 70 to 110 us instead of 45 to 75 us
-    # per call of the water model. The peers that call JAX from Python are shown at their best.
-    "JAX_CPU_ENABLE_ASYNC_DISPATCH": "false",
 }
 
 
 def one_thread() -> None:
-    """Pin all libraries to one thread and JAX to float64; call it before they are imported.
+    """Pin all libraries to one thread; call it before they are imported.
 
     Raises
     ------
@@ -46,8 +42,23 @@ def one_thread() -> None:
     os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
 
 
+def set_up_jax() -> None:
+    """Load JAX: float64, compiled programs kept, and calls that run in the calling thread.
+
+    XLA hands each call to another thread otherwise: measured on the water model 70 to 110 us a
+    call instead of 45 to 75 us. The peers that call JAX from Python are shown at their best.
+    """
+    import jax
+
+    from qmd.jax_force import use_compilation_cache
+
+    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_cpu_enable_async_dispatch", False)  # read at the first use of XLA only
+    use_compilation_cache()
+
+
 def parser(description: str, example: str, *, repeats: int) -> argparse.ArgumentParser:
-    """Command line with the options that all benchmarks have; read it with `arguments`."""
+    """Command line with the options that all benchmarks have."""
     made = argparse.ArgumentParser(description=description, epilog=f"Example: {example}")
     made.add_argument(
         "--repeats", type=at_least(2), default=repeats,

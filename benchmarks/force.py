@@ -48,9 +48,7 @@ def main() -> None:
 def measure(options: argparse.Namespace, progress: _harness.Progress) -> dict[str, Any]:
     """Make the tasks, hold them against each other, time them; what `--json` writes."""
     progress("loading")
-    from qmd.jax_force import use_compilation_cache
-
-    use_compilation_cache()
+    _harness.set_up_jax()
     tasks: dict[str, Callable[[], object]] = {}
     for molecule in MOLECULES:
         for means, task in _checked_tasks(molecule, progress).items():

@@ -56,11 +56,9 @@ def main() -> None:
 def measure(options: argparse.Namespace, progress: _harness.Progress) -> dict[str, Any]:
     """Make the loops, hold them against each other, time them; what `--json` writes."""
     progress("loading")
+    _harness.set_up_jax()
     from _loops import thermal_start
 
-    from qmd.jax_force import use_compilation_cache
-
-    use_compilation_cache()
     start = thermal_start(options.potential, STRUCTURE)
     loops, skipped = _make_loops(start, progress)
     agreement = _agreement(loops, progress)

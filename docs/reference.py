@@ -11,19 +11,15 @@ import enum
 import inspect
 import json
 import re
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))  # document this checkout, whatever else is installed
-
-import qmd
-import qmd.integrators
-import qmd.potentials
 from qmd.schema import json_schema
+
+ROOT = Path(__file__).resolve().parents[1]
 
 Row = tuple[str, ...]
 
@@ -98,7 +94,9 @@ def _default(key: str, value: dict[str, Any], required: list[str]) -> str:
         return "required"
     if isinstance(value["default"], dict):
         return "see below"
-    return "none" if value["default"] is None else f"`{json.dumps(value['default'])}`".replace('"', "")
+    if value["default"] is None:
+        return "none"
+    return f"`{json.dumps(value['default'])}`".replace('"', "")
 
 
 def _kind(node: dict[str, Any]) -> str:
@@ -113,9 +111,9 @@ def _kind(node: dict[str, Any]) -> str:
         case {"enum": values}:
             return ", ".join(f"`{value}`" for value in values)
         case {"type": "number" | "integer" as number}:
-            signs = {"exclusiveMinimum": ">", "minimum": ">=", "maximum": "<=", "exclusiveMaximum": "<"}
+            signs = {"exclusiveMinimum": ">", "minimum": ">="}
             bounds = [f"{sign} {node[key]:.5g}" for key, sign in signs.items() if key in node]
-            return " ".join(["number" if number == "number" else "whole number", *bounds[:1]])
+            return " ".join(["number" if number == "number" else "whole number", *bounds])
         case {"pattern": pattern}:
             return "h:mm:ss" if ":" in pattern else "64 hex digits"
         case {"type": kind}:
@@ -127,10 +125,10 @@ def python_page() -> str:
     """Tables of all public names."""
     parts = []
     for name, text in PYTHON_SECTIONS.items():
-        rows = list(_members(sys.modules[name]))
+        rows = _members(import_module(name))
         parts.append(f"## {name}\n\n{text}\n\n" + _table(("name", "meaning"), rows))
     for name, text in SUBMODULES.items():
-        rows = list(_functions(ROOT / (name.removeprefix("qmd.").replace(".", "/") + ".py")))
+        rows = _functions(ROOT / (name.removeprefix("qmd.").replace(".", "/") + ".py"))
         parts.append(f"## {name}\n\n{text}\n\n" + _table(("name", "meaning"), rows))
     return GENERATED + PYTHON_HEAD + re.sub("\n\n\n+", "\n\n", "\n".join(parts))
 
@@ -203,7 +201,7 @@ def _summary(docstring: str | None) -> str:
     return re.sub(r" ?\[\d\]_", "", first)
 
 
-def _table(head: Row, rows: list[Row]) -> str:
+def _table(head: Row, rows: Iterable[Row]) -> str:
     lines = [head, ("---",) * len(head), *rows]
     return "".join(
         "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines

@@ -35,6 +35,8 @@ from .simd import (
     graded_rows,
     outer_lanes,
     outer_rows,
+    step_back_two_pairs,
+    step_two_pairs,
     turn_lanes,
     turn_rows,
 )
@@ -46,7 +48,7 @@ SIGNATURE = float64(float64[:, ::1], float64[:, ::1], int64[::1], float64[::1])
 # Places of sizes and offsets at the head of `program`.
 (N_ATOMS, N_VECTORS, N_PAIRS, N_SECTORS, N_LAYERS, N_ENCODINGS, N_OPERATIONS, N_TERMS,
  WEIGHTS, SCALES, OFFSET, INITIAL, VECTORS, GRADIENT, TURNS, STATES, ADJOINTS, SCRATCH,
- OUTER, OPERATIONS, TERMS, SPINS, HEAD) = range(23)
+ OUTER, OPERATIONS, TERMS, SPINS, TWO_PAIRS, HEAD) = range(24)
 # fmt: on
 _RECORD = 7
 """Integers per operation: kind, pair or sector flip, pattern, two flips, offset, layer stride."""
@@ -137,6 +139,8 @@ def _pack(
     head[OPERATIONS] = HEAD
     head[TERMS] = head[OPERATIONS] + _RECORD * len(operations)
     head[SPINS] = head[TERMS] + _RECORD * len(terms)
+    kinds = [(op[0], op[2]) for op in operations]
+    head[TWO_PAIRS] = k == 2 and sectors == 1 and kinds == [(GRADED, LANES)]
     table = np.array([*operations, *terms], np.int64).reshape(-1)
     workspace = np.zeros(layout.size)
     filled = np.concatenate(layout.constants)
@@ -377,11 +381,13 @@ def _torque(w, c, e, s, spin, program):
     cosine, sinc = w[start + 3], w[start + 4]
     generators = _GENERATORS[spin % 2]
     tx, ty, tz = 0.0, 0.0, 0.0
-    for i in range(16):
-        value = -2.0 * w[c + i]
-        tx += generators[0, i // 4, i % 4] * value
-        ty += generators[1, i // 4, i % 4] * value
-        tz += generators[2, i // 4, i % 4] * value
+    # The generators are antisymmetric: -2 sum G_ij C_ij has six terms each, all with i != j.
+    for i in range(3):
+        for j in range(i + 1, 4):
+            value = -2.0 * (w[c + 4 * i + j] - w[c + 4 * j + i])
+            tx += generators[0, i, j] * value
+            ty += generators[1, i, j] * value
+            tz += generators[2, i, j] * value
     # J^T t = a t + b v (v.t) - d v x t, with 2 |v| the angle by which the spin turns.
     r2 = x * x + y * y + z * z
     a, d = sinc * cosine, sinc * sinc
@@ -422,6 +428,8 @@ def _forward(w, program):
             w[state + s * part + i] = w[program[INITIAL] + i]
     _encode(w, state, state, 0, program, False)
     shared = program[N_ENCODINGS] == 1
+    if program[TWO_PAIRS]:
+        return _forward_two_pairs(w, state, program)
     for layer in range(program[N_LAYERS]):
         x = _layer(w, state, layer, program, False)
         state += sectors * part
@@ -430,13 +438,47 @@ def _forward(w, program):
 
 
 @_njit
+def _forward_two_pairs(w, state, program):
+    """The layers of a circuit of two pairs with one graded operation each, in registers."""
+    record = program[OPERATIONS]
+    u, stride = program[record + 5], program[record + 6]
+    turns, jump = program[TURNS], 64 if program[N_ENCODINGS] > 1 else 0
+    for _ in range(program[N_LAYERS]):
+        turns += jump
+        step_two_pairs(w, state + 32, state, u, turns)
+        state += 32
+        u += stride
+    return state
+
+
+@_njit
+def _backward_two_pairs(w, adjoint, program):
+    """All lambda_d of such a circuit."""
+    n_layers, record = program[N_LAYERS], program[OPERATIONS]
+    stride = program[record + 6]
+    u = program[record + 5] + n_layers * stride - stride // 2  # the adjoint half of the last layer
+    jump = 64 if program[N_ENCODINGS] > 1 else 0
+    turns = program[TURNS] + 16 + n_layers * jump
+    for _ in range(n_layers):
+        step_back_two_pairs(w, adjoint - 32, adjoint, u, turns)
+        adjoint -= 32
+        u -= stride
+        turns -= jump
+
+
+@_njit
 def _backward(w, program):
     """All adjoint states lambda_d from the last one, then the gradient of every vector."""
     n_layers, shared = program[N_LAYERS], program[N_ENCODINGS] == 1
     step = program[N_SECTORS] * (2 << (2 * program[N_PAIRS]))
     adjoint = program[ADJOINTS] + n_layers * step
+    if program[TWO_PAIRS]:
+        _backward_two_pairs(w, adjoint, program)
+        n_generic = 0
+    else:
+        n_generic = n_layers
     spare = program[SCRATCH]
-    for layer in range(n_layers, 0, -1):
+    for layer in range(n_generic, 0, -1):
         # The encoding goes to scratch: lambda_d itself is needed below.
         x = spare + step
         _encode(w, x, adjoint, 0 if shared else layer, program, True)

@@ -96,10 +96,7 @@ def turn_lanes(typingctx, w, y, x, m):
     def codegen(context, builder, signature, args):
         block = _Block(context, builder, signature, args[0])
         y, x, m = args[1:]
-        total = builder.fmul(block.broadcast(x), block.load(m))
-        for j in range(1, 4):
-            total = block.multiply_add(block.broadcast(x, j), block.load(m, 4 * j), total)
-        block.store(total, y)
+        block.store(_turned_lanes(block, block.load(x), m), y)
         return context.get_dummy_value()
 
     return types.void(w, *_indices(3)), codegen
@@ -114,11 +111,89 @@ def turn_rows(typingctx, w, y, x, stride, m):
         y, x, stride, m = args[1:]
         shifts = [builder.mul(stride, ir.Constant(stride.type, j)) for j in range(4)]
         rows = [block.load(builder.add(x, shift)) for shift in shifts]
-        for i in range(4):
-            total = builder.fmul(block.broadcast(m, i), rows[0])
-            for j in range(1, 4):
-                total = block.multiply_add(block.broadcast(m, 4 * j + i), rows[j], total)
-            block.store(total, builder.add(y, shifts[i]))
+        for row, shift in zip(_turned_rows(block, rows, m), shifts, strict=True):
+            block.store(row, builder.add(y, shift))
+        return context.get_dummy_value()
+
+    return types.void(w, *_indices(4)), codegen
+
+
+def _turned_rows(block, rows, m):
+    """The 4 x 4 matrix at m, column by column, on four vectors."""
+    turned = []
+    for i in range(4):
+        total = block.builder.fmul(block.broadcast(m, i), rows[0])
+        for j in range(1, 4):
+            total = block.multiply_add(block.broadcast(m, 4 * j + i), rows[j], total)
+        turned.append(total)
+    return turned
+
+
+def _turned_lanes(block, row, m):
+    """The 4 x 4 matrix at m, column by column, on the lanes of one vector."""
+    total = block.builder.fmul(block.shuffle(row, (0,) * 4), block.load(m))
+    for j in range(1, 4):
+        total = block.multiply_add(block.shuffle(row, (j,) * 4), block.load(m, 4 * j), total)
+    return total
+
+
+def _encoded(block, state, m):
+    """Rotations of both pairs (at m and m + 32) on a state of two pairs."""
+    second = block.builder.add(m, ir.Constant(m.type, 32))
+    return [
+        [_turned_lanes(block, row, second) for row in _turned_rows(block, part, m)]
+        for part in state
+    ]
+
+
+def _coupled(block, state, u):
+    """Graded constants at u (pattern LANES) on a state of two pairs."""
+    real, imaginary = state
+    coupled = ([], [])
+    for a in range(4):
+        sums = [block.zero] * 4  # four short chains instead of two long ones: latency counts
+        for c in range(4):
+            order = tuple(lane ^ c for lane in range(4))
+            x_re, x_im = (block.shuffle(part[a ^ c], order) for part in (real, imaginary))
+            u_re, u_im = block.load(u, 32 * a + 8 * c), block.load(u, 32 * a + 8 * c + 4)
+            pairs = ((u_re, x_re), (u_im, x_im), (u_re, x_im), (u_im, x_re))
+            sums = [block.multiply_add(*p, s) for p, s in zip(pairs, sums, strict=True)]
+        coupled[0].append(block.builder.fsub(sums[0], sums[1]))
+        coupled[1].append(block.builder.fadd(sums[2], sums[3]))
+    return coupled
+
+
+def _load_state(block, x):
+    return [[block.load(x, 16 * part + 4 * a) for a in range(4)] for part in range(2)]
+
+
+def _store_state(block, state, y):
+    for part, rows in enumerate(state):
+        for a, row in enumerate(rows):
+            block.store(row, y, 16 * part + 4 * a)
+
+
+@intrinsic
+def step_two_pairs(typingctx, w, y, x, u, m):
+    """Two pairs: the state at x through the graded operation at u, then the encoding at m."""
+
+    def codegen(context, builder, signature, args):
+        block = _Block(context, builder, signature, args[0])
+        y, x, u, m = args[1:]
+        _store_state(block, _encoded(block, _coupled(block, _load_state(block, x), u), m), y)
+        return context.get_dummy_value()
+
+    return types.void(w, *_indices(4)), codegen
+
+
+@intrinsic
+def step_back_two_pairs(typingctx, w, y, x, u, m):
+    """Two pairs: the state at x through the encoding at m, then the graded operation at u."""
+
+    def codegen(context, builder, signature, args):
+        block = _Block(context, builder, signature, args[0])
+        y, x, u, m = args[1:]
+        _store_state(block, _coupled(block, _encoded(block, _load_state(block, x), m), u), y)
         return context.get_dummy_value()
 
     return types.void(w, *_indices(4)), codegen
@@ -134,14 +209,15 @@ def outer_lanes(typingctx, w, c, a, b, slices, step, size):
     def codegen(context, builder, signature, args):
         block = _Block(context, builder, signature, args[0])
         c, a, b, slices, step, size = args[1:]
-        totals = [block.accumulator() for _ in range(4)]
-        with block.loop(slices, step) as run, block.loop_to(size, 4) as lane:
-            n = builder.add(run, lane)
-            right = block.load(builder.add(b, n))
-            for i, total in enumerate(totals):
-                block.accumulate(total, block.broadcast(builder.add(a, n), i), right)
-        for i, total in enumerate(totals):
-            block.store(builder.load(total), c, 4 * i)
+        totals = [[block.accumulator() for _ in range(4)] for _ in range(2)]
+        with block.loop(slices, step) as run, block.loop_to(size, 8) as lane:
+            for half, sums in enumerate(totals):  # two sets of sums: latency counts
+                n = builder.add(builder.add(run, lane), ir.Constant(run.type, 4 * half))
+                left, right = block.load(builder.add(a, n)), block.load(builder.add(b, n))
+                for i, total in enumerate(sums):
+                    block.accumulate(total, block.shuffle(left, (i,) * 4), right)
+        for i, (even, odd) in enumerate(zip(*totals, strict=True)):
+            block.store(builder.fadd(builder.load(even), builder.load(odd)), c, 4 * i)
         return context.get_dummy_value()
 
     return types.void(w, *_indices(6)), codegen
@@ -151,7 +227,8 @@ def outer_lanes(typingctx, w, c, a, b, slices, step, size):
 def outer_rows(typingctx, w, c, a, b, slices, step, size, stride):
     """w[c + 16 i + 4 j + l] = sum w[a + n + i stride + l] w[b + n + j stride + l], l = 0..3.
 
-    The sum over l is left to the caller; runs as in `outer_lanes`.
+    The sum over l is left to the caller, and i = j is left out: torques need the antisymmetric
+    part only. Runs as in `outer_lanes`.
     """
 
     def codegen(context, builder, signature, args):
@@ -159,22 +236,21 @@ def outer_rows(typingctx, w, c, a, b, slices, step, size, stride):
         c, a, b, slices, step, size, stride = args[1:]
         shifts = [builder.mul(stride, ir.Constant(stride.type, j)) for j in range(4)]
         group = builder.mul(stride, ir.Constant(stride.type, 4))
-        for half in (0, 2):  # eight sums at a time stay in registers
-            totals = [[block.accumulator() for _ in range(4)] for _ in range(2)]
-            with (
-                block.loop(slices, step) as run,
-                block.loop_to(size, group) as start,
-                block.loop_to(stride, 4) as lane,
-            ):
-                n = builder.add(builder.add(run, start), lane)
-                right = [block.load(builder.add(builder.add(b, n), shift)) for shift in shifts]
-                for i, row in enumerate(totals):
-                    left = block.load(builder.add(builder.add(a, n), shifts[half + i]))
-                    for j, total in enumerate(row):
-                        block.accumulate(total, left, right[j])
-            for i, row in enumerate(totals):
-                for j, total in enumerate(row):
-                    block.store(builder.load(total), c, 16 * (half + i) + 4 * j)
+        totals = {(i, j): block.accumulator() for i in range(4) for j in range(4) if i != j}
+        with (
+            block.loop(slices, step) as run,
+            block.loop_to(size, group) as start,
+            block.loop_to(stride, 4) as lane,
+        ):
+            n = builder.add(builder.add(run, start), lane)
+            left, right = (
+                [block.load(builder.add(builder.add(x, n), shift)) for shift in shifts]
+                for x in (a, b)
+            )
+            for (i, j), total in totals.items():
+                block.accumulate(total, left[i], right[j])
+        for (i, j), total in totals.items():
+            block.store(builder.load(total), c, 16 * i + 4 * j)
         return context.get_dummy_value()
 
     return types.void(w, *_indices(7)), codegen

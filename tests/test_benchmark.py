@@ -80,11 +80,17 @@ def test_help_gives_an_example(name):
     assert f"Example: python benchmarks/{name}.py" in " ".join(done.stdout.split())
 
 
-def test_an_unknown_potential_is_refused_in_one_line():
-    done = script("md_loop", "--quick", "--potential", "no-such-model")
-    assert done.returncode == 2
-    assert done.stderr.startswith("qmd: There is no potential 'no-such-model'")
-    assert done.stderr.count("\n") == 1
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [
+        (["--repeats", "1"], "expected at least 2, got '1'"),
+        (["--steps", "-5"], "expected at least 1, got '-5'"),
+        (["--json", "no/such/folder.json"], "there is no folder no/such"),
+    ],
+)
+def test_options_are_refused_before_anything_is_measured(option, reason):
+    done = script("md_loop", *option)
+    assert done.returncode == 2 and reason in done.stderr
 
 
 def test_samples_are_taken_in_turn_after_one_round_that_does_not_count(harness):

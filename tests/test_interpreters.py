@@ -8,8 +8,8 @@ from scipy.spatial.transform import Rotation
 
 from qmd.potentials import Architecture, Parameters, evaluate, native_kernel, sivqlm
 
-IN_JAX = (*FIXED, *RANDOM[:3])
-SMALL = ("two", "random-14")
+IN_JAX = (*(name for name in FIXED if name not in ("lih", "dimer")), RANDOM[0])
+"""A second of compilation each; `test_vectors` has LiH and the plain dimer."""
 
 
 # The interpreters agree.
@@ -44,23 +44,28 @@ def test_pennylane_and_the_native_kernel_agree(name):
     assert abs(native(name)(positions)[0] - energy) < 1e-12
 
 
-@pytest.mark.parametrize("name", SMALL)
-def test_forces_of_pennylane_and_the_native_kernel_agree(name):
+# PennyLane 0.45's JAX interface; delete when fixed there.
+@pytest.mark.filterwarnings("ignore:jax.core.concrete_or_error:DeprecationWarning")
+def test_forces_of_pennylane_and_the_native_kernel_agree():
+    # By PennyLane's adjoint method: a second, where back-propagation takes five.
     from qmd.potentials import reference
 
+    name = "random-14"  # three qubits, one of them the ancilla
     positions = model(name).positions(3)
     with circuits.relaxed_jax():
-        expected_energy, expected_forces = reference.energy_and_forces(*model(name), positions)
+        expected_energy, expected_forces = reference.energy_and_forces(
+            *model(name), positions, diff_method="adjoint"
+        )
     energy, forces = native(name)(positions)
     assert abs(energy - expected_energy) < 1e-12
     np.testing.assert_allclose(forces, expected_forces, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", ["chain-5", "dimer-all"])
-def test_layers_multiplied_out_and_gate_by_gate_agree(name):
+def test_layers_multiplied_out_and_gate_by_gate_agree():
     # Concrete couplings become one matrix a layer; those being trained act gate by gate.
     from qmd.potentials import vqc
 
+    name = "chain-5"
     architecture, parameters = model(name)
 
     def gate_by_gate(parameters, positions):
@@ -76,13 +81,13 @@ def test_a_batch_gives_what_its_members_give():
 
     from qmd.potentials import QuantumPotential
 
-    potential = QuantumPotential(*model("dimer-sb"))
-    batch = np.array([model("dimer-sb").positions(seed) for seed in range(4)])
+    potential = QuantumPotential(*model("water-sb"))
+    batch = np.array([model("water-sb").positions(seed) for seed in range(4)])
     energies, forces = circuits.quickly_compiled(jax.vmap(potential.energy_and_forces), batch)(
         batch
     )
     for positions, energy, force in zip(batch, energies, forces, strict=True):
-        expected_energy, expected_forces = native("dimer-sb")(positions)
+        expected_energy, expected_forces = native("water-sb")(positions)
         assert abs(energy - expected_energy) < 1e-12
         np.testing.assert_allclose(force, expected_forces, rtol=0, atol=1e-10)
 
@@ -144,10 +149,9 @@ def test_translation_changes_nothing(name):
 
 
 INVARIANT = ("lih", "water", "dimer", "dimer-all")
-O, H1, H2 = range(3)
 SWAPS = {
     "lih": [[1, 0]],
-    "water": [[O, H2, H1]],
+    "water": [[0, 2, 1]],
     "dimer": [[0, 2, 1, 3, 4, 5], [0, 1, 2, 3, 5, 4], [3, 4, 5, 0, 1, 2]],
     "dimer-all": [[0, 2, 1, 3, 4, 5], [0, 1, 2, 3, 5, 4], [3, 4, 5, 0, 1, 2]],
 }
@@ -210,8 +214,6 @@ def test_symmetry_breaking_by_angle_zero_changes_nothing(name):
     couplings = np.copy(parameters.couplings)
     couplings[:, -1] = 0
     plain = sivqlm.water(3) if name == "water-sb" else sivqlm.water_dimer(2)
-    if name == "dimer-sb":  # its RZ on the ancilla alone has a coupling of its own, the third
-        assert plain.circuit.n_couplings == 3
     positions = model(name).positions(0)
     broken = native_kernel(architecture, parameters._replace(couplings=couplings))
     exact = native_kernel(plain, parameters._replace(couplings=couplings[:, :-1]))

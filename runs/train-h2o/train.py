@@ -79,8 +79,8 @@ def score(architecture, parameters, frames, below_eV=None):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--starts", type=int, default=24, help="random starts")
-    parser.add_argument("--finalists", type=int, default=4, help="starts fitted to the end")
+    parser.add_argument("--starts", type=int, default=12, help="random starts")
+    parser.add_argument("--finalists", type=int, default=3, help="starts fitted to the end")
     parser.add_argument("--short", type=int, default=150, help="evaluations of each start")
     parser.add_argument("--long", type=int, default=300, help="more evaluations of a finalist")
     args = parser.parse_args()
