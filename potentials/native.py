@@ -510,7 +510,13 @@ def _forces(w, forces, program):
 
 @numba.cfunc(SIGNATURE, cache=True, error_model="numpy")
 def energy_and_forces(positions, forces, program, workspace):
-    """Energy (eV) of a lowered circuit; writes the forces (eV/angstrom)."""
+    """Energy (eV) of a lowered circuit; writes the forces (eV/angstrom).
+
+    NaN if the number of atoms is not that of the model.
+    """
+    if positions.shape[0] != program[N_ATOMS] or forces.shape[0] != program[N_ATOMS]:
+        forces[:, :] = np.nan
+        return np.nan
     _vectors(workspace, positions, program)
     state = _forward(workspace, program)
     adjoint = state - program[STATES] + program[ADJOINTS]

@@ -1,8 +1,6 @@
 """Circuits, features and parameters: what is counted, and what is refused."""
 
 import dataclasses
-import subprocess
-import sys
 
 import jax
 import numpy as np
@@ -244,18 +242,3 @@ def test_every_public_name_can_be_imported():
         assert getattr(qmd.potentials, name) is not None
     with pytest.raises(AttributeError, match="has no attribute 'Morse'"):
         qmd.potentials.Morse  # noqa: B018
-
-
-def test_the_native_path_imports_neither_jax_nor_pennylane():
-    code = (
-        "import sys, qmd.potentials, qmd.potentials.native, qmd.potentials.package;"
-        "heavy = {'jax', 'jaxlib', 'jaxtyping', 'equinox', 'pennylane', 'scipy', 'ase'};"
-        "print(sorted(heavy & set(sys.modules)))"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path[:0] = {sys.path!r}; {code}"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert result.stdout.strip() == "[]"

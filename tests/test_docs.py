@@ -89,7 +89,7 @@ def type_in(line: str) -> None:
 
 @pytest.fixture
 def player(tmp_path: Path, pytestconfig: pytest.Config) -> Any:
-    """Plays a page in `tmp_path` as a reader's process would, other warnings than ours included."""
+    """Plays a page in `tmp_path` with a reader's settings; warnings to readers are errors."""
     program = tmp_path / "bin" / "qmd"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m qmd "$@"\n')
