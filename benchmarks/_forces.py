@@ -19,7 +19,7 @@ from qmd.potentials import (
     native_kernel,
     sivqlm,
 )
-from qmd.system import BUILT_IN
+from qmd.structure import BUILT_IN
 
 
 class Model(NamedTuple):

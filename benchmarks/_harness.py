@@ -157,7 +157,7 @@ def environment(packages: Sequence[str]) -> dict[str, Any]:
     cores = {"cores": os.cpu_count(), "load_average": load, "threads_used": 1}
     return {
         "machine": provenance.machine() | cores,
-        "versions": provenance.versions() | {name: _version(name) for name in packages},
+        "versions": provenance.versions("jax") | {name: _version(name) for name in packages},
     }
 
 

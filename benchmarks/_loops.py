@@ -31,7 +31,8 @@ from qmd.integrators import (
     raise_pending,
 )
 from qmd.potentials import Package, compiled
-from qmd.system import System, check_species, load_system, start_velocities
+from qmd.structure import load_system
+from qmd.system import System, check_species, start_velocities
 
 
 class Start(NamedTuple):

@@ -2,8 +2,8 @@
 
     python docs/picture.py
 
-Runs runs/water-nve/input.yaml for a picosecond with every step in the trajectory, and draws the
-path of the two O-H bonds on the potential, and the energies. Needs the extra `train`.
+Runs runs/water-nve/input.yaml for half a picosecond with every step in the trajectory, and draws
+the path of the two O-H bonds on the potential, and the energies. Needs the extra `train`.
 """
 
 import tempfile
@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import qmd
-from qmd import config, session
+from qmd import inputs, session
 from qmd.potentials import evaluate, find, load
 
 ROOT = Path(__file__).parents[1]
@@ -22,10 +22,10 @@ BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#555555"  # colour-blind safe (Okabe
 
 
 def run(folder):
-    """A picosecond at 1000 K with a frame each step."""
-    loaded = config.load_config(
+    """Half a picosecond from 1000 K with a frame each step."""
+    loaded = inputs.load_config(
         ROOT / "runs" / "water-nve" / "input.yaml",
-        ["steps=2000", "system.temperature_K=1000", "output.trajectory_every=1"],
+        ["steps=1000", "system.temperature_K=1000", "output.trajectory_every=1"],
     )
     session.run(loaded, folder)
     return qmd.load(folder)
@@ -35,9 +35,11 @@ def surface(angle, r):
     """Energies (eV) over the two bond lengths at a fixed angle (rad)."""
     kernel = load(find("sivqlm-h2o")).native()
     direction = np.array([np.cos(angle), np.sin(angle), 0.0])
-    return np.array(
-        [[evaluate(kernel, np.array([[0, 0, 0], [a, 0, 0], b * direction]))[0] for a in r] for b in r]
-    )
+
+    def energy(a, b):
+        return evaluate(kernel, np.array([[0, 0, 0], [a, 0, 0], b * direction]))[0]
+
+    return np.array([[energy(a, b) for a in r] for b in r])
 
 
 def bonds(universe):
@@ -52,22 +54,23 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         universe = run(Path(folder))
         la, lb, angle = bonds(universe)
-        data = [ts.data for ts in universe.trajectory]
-        time = np.array([d["time"] for d in data])
-        potential = np.array([d["potential_energy_eV"] for d in data])
-        kinetic = np.array([d["kinetic_energy_eV"] for d in data])
-    r = np.linspace(0.8, 1.3, 80)
+        rows = [
+            (ts.time, ts.data["potential_energy_eV"], ts.data["kinetic_energy_eV"])
+            for ts in universe.trajectory
+        ]
+        time, potential, kinetic = np.array(rows).T
+    r = np.linspace(0.85, 1.2, 80)
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), width_ratios=(1, 1.3))
-    levels = np.arange(0, 2.01, 0.1)
+    levels = np.arange(0, 1.01, 0.05)
     filled = left.contourf(r, r, surface(angle, r), levels, cmap="Greys", extend="max")
-    left.plot(la, lb, color=ORANGE, lw=0.7)
+    left.plot(la, lb, color=ORANGE, lw=0.6)
     left.set(xlabel="O-H1 (angstrom)", ylabel="O-H2 (angstrom)", aspect="equal")
-    left.set_title("potential of a 4-qubit circuit, 1 ps on it", fontsize=10)
-    figure.colorbar(filled, ax=left, label="eV", ticks=[0, 0.5, 1, 1.5, 2])
+    left.set_title("potential of a 4-qubit circuit, 0.5 ps on it", fontsize=10)
+    figure.colorbar(filled, ax=left, label="eV", ticks=[0, 0.25, 0.5, 0.75, 1])
     right.plot(time, potential, color=BLUE, lw=0.8, label="potential")
     right.plot(time, kinetic, color=ORANGE, lw=0.8, label="kinetic")
     right.plot(time, potential + kinetic, color=GREY, lw=1.6, label="total")
-    right.set(xlabel="time (ps)", ylabel="energy (eV)", xlim=(0, time[-1]))
+    right.set(xlabel="time (ps)", ylabel="energy (eV)", xlim=(0, 0.2))
     right.set_title("velocity Verlet, 0.5 fs, start at 1000 K", fontsize=10)
     right.legend(loc="upper right", ncols=3, fontsize=8)
     right.set_ylim(0, 1.25 * (potential + kinetic).max())

@@ -1,9 +1,9 @@
-"""The generated pages of the site: the keys of the input, and the Python interface.
+"""The generated pages of the site: keys of the input, Python interface, errors of the models.
 
     python docs/reference.py
 
 Writes reference/input.md from the JSON Schema of `qmd schema`, and reference/python.md from
-signatures and docstrings. `tests/test_docs.py` holds the committed pages to this script.
+signatures and docstrings; models.md from the cards of the packages. `tests/test_docs.py` holds the committed pages to this script.
 """
 
 import ast
@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from qmd.potentials import find, load, shipped
 from qmd.schema import json_schema
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -208,7 +209,32 @@ def _table(head: Row, rows: Iterable[Row]) -> str:
     )
 
 
-PAGES = {"reference/input.md": input_page, "reference/python.md": python_page}
+def models_page() -> str:
+    """Errors of the shipped models, from their training cards; included in results.md."""
+    head = ("model", "frames", "number", "energy, meV", "forces, meV/angstrom")
+    rows = []
+    for name in shipped():
+        errors = load(find(name)).training["errors"]
+        for part in ("train", "validation", "test"):
+            for below, text in (("below_0.6_eV", "below 0.6 eV"), ("all", "all")):
+                rmse = errors[part][below]
+                rows.append(
+                    (
+                        f"`{name}`",
+                        f"{part}, {text}",
+                        str(errors[part]["frames"] if below == "all" else ""),
+                        f"{rmse['energy_rmse_meV']:.3g}",
+                        f"{rmse['forces_rmse_meV_per_A']:.3g}",
+                    )
+                )
+    return GENERATED.replace("docstrings", "cards") + "Root mean squares:\n\n" + _table(head, rows)
+
+
+PAGES = {
+    "models.md": models_page,
+    "reference/input.md": input_page,
+    "reference/python.md": python_page,
+}
 
 
 def main() -> None:

@@ -91,16 +91,18 @@ def check(positions, previous, forces, energy, limits):
     warned : bool
         Whether some pair distance is outside ``limits.warn``.
     """
-    warned = _any_outside(positions, limits.pairs, limits.warn)
+    warned, stopped = _outside(positions, limits)
     if not (abs(energy) < np.inf and _all_finite(forces) and _all_finite(positions)):
         return Status.NOT_FINITE, warned
+    largest = limits.max_force * limits.max_force  # squares: a root costs as much as ten products
     for i in range(forces.shape[0]):
-        if not (_norm(forces[i, 0], forces[i, 1], forces[i, 2]) <= limits.max_force):
+        if not (_square(forces[i, 0], forces[i, 1], forces[i, 2]) <= largest):
             return Status.FORCE, warned
+    farthest = limits.max_displacement * limits.max_displacement
     for i in range(positions.shape[0]):
-        if not (_distance(positions, i, previous, i) <= limits.max_displacement):
+        if not (_square_distance(positions, i, previous, i) <= farthest):
             return Status.DISPLACEMENT, warned
-    if _any_outside(positions, limits.pairs, limits.stop):
+    if stopped:
         return Status.DOMAIN, warned
     return Status.OK, warned
 
@@ -115,19 +117,22 @@ def _all_finite(array):
 
 
 @numba.njit(cache=True)
-def _any_outside(positions, pairs, bounds):
-    for p in range(pairs.shape[0]):
-        distance = _distance(positions, pairs[p, 0], positions, pairs[p, 1])
-        if not (bounds[p, 0] <= distance <= bounds[p, 1]):
-            return True
-    return False
+def _outside(positions, limits):
+    """Whether any watched distance is outside `warn`, and any outside `stop`."""
+    warned, stopped = False, False
+    for p in range(limits.pairs.shape[0]):
+        square = _square_distance(positions, limits.pairs[p, 0], positions, limits.pairs[p, 1])
+        distance = math.sqrt(square)
+        warned |= not (limits.warn[p, 0] <= distance <= limits.warn[p, 1])
+        stopped |= not (limits.stop[p, 0] <= distance <= limits.stop[p, 1])
+    return warned, stopped
 
 
 @numba.njit(cache=True)
-def _distance(a, i, b, j):
-    return _norm(a[i, 0] - b[j, 0], a[i, 1] - b[j, 1], a[i, 2] - b[j, 2])
+def _square_distance(a, i, b, j):
+    return _square(a[i, 0] - b[j, 0], a[i, 1] - b[j, 1], a[i, 2] - b[j, 2])
 
 
 @numba.njit(cache=True)
-def _norm(x, y, z):
-    return math.sqrt(x * x + y * y + z * z)
+def _square(x, y, z):
+    return x * x + y * y + z * z

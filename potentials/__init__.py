@@ -11,14 +11,16 @@ from . import sivqlm
 from .circuit import Circuit, Encode, Heisenberg, Observable, RotationZ
 from .features import LinearVectors
 from .model import Architecture, Parameters
-from .package import Domain, Package, PackageError, find, load, save, shipped
+from .package import SHIPPED, Domain, Package, PackageError, find, load, save, shipped
 
 if TYPE_CHECKING:
+    from . import vqc
     from .base import AbstractPotential, compiled
     from .native import NativeKernel, evaluate, native_kernel
     from .quantum import QuantumPotential
 
 __all__ = [
+    "SHIPPED",
     "AbstractPotential",
     "Architecture",
     "Circuit",
@@ -41,6 +43,7 @@ __all__ = [
     "save",
     "shipped",
     "sivqlm",
+    "vqc",
 ]
 
 _LAZY = {
@@ -54,6 +57,8 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "vqc":
+        return import_module(".vqc", __name__)
     if name in _LAZY:
         return getattr(import_module(f".{_LAZY[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 
@@ -29,7 +30,7 @@ class AbstractPotential(eqx.Module):
 
 def compiled(
     potential: AbstractPotential,
-) -> Callable[[Float[Array, "atoms 3"]], tuple[Float[Array, ""], Float[Array, "atoms 3"]]]:
+) -> Callable[[ArrayLike], tuple[Float[Array, ""], Float[Array, "atoms 3"]]]:
     """Jitted `energy_and_forces` with the parameters as constants of the program.
 
     Measured on the 4-qubit water model: twice as fast as parameters passed as arguments.

@@ -34,12 +34,15 @@ class LinearVectors:
 
     @property
     def n_atoms(self) -> int:
+        """Atoms whose positions are the input."""
         return len(self.weights[0])
 
     @property
     def n_vectors(self) -> int:
+        """Vectors of one encoding."""
         return len(self.weights)
 
     @property
     def n_scales(self) -> int:
+        """Trainable scales of one encoding."""
         return 1 + max(self.scale_index)

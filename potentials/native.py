@@ -21,7 +21,7 @@ import numba
 import numpy as np
 from numba import float64, int64
 
-from .lowering import GENERATORS, GRADED, TURN, Operation, Program, Term, lower
+from .lowering import GRADED, TURN, Operation, Program, Term, lower
 from .model import Architecture, Parameters
 from .simd import (
     DIAGONAL,
@@ -30,13 +30,14 @@ from .simd import (
     add_diagonal,
     add_lanes,
     add_rows,
+    encode_two_pairs,
     graded_diagonal,
     graded_lanes,
     graded_rows,
     outer_lanes,
     outer_rows,
-    step_back_two_pairs,
-    step_two_pairs,
+    steps_back_two_pairs,
+    steps_two_pairs,
     turn_lanes,
     turn_rows,
 )
@@ -48,13 +49,12 @@ SIGNATURE = float64(float64[:, ::1], float64[:, ::1], int64[::1], float64[::1])
 # Places of sizes and offsets at the head of `program`.
 (N_ATOMS, N_VECTORS, N_PAIRS, N_SECTORS, N_LAYERS, N_ENCODINGS, N_OPERATIONS, N_TERMS,
  WEIGHTS, SCALES, OFFSET, INITIAL, VECTORS, GRADIENT, TURNS, STATES, ADJOINTS, SCRATCH,
- OUTER, OPERATIONS, TERMS, SPINS, TWO_PAIRS, HEAD) = range(24)
+ OUTER, TORQUES, OPERATIONS, TERMS, SPINS, TWO_PAIRS, HEAD) = range(25)
 # fmt: on
 _RECORD = 7
 """Integers per operation: kind, pair or sector flip, pattern, two flips, offset, layer stride."""
 _VECTOR = 5
 """Numbers per encoding vector: x, y, z, cos r, sin r / r."""
-_GENERATORS = np.round(GENERATORS)
 MAX_BYTES = 2**28
 """Of a workspace; 12 spins, 30 layers and six gates across pairs take 97 MiB."""
 
@@ -135,7 +135,8 @@ def _pack(
     head[STATES] = layout.scratch(slice_size * (circuit.n_layers + 1))
     head[ADJOINTS] = layout.scratch(slice_size * (circuit.n_layers + 1))
     head[SCRATCH] = layout.scratch(2 * slice_size + 32)
-    head[OUTER] = layout.scratch(64)
+    head[OUTER] = layout.scratch(16)
+    head[TORQUES] = layout.scratch(3 * features.n_vectors)
     head[OPERATIONS] = HEAD
     head[TERMS] = head[OPERATIONS] + _RECORD * len(operations)
     head[SPINS] = head[TERMS] + _RECORD * len(terms)
@@ -312,7 +313,18 @@ def _vectors(w, positions, program):
         for s in range(program[N_SECTORS]):
             for pair in range(k):
                 matrix = program[TURNS] + 32 * (k * (e * program[N_SECTORS] + s) + pair)
-                _rotation(w, matrix, e, s, pair, program)
+                if pair > 0 and _alike(pair, program):
+                    for i in range(32):
+                        w[matrix + i] = w[matrix - 32 + i]
+                else:
+                    _rotation(w, matrix, e, s, pair, program)
+
+
+@_njit
+def _alike(pair, program):
+    """Whether a pair is turned by the same two vectors as the one before."""
+    spin = program[SPINS] + 2 * pair
+    return program[spin] == program[spin - 2] and program[spin + 1] == program[spin - 1]
 
 
 @_njit
@@ -356,47 +368,58 @@ def _collect(w, e, first, layers, program):
     for s in range(sectors):
         a = program[ADJOINTS] + first * step + s * part
         b = program[STATES] + first * step + s * part
+        for i in range(3 * program[N_VECTORS]):
+            w[program[TORQUES] + i] = 0.0
         for pair in range(k):
             stride = 1 << (2 * (k - 1 - pair))
             if stride == 1:
                 outer_lanes(w, c, a, b, layers, step, part)
             else:
                 outer_rows(w, c, a, b, layers, step, part, stride)
-                for i in range(16):
-                    q = c + 4 * i
-                    w[c + i] = (w[q] + w[q + 1]) + (w[q + 2] + w[q + 3])
             for side in range(2):
-                _torque(w, c, e, s, 2 * pair + side, program)
+                _add_torque(w, c, 2 * pair + side, program)
+        _turn_torques(w, e, s, program)
 
 
 @_njit
-def _torque(w, c, e, s, spin, program):
-    """Add J(v)^T t of one spin to the gradient with respect to its vector."""
+def _add_torque(w, c, spin, program):
+    """Add the torque on a spin, from the matrix at c, to that of its vector.
+
+    t = -2 sum_ij G_ij C_ij, and the generators of `lowering` are antisymmetric with two pairs of
+    elements each: the torques on the spins of a pair are the two halves of an element of so(4).
+    """
     vector = program[program[SPINS] + spin]
     if vector < 0:
         return
-    start = program[VECTORS] + _VECTOR * (e * program[N_VECTORS] + vector)
+    side = -1.0 if spin % 2 == 0 else 1.0
+    torque = program[TORQUES] + 3 * vector
+    w[torque] -= 2.0 * (side * (w[c + 1] - w[c + 4]) + (w[c + 11] - w[c + 14]))
+    w[torque + 1] -= 2.0 * (side * (w[c + 2] - w[c + 8]) - (w[c + 7] - w[c + 13]))
+    w[torque + 2] -= 2.0 * (side * (w[c + 3] - w[c + 12]) + (w[c + 6] - w[c + 9]))
+
+
+@_njit
+def _turn_torques(w, e, s, program):
+    """Add ``J(v)^T t`` to the gradient with respect to each vector.
+
+    ``J^T t = a t + b v (v.t) - d v x t`` with ``a = sin 2r / 2r, b = (1 - a) / r^2,
+    d = (sin r / r)^2``: 2 r is the angle by which a spin turns.
+    """
     sign = 1.0 if s == 0 else -1.0
-    x, y, z = sign * w[start], sign * w[start + 1], sign * w[start + 2]
-    cosine, sinc = w[start + 3], w[start + 4]
-    generators = _GENERATORS[spin % 2]
-    tx, ty, tz = 0.0, 0.0, 0.0
-    # The generators are antisymmetric: -2 sum G_ij C_ij has six terms each, all with i != j.
-    for i in range(3):
-        for j in range(i + 1, 4):
-            value = -2.0 * (w[c + 4 * i + j] - w[c + 4 * j + i])
-            tx += generators[0, i, j] * value
-            ty += generators[1, i, j] * value
-            tz += generators[2, i, j] * value
-    # J^T t = a t + b v (v.t) - d v x t, with 2 |v| the angle by which the spin turns.
-    r2 = x * x + y * y + z * z
-    a, d = sinc * cosine, sinc * sinc
-    b = (1.0 - a) / r2 if r2 > 1e-6 else 2.0 / 3.0 - 2.0 / 15.0 * r2
-    dot = b * (x * tx + y * ty + z * tz)
-    gradient = program[GRADIENT] + 3 * (e * program[N_VECTORS] + vector)
-    w[gradient] += sign * (a * tx + dot * x - d * (y * tz - z * ty))
-    w[gradient + 1] += sign * (a * ty + dot * y - d * (z * tx - x * tz))
-    w[gradient + 2] += sign * (a * tz + dot * z - d * (x * ty - y * tx))
+    for vector in range(program[N_VECTORS]):
+        start = program[VECTORS] + _VECTOR * (e * program[N_VECTORS] + vector)
+        x, y, z = sign * w[start], sign * w[start + 1], sign * w[start + 2]
+        cosine, sinc = w[start + 3], w[start + 4]
+        torque = program[TORQUES] + 3 * vector
+        tx, ty, tz = w[torque], w[torque + 1], w[torque + 2]
+        r2 = x * x + y * y + z * z
+        a, d = sinc * cosine, sinc * sinc
+        b = (1.0 - a) / r2 if r2 > 1e-6 else 2.0 / 3.0 - 2.0 / 15.0 * r2
+        dot = b * (x * tx + y * ty + z * tz)
+        gradient = program[GRADIENT] + 3 * (e * program[N_VECTORS] + vector)
+        w[gradient] += sign * (a * tx + dot * x - d * (y * tz - z * ty))
+        w[gradient + 1] += sign * (a * ty + dot * y - d * (z * tx - x * tz))
+        w[gradient + 2] += sign * (a * tz + dot * z - d * (x * ty - y * tx))
 
 
 @_njit
@@ -412,24 +435,26 @@ def _observe(w, y, x, program):
             source = x + (sectors - 1 - s if program[record + 1] else s) * part
             _add_graded(w, y + s * part, source, k, program, record, program[record + 5])
     energy = 0.0
-    for i in range(sectors * part):
-        energy += w[x + i] * w[y + i]
+    for i in range(0, sectors * part, 4):  # four sums: latency counts
+        energy += (w[x + i] * w[y + i] + w[x + i + 1] * w[y + i + 1]) + (
+            w[x + i + 2] * w[y + i + 2] + w[x + i + 3] * w[y + i + 3]
+        )
     return energy
 
 
 @_njit
 def _forward(w, program):
     """All states psi_d; returns where the last one lies."""
+    state = program[STATES]
+    if program[TWO_PAIRS]:
+        return _forward_two_pairs(w, state, program)
     k, sectors = program[N_PAIRS], program[N_SECTORS]
     part = 2 << (2 * k)
-    state = program[STATES]
     for s in range(sectors):
         for i in range(part):
             w[state + s * part + i] = w[program[INITIAL] + i]
     _encode(w, state, state, 0, program, False)
     shared = program[N_ENCODINGS] == 1
-    if program[TWO_PAIRS]:
-        return _forward_two_pairs(w, state, program)
     for layer in range(program[N_LAYERS]):
         x = _layer(w, state, layer, program, False)
         state += sectors * part
@@ -440,30 +465,22 @@ def _forward(w, program):
 @_njit
 def _forward_two_pairs(w, state, program):
     """The layers of a circuit of two pairs with one graded operation each, in registers."""
-    record = program[OPERATIONS]
+    n, record = program[N_LAYERS], program[OPERATIONS]
+    jump = 64 if program[N_ENCODINGS] > 1 else 0
     u, stride = program[record + 5], program[record + 6]
-    turns, jump = program[TURNS], 64 if program[N_ENCODINGS] > 1 else 0
-    for _ in range(program[N_LAYERS]):
-        turns += jump
-        step_two_pairs(w, state + 32, state, u, turns)
-        state += 32
-        u += stride
-    return state
+    encode_two_pairs(w, state, program[INITIAL], program[TURNS])
+    steps_two_pairs(w, state, u, stride, program[TURNS] + jump, jump, n)
+    return state + 32 * n
 
 
 @_njit
 def _backward_two_pairs(w, adjoint, program):
-    """All lambda_d of such a circuit."""
-    n_layers, record = program[N_LAYERS], program[OPERATIONS]
-    stride = program[record + 6]
-    u = program[record + 5] + n_layers * stride - stride // 2  # the adjoint half of the last layer
+    """All lambda_d of such a circuit; the second half of a layer's constants is its adjoint."""
+    n, record = program[N_LAYERS], program[OPERATIONS]
     jump = 64 if program[N_ENCODINGS] > 1 else 0
-    turns = program[TURNS] + 16 + n_layers * jump
-    for _ in range(n_layers):
-        step_back_two_pairs(w, adjoint - 32, adjoint, u, turns)
-        adjoint -= 32
-        u -= stride
-        turns -= jump
+    u, stride = program[record + 5], program[record + 6]
+    last_turns, last_u = program[TURNS] + 16 + n * jump, u + n * stride - stride // 2
+    steps_back_two_pairs(w, adjoint, last_u, -stride, last_turns, -jump, n)
 
 
 @_njit

@@ -49,6 +49,7 @@ ENERGY_TOLERANCE, FORCE_TOLERANCE = 1e-10, 1e-8
 """eV, eV/angstrom: rounding of another processor is 1e-13; a miscompilation is not."""
 UNITS = {"energy": "eV", "length": "angstrom", "forces": "eV/angstrom", "angles": "rad"}
 SHIPPED = Path(__file__).parent / "shipped"
+"""Folder of the packages that come with the program."""
 
 
 Evaluate = Callable[[np.ndarray], tuple[float, np.ndarray]]
@@ -254,23 +255,25 @@ def _line(error: Exception) -> str:
 
 
 def _read(path: Path) -> bytes:
-    if not stat.S_ISREG(path.stat().st_mode):  # a pipe would block, a device never end
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):  # a pipe would block, a device never end
         raise PackageError("not a regular file")
-    with path.open("rb") as file:
-        data = file.read(MAX_BYTES + 1)
-    if not 0 < len(data) <= MAX_BYTES:
+    if not 0 < status.st_size <= MAX_BYTES:
         raise PackageError(f"larger than {MAX_BYTES >> 20} MiB, or empty")
-    return data
+    return path.read_bytes()
 
 
 def _unpack(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, np.ndarray]]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+        entries = archive.infolist()
+        sizes = {entry.filename: entry.file_size for entry in entries}
         missing = [name for name in MEMBERS if name not in sizes]
         if missing:
             raise PackageError(f"it lacks {', '.join(missing)}")
         if sum(sizes.values()) > MAX_BYTES or sizes["model.json"] > MAX_MODEL_BYTES:
             raise PackageError(f"its contents are larger than {MAX_BYTES >> 20} MiB")
+        if any(e.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for e in entries):
+            raise PackageError("it is compressed by another method than deflate")  # no size limit
         members = {}
         for name in MEMBERS:
             with archive.open(name) as file:  # `archive.read` would inflate beyond the stated size

@@ -8,8 +8,9 @@ that start at the given indices; there is no bounds check.
 # Numba and LLVM carry the types here.
 
 from contextlib import contextmanager
+from typing import Any
 
-from llvmlite import ir  # type: ignore[import-untyped]
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -62,6 +63,11 @@ class _Block:
     @property
     def zero(self):
         return ir.Constant(_VECTOR, [0.0] * 4)
+
+    def sum_of_lanes(self, value):
+        pairs = self.builder.fadd(value, self.shuffle(value, (2, 3, 0, 1)))
+        total = self.builder.fadd(pairs, self.shuffle(pairs, (1, 0, 3, 2)))
+        return self.builder.extract_element(total, _INDEX(0))
 
     def accumulator(self):
         return cgutils.alloca_once_value(self.builder, self.zero)
@@ -149,7 +155,7 @@ def _encoded(block, state, m):
 def _coupled(block, state, u):
     """Graded constants at u (pattern LANES) on a state of two pairs."""
     real, imaginary = state
-    coupled = ([], [])
+    coupled: tuple[list[Any], list[Any]] = ([], [])
     for a in range(4):
         sums = [block.zero] * 4  # four short chains instead of two long ones: latency counts
         for c in range(4):
@@ -174,29 +180,59 @@ def _store_state(block, state, y):
 
 
 @intrinsic
-def step_two_pairs(typingctx, w, y, x, u, m):
-    """Two pairs: the state at x through the graded operation at u, then the encoding at m."""
+def encode_two_pairs(typingctx, w, y, x, m):
+    """Two pairs: the state at x through the rotations at m and m + 32."""
 
     def codegen(context, builder, signature, args):
         block = _Block(context, builder, signature, args[0])
-        y, x, u, m = args[1:]
-        _store_state(block, _encoded(block, _coupled(block, _load_state(block, x), u), m), y)
+        y, x, m = args[1:]
+        _store_state(block, _encoded(block, _load_state(block, x), m), y)
         return context.get_dummy_value()
 
-    return types.void(w, *_indices(4)), codegen
+    return types.void(w, *_indices(3)), codegen
 
 
-@intrinsic
-def step_back_two_pairs(typingctx, w, y, x, u, m):
-    """Two pairs: the state at x through the encoding at m, then the graded operation at u."""
+def _steps(back):
+    """Loop over the layers of a circuit of two pairs, with the state in registers."""
 
-    def codegen(context, builder, signature, args):
-        block = _Block(context, builder, signature, args[0])
-        y, x, u, m = args[1:]
-        _store_state(block, _coupled(block, _encoded(block, _load_state(block, x), m), u), y)
-        return context.get_dummy_value()
+    @intrinsic
+    def steps(typingctx, w, x, u, u_step, m, m_step, n):
+        def codegen(context, builder, signature, args):
+            block = _Block(context, builder, signature, args[0])
+            x, u, u_step, m, m_step, n = args[1:]
+            state = [
+                [cgutils.alloca_once_value(builder, row) for row in p]
+                for p in _load_state(block, x)
+            ]
+            one = ir.Constant(n.type, 1)
+            with cgutils.for_range(builder, n) as loop:
+                now = [[builder.load(row) for row in part] for part in state]
+                at_u = builder.add(u, builder.mul(loop.index, u_step))
+                at_m = builder.add(m, builder.mul(loop.index, m_step))
+                if back:
+                    now = _coupled(block, _encoded(block, now, at_m), at_u)
+                else:
+                    now = _encoded(block, _coupled(block, now, at_u), at_m)
+                distance = builder.mul(builder.add(loop.index, one), ir.Constant(n.type, 32))
+                target = builder.sub(x, distance) if back else builder.add(x, distance)
+                _store_state(block, now, target)
+                for part, rows in zip(state, now, strict=True):
+                    for variable, row in zip(part, rows, strict=True):
+                        builder.store(row, variable)
+            return context.get_dummy_value()
 
-    return types.void(w, *_indices(4)), codegen
+        return types.void(w, *_indices(6)), codegen
+
+    return steps
+
+
+steps_two_pairs = _steps(back=False)
+"""``psi_{d+1} = Phi U psi_d`` for n layers: from the state at x to those at x + 32, x + 64, ...
+
+Graded constants at u, u + u_step, ...; rotations of both pairs at m, m + m_step, ...
+"""
+steps_back_two_pairs = _steps(back=True)
+"""``lambda_{d-1} = U^+ Phi^+ lambda_d``: from the state at x to those at x - 32, x - 64, ..."""
 
 
 @intrinsic
@@ -225,10 +261,9 @@ def outer_lanes(typingctx, w, c, a, b, slices, step, size):
 
 @intrinsic
 def outer_rows(typingctx, w, c, a, b, slices, step, size, stride):
-    """w[c + 16 i + 4 j + l] = sum w[a + n + i stride + l] w[b + n + j stride + l], l = 0..3.
+    """w[c + 4 i + j] = sum w[a + n + i stride + l] w[b + n + j stride + l], l = 0..3, i != j.
 
-    The sum over l is left to the caller, and i = j is left out: torques need the antisymmetric
-    part only. Runs as in `outer_lanes`.
+    i = j is left out: torques need the antisymmetric part only. Runs as in `outer_lanes`.
     """
 
     def codegen(context, builder, signature, args):
@@ -250,7 +285,7 @@ def outer_rows(typingctx, w, c, a, b, slices, step, size, stride):
             for (i, j), total in totals.items():
                 block.accumulate(total, left[i], right[j])
         for (i, j), total in totals.items():
-            block.store(builder.load(total), c, 16 * i + 4 * j)
+            builder.store(block.sum_of_lanes(builder.load(total)), block.at(c, 4 * i + j))
         return context.get_dummy_value()
 
     return types.void(w, *_indices(7)), codegen

@@ -1,6 +1,5 @@
 """From the user's input to the objects of a run: the only place that chooses between kinds."""
 
-
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,11 @@ from qmd.config import (
     MAY_CHANGE_ON_RESUME,
     IntegratorConfig,
     LangevinConfig,
-    LoadedConfig,
     RunConfig,
     VelocityVerletConfig,
 )
 from qmd.errors import InputError, MismatchError, NumericalError
+from qmd.inputs import LoadedConfig
 from qmd.integrators import (
     VELOCITIES,
     AbstractIntegrator,
@@ -29,12 +28,13 @@ from qmd.integrators import (
     gaussian,
     initial_state,
 )
-from qmd.potentials.package import Package, PackageError, find, load
+from qmd.potentials import Package, PackageError, find, load
+from qmd.provenance import versions
+from qmd.structure import load_system
 from qmd.system import (
     System,
     check_species,
     degrees_of_freedom,
-    load_system,
     n_rotations,
     start_velocities,
 )
@@ -63,7 +63,12 @@ class Setup:
     @property
     def dt(self) -> float:
         """Time step, internal units."""
-        return self.config.integrator.timestep_fs * units.fs
+        return float(self.config.integrator.timestep_fs * units.fs)
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Versions on which the bits of the run depend."""
+        return versions(self.config.potential.backend)
 
 
 def build(loaded: LoadedConfig[RunConfig]) -> Setup:
@@ -139,7 +144,10 @@ def build_integrator(config: IntegratorConfig) -> AbstractIntegrator:
 def build_force(package: Package, backend: str) -> Force:
     """The force of a package: its native kernel, or its JAX function through a callback."""
     if backend == "native":
-        return Force(*package.native())
+        try:
+            return Force(*package.native())
+        except ValueError as error:
+            raise MismatchError(str(error), hint="set `potential.backend: jax`") from None
     from qmd.jax_force import jax_force
 
     return jax_force(package)
@@ -177,10 +185,7 @@ def start_state(setup: Setup) -> State:
         If energy or forces are not finite, too large, or not each other's derivative.
     """
     _check_domain(setup)
-    normals = np.empty_like(setup.system.positions)
-    gaussian(normals, setup.stream, 0, VELOCITIES)
-    velocities = start_velocities(setup.system, setup.config.system, normals)
-    state = initial_state(setup.force, setup.system.positions, velocities)
+    state = unchecked_start(setup)
     largest = float(np.linalg.norm(state.forces, axis=1).max())
     if not (np.isfinite(state.energy) and largest <= setup.limits.max_force):
         raise NumericalError(
@@ -192,14 +197,22 @@ def start_state(setup: Setup) -> State:
     return state
 
 
+def unchecked_start(setup: Setup) -> State:
+    """State at step 0: a function of the input alone."""
+    normals = np.empty_like(setup.system.positions)
+    gaussian(normals, setup.stream, 0, VELOCITIES)
+    velocities = start_velocities(setup.system, setup.config.system, normals)
+    return initial_state(setup.force, setup.system.positions, velocities)
+
+
 def _check_domain(setup: Setup) -> None:
     i, j = setup.limits.pairs.T
     distances = np.linalg.norm(setup.system.positions[i] - setup.system.positions[j], axis=1)
     for a, b, distance, (low, high) in zip(i, j, distances, setup.limits.stop, strict=True):
         if not low <= distance <= high:
             raise MismatchError(
-                f"{setup.system.name}: atoms {a + 1} and {b + 1} are {distance:.3f} angstrom apart, "
-                f"but {setup.package.name} is trained for {low:.2f} to {high:.2f}",
+                f"{setup.system.name}: atoms {a + 1} and {b + 1} are {distance:.3f} angstrom "
+                f"apart, but {setup.package.name} is trained for {low:.2f} to {high:.2f}",
                 hint="start from another structure, or use a potential trained for it",
             )
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from qmd.build import load_package
-from qmd.potentials.package import SHIPPED, Package, shipped
+from qmd.potentials import SHIPPED, Package, shipped
 
 
 def table() -> str:
@@ -26,8 +26,8 @@ def card(package: Package) -> str:
     circuit = package.architecture.circuit
     n_parameters = sum(np.asarray(values).size for values in package.parameters)
     domain = [
-        f"{package.species[i]}{i + 1}-{package.species[j]}{j + 1}: {low:.2f} to {high:.2f} A in the "
-        f"data; runs stop outside {stop_low:.2f} to {stop_high:.2f} A"
+        f"{package.species[i]}{i + 1}-{package.species[j]}{j + 1}: {low:.2f} to {high:.2f} A in "
+        f"the data; runs stop outside {stop_low:.2f} to {stop_high:.2f} A"
         for (i, j), (low, high), (stop_low, stop_high) in zip(
             package.domain.pairs, package.domain.warn, package.domain.stop, strict=True
         )

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qmd import atomic
-from qmd.errors import CorruptError, NumericalError, QmdError
+from qmd.errors import CorruptError, InputError, NumericalError, QmdError
 
 SCHEMA = 1
 MAX_BYTES = 2**27
@@ -85,6 +85,7 @@ class Checkpoint:
 def write(path: Path, checkpoint: Checkpoint) -> None:
     """Replace `path` by `checkpoint`, and keep the one before as `path`.prev.
 
+    If `path` holds just this checkpoint already, both stay: two equal ones are no better than one.
     Sync and fsync the outputs first: a checkpoint must not count frames that are not on the disk.
 
     Raises
@@ -99,8 +100,11 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
             f"The state at step {checkpoint.step} is not finite; the last checkpoint is kept.",
             "Try a smaller `timestep_fs`, or check the potential.",
         )
-    # A damaged file must not push the good `.prev` aside, from which this run perhaps started.
-    atomic.replace(path, encode(checkpoint), keep_previous=_is_good(path))
+    data = encode(checkpoint)
+    old = _content(path)
+    if old != data:
+        # A damaged file must not push the good `.prev` aside, from which this run perhaps started.
+        atomic.replace(path, data, keep_previous=_is_good(old))
 
 
 def read(path: Path) -> Checkpoint:
@@ -219,9 +223,16 @@ def _values(checkpoint: Checkpoint) -> Array:
     return np.concatenate([*(v.ravel() for v in vectors), [checkpoint.energy]], dtype="<f8")
 
 
-def _is_good(path: Path) -> bool:
+def _content(path: Path) -> bytes:
     try:
-        read(path)
-    except QmdError:
+        return atomic.read_bytes(path, MAX_BYTES + 1)
+    except InputError:
+        return b""
+
+
+def _is_good(data: bytes) -> bool:
+    try:
+        decode(data)
+    except ValueError:
         return False
     return True

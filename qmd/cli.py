@@ -1,18 +1,52 @@
 """The command line: parse, call, print. Heavy imports sit inside the commands."""
 
+import difflib
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from qmd import __version__
-from qmd.errors import QmdError
+from qmd.errors import InputError, QmdError, StoppedEarly, quoted
+
+SYNONYMS = {
+    "md": "run", "mdrun": "run", "simulate": "run", "start": "run", "continue": "run",
+    "resume": "run", "restart": "run", "check": "validate", "test": "validate",
+    "template": "init", "new": "init", "example": "init", "model": "potential",
+    "models": "potential", "potentials": "potential", "show": "info", "card": "info", "ls": "list",
+}  # fmt: skip
+"""What users of other engines type, and what it is called here."""
+
+
+class _Commands(typer.core.TyperGroup):
+    """Answers a wrong command with the nearest right one."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] not in self.commands and not args[0].startswith("-"):
+            with _errors_in_one_line():
+                raise _unknown_command(args[0], ctx.command_path, sorted(self.commands))
+        return super().resolve_command(ctx, args)
+
+
+def _unknown_command(name: str, group: str, commands: list[str]) -> InputError:
+    known = {command: command for command in commands}
+    known |= {word: command for word, command in SYNONYMS.items() if command in commands}
+    close = difflib.get_close_matches(name.lower(), known, n=1)
+    guess = f" Did you mean '{group} {known[close[0]]}'?" if close else ""
+    return InputError(
+        f"There is no command {quoted(f'{group} {name}')}.{guess}",
+        f"Commands: {', '.join(commands)}. `{group} --help` says what they do.",
+    )
+
 
 app = typer.Typer(
     name="qmd",
+    cls=_Commands,
     help="Molecular dynamics driven by quantum force fields.",
     epilog="Begin with `qmd init > input.yaml`, then `qmd run input.yaml`.",
     no_args_is_help=True,
@@ -20,7 +54,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-potentials = typer.Typer(help="List and describe potentials.", no_args_is_help=True)
+potentials = typer.Typer(
+    cls=_Commands,
+    help="List and describe potentials.",
+    epilog="Example: `qmd potential info sivqlm-h2o`.",
+    no_args_is_help=True,
+)
 app.add_typer(potentials, name="potential")
 
 Input = Annotated[Path, typer.Argument(help="Input file (YAML).", show_default=False)]
@@ -35,11 +74,13 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 def _errors_in_one_line(debug: bool = False) -> Iterator[None]:
     try:
         yield
-    except QmdError as error:
-        if debug:
-            raise
+    except (QmdError, KeyboardInterrupt) as error:
         from qmd import console
 
+        if debug:
+            traceback.print_exc()
+        if isinstance(error, KeyboardInterrupt):  # a run takes it for itself once it has begun
+            error = StoppedEarly("Interrupted.", "Run the same command again.")
         console.error(error.message, error.hint)
         raise typer.Exit(error.exit_code) from None
     except BrokenPipeError:  # e.g. `qmd schema | head`
@@ -87,7 +128,8 @@ def run(
         no_pydantic_plugins()
         numba_without_blas()
         from qmd import console, session
-        from qmd.config import VelocityVerletConfig, load_config
+        from qmd.config import VelocityVerletConfig
+        from qmd.inputs import load_config
 
         loaded = load_config(input, set or ())
         integrator = loaded.config.integrator
@@ -106,7 +148,7 @@ def validate(input: Input, set: Set = None, debug: Debug = False) -> None:
     """Check an input, its structure and its potential, without running or writing."""
     with _errors_in_one_line(debug):
         from qmd.build import build, start_state
-        from qmd.config import load_config
+        from qmd.inputs import load_config
 
         setup = build(load_config(input, set or ()))
         state = start_state(setup)
@@ -138,7 +180,7 @@ def init() -> None:
         print(TEMPLATE, end="")
 
 
-@potentials.command("list")
+@potentials.command("list", epilog="Example: `qmd potential list`.")
 def list_potentials() -> None:
     """List the potentials that come with the program."""
     with _errors_in_one_line():

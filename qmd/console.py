@@ -4,11 +4,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qmd import units
-from qmd.session import Finished
-from qmd.simulation import Progress
+
+if TYPE_CHECKING:  # an error of the command line is to appear at once
+    from qmd.session import Finished
+    from qmd.simulation import Progress
 
 SHOW_AFTER_S = 1.0
 """Shorter runs draw nothing, and do not import rich."""
@@ -27,7 +29,9 @@ def note(text: str) -> None:
 
 
 @contextmanager
-def progress_bar(timestep_fs: float, *, conserves_energy: bool) -> Iterator[Callable[[Progress], None]]:
+def progress_bar(
+    timestep_fs: float, *, conserves_energy: bool
+) -> Iterator["Callable[[Progress], None]"]:
     """Yield a watcher of `Progress` that draws a bar on a terminal once a run gets long."""
     bar = _Bar(timestep_fs, conserves_energy)
     try:
@@ -43,7 +47,7 @@ class _Bar:
         self._drawn = 0.0
         self._terminal = sys.stderr.isatty()
 
-    def watch(self, progress: Progress) -> None:
+    def watch(self, progress: "Progress") -> None:
         now = time.perf_counter()
         if not self._terminal or now - self._drawn < 0.2 or progress.seconds < SHOW_AFTER_S:
             return
@@ -53,10 +57,15 @@ class _Bar:
         done = progress.first_step + progress.steps_done
         self._bar.update(0, completed=done, text=self._text(progress))
 
-    def _open(self, progress: Progress) -> None:
+    def _open(self, progress: "Progress") -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-        from rich.progress import TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            Progress,
+            TaskProgressColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
 
         self._bar = Progress(
             BarColumn(bar_width=20), TaskProgressColumn(), TextColumn("{task.fields[text]}"),
@@ -65,7 +74,7 @@ class _Bar:
         self._bar.add_task("", total=progress.n_steps, text="")
         self._bar.start()
 
-    def _text(self, progress: Progress) -> str:
+    def _text(self, progress: "Progress") -> str:
         assert progress.snapshot is not None and progress.first is not None
         rate = progress.steps_done / progress.seconds
         parts = [
@@ -87,12 +96,13 @@ def ns_per_day(steps_per_s: float, timestep_fs: float) -> float:
     return steps_per_s * timestep_fs * 86400 * 1e-6
 
 
-def summary(finished: Finished) -> str:
+def summary(finished: "Finished") -> str:
     """A few lines about a finished session."""
     progress, setup, paths = finished.progress, finished.setup, finished.paths
     timestep = setup.config.integrator.timestep_fs
     total = progress.first_step + progress.steps_done
-    lines = [f"{setup.system.name} on {setup.package.name}: {total} steps, {total * timestep / 1000:g} ps"]
+    title = f"{setup.system.name} on {setup.package.name}"
+    lines = [f"{title}: {total} steps, {total * timestep / 1000:g} ps"]
     if progress.steps_done:
         rate = progress.steps_done / progress.seconds
         share = 1 - progress.in_kernel_s / progress.seconds
@@ -110,8 +120,7 @@ def summary(finished: Finished) -> str:
         )
     if progress.warned_steps:
         lines.append(
-            f"{progress.warned_steps} steps were outside the range of the training data (but "
-            "inside the stop level)"
+            f"warning: {progress.warned_steps} steps were outside the range of the training data"
         )
     lines.append(f"results in {paths.directory}")
     return "\n".join(lines)

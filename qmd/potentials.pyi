@@ -1,2 +1,3 @@
 """What type checkers read for `qmd.potentials`, mapped from the folder `potentials/`."""
+
 from potentials import *

@@ -11,10 +11,8 @@ import qmd
 
 
 @functools.cache
-def versions() -> dict[str, str]:
-    """Versions on which the bits of a trajectory depend; JAX only if it has been loaded."""
-    import sys
-
+def versions(backend: str) -> dict[str, str]:
+    """Versions on which the bits of a trajectory depend, those of JAX for its `backend` only."""
     found = {
         "qmd": qmd.__version__,
         "python": platform.python_version(),
@@ -22,8 +20,10 @@ def versions() -> dict[str, str]:
         "numba": numba.__version__,
         "llvmlite": llvmlite.__version__,
     }
-    if "jax" in sys.modules:
-        found["jax"] = sys.modules["jax"].__version__
+    if backend == "jax":
+        from importlib.metadata import version
+
+        found |= {name: version(name) for name in ("jax", "jaxlib")}
     return found
 
 
@@ -35,7 +35,9 @@ def machine() -> dict[str, str]:
 def _cpu_name() -> str:
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+            names = [
+                line.split(":", 1)[1].strip() for line in file if line.startswith("model name")
+            ]
     except OSError:
         names = []
     return names[0] if names else platform.processor()

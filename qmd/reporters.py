@@ -1,10 +1,12 @@
 """Reporters: each says when it is due, and takes what the run has reached."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from qmd import atomic, units
+from qmd.errors import CorruptError
 from qmd.integrators import State
 from qmd.trajectory import Frame, Synced, TrajectoryWriter
 
@@ -80,12 +82,17 @@ class LogReporter:
 
     Raises
     ------
+    CorruptError
+        If the file is shorter than `n_bytes`, or missing.
     OutputError
         If the file cannot be written.
     """
 
     def __init__(self, path: Path, n_bytes: int | None, every: int) -> None:
-        self.every, self._path, self._rows = every, path, []  # type: list[str]
+        self.every, self._path = every, path
+        self._rows: list[str] = []
+        if n_bytes is not None:
+            _check_length(path, n_bytes)
         with atomic.output_errors(path):
             flags = os.O_WRONLY | os.O_NOFOLLOW
             if n_bytes is None:
@@ -108,7 +115,12 @@ class LogReporter:
         data = "".join(self._rows).encode()
         self._rows.clear()
         with atomic.output_errors(self._path):
-            atomic.write_all(self._fd, data, self._size)
+            try:
+                atomic.write_all(self._fd, data, self._size)
+            except OSError:
+                with suppress(OSError):
+                    os.ftruncate(self._fd, self._size)  # no half of a row
+                raise
         self._size += len(data)
 
     def sync(self) -> int:
@@ -121,3 +133,14 @@ class LogReporter:
     def close(self) -> None:
         self.flush()
         os.close(self._fd)
+
+
+def _check_length(path: Path, n_bytes: int) -> None:
+    if not path.exists():
+        raise CorruptError(f"{path} is missing; the checkpoint counts {n_bytes} bytes in it.")
+    size = path.stat().st_size
+    if not size >= n_bytes:  # cutting it would fill it up with zeros
+        raise CorruptError(
+            f"{path} is truncated: {size} of {n_bytes} bytes present.",
+            "Restore it from a copy, or begin again with --overwrite.",
+        )

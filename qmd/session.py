@@ -3,18 +3,20 @@
 import json
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from qmd import __version__, atomic, checkpoint, extxyz, topology
 from qmd.build import Setup, build, start_state
-from qmd.config import MAY_CHANGE_ON_RESUME, LoadedConfig, RunConfig, changed_keys
+from qmd.config import MAY_CHANGE_ON_RESUME, RunConfig
 from qmd.errors import MismatchError, OutputError, StoppedEarly
+from qmd.inputs import LoadedConfig, changed_keys
 from qmd.integrators import State
 from qmd.lock import RunLock
 from qmd.paths import RunPaths
-from qmd.provenance import machine, versions
+from qmd.provenance import machine
 from qmd.reporters import LogReporter
 from qmd.signals import StopRequest, stop_signals
 from qmd.simulation import Progress, Simulation
@@ -71,15 +73,16 @@ def run(
         if overwrite:
             _remove(paths)
         state, writer, log, resumed = _open(setup, paths, say)
-        simulation = Simulation(setup, paths, state, writer, log, stop, watch)
-        if not resumed:
-            simulation.begin()
-        start_s = time.perf_counter() - begin
-        reason = simulation.run()
-        writer.close()
-        log.close()
-        finished = Finished(setup, paths, simulation.progress, start_s)
-        _write_record(finished)
+        with closing(writer), closing(log):  # what a failed run has reached stays readable
+            simulation = Simulation(setup, paths, state, writer, log, stop, watch)
+            if not resumed:
+                simulation.begin()
+            finished = Finished(setup, paths, simulation.progress, time.perf_counter() - begin)
+            if not resumed:
+                _write_record(finished)
+            reason = simulation.run()
+        if simulation.progress.steps_done:
+            _write_record(finished)
         last = simulation.snapshot().state
         if reason:
             raise StoppedEarly(
@@ -118,20 +121,16 @@ def _open(
     return state, writer, LogReporter(paths.log, None, setup.config.output.log_every), False
 
 
-def _resume(
-    setup: Setup, paths: RunPaths, say: Say
-) -> tuple[State, TrajectoryWriter, LogReporter]:
+def _resume(setup: Setup, paths: RunPaths, say: Say) -> tuple[State, TrajectoryWriter, LogReporter]:
     saved, note = checkpoint.read_latest(paths.checkpoint)
     if note:
         say(note)
     _check_same_run(setup, saved, paths)
-    if saved.versions != versions():
-        changed = changed_keys(saved.versions, versions())
+    if saved.versions != setup.versions:
+        changed = changed_keys(saved.versions, setup.versions)
         say(f"Other versions than before ({', '.join(changed)}): bits may differ from here on.")
     trajectory = saved.outputs["trajectory"]
-    writer = TrajectoryWriter.append(
-        paths.trajectory, trajectory["frames"], trajectory["digest"]
-    )
+    writer = TrajectoryWriter.append(paths.trajectory, trajectory["frames"], trajectory["digest"])
     log = LogReporter(paths.log, saved.outputs["log"]["bytes"], setup.config.output.log_every)
     if saved.step < setup.config.steps:
         say(f"Going on from step {saved.step} of {setup.config.steps}.")
@@ -182,7 +181,10 @@ def _write_unbegun_record(setup: Setup, paths: RunPaths) -> None:
 
 
 def _write_record(finished: Finished) -> None:
-    """run.json: the input as it was understood, and what it ran on."""
+    """run.json: the input as it was understood, and what it ran on.
+
+    Written behind the first checkpoint, so that `begun` tells whether there was one.
+    """
     setup, progress = finished.setup, finished.progress
     steps = progress.steps_done
     _write_json(
@@ -200,7 +202,7 @@ def _write_record(finished: Finished) -> None:
             "species": list(setup.system.symbols),
             "masses_u": setup.system.masses.tolist(),
             "degrees_of_freedom": setup.dof,
-            "versions": versions(),
+            "versions": setup.versions,
             "machine": machine(),
             "last_session": {
                 "steps": steps,

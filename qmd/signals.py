@@ -1,16 +1,20 @@
 """Ask a run to stop: Ctrl-C, a scheduler's signal, a file, the wall clock."""
 
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
 Reason = str | None
 
+MARGIN_S = 60.0
+"""Time (s) left for the last checkpoint and the end of the job, but never half of it or more."""
 LOOK_EVERY_S = 0.2
 """How often to look for the EXIT file: a look costs as much as five steps of water."""
 
@@ -21,9 +25,9 @@ class StopRequest:
     Parameters
     ----------
     exit_file : Path
-        Stops the run once it exists, unless it is older than the start; it is then removed.
+        Stops the run once it is made, and is then removed. One older than the start is ignored.
     wall_time_s : float, optional
-        Stop `margin` before this many seconds.
+        Stop so long before this many seconds that a checkpoint and `MARGIN_S` are left.
     clock : callable
         Monotonic seconds; another one in tests.
     """
@@ -37,7 +41,7 @@ class StopRequest:
         self._exit_file, self._clock = exit_file, clock
         self._begin, self._wall_time = clock(), wall_time_s
         self._looked = self._begin
-        self._born = time.time()
+        self._old = _identity(exit_file)
         self._signal: Reason = None
 
     def signalled(self, number: int, frame: FrameType | None) -> None:
@@ -49,25 +53,41 @@ class StopRequest:
         if self._signal:
             return self._signal
         now = self._clock()
-        margin = max(60.0, 3 * checkpoint_s)
-        if self._wall_time and now - self._begin >= self._wall_time - margin:
-            return "wall time"
+        if self._wall_time:
+            margin = min(max(MARGIN_S, 3 * checkpoint_s), self._wall_time / 2)
+            if now - self._begin >= self._wall_time - margin:
+                return "wall time"
         if now - self._looked < LOOK_EVERY_S:
             return None
         self._looked = now
-        try:
-            if self._exit_file.stat().st_mtime >= self._born:
-                self._exit_file.unlink()
-                return "EXIT file"
-        except FileNotFoundError:
-            pass
+        # Not by its time: the clock of a file server may lag behind ours.
+        if _identity(self._exit_file) in (None, self._old):
+            return None
+        with suppress(OSError):
+            self._exit_file.unlink()
+        return "EXIT file"
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file `path` is now, or None if there is none."""
+    try:
+        status = path.stat()
+    except OSError:
         return None
+    return status.st_ino, status.st_mtime_ns
 
 
 @contextmanager
 def stop_signals(request: StopRequest) -> Iterator[None]:
-    """Let SIGINT, SIGTERM, SIGUSR1 and SIGHUP set `request` while the body runs."""
-    before = {number: signal.signal(number, request.signalled) for number in _SIGNALS}
+    """Let SIGINT, SIGTERM, SIGUSR1 and SIGHUP set `request` while the body runs.
+
+    Not those that are ignored, as `nohup` ignores SIGHUP, and none outside the main thread, which
+    alone takes signals.
+    """
+    before: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        heard = (n for n in _SIGNALS if signal.getsignal(n) is not signal.SIG_IGN)
+        before = {number: signal.signal(number, request.signalled) for number in heard}
     try:
         yield
     finally:

@@ -6,6 +6,7 @@ outputs back to the last checkpoint.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NoReturn
@@ -13,11 +14,10 @@ from typing import NoReturn
 import numpy as np
 
 from qmd import checkpoint, extxyz, units
-from qmd.build import Setup
+from qmd.build import Setup, unchecked_start
 from qmd.errors import NumericalError
 from qmd.integrators import Advanced, State, Status, kinetic_energy, raise_pending
 from qmd.paths import RunPaths
-from qmd.provenance import versions
 from qmd.reporters import LogReporter, Snapshot, TrajectoryReporter, steps_until_due
 from qmd.signals import Reason, StopRequest
 from qmd.system import kinetic_temperature
@@ -31,6 +31,8 @@ FLUSH_S = 2.0
 """How often (s) log and trajectory are shown to readers between checkpoints."""
 LAST_STATES = 20
 """Good states before a failure that are written to failure.extxyz."""
+MAX_KT = 1e6
+"""The potential energy may change by this many kT, a figure without false alarms in GROMACS."""
 
 
 @dataclass
@@ -91,22 +93,30 @@ class Simulation:
         self._inv_masses = 1 / setup.system.masses
         self._block, self._flushed, self._saved = 1, time.monotonic(), time.monotonic()
         self._checkpoint_s = 0.0
-        self._hottest_K = 10 * self._start_temperature() + 2000
+        self._earlier: deque[State] = deque()
+        # That of step 0, also in a session that goes on: all sessions stop at the same limits.
+        self._start_energy, temperature = self._start()
+        self._hottest_K = 10 * temperature + 2000
         self.progress = Progress(state.step, setup.config.steps)
         if watch:
             self.progress.watch = watch
 
-    def _start_temperature(self) -> float:
-        config = self._setup.config
+    def _start(self) -> tuple[float, float]:
+        """Potential energy (eV) and temperature (K) that the run began with."""
+        config, start = self._setup.config, self._snapshot(unchecked_start(self._setup))
         bath = getattr(config.integrator, "temperature_K", None)
-        return float(bath or config.system.temperature_K or self.snapshot().temperature_K)
+        wanted = bath or config.system.temperature_K or start.temperature_K
+        return start.state.energy, float(wanted)
 
     def snapshot(self) -> Snapshot:
         """The present state with time, kinetic energy and temperature."""
-        kinetic = kinetic_energy(self._state.velocities, self._setup.system.masses)
+        return self._snapshot(self._state)
+
+    def _snapshot(self, state: State) -> Snapshot:
+        kinetic = kinetic_energy(state.velocities, self._setup.system.masses)
         return Snapshot(
-            state=self._state,
-            time=self._state.step * self._setup.dt,
+            state=state,
+            time=state.step * self._setup.dt,
             kinetic_energy=kinetic,
             temperature_K=kinetic_temperature(kinetic, self._setup.dof),
         )
@@ -139,7 +149,8 @@ class Simulation:
             if self._checkpoint_is_due():
                 self.checkpoint()
             progress.watch(progress)
-        self.checkpoint()
+        if progress.steps_done:  # a finished run is left as it is
+            self.checkpoint()
         return None
 
     def _checkpoint_is_due(self) -> bool:
@@ -159,12 +170,14 @@ class Simulation:
         seconds = time.perf_counter() - begin
         if advanced.status != Status.OK:
             self._fail(advanced)
-        self._state = advanced.state
+        snapshot = self._snapshot(advanced.state)
+        self._check_energies(snapshot)
+        self._accept(advanced.state)
         if n == self._block:  # grow step by step: the first call compiles or loads the loop
             self._block = max(1, min(4 * n, int(n * BLOCK_S / max(seconds, 1e-9))))
         self.progress.in_kernel_s += seconds
         self.progress.warned_steps += advanced.warned
-        self._report()
+        self._report(snapshot)
 
     def _advance(self, state: State, n_steps: int) -> Advanced:
         setup = self._setup
@@ -172,13 +185,29 @@ class Simulation:
             state, setup.force, self._inv_masses, setup.stream, setup.limits, n_steps
         )
 
-    def _report(self) -> None:
-        snapshot = self.progress.snapshot = self.snapshot()
-        if not snapshot.temperature_K <= self._hottest_K:
+    def _check_energies(self, snapshot: Snapshot) -> None:
+        """Guards of each block, which the forces of each step need not notice."""
+        energy, change = snapshot.state.energy, snapshot.state.energy - self._start_energy
+        if not abs(change) <= MAX_KT * units.kB * self._hottest_K:
+            self._give_up(snapshot.state, f"the potential energy is {energy:.4g} eV")
+        # Heat that a stretched start released is no sign of an explosion.
+        heat = snapshot.kinetic_energy + min(0.0, change)
+        temperature = kinetic_temperature(heat, self._setup.dof)
+        if not temperature <= self._hottest_K:
             self._give_up(
-                self._state,
-                f"the temperature is {snapshot.temperature_K:.0f} K (limit {self._hottest_K:.0f} K)",
+                snapshot.state,
+                f"the temperature is {temperature:.0f} K (limit {self._hottest_K:.0f} K)",
             )
+
+    def _accept(self, state: State) -> None:
+        """Make `state` the present one; the LAST_STATES steps up to it can be made again."""
+        self._earlier.append(self._state)
+        while len(self._earlier) > 1 and self._earlier[1].step <= state.step - LAST_STATES:
+            self._earlier.popleft()
+        self._state = state
+
+    def _report(self, snapshot: Snapshot) -> None:
+        self.progress.snapshot = snapshot
         for reporter in self._due():
             if snapshot.state.step % reporter.every == 0:
                 reporter.report(snapshot)
@@ -202,7 +231,7 @@ class Simulation:
                 input_sha256=setup.identity,
                 config=setup.config.model_dump(mode="json"),
                 model_sha256=setup.package.sha256,
-                versions=versions(),
+                versions=setup.versions,
                 positions=state.positions,
                 velocities=state.velocities,
                 forces=state.forces,
@@ -241,13 +270,14 @@ class Simulation:
 
     def _last_good_states(self, bad_step: int) -> list[State]:
         """The states before `bad_step`, made again: the same steps give the same bits."""
-        start = self._state if self._state.step < bad_step else None
-        if start is None:
-            return []
-        skip = max(0, bad_step - LAST_STATES - start.step)
-        states = [self._advance(start, skip).state]
-        while states[-1].step < bad_step - 1:
-            states.append(self._advance(states[-1], 1).state)
+        first = bad_step - LAST_STATES
+        starts = [*self._earlier, self._state]
+        start = next((state for state in reversed(starts) if state.step <= first), starts[0])
+        advanced, states = self._advance(start, max(0, first - start.step)), []
+        # The status ends it too: a Python force need not answer the same again.
+        while advanced.status == Status.OK and advanced.state.step < bad_step:
+            states.append(advanced.state)
+            advanced = self._advance(advanced.state, 1)
         return states
 
 

@@ -17,8 +17,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from scipy.optimize import least_squares
 
-from qmd.potentials import vqc
-from qmd.potentials.model import Architecture, Parameters
+from qmd.potentials import Architecture, Parameters, vqc
 
 CHUNK = 128
 """Frames per Jacobian block: about 40 MB for the water model, so that memory stays flat."""
@@ -36,7 +35,6 @@ class Frames(NamedTuple):
     """eV, (n_frames,)"""
     forces: np.ndarray
     """eV/angstrom, (n_frames, n_atoms, 3)"""
-
 
 
 class Errors(NamedTuple):

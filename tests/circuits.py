@@ -86,7 +86,7 @@ def dimer_with_all_couplings(n_layers: int) -> Architecture:
 
 
 def chain(n_spins: int) -> Architecture:
-    """A chain of spins at 1, 2, 3, 1, 2, ... around an atom at 0; only every other is encoded."""
+    """A chain of spins, every other one turned about a vector from atom 0 to 1, 2 or 3."""
     edges = [(i, i + 1) for i in range(n_spins - 1)]
     circuit = Circuit(
         n_qubits=n_spins,
@@ -100,7 +100,8 @@ def chain(n_spins: int) -> Architecture:
         ),
         observables=tuple(Observable((edge,)) for edge in edges),
     )
-    return Architecture(LinearVectors(tuple(np.eye(3, 4, 1) - np.eye(1, 4)), (0, 1, 0)), circuit)
+    weights = tuple(map(tuple, (np.eye(3, 4, 1) - np.eye(1, 4)).tolist()))
+    return Architecture(LinearVectors(weights, (0, 1, 0)), circuit)
 
 
 def two_spins() -> Architecture:

@@ -16,13 +16,10 @@ from qmd.config import (
     Config,
     PotentialConfig,
     RunConfig,
-    changed_keys,
-    json_schema,
-    load,
-    load_config,
-    read_regular_file,
 )
 from qmd.errors import InputError, QmdError
+from qmd.inputs import changed_keys, load, load_config, read_regular_file
+from qmd.schema import json_schema
 from qmd.strict_yaml import parse
 from qmd.template import TEMPLATE
 

@@ -123,12 +123,12 @@ def test_the_tutorial_runs_as_written(player: Any, tmp_path: Path) -> None:
 def test_the_recipes_run_as_written(player: Any, tmp_path: Path) -> None:
     from test_universe import make_run
 
-    from qmd import config, session
+    from qmd import inputs, session
     from qmd.template import TEMPLATE
 
     # What the page takes for granted: an input, its finished run, and a run of two molecules.
     (tmp_path / "input.yaml").write_text(TEMPLATE)
-    session.run(config.load_config(tmp_path / "input.yaml", ["steps=20000"]))
+    session.run(inputs.load_config(tmp_path / "input.yaml", ["steps=20000"]))
     make_run(tmp_path / "dimer")
     player("howto.md")
     assert (tmp_path / "trajectory.extxyz").stat().st_size > 0

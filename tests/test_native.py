@@ -188,7 +188,7 @@ def test_the_magic_basis_makes_products_of_rotations_real():
 
 
 def test_gates_of_a_layer_are_fused():
-    # Six Heisenberg gates of two blocks, and RZ on four spins: one graded operation, one turn per pair.
+    # Six Heisenberg gates become one graded operation, RZ on four spins one turn of each pair.
     program = lower(*model("water-sb"))
     assert [operation.kind for operation in program.operations] == [0, TURN, TURN]
 

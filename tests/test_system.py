@@ -11,14 +11,12 @@ import pytest
 from qmd import units
 from qmd.config import SystemConfig
 from qmd.errors import InputError, MismatchError
+from qmd.structure import BUILT_IN, MAX_ATOMS, load_system
 from qmd.system import (
-    BUILT_IN,
-    MAX_ATOMS,
     System,
     check_species,
     degrees_of_freedom,
     kinetic_temperature,
-    load_system,
     n_rotations,
     start_velocities,
     thermal_velocities,
@@ -84,7 +82,8 @@ def test_masses_are_those_of_ase():
 
 
 def test_built_in_molecules_do_not_import_the_readers_of_ase():
-    code = "import sys, qmd.system as s; s.load_system('h2o', '.'); print('ase.io' in sys.modules)"
+    code = "import sys, qmd.structure as s; s.load_system('h2o', '.')"
+    code += "; print('ase.io' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

@@ -15,9 +15,9 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core per worker
-
 import numpy as np
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core per worker; PySCF is imported later
 
 HERE = Path(__file__).parent
 SYMBOLS = ("O", "H", "H")
@@ -88,7 +88,7 @@ def label(positions):
     from dftd3.interface import DispersionModel, ZeroDampingParam
     from pyscf import dft, gto
 
-    atoms = list(zip(SYMBOLS, positions))
+    atoms = list(zip(SYMBOLS, positions, strict=True))
     mol = gto.M(atom=atoms, basis=BASIS, unit="Angstrom", verbose=0)
     mf = dft.RKS(mol).density_fit()
     mf.xc, mf.grids.level, mf.conv_tol = XC, GRID_LEVEL, CONV_TOL_HA
@@ -133,8 +133,16 @@ def main():
             forces.append(force)
             n = len(energies)
             if n % 25 == 0 or n == len(positions):
-                save(path, {"Z": NUMBERS, "R": positions[:n], "E": np.array(energies),
-                            "F": np.array(forces), "group": group[:n]})
+                save(
+                    path,
+                    {
+                        "Z": NUMBERS,
+                        "R": positions[:n],
+                        "E": np.array(energies),
+                        "F": np.array(forces),
+                        "group": group[:n],
+                    },
+                )
                 print(f"{n} of {len(positions)} labelled", flush=True)
     write_card(path)
 
@@ -154,7 +162,7 @@ def write_card(path):
         "grid_response_in_gradient": True,
         "units": {"R": "angstrom", "E": "eV", "F": "eV/angstrom"},
         "frames": len(data["E"]),
-        "groups": dict(zip(names.tolist(), counts.tolist())),
+        "groups": dict(zip(names.tolist(), counts.tolist(), strict=True)),
         "energy_min_eV": float(data["E"].min()),
         "energy_max_eV": float(data["E"].max()),
         "largest_net_force_eV_per_A": float(np.abs(data["F"].sum(1)).max()),

@@ -3,8 +3,9 @@
     python runs/train-h2o/train.py
 
 Several random starts are fitted to a quarter of the training frames, the best on the validation
-frames are fitted to all of them, and the best of those becomes sivqlm-h2o.qmdp. Each start is kept in output/, so that a
-run that is stopped is resumed by the same command. Needs the extra `train`.
+frames are fitted to all of them, and the best of those becomes sivqlm-h2o.qmdp. Each start is
+kept in output/, so that a run that is stopped is resumed by the same command. Needs the extra
+`train`.
 """
 
 import argparse
@@ -17,11 +18,10 @@ import jax
 import numpy as np
 import scipy
 
-jax.config.update("jax_enable_x64", True)
-
 from qmd import training
-from qmd.potentials import Domain, Package, Parameters, compiled, save, sivqlm
-from qmd.potentials.package import SHIPPED
+from qmd.potentials import SHIPPED, Domain, Package, Parameters, compiled, save, sivqlm
+
+jax.config.update("jax_enable_x64", True)
 
 HERE = Path(__file__).parent
 LABELS = HERE.parent / "labels-h2o" / "h2o.npz"
@@ -51,6 +51,12 @@ STAGES = {
 }
 
 
+def report(evaluation, cost):
+    """A line every ten Jacobians."""
+    if evaluation % 10 == 0:
+        print(f"  {evaluation:4d} cost {cost:.6g}", flush=True)
+
+
 def fit(architecture, frames, initial, evaluations, path, stage):
     """Fit from `initial`, or take the result kept at `path`."""
     if not path.is_file():
@@ -59,7 +65,7 @@ def fit(architecture, frames, initial, evaluations, path, stage):
         result = training.fit(
             architecture, frames, initial, energy_weight=energy_weight,
             frame_weights=weights(frames.energies), max_evaluations=evaluations,
-            report=lambda i, cost: print(f"  {i:4d} cost {cost:.6g}", flush=True) if i % 10 == 0 else None,
+            report=report,
         )  # fmt: skip
         seconds = time.monotonic() - begin
         temporary = path.with_suffix(".tmp.npz")
@@ -94,7 +100,9 @@ def main():
     scores = {}
     for seed in range(args.starts):
         begin = training.start(architecture, train.energies, seed)
-        parameters, _ = fit(architecture, few, begin, args.short, output / f"start{seed}.npz", "start")
+        parameters, _ = fit(
+            architecture, few, begin, args.short, output / f"start{seed}.npz", "start"
+        )
         scores[seed] = score(architecture, parameters, validation, 0.6)
         print(f"start {seed}: validation below 0.6 eV {scores[seed]}", flush=True)
     best = sorted(scores, key=lambda s: scores[s].forces_rmse_meV_per_A)[: args.finalists]

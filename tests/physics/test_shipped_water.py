@@ -21,7 +21,8 @@ from qmd.integrators import (
     kinetic_energy,
 )
 from qmd.potentials import evaluate, find, load
-from qmd.system import load_system, thermal_velocities
+from qmd.structure import load_system
+from qmd.system import thermal_velocities
 
 pytestmark = pytest.mark.physics
 
@@ -157,7 +158,8 @@ def test_langevin_samples_the_boltzmann_distribution_of_the_model(water):
     r1, r2, theta = internal_grid(n)
     energies = grid_energies(water, n)
     kT = 300 * units.kB
-    weight = np.exp(-energies / kT) * (r1**2)[:, None, None] * (r2**2)[None, :, None] * np.sin(theta)
+    jacobian = (r1**2)[:, None, None] * (r2**2)[None, :, None] * np.sin(theta)
+    weight = np.exp(-energies / kT) * jacobian
     weight /= weight.sum()
     exact = {
         "r": (weight * r1[:, None, None]).sum(),
