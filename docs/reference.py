@@ -3,7 +3,8 @@
     python docs/reference.py
 
 Writes reference/input.md from the JSON Schema of `qmd schema`, and reference/python.md from
-signatures and docstrings; models.md from the cards of the packages. `tests/test_docs.py` holds the committed pages to this script.
+signatures and docstrings; models.md from the cards of the packages. `tests/test_docs.py` holds the
+committed pages to this script.
 """
 
 import ast
@@ -211,7 +212,7 @@ def _table(head: Row, rows: Iterable[Row]) -> str:
 
 def models_page() -> str:
     """Errors of the shipped models, from their training cards; included in results.md."""
-    head = ("model", "frames", "number", "energy, meV", "forces, meV/angstrom")
+    head = ("model", "part", "frames", "energy, meV", "forces, meV/angstrom")
     rows = []
     for name in shipped():
         errors = load(find(name)).training["errors"]
@@ -222,7 +223,7 @@ def models_page() -> str:
                     (
                         f"`{name}`",
                         f"{part}, {text}",
-                        str(errors[part]["frames"] if below == "all" else ""),
+                        str(rmse["frames"]),
                         f"{rmse['energy_rmse_meV']:.3g}",
                         f"{rmse['forces_rmse_meV_per_A']:.3g}",
                     )

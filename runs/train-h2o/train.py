@@ -127,9 +127,14 @@ def training_card(architecture, finals, chosen, scores, parts, args):
     seconds = [float(np.load(p)["seconds"]) for p in sorted((HERE / "output").glob("*.npz"))]
     errors = {
         name: {
-            "below_0.6_eV": score(architecture, finals[chosen], part, 0.6)._asdict(),
-            "all": score(architecture, finals[chosen], part)._asdict(),
-            "frames": len(part.energies),
+            "below_0.6_eV": {
+                "frames": int((part.energies < 0.6).sum()),
+                **score(architecture, finals[chosen], part, 0.6)._asdict(),
+            },
+            "all": {
+                "frames": len(part.energies),
+                **score(architecture, finals[chosen], part)._asdict(),
+            },
         }
         for name, part in zip(("train", "validation", "test"), parts, strict=True)
     }

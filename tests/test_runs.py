@@ -1,0 +1,58 @@
+"""Every input under runs/ runs, validates against the schema, and gives what it promises."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+
+import qmd
+from qmd import inputs, session, strict_yaml, units
+from qmd.schema import json_schema
+
+RUNS = Path(__file__).parents[1] / "runs"
+INPUTS = sorted(RUNS.glob("*/input.yaml"))
+
+
+def yaml(path: Path) -> dict:
+    return strict_yaml.parse(path.read_text(), path.name).data
+
+
+def observed(folder: Path) -> dict[str, float]:
+    universe, log = qmd.load(folder), np.loadtxt(folder / "log.csv", delimiter=",", skiprows=1)
+    x = np.array([ts.positions.astype(float) for ts in universe.trajectory])
+    a, b = x[:, 1] - x[:, 0], x[:, 2] - x[:, 0]
+    la, lb = np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1)
+    record = json.loads((folder / "run.json").read_text())
+    kT = units.kB * record["input"]["system"]["temperature_K"]
+    slope_eV_per_ns = np.polyfit(log[:, 1], log[:, 4], 1)[0] * 1000
+    return {
+        "frames": len(x),
+        "mean_temperature_K": log[:, 5].mean(),
+        "mean_OH_A": (la.mean() + lb.mean()) / 2,
+        "mean_HOH_deg": np.degrees(np.arccos((a * b).sum(axis=1) / la / lb)).mean(),
+        "energy_rms_meV": 1000 * log[:, 4].std(),
+        "drift_kT_per_ns_per_dof": slope_eV_per_ns / kT / record["degrees_of_freedom"],
+    }
+
+
+@pytest.mark.parametrize("path", INPUTS, ids=lambda p: p.parent.name)
+def test_a_run_gives_what_it_promises(path, tmp_path):
+    session.run(inputs.load_config(path), tmp_path)
+    values = observed(tmp_path)
+    expected = yaml(path.with_name("expected.yaml"))
+    assert expected.keys() <= values.keys()
+    for name, (low, high) in expected.items():
+        assert low <= values[name] <= high, f"{name} = {values[name]:.6g}"
+
+
+@pytest.mark.parametrize("path", INPUTS, ids=lambda p: p.parent.name)
+def test_an_input_fits_the_schema(path):
+    jsonschema.validate(yaml(path), json_schema())
+
+
+def test_every_run_has_a_readme_and_expectations():
+    assert len(INPUTS) >= 2
+    for path in INPUTS:
+        assert path.with_name("README.md").is_file() and path.with_name("expected.yaml").is_file()
