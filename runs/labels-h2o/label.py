@@ -10,20 +10,16 @@ is stopped is resumed by the same command and a partial file is a fair sample.
 
 import argparse
 import json
-import os
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core per worker; PySCF is imported later
+from qmd import labelling
+from qmd.dft import DFT
 
 HERE = Path(__file__).parent
-SYMBOLS = ("O", "H", "H")
 NUMBERS = np.array([8, 1, 1])
-BASIS, XC, GRID_LEVEL, CONV_TOL_HA = "def2-tzvpd", "rpbe,pbe", 3, 1e-10
-HARTREE_EV, BOHR_ANGSTROM = 27.211386245988, 0.529177210903  # CODATA 2018
+METHOD = DFT()
 KB_EV_PER_K = 8.617333262e-5
 # Morse OH and harmonic bend of flexible SPC type: (eV, 1/angstrom, angstrom, eV/rad^2, rad).
 DEPTH, STIFFNESS, R0, BEND, THETA0 = 5.0341, 2.287, 0.975, 3.8095, np.deg2rad(104.0)
@@ -84,32 +80,9 @@ def cartesian(q):
 
 
 def label(positions):
-    """RPBE-D3(0)/def2-TZVPD energy (eV) and forces (eV/angstrom) of one geometry."""
-    from dftd3.interface import DispersionModel, ZeroDampingParam
-    from pyscf import dft, gto
-
-    atoms = list(zip(SYMBOLS, positions, strict=True))
-    mol = gto.M(atom=atoms, basis=BASIS, unit="Angstrom", verbose=0)
-    mf = dft.RKS(mol).density_fit()
-    mf.xc, mf.grids.level, mf.conv_tol = XC, GRID_LEVEL, CONV_TOL_HA
-    energy = mf.kernel()
-    if not mf.converged:
-        raise RuntimeError(f"SCF did not converge for positions {positions.tolist()}")
-    gradient = mf.nuc_grad_method()
-    gradient.grid_response = True  # without it the forces do not sum to zero
-    dispersion = DispersionModel(NUMBERS, positions / BOHR_ANGSTROM).get_dispersion(
-        ZeroDampingParam(method="rpbe"), grad=True
-    )
-    energy_ha = energy + dispersion["energy"]
-    forces_ha = -(gradient.kernel() + dispersion["gradient"])
-    return energy_ha * HARTREE_EV, forces_ha * HARTREE_EV / BOHR_ANGSTROM
-
-
-def save(path, arrays):
-    """Write the .npz beside its final name and rename it: never a torn file."""
-    temporary = path.with_suffix(".tmp.npz")
-    np.savez_compressed(temporary, **arrays)
-    os.replace(temporary, path)
+    """Energy (eV) and forces (eV/angstrom) of one geometry."""
+    energy, forces, _ = METHOD.energy_and_forces(NUMBERS, positions)
+    return {"E": np.array(energy), "F": forces}
 
 
 def main():
@@ -118,32 +91,10 @@ def main():
     parser.add_argument("--seed", type=int, default=20)
     parser.add_argument("--limit", type=int, default=None, help="label only the first N")
     args = parser.parse_args()
-    path = HERE / "h2o.npz"
     q, group = internal_coordinates(args.seed)
     positions = np.array([cartesian(row) for row in q])[: args.limit]
-    done = dict(np.load(path)) if path.is_file() else None
-    n = 0 if done is None else len(done["E"])
-    if done is not None and not np.array_equal(done["R"], positions[:n]):
-        raise SystemExit(f"{path} holds other geometries; move it away to start again")
-    energies = [] if done is None else list(done["E"])
-    forces = [] if done is None else list(done["F"])
-    with ProcessPoolExecutor(args.workers, mp_context=get_context("spawn")) as pool:
-        for energy, force in pool.map(label, positions[n:]):
-            energies.append(energy)
-            forces.append(force)
-            n = len(energies)
-            if n % 25 == 0 or n == len(positions):
-                save(
-                    path,
-                    {
-                        "Z": NUMBERS,
-                        "R": positions[:n],
-                        "E": np.array(energies),
-                        "F": np.array(forces),
-                        "group": group[:n],
-                    },
-                )
-                print(f"{n} of {len(positions)} labelled", flush=True)
+    path, fixed = HERE / "h2o.npz", {"Z": NUMBERS, "group": group[: args.limit]}
+    labelling.label_frames(label, positions, path, fixed, workers=args.workers)
     write_card(path)
 
 
@@ -156,9 +107,9 @@ def write_card(path):
     names, counts = np.unique(data["group"], return_counts=True)
     card = {
         "system": "H2O, atom order O H H",
-        "level_of_theory": "RPBE-D3(0)/def2-TZVPD, density fitting, restricted Kohn-Sham",
-        "scf_convergence_Ha": CONV_TOL_HA,
-        "grid_level": GRID_LEVEL,
+        "level_of_theory": METHOD.level_of_theory,
+        "scf_convergence_Ha": METHOD.convergence_Ha,
+        "grid_level": METHOD.grid_level,
         "grid_response_in_gradient": True,
         "units": {"R": "angstrom", "E": "eV", "F": "eV/angstrom"},
         "frames": len(data["E"]),

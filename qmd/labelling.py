@@ -1,0 +1,82 @@
+"""Label many geometries in parallel, frame by frame, resumable at any moment."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Labels = dict[str, Array]
+
+
+def label_frames(
+    label: Callable[[Array], Labels],
+    positions: Array,
+    path: Path,
+    fixed: dict[str, NDArray[np.generic]],
+    *,
+    workers: int = 1,
+    save_every: int = 25,
+    say: Callable[[str], None] = print,
+) -> int:
+    """Label `positions` in order, and save as they come.
+
+    Parameters
+    ----------
+    label : callable
+        Positions (n_atoms, 3) -> named arrays of one frame; importable, for other processes.
+    positions : (n_frames, n_atoms, 3)
+        angstrom; saved as ``R``. Order them at random, and a partial file is a fair sample.
+    path : Path
+        The .npz file. What it holds already is kept, if its frames are the same.
+    fixed : dict
+        Arrays saved along: of all frames (``Z``), or one row a frame, cut to those done.
+    workers : int
+        Processes, one core each.
+
+    Returns
+    -------
+    int
+        Number of frames labelled so far: all of them.
+
+    Raises
+    ------
+    ValueError
+        If the file holds other geometries.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    done = _load(path)
+    n = len(done["R"]) if done else 0
+    if n and not np.array_equal(done["R"], positions[:n]):
+        raise ValueError(f"{path} holds other geometries. Move it away to start again.")
+    rows = [{k: v[i] for k, v in done.items() if k != "R" and k not in fixed} for i in range(n)]
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        for labels in pool.map(label, positions[n:]):
+            rows.append(labels)
+            if len(rows) % save_every == 0 or len(rows) == len(positions):
+                _save(path, rows, positions, fixed)
+                say(f"{len(rows)} of {len(positions)} labelled")
+    return len(rows)
+
+
+def _load(path: Path) -> dict[str, Array]:
+    if not path.is_file():
+        return {}
+    with np.load(path) as data:
+        return dict(data)
+
+
+def _save(
+    path: Path, rows: list[Labels], positions: Array, fixed: dict[str, NDArray[np.generic]]
+) -> None:
+    """Beside its final name, then renamed: never a torn file."""
+    n, total = len(rows), len(positions)
+    arrays = {k: v[:n] if len(v) == total else v for k, v in fixed.items()}
+    arrays |= {k: np.array([row[k] for row in rows]) for k in rows[0]}
+    temporary = path.with_suffix(".tmp.npz")
+    np.savez_compressed(temporary, R=positions[:n], **arrays)  # type: ignore[arg-type]
+    os.replace(temporary, path)

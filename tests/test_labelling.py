@@ -1,0 +1,56 @@
+"""Labels come frame by frame, survive a stop, and never mix two sets of geometries."""
+
+import numpy as np
+import pytest
+
+from qmd.labelling import label_frames
+
+Z = np.array([8, 1, 1])
+
+
+def label(positions: np.ndarray) -> dict[str, np.ndarray]:
+    if positions[0, 0] > 1e3:
+        raise RuntimeError("did not converge")
+    return {"E": positions.sum(), "F": 2 * positions}
+
+
+def frames(n: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((n, 3, 3))
+
+
+def run(positions, path, **options):
+    fixed = {"Z": Z, "group": np.arange(len(positions))}
+    return label_frames(label, positions, path, fixed, say=lambda text: None, **options)
+
+
+def test_labels_belong_to_their_frames_whatever_the_number_of_workers(tmp_path):
+    positions = frames(7)
+    for workers in (1, 2):
+        path = tmp_path / f"{workers}.npz"
+        assert run(positions, path, workers=workers) == 7
+        data = np.load(path)
+        np.testing.assert_array_equal(data["R"], positions)
+        np.testing.assert_array_equal(data["E"], positions.sum(axis=(1, 2)))
+        np.testing.assert_array_equal(data["F"], 2 * positions)
+        np.testing.assert_array_equal(data["Z"], Z)
+
+
+def test_a_failure_keeps_what_is_done_and_the_next_call_goes_on(tmp_path):
+    path, positions = tmp_path / "labels.npz", frames(6)
+    bad = positions.copy()
+    bad[4, 0, 0] = 1e6
+    with pytest.raises(RuntimeError, match="did not converge"):
+        run(bad, path, save_every=2)
+    kept = np.load(path)
+    assert len(kept["E"]) == 4 and kept["group"].tolist() == [0, 1, 2, 3]
+    assert run(positions, path, save_every=2) == 6
+    np.testing.assert_array_equal(np.load(path)["E"], positions.sum(axis=(1, 2)))
+
+
+def test_labels_of_other_geometries_are_refused(tmp_path):
+    path = tmp_path / "labels.npz"
+    run(frames(3), path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="other geometries"):
+        run(frames(5, seed=1), path)
+    assert path.read_bytes() == before
