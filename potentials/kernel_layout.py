@@ -1,0 +1,12 @@
+"""Where `native` puts things for `kernel`: places in `program`, sizes of records."""
+
+# fmt: off
+# Places of sizes and offsets at the head of `program`.
+(N_ATOMS, N_VECTORS, N_PAIRS, N_SECTORS, N_LAYERS, N_ENCODINGS, N_OPERATIONS, N_TERMS,
+ WEIGHTS, SCALES, OFFSET, INITIAL, VECTORS, GRADIENT, TURNS, STATES, ADJOINTS, SCRATCH,
+ OUTER, TORQUES, OPERATIONS, TERMS, SPINS, TWO_PAIRS, HEAD) = range(25)
+# fmt: on
+RECORD = 7
+"""Integers per operation: kind, pair or sector flip, pattern, two flips, offset, layer stride."""
+VECTOR = 5
+"""Numbers per encoding vector: x, y, z, cos r, sin r / r."""
