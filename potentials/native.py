@@ -193,5 +193,11 @@ def evaluate(kernel: NativeKernel, positions: np.ndarray) -> tuple[float, np.nda
 
 
 @numba.njit(cache=True)
-def _call(function, positions, forces, program, workspace):
+def _call(
+    function: Any,
+    positions: np.ndarray,
+    forces: np.ndarray,
+    program: np.ndarray,
+    workspace: np.ndarray,
+) -> Any:
     return function(positions, forces, program, workspace)

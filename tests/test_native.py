@@ -22,10 +22,11 @@ from qmd.potentials import (
     NativeKernel,
     Observable,
     evaluate,
-    native,
     native_kernel,
     sivqlm,
 )
+from qmd.potentials.kernel import SIGNATURE
+from qmd.potentials.kernel_layout import VECTORS
 from qmd.potentials.lowering import MAGIC, TURN, lower
 
 
@@ -61,7 +62,7 @@ def spins(n_spins: int, *gates: Heisenberg, n_layers: int = 1) -> Model:
 
 
 def test_the_signature_is_that_of_the_integrators():
-    assert native.SIGNATURE == qmd.integrators.FORCE_SIGNATURE
+    assert SIGNATURE == qmd.integrators.FORCE_SIGNATURE
 
 
 def test_a_kernel_is_a_force():
@@ -138,7 +139,7 @@ def test_the_result_does_not_depend_on_what_the_scratch_held(name):
     kernel = native_kernel(*model(name))
     positions = model(name).positions(0)
     energy, forces = evaluate(kernel, positions)
-    scratch = kernel.workspace[kernel.program[native.VECTORS] :]
+    scratch = kernel.workspace[kernel.program[VECTORS] :]
     for rubbish in (np.nan, 1e300, 0.0):
         scratch[:] = rubbish
         again, same = evaluate(kernel, positions)
@@ -151,7 +152,7 @@ def test_calls_leave_the_constants_alone(name):
     kernel = native_kernel(*model(name))
     program, workspace = kernel.program.copy(), kernel.workspace.copy()
     evaluate(kernel, model(name).positions(0))
-    constants = slice(kernel.program[native.VECTORS])
+    constants = slice(kernel.program[VECTORS])
     np.testing.assert_array_equal(kernel.program, program)
     np.testing.assert_array_equal(kernel.workspace[constants], workspace[constants])
 
