@@ -14,7 +14,7 @@ from qmd.config import (
     RunConfig,
     VelocityVerletConfig,
 )
-from qmd.errors import InputError, MismatchError, NumericalError
+from qmd.errors import MismatchError, NumericalError
 from qmd.inputs import LoadedConfig
 from qmd.integrators import (
     VELOCITIES,
@@ -109,15 +109,13 @@ def load_package(name: str, folder: Path, sha256: str | None = None) -> Package:
 
     Raises
     ------
-    InputError
-        If there is none.
     MismatchError
-        If it is damaged, or its SHA-256 is not the one asked for.
+        If there is none, it is damaged, or its SHA-256 is not the one asked for.
     """
     try:
         package = load(find(name, folder))
     except FileNotFoundError as error:
-        raise InputError(str(error)) from None
+        raise MismatchError(str(error)) from None
     except (PackageError, OSError) as error:
         raise MismatchError(str(error), hint="copy the package again, or train it again") from None
     if sha256 not in (None, package.sha256):
