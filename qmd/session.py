@@ -66,13 +66,15 @@ def run(
     begin = time.perf_counter()
     setup = build(loaded)
     paths = RunPaths(output or loaded.path.parent / "output")
+    # A start that cannot be used is refused before anything is written, or removed.
+    start = start_state(setup) if overwrite or not _has_checkpoint(paths) else None
     with atomic.output_errors(paths.directory):
         paths.directory.mkdir(parents=True, exist_ok=True)
     stop = StopRequest(paths.exit, wall_time_s=_seconds(setup.config.wall_time_h))
     with RunLock(paths.directory), stop_signals(stop):
         if overwrite:
             _remove(paths)
-        state, writer, log, resumed = _open(setup, paths, say)
+        state, writer, log, resumed = _open(setup, paths, start, say)
         with closing(writer), closing(log):  # what a failed run has reached stays readable
             simulation = Simulation(setup, paths, state, writer, log, stop, watch)
             if not resumed:
@@ -103,15 +105,18 @@ def _remove(paths: RunPaths) -> None:
             path.unlink(missing_ok=True)
 
 
+def _has_checkpoint(paths: RunPaths) -> bool:
+    return paths.checkpoint.exists() or paths.checkpoint.with_name("checkpoint.prev").exists()
+
+
 def _open(
-    setup: Setup, paths: RunPaths, say: Say
+    setup: Setup, paths: RunPaths, start: State | None, say: Say
 ) -> tuple[State, TrajectoryWriter, LogReporter, bool]:
     """Outputs to append to, and the state that belongs to their ends."""
-    previous = paths.checkpoint.with_name("checkpoint.prev")
-    if paths.checkpoint.exists() or previous.exists():
+    if _has_checkpoint(paths):
         return *_resume(setup, paths, say), True
     _clear_unbegun(setup, paths)
-    state = start_state(setup)
+    state = start or start_state(setup)
     bonds = topology.bonds(setup.system.numbers, setup.system.positions)
     # The record comes first: it marks what follows as belonging to this input.
     _write_unbegun_record(setup, paths)

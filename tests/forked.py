@@ -131,7 +131,7 @@ class Case:
         """From now on run with these settings, and expect what they give without a break."""
         self._settings = tuple(word for setting in settings for word in ("--set", setting))
         with tempfile.TemporaryDirectory() as folder:
-            ended = self.run("--output", folder)
+            ended = self.run("--output", folder, checkpoint_s=1.0)
             assert ended.code == 0, ended.output
             self._expected = _results(Path(folder))
 
@@ -165,12 +165,12 @@ def kill_and_compare(folder: Path, lab: Lab, n_kills: int, seed: int, fsync: boo
     moments, killed = random.Random(seed), 0
     for method in itertools.cycle(METHODS):
         case = Case(folder, lab, method)
-        case.expect("steps=10011")
+        case.expect("steps=6011")
         done = False
         while not done:
             ended = case.run(
                 disturb=(signal.SIGKILL,) if killed < n_kills else (),
-                after_s=moments.uniform(0.0, 0.2),
+                after_s=moments.uniform(0.0, 0.15),
                 checkpoint_s=0.01,
                 fsync=fsync,
             )

@@ -26,10 +26,11 @@ def lab() -> Iterator[Lab]:
         yield lab
 
 
-@pytest.fixture(scope="module", params=["nve", "langevin"])
+@pytest.fixture(scope="module")
 def short(request: pytest.FixtureRequest, tmp_path_factory, lab: Lab) -> Case:
     """31 steps: two checkpoints, and an end that is on nobody's grid."""
-    case = Case(tmp_path_factory.mktemp("short"), lab, request.param)
+    method = getattr(request, "param", "langevin")
+    case = Case(tmp_path_factory.mktemp("short"), lab, method)
     case.expect()
     return case
 
@@ -48,12 +49,13 @@ def begun(case: Case) -> Case:
     return case
 
 
-only_langevin = pytest.mark.parametrize("short", ["langevin"], indirect=True)
+both_methods = pytest.mark.parametrize("short", ["nve", "langevin"], indirect=True)
 
 
 # Stops in good order
 
 
+@both_methods
 def test_a_run_stopped_after_each_step_gives_the_same_bytes(case: Case) -> None:
     for step in range(31):
         ended = case.run(stop_after=min(step, 1))
@@ -61,6 +63,7 @@ def test_a_run_stopped_after_each_step_gives_the_same_bytes(case: Case) -> None:
     case.assert_completes()
 
 
+@both_methods
 @pytest.mark.parametrize("stops", [(1,), (10,), (21,), (3, 7, 30)])
 def test_a_run_first_asked_for_fewer_steps_gives_the_same_bytes(
     case: Case, stops: tuple[int, ...]
@@ -118,6 +121,7 @@ def test_a_run_killed_at_random_moments_gives_the_same_bytes(tmp_path: Path, lab
     kill_and_compare(tmp_path, lab, n_kills=20, seed=1, fsync=False)
 
 
+@both_methods
 @pytest.mark.parametrize("file", ["run.json", "topology.pdb", "checkpoint", "final.extxyz"])
 @pytest.mark.parametrize("point", FAULT_POINTS)
 def test_a_run_that_dies_while_it_writes_a_file_recovers(case: Case, point: str, file: str) -> None:
@@ -125,11 +129,19 @@ def test_a_run_that_dies_while_it_writes_a_file_recovers(case: Case, point: str,
     case.assert_completes()
 
 
+@both_methods
 @pytest.mark.parametrize("point", FAULT_POINTS)
 def test_a_run_that_dies_in_a_later_checkpoint_recovers(begun: Case, point: str) -> None:
     assert begun.run(fault=f"{point}:checkpoint").code == 137
     found, note = checkpoint.read_latest(begun.output / "checkpoint")
     assert found.step == (30 if point == "after_replace" else 25) and note is None
+    begun.assert_completes()
+
+
+@pytest.mark.parametrize("file", ["trajectory.nc", "log.csv"])
+def test_what_was_written_behind_the_last_checkpoint_is_dropped(begun: Case, file: str) -> None:
+    with open(begun.output / file, "ab") as output:
+        output.write(b"9,9,9,9,9,9\n" * 1000)  # more than the rest of the run will overwrite
     begun.assert_completes()
 
 
@@ -176,6 +188,13 @@ def test_a_damaged_checkpoint_is_replaced_by_the_one_before(begun: Case) -> None
     damage(begun.output / "checkpoint")
     ended = begun.assert_completes()
     assert "damaged" in ended.output and "checkpoint.prev at step 20" in ended.output
+
+
+def test_a_stop_without_a_step_keeps_the_older_checkpoint(begun: Case) -> None:
+    for _ in range(2):
+        assert begun.run(stop_after=0).code == 75
+    assert checkpoint.read(begun.output / "checkpoint.prev").step == 20
+    begun.assert_completes()
 
 
 def test_a_missing_checkpoint_is_replaced_by_the_one_before(begun: Case) -> None:
@@ -261,7 +280,6 @@ CHANGES = {
 }
 
 
-@only_langevin
 @pytest.mark.parametrize("key", CHANGES)
 def test_a_run_does_not_go_on_with_another_input(begun: Case, key: str) -> None:
     settings = [word for setting in CHANGES[key] for word in ("--set", setting)]
@@ -269,7 +287,6 @@ def test_a_run_does_not_go_on_with_another_input(begun: Case, key: str) -> None:
     begun.assert_completes()
 
 
-@only_langevin
 def test_every_key_of_the_input_is_among_those_changes(short: Case) -> None:
     leaves = set(paths(json.loads(load_config(short.input).text)))
     free = {leaf for leaf in leaves if leaf.split(".")[0] in MAY_CHANGE_ON_RESUME}
@@ -285,7 +302,6 @@ def paths(node: object, path: str = "") -> Iterator[str]:
         yield path
 
 
-@only_langevin
 def test_a_run_does_not_go_on_with_another_integrator(begun: Case, lab: Lab) -> None:
     text = begun.input.read_text()
     begun.write("nve")
@@ -294,7 +310,6 @@ def test_a_run_does_not_go_on_with_another_integrator(begun: Case, lab: Lab) -> 
     begun.assert_completes()
 
 
-@only_langevin
 def test_a_run_does_not_go_on_with_an_edited_structure(begun: Case) -> None:
     structure = begun.input.with_name("water.xyz")
     text = structure.read_text()
@@ -364,13 +379,17 @@ def test_overwrite_begins_again(begun: Case) -> None:
     assert (begun.output / "notes.txt").read_text() == "mine"
 
 
-@only_langevin
 def test_overwriting_that_was_cut_off_can_be_made_again(begun: Case) -> None:
     # Killed between the removals; they are in this order.
     for path in RunPaths(begun.output).written():
         path.unlink(missing_ok=True)
         assert begun.run("--overwrite").code == 0
         begun.assert_complete()
+
+
+def test_results_are_not_overwritten_for_a_start_that_is_refused(begun: Case) -> None:
+    setting = "guards.max_force_eV_per_A=1e-6"
+    assert_refused(begun, 4, "At the start", "--overwrite", "--set", setting)
 
 
 def test_another_output_folder_can_be_given(case: Case, tmp_path: Path) -> None:
@@ -381,7 +400,6 @@ def test_another_output_folder_can_be_given(case: Case, tmp_path: Path) -> None:
     case.assert_complete()
 
 
-@only_langevin
 def test_a_second_process_in_the_folder_is_refused(begun: Case) -> None:
     with RunLock(begun.output):
         assert_refused(begun, 5, "Another qmd process is running")
