@@ -10,7 +10,7 @@ code  class               meaning
 3     `MismatchError`     model and system, or a resumed run and its input, do not agree
 4     `NumericalError`    non-finite value, explosion, or outside the trained domain
 5     `OutputError`       disk full, no permission, run directory locked
-6     `CorruptError`      checkpoint, trajectory or package damaged
+6     `CorruptError`      checkpoint, trajectory, log or topology damaged
 75    `StoppedEarly`      stopped before the last step, resumable (`EX_TEMPFAIL`)
 ====  ==================  ==============================================================
 """
@@ -67,7 +67,7 @@ class OutputError(QmdError):
 
 
 class CorruptError(QmdError):
-    """A checkpoint, trajectory or package is damaged."""
+    """A checkpoint, or an output that belongs to it, is damaged."""
 
     exit_code = 6
 
