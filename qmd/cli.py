@@ -106,7 +106,8 @@ def main(
 @app.command(
     epilog="Examples: `qmd run input.yaml`; `qmd run input.yaml --set integrator.timestep_fs=0.25 "
     "--output output-fine`. Exit codes: 0 done, 2 bad input, 3 model or resumed input does not "
-    "fit, 4 stopped by a guard, 5 cannot write, 6 damaged checkpoint or output, 75 stopped early, resumable."
+    "fit, 4 stopped by a guard, 5 cannot write, 6 damaged checkpoint or output, 75 stopped early, "
+    "resumable."
 )
 def run(
     input: Input,

@@ -7,7 +7,7 @@ Everything else that is raised is a bug of the program. The command line prints 
 code  class               meaning
 ====  ==================  ==============================================================
 2     `InputError`        bad input file, option or structure
-3     `MismatchError`     model and system, or a resumed run and its input, do not agree
+3     `MismatchError`     model missing, damaged or for another system; another input on resume
 4     `NumericalError`    non-finite value, explosion, or outside the trained domain
 5     `OutputError`       disk full, no permission, run directory locked
 6     `CorruptError`      checkpoint, trajectory, log or topology damaged
