@@ -51,9 +51,6 @@ from .lowering import GRADED, TURN
 from .simd import (
     DIAGONAL,
     ROWS,
-    add_diagonal,
-    add_lanes,
-    add_rows,
     encode_two_pairs,
     graded_diagonal,
     graded_lanes,
@@ -100,22 +97,6 @@ def _graded(w, y, x, k, program, record, u):
     else:
         for i in range(0, size, 4):
             graded_lanes(w, y, x, i, flip_1, flip_2, u + 8 * i, size)
-
-
-@_njit
-def _add_graded(w, y, x, k, program, record, u):
-    """y += U x on one sector."""
-    size, pattern = 1 << (2 * k), program[record + 2]
-    flip_1, flip_2 = program[record + 3] & ~3, program[record + 4] & ~3
-    if pattern == DIAGONAL:
-        for i in range(0, size, 4):
-            add_diagonal(w, y, x, i, flip_1, flip_2, u + 2 * i, size)
-    elif pattern == ROWS:
-        for i in range(0, size, 4):
-            add_rows(w, y, x, i, flip_1, flip_2, u + 8 * i, size)
-    else:
-        for i in range(0, size, 4):
-            add_lanes(w, y, x, i, flip_1, flip_2, u + 8 * i, size)
 
 
 @_njit
@@ -306,13 +287,15 @@ def _observe(w, y, x, program):
     """y = O x; returns <x|O|x>."""
     k, sectors = program[N_PAIRS], program[N_SECTORS]
     part = 2 << (2 * k)
-    for i in range(sectors * part):
-        w[y + i] = 0.0
     for term in range(program[N_TERMS]):
         record = program[TERMS] + RECORD * term
         for s in range(sectors):
             source = x + (sectors - 1 - s if program[record + 1] else s) * part
-            _add_graded(w, y + s * part, source, k, program, record, program[record + 5])
+            target = y + s * part if term == 0 else program[SCRATCH]
+            _graded(w, target, source, k, program, record, program[record + 5])
+            if term > 0:
+                for i in range(part):
+                    w[y + s * part + i] += w[target + i]
     energy = 0.0
     for i in range(0, sectors * part, 4):  # four sums: latency counts
         energy += (w[x + i] * w[y + i] + w[x + i + 1] * w[y + i + 1]) + (

@@ -291,8 +291,8 @@ def outer_rows(typingctx, w, c, a, b, slices, step, size, stride):
     return types.void(w, *_indices(7)), codegen
 
 
-def _graded(lanes, accumulate):
-    """Complex ``y[i] (+)= sum_c u_c[i] x[i ^ flip_c]`` on four neighbours.
+def _graded(lanes):
+    """Complex ``y[i] = sum_c u_c[i] x[i ^ flip_c]`` on four neighbours.
 
     `lanes[c]` is the part of flip_c within the four; flip_3 = flip_1 ^ flip_2.
     """
@@ -306,8 +306,7 @@ def _graded(lanes, accumulate):
             y_im = builder.add(y_re, size)
             zero = ir.Constant(i.type, 0)
             flips = [zero, flip_1, flip_2, builder.xor(flip_1, flip_2)]
-            real = block.load(y_re) if accumulate else block.zero
-            imaginary = block.load(y_im) if accumulate else block.zero
+            real = imaginary = block.zero
             for c, lane in enumerate(lanes):
                 at = builder.add(x, builder.xor(i, flips[c]))
                 order = tuple(n ^ lane for n in range(4))
@@ -330,5 +329,4 @@ def _graded(lanes, accumulate):
 DIAGONAL, ROWS, LANES = 0, 1, 2
 """Patterns of a graded operation: no flip, flips among blocks of four, flips within them too."""
 _PATTERNS = ((0,), (0, 0, 0, 0), (0, 1, 2, 3))
-graded_diagonal, graded_rows, graded_lanes = (_graded(p, False) for p in _PATTERNS)
-add_diagonal, add_rows, add_lanes = (_graded(p, True) for p in _PATTERNS)
+graded_diagonal, graded_rows, graded_lanes = (_graded(p) for p in _PATTERNS)
