@@ -135,11 +135,12 @@ def run(
         loaded = load_config(input, set or ())
         integrator = loaded.config.integrator
         nve = isinstance(integrator, VelocityVerletConfig)
-        with console.progress_bar(integrator.timestep_fs, conserves_energy=nve) as watch:
+        with console.progress_bar(
+            integrator.timestep_fs, conserves_energy=nve, quiet=quiet
+        ) as watch:
             finished = session.run(
-                loaded, output, overwrite=overwrite, say=console.note,
-                watch=None if quiet else watch,
-            )  # fmt: skip
+                loaded, output, overwrite=overwrite, say=console.note, watch=watch
+            )
         if not quiet:
             print(console.summary(finished))
 

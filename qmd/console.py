@@ -1,6 +1,7 @@
 """What a person sees of a run: a live progress bar, and a summary at the end."""
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ if TYPE_CHECKING:  # an error of the command line is to appear at once
 
 SHOW_AFTER_S = 1.0
 """Shorter runs draw nothing, and do not import rich."""
+PATIENCE_S = 2.0
+"""A start that takes longer gets a word: compiled kernels are missing from the cache."""
 
 
 def error(message: str, hint: str | None = None) -> None:
@@ -30,10 +33,13 @@ def note(text: str) -> None:
 
 @contextmanager
 def progress_bar(
-    timestep_fs: float, *, conserves_energy: bool
+    timestep_fs: float, *, conserves_energy: bool, quiet: bool = False
 ) -> Iterator["Callable[[Progress], None]"]:
-    """Yield a watcher of `Progress` that draws a bar on a terminal once a run gets long."""
-    bar = _Bar(timestep_fs, conserves_energy)
+    """Yield a watcher of `Progress` that draws a bar on a terminal once a run gets long.
+
+    A start that takes long gets a line there, too.
+    """
+    bar = _Bar(timestep_fs, conserves_energy, sys.stderr.isatty() and not quiet)
     try:
         yield bar.watch
     finally:
@@ -41,15 +47,21 @@ def progress_bar(
 
 
 class _Bar:
-    def __init__(self, timestep_fs: float, conserves_energy: bool) -> None:
+    def __init__(self, timestep_fs: float, conserves_energy: bool, shown: bool) -> None:
         self._timestep_fs, self._conserves_energy = timestep_fs, conserves_energy
         self._bar: Any = None
         self._drawn = 0.0
-        self._terminal = sys.stderr.isatty()
+        self._shown = shown
+        text = "compiling kernels: a quarter of a minute, on the first run only ..."
+        self._wait = threading.Timer(PATIENCE_S, note, [text])
+        self._wait.daemon = True
+        if shown:
+            self._wait.start()
 
     def watch(self, progress: "Progress") -> None:
+        self._wait.cancel()
         now = time.perf_counter()
-        if not self._terminal or now - self._drawn < 0.2 or progress.seconds < SHOW_AFTER_S:
+        if not self._shown or now - self._drawn < 0.2 or progress.seconds < SHOW_AFTER_S:
             return
         self._drawn = now
         if self._bar is None:
@@ -88,6 +100,7 @@ class _Bar:
         return "  ".join(parts)
 
     def close(self) -> None:
+        self._wait.cancel()
         if self._bar is not None:
             self._bar.stop()
 
