@@ -33,7 +33,7 @@ def compiled(
 ) -> Callable[[ArrayLike], tuple[Float[Array, ""], Float[Array, "atoms 3"]]]:
     """Jitted `energy_and_forces` with the parameters as constants of the program.
 
-    Measured on the 4-qubit water model: twice as fast as parameters passed as arguments.
+    As constants they let `vqc` multiply the layers out once, when it is compiled.
 
     Raises
     ------

@@ -24,8 +24,8 @@ class DFT:
     name : str
         For people.
     xc, basis : str
-        PySCF names; the default is RPBE/def2-TZVPD. Diffuse functions matter: without them the
-        water dimer is bound by 1 kcal/mol too much (basis-set superposition).
+        PySCF names; the default is RPBE/def2-TZVPD. Keep the diffuse functions: without them
+        basis-set superposition binds water dimers too strongly.
     dispersion : str or None
         Functional whose D3(0) parameters are used.
     grid_level : int

@@ -18,6 +18,7 @@ def label_frames(
     positions: Array,
     path: Path,
     fixed: dict[str, NDArray[np.generic]],
+    per_frame: dict[str, NDArray[np.generic]],
     *,
     workers: int = 1,
     save_every: int = 25,
@@ -33,8 +34,8 @@ def label_frames(
         angstrom; saved as ``R``. Order them at random, and a partial file is a fair sample.
     path : Path
         The .npz file. What it holds already is kept, if its frames are the same.
-    fixed : dict
-        Arrays saved along: of all frames (``Z``), or one row a frame, cut to those done.
+    fixed, per_frame : dict
+        Arrays saved along: of all frames (``Z``), and with one row a frame, cut to those done.
     workers : int
         Processes, one core each.
 
@@ -53,12 +54,13 @@ def label_frames(
     n = len(done["R"]) if done else 0
     if n and not np.array_equal(done["R"], positions[:n]):
         raise ValueError(f"{path} holds other geometries. Move it away to start again.")
-    rows = [{k: v[i] for k, v in done.items() if k != "R" and k not in fixed} for i in range(n)]
+    names = done.keys() - {"R"} - fixed.keys() - per_frame.keys()
+    rows = [{k: v[i] for k, v in done.items() if k in names} for i in range(n)]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         for labels in pool.map(label, positions[n:]):
             rows.append(labels)
             if len(rows) % save_every == 0 or len(rows) == len(positions):
-                _save(path, rows, positions, fixed)
+                _save(path, rows, positions, fixed, per_frame)
                 say(f"{len(rows)} of {len(positions)} labelled")
     return len(rows)
 
@@ -71,11 +73,15 @@ def _load(path: Path) -> dict[str, Array]:
 
 
 def _save(
-    path: Path, rows: list[Labels], positions: Array, fixed: dict[str, NDArray[np.generic]]
+    path: Path,
+    rows: list[Labels],
+    positions: Array,
+    fixed: dict[str, NDArray[np.generic]],
+    per_frame: dict[str, NDArray[np.generic]],
 ) -> None:
     """Beside its final name, then renamed: never a torn file."""
-    n, total = len(rows), len(positions)
-    arrays = {k: v[:n] if len(v) == total else v for k, v in fixed.items()}
+    n = len(rows)
+    arrays = fixed | {k: v[:n] for k, v in per_frame.items()}
     arrays |= {k: np.array([row[k] for row in rows]) for k in rows[0]}
     temporary = path.with_suffix(".tmp.npz")
     np.savez_compressed(temporary, R=positions[:n], **arrays)  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
 """Fit a quantum potential to energies and forces by nonlinear least squares.
 
-Small circuits (70 to 160 parameters) have exact, cheap Jacobians, and second order beats Adam
-by orders of magnitude. Residuals of one frame are ``w (E - E_ref)`` and the components of
+Small circuits (70 to 160 parameters) have exact, cheap Jacobians, which second order uses.
+Residuals of one frame are ``w (E - E_ref)`` and the components of
 ``F - F_ref`` along the internal directions of the frame: model forces have no others, because
 the energy does not change under translation and rotation.
 """
@@ -20,7 +20,7 @@ from scipy.optimize import least_squares
 from qmd.potentials import Architecture, Parameters, vqc
 
 CHUNK = 128
-"""Frames per Jacobian block: about 40 MB for the water model, so that memory stays flat."""
+"""Frames per Jacobian block, so that memory stays flat."""
 RIDGE = 1e-4
 """Weight of residuals that pull each parameter to 0: without them, a coupling that changes nothing
 (RH34 of the last layer of water) runs away to 1e12."""

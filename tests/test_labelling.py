@@ -19,8 +19,9 @@ def frames(n: int, seed: int = 0) -> np.ndarray:
 
 
 def run(positions, path, **options):
-    fixed = {"Z": Z, "group": np.arange(len(positions))}
-    return label_frames(label, positions, path, fixed, say=lambda text: None, **options)
+    per_frame = {"group": np.arange(len(positions))}
+    quiet = {"say": lambda text: None}
+    return label_frames(label, positions, path, {"Z": Z}, per_frame, **quiet, **options)
 
 
 def test_labels_belong_to_their_frames_whatever_the_number_of_workers(tmp_path):
@@ -33,6 +34,12 @@ def test_labels_belong_to_their_frames_whatever_the_number_of_workers(tmp_path):
         np.testing.assert_array_equal(data["E"], positions.sum(axis=(1, 2)))
         np.testing.assert_array_equal(data["F"], 2 * positions)
         np.testing.assert_array_equal(data["Z"], Z)
+
+
+def test_as_many_frames_as_atoms_are_not_taken_for_one_another(tmp_path):
+    path, positions = tmp_path / "labels.npz", frames(3)
+    run(positions, path, save_every=1)
+    np.testing.assert_array_equal(np.load(path)["Z"], Z)
 
 
 def test_a_failure_keeps_what_is_done_and_the_next_call_goes_on(tmp_path):

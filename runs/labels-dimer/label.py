@@ -198,14 +198,21 @@ def main():
     parser.add_argument("--limit", type=int, default=None, help="label only the first N")
     args = parser.parse_args()
     positions, group = geometries(seed=21)
-    path, fixed = HERE / "dimer.npz", {"Z": NUMBERS, "group": group[: args.limit]}
+    path, per_frame = HERE / "dimer.npz", {"group": group[: args.limit]}
 
     def say(text):
         (HERE / "card.json").write_text(json.dumps(card(path), indent=2) + "\n")
         print(text, flush=True)
 
     labelling.label_frames(
-        label, positions[: args.limit], path, fixed, workers=args.workers, save_every=10, say=say
+        label,
+        positions[: args.limit],
+        path,
+        {"Z": NUMBERS},
+        per_frame,
+        workers=args.workers,
+        save_every=10,
+        say=say,
     )
 
 

@@ -93,8 +93,8 @@ def main():
     args = parser.parse_args()
     q, group = internal_coordinates(args.seed)
     positions = np.array([cartesian(row) for row in q])[: args.limit]
-    path, fixed = HERE / "h2o.npz", {"Z": NUMBERS, "group": group[: args.limit]}
-    labelling.label_frames(label, positions, path, fixed, workers=args.workers)
+    path, per_frame = HERE / "h2o.npz", {"group": group[: args.limit]}
+    labelling.label_frames(label, positions, path, {"Z": NUMBERS}, per_frame, workers=args.workers)
     write_card(path)
 
 
