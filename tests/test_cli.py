@@ -14,7 +14,8 @@ from typing import NamedTuple
 import pytest
 
 from qmd import session
-from qmd.cli import SYNONYMS, app
+from qmd.cli import app
+from qmd.cli_common import SYNONYMS
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "potentials" / "shipped" / "sivqlm-h2o.qmdp"
