@@ -1,6 +1,8 @@
-"""Features of the siVQLM: positions -> one vector per encoding gate, linear in positions."""
+"""Features: positions -> one vector per encoding gate; both kinds are linear in their scales."""
 
+import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -46,3 +48,81 @@ class LinearVectors:
     def n_scales(self) -> int:
         """Trainable scales of one encoding."""
         return 1 + max(self.scale_index)
+
+
+class Entry(NamedTuple):
+    """One neighbour that adds to one vector."""
+
+    vector: int
+    centre: int
+    neighbour: int
+    kind: int
+    """Which radial function."""
+
+
+@dataclass(frozen=True)
+class VectorDensities:
+    """``v_k = sum_j w_t(r_ij) r_ij / |r_ij|``: what the neighbours of an atom add up to.
+
+    Each radial function is ``w_t(r) = u(r / cutoff) sum_g c_tg exp(-(r - mu_tg)^2 / 2 s_t^2)``
+    with trainable c (dimensionless), ``n_radial`` Gaussians evenly spaced over the range of its
+    kind, s their spacing, and the polynomial u of [1]_ (p = 6), which ends with a continuous second
+    derivative.
+
+    Parameters
+    ----------
+    n_atoms : int
+    entries : tuple of Entry
+    ranges : tuple of pairs
+        Distances of the first and the last Gaussian of each kind, angstrom.
+    n_radial : int
+        Gaussians of one kind.
+    cutoff : float
+        angstrom
+
+    Raises
+    ------
+    ValueError
+        If an entry names an atom or a kind that does not exist, or a range is empty.
+
+    References
+    ----------
+    .. [1] Gasteiger, Gross, Guennemann, ICLR 2020, arXiv:2003.03123, equation 8.
+    """
+
+    n_atoms: int
+    entries: tuple[Entry, ...]
+    ranges: tuple[tuple[float, float], ...]
+    n_radial: int
+    cutoff: float
+
+    def __post_init__(self) -> None:
+        for e in self.entries:
+            if not (0 <= e.centre < self.n_atoms and 0 <= e.neighbour < self.n_atoms):
+                raise ValueError(f"An entry must name two of {self.n_atoms} atoms, but it is {e}.")
+            if e.centre == e.neighbour or e.vector < 0 or not 0 <= e.kind < len(self.ranges):
+                raise ValueError(
+                    f"An entry must join two atoms by one of {len(self.ranges)} kinds, "
+                    f"but it is {e}."
+                )
+        if not self.entries or self.n_radial < 2:
+            raise ValueError("There must be an entry, and two Gaussians of each kind or more.")
+        if not all(0 <= low < high < math.inf for low, high in self.ranges):
+            raise ValueError(
+                f"Ranges must have a first and a last distance, but are {self.ranges}."
+            )
+        if not 0 < self.cutoff < math.inf:
+            raise ValueError(f"The cut-off must be positive, but it is {self.cutoff}.")
+
+    @property
+    def n_vectors(self) -> int:
+        """Vectors of one encoding."""
+        return 1 + max(e.vector for e in self.entries)
+
+    @property
+    def n_scales(self) -> int:
+        """Trainable numbers of one encoding: c, kind by kind."""
+        return len(self.ranges) * self.n_radial
+
+
+Features = LinearVectors | VectorDensities

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .circuit import Circuit
-from .features import LinearVectors
+from .features import Features
 
 MAX_PARAMETER = 1e12
 """In size; beyond, an angle has no meaning left in double precision."""
@@ -19,7 +19,10 @@ class Parameters(NamedTuple):
     """
 
     scales: Any
-    """alpha, 1/angstrom, shape (1 or n_layers + 1, n_scales): shared by all layers, or not."""
+    """Of the features, shape (1 or n_layers + 1, n_scales): shared by all layers, or not.
+
+    Linear vectors: alpha, 1/angstrom; vector densities: c, dimensionless.
+    """
     couplings: Any
     """J and RZ angles, rad, shape (n_layers, n_couplings)."""
     weights: Any
@@ -38,7 +41,7 @@ class Architecture:
         If the circuit asks for vectors that the features do not make.
     """
 
-    features: LinearVectors
+    features: Features
     circuit: Circuit
 
     def __post_init__(self) -> None:
