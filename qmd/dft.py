@@ -65,10 +65,13 @@ class DFT:
         """
         from pyscf import dft, gto
 
+        from qmd.stored_orbitals import StoredOrbitals
+
         atoms = [(int(z), tuple(x)) for z, x in zip(numbers, positions, strict=True)]
         mol = gto.M(atom=atoms, basis=self.basis, unit="Angstrom", verbose=0)
         mf = dft.RKS(mol).density_fit()
         mf.xc, mf.grids.level, mf.conv_tol = self.xc, self.grid_level, self.convergence_Ha
+        mf._numint = StoredOrbitals()
         energy = float(mf.kernel(dm0=guess))
         if not mf.converged:
             raise SCFError(f"The SCF did not converge for positions {positions.tolist()}.")
