@@ -13,8 +13,9 @@ from qmd.integrators import Force
 from qmd.integrators.force import compute, pointer
 from qmd.potentials import (
     Architecture,
+    ModelPotential,
     Parameters,
-    QuantumPotential,
+    Quantum,
     compiled,
     native_kernel,
     sivqlm,
@@ -80,7 +81,7 @@ def _repeat(force, positions, forces, n):  # type: ignore[no-untyped-def]
 
 def jitted_jax(model: Model) -> Task:
     """The jitted JAX function with its parameters as constants, called from Python."""
-    function = compiled(QuantumPotential(model.architecture, model.parameters))
+    function = compiled(ModelPotential(Quantum(model.architecture, model.parameters)))
 
     def task(n: int) -> Result:
         for _ in range(n):

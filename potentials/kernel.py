@@ -25,6 +25,7 @@ from .kernel_layout import (
     INITIAL,
     N_ATOMS,
     N_ENCODINGS,
+    N_ENTRIES,
     N_LAYERS,
     N_OPERATIONS,
     N_PAIRS,
@@ -48,6 +49,7 @@ from .kernel_layout import (
     WEIGHTS,
 )
 from .lowering import GRADED, TURN
+from .radial_native import add_forces, add_vectors
 from .simd import (
     DIAGONAL,
     ROWS,
@@ -157,16 +159,16 @@ def _encode(w, y, x, encoding, program, adjoint):
 @_njit
 def _vectors(w, positions, program):
     """Encoding vectors, and the rotation matrix of every pair and its transpose."""
-    n_vectors, n_atoms, k = program[N_VECTORS], program[N_ATOMS], program[N_PAIRS]
+    if program[N_ENTRIES] > 0:
+        for i in range(VECTOR * program[N_ENCODINGS] * program[N_VECTORS]):
+            w[program[VECTORS] + i] = 0.0
+        add_vectors(w, positions, program)
+    else:
+        _linear_vectors(w, positions, program)
+    n_vectors, k = program[N_VECTORS], program[N_PAIRS]
     for e in range(program[N_ENCODINGS]):
         for v in range(n_vectors):
-            scale = w[program[SCALES] + e * n_vectors + v]
             start = program[VECTORS] + VECTOR * (e * n_vectors + v)
-            for axis in range(3):
-                total = 0.0
-                for atom in range(n_atoms):
-                    total += w[program[WEIGHTS] + v * n_atoms + atom] * positions[atom, axis]
-                w[start + axis] = scale * total
             r = np.sqrt(w[start] ** 2 + w[start + 1] ** 2 + w[start + 2] ** 2)
             w[start + 3] = np.cos(r)
             w[start + 4] = np.sin(r) / r if r > 1e-6 else 1.0 - r * r / 6.0
@@ -178,6 +180,20 @@ def _vectors(w, positions, program):
                         w[matrix + i] = w[matrix - 32 + i]
                 else:
                     _rotation(w, matrix, e, s, pair, program)
+
+
+@_njit
+def _linear_vectors(w, positions, program):
+    n_vectors, n_atoms = program[N_VECTORS], program[N_ATOMS]
+    for e in range(program[N_ENCODINGS]):
+        for v in range(n_vectors):
+            scale = w[program[SCALES] + e * n_vectors + v]
+            start = program[VECTORS] + VECTOR * (e * n_vectors + v)
+            for axis in range(3):
+                total = 0.0
+                for atom in range(n_atoms):
+                    total += w[program[WEIGHTS] + v * n_atoms + atom] * positions[atom, axis]
+                w[start + axis] = scale * total
 
 
 @_njit
@@ -374,9 +390,12 @@ def _backward(w, program):
 
 @_njit
 def _forces(w, forces, program):
-    """Chain rule through the features: ``F_i = -sum_k alpha_k C_ki dE/dv_k``."""
-    n_vectors, n_atoms = program[N_VECTORS], program[N_ATOMS]
+    """Chain rule through the features; linear ones: ``F_i = -sum_k alpha_k C_ki dE/dv_k``."""
     forces[:, :] = 0.0
+    if program[N_ENTRIES] > 0:
+        add_forces(w, forces, program)
+        return
+    n_vectors, n_atoms = program[N_VECTORS], program[N_ATOMS]
     for e in range(program[N_ENCODINGS]):
         for v in range(n_vectors):
             scale = w[program[SCALES] + e * n_vectors + v]
@@ -387,15 +406,9 @@ def _forces(w, forces, program):
                     forces[atom, axis] -= factor * w[gradient + axis]
 
 
-@numba.cfunc(SIGNATURE, cache=True, error_model="numpy")
-def energy_and_forces(positions, forces, program, workspace):
-    """Energy (eV) of a lowered circuit; writes the forces (eV/angstrom).
-
-    NaN if the number of atoms is not that of the model.
-    """
-    if positions.shape[0] != program[N_ATOMS] or forces.shape[0] != program[N_ATOMS]:
-        forces[:, :] = np.nan
-        return np.nan
+@_njit
+def evaluate_into(positions, forces, program, workspace):
+    """Energy (eV) of a lowered circuit; writes the forces (eV/angstrom)."""
     _vectors(workspace, positions, program)
     state = _forward(workspace, program)
     adjoint = state - program[STATES] + program[ADJOINTS]
@@ -406,3 +419,12 @@ def energy_and_forces(positions, forces, program, workspace):
     _backward(workspace, program)
     _forces(workspace, forces, program)
     return energy + workspace[program[OFFSET]]
+
+
+@numba.cfunc(SIGNATURE, cache=True, error_model="numpy")
+def energy_and_forces(positions, forces, program, workspace):
+    """`evaluate_into`, or NaN if the number of atoms is not that of the model."""
+    if positions.shape[0] != program[N_ATOMS] or forces.shape[0] != program[N_ATOMS]:
+        forces[:, :] = np.nan
+        return np.nan
+    return evaluate_into(positions, forces, program, workspace)

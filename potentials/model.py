@@ -1,5 +1,6 @@
 """A quantum potential as data: features, circuit, head, and the trained numbers."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -60,12 +61,17 @@ class Architecture:
             weights=[(len(circuit.observables),)],
             offset=[()],
         )
-        for name, shapes, value in zip(Parameters._fields, expected, parameters, strict=True):
-            array = np.asarray(value)
-            if array.shape not in shapes or array.dtype != np.float64:
-                raise ValueError(
-                    f"Parameter '{name}' must be float64 of shape {shapes[0]}, "
-                    f"but it is {array.dtype} of shape {array.shape}."
-                )
-            if not (np.abs(array) < MAX_PARAMETER).all():
-                raise ValueError(f"Parameter '{name}' must be finite and below {MAX_PARAMETER:g}.")
+        check_arrays(parameters, expected)
+
+
+def check_arrays(parameters: Any, shapes: Iterable[list[tuple[int, ...]]]) -> None:
+    """Raise ValueError unless all arrays of a NamedTuple are float64, finite, of allowed shapes."""
+    for name, allowed, value in zip(parameters._fields, shapes, parameters, strict=True):
+        array = np.asarray(value)
+        if array.shape not in allowed or array.dtype != np.float64:
+            raise ValueError(
+                f"Parameter '{name}' must be float64 of shape {allowed[0]}, "
+                f"but it is {array.dtype} of shape {array.shape}."
+            )
+        if not (np.abs(array) < MAX_PARAMETER).all():
+            raise ValueError(f"Parameter '{name}' must be finite and below {MAX_PARAMETER:g}.")

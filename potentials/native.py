@@ -5,28 +5,37 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
+from .features import Features, LinearVectors, VectorDensities
 from .kernel import energy_and_forces
 from .kernel_layout import (
     ADJOINTS,
+    COEFFICIENTS,
+    CUTOFF,
+    ENTRIES,
     GRADIENT,
     HEAD,
     INITIAL,
     N_ATOMS,
     N_ENCODINGS,
+    N_ENTRIES,
     N_LAYERS,
     N_OPERATIONS,
     N_PAIRS,
+    N_RADIAL,
     N_SECTORS,
     N_TERMS,
     N_VECTORS,
     OFFSET,
     OPERATIONS,
     OUTER,
+    RADIAL,
+    RANGES,
     RECORD,
     SCALES,
     SCRATCH,
     SPINS,
     STATES,
+    STEPS,
     TERMS,
     TORQUES,
     TURNS,
@@ -100,15 +109,13 @@ def _pack(
 ) -> tuple[np.ndarray, np.ndarray]:
     circuit, features = architecture.circuit, architecture.features
     k, sectors = lowered.n_pairs, lowered.n_sectors
-    scales = np.asarray(parameters.scales)[:, list(features.scale_index)]
-    n_encodings, slice_size = len(scales), 2 * sectors * 4**k
+    n_encodings, slice_size = len(parameters.scales), 2 * sectors * 4**k
     layout, head = _Layout(), np.zeros(HEAD, np.int64)
     head[N_ATOMS], head[N_VECTORS] = features.n_atoms, features.n_vectors
     head[N_PAIRS], head[N_SECTORS], head[N_LAYERS] = k, sectors, circuit.n_layers
     head[N_ENCODINGS] = n_encodings
     head[N_OPERATIONS], head[N_TERMS] = len(lowered.operations), len(lowered.terms)
-    head[WEIGHTS] = layout.constant(np.array(features.weights))
-    head[SCALES] = layout.constant(scales)
+    _pack_features(features, np.asarray(parameters.scales), head, layout)
     head[OFFSET] = layout.constant(np.asarray(parameters.offset))
     head[INITIAL] = layout.constant(np.stack([lowered.initial.real, lowered.initial.imag]))
     operations = [_record(op, k, layout) for op in lowered.operations]
@@ -121,16 +128,37 @@ def _pack(
     head[SCRATCH] = layout.scratch(2 * slice_size + 32)
     head[OUTER] = layout.scratch(16)
     head[TORQUES] = layout.scratch(3 * features.n_vectors)
+    head[RADIAL] = layout.scratch(int(head[N_ENTRIES]) * (2 * n_encodings + 3))
     head[OPERATIONS] = HEAD
     head[TERMS] = head[OPERATIONS] + RECORD * len(operations)
     head[SPINS] = head[TERMS] + RECORD * len(terms)
     kinds = [(op[0], op[2]) for op in operations]
     head[TWO_PAIRS] = k == 2 and sectors == 1 and kinds == [(GRADED, LANES)]
     table = np.array([*operations, *terms], np.int64).reshape(-1)
+    vectors = lowered.vectors.astype(np.int64)
+    head[ENTRIES] = head[SPINS] + len(vectors)
+    entries = features.entries if isinstance(features, VectorDensities) else ()
     workspace = np.zeros(layout.size)
     filled = np.concatenate(layout.constants)
     workspace[: filled.size] = filled
-    return np.concatenate([head, table, lowered.vectors.astype(np.int64)]), workspace
+    return np.concatenate([head, table, vectors, np.array(entries, np.int64).ravel()]), workspace
+
+
+def _pack_features(
+    features: Features, scales: np.ndarray, head: np.ndarray, layout: _Layout
+) -> None:
+    if isinstance(features, LinearVectors):
+        head[WEIGHTS] = layout.constant(np.array(features.weights))
+        head[SCALES] = layout.constant(scales[:, list(features.scale_index)])
+        return
+    low, high = np.array(features.ranges).T
+    spacing = (high - low) / (features.n_radial - 1)
+    coefficients = scales.reshape(len(scales), len(features.ranges), features.n_radial)
+    head[N_ENTRIES], head[N_RADIAL] = len(features.entries), features.n_radial
+    head[RANGES] = layout.constant(np.stack([low, spacing], axis=1))
+    head[STEPS] = layout.constant(np.exp(-0.5 - np.arange(features.n_radial)))
+    head[COEFFICIENTS] = layout.constant(np.moveaxis(coefficients, 0, 2))
+    head[CUTOFF] = layout.constant(np.array(features.cutoff))
 
 
 def _record(operation: Operation, k: int, layout: _Layout) -> tuple[int, ...]:

@@ -32,14 +32,14 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from .circuit import Circuit, Heisenberg
-from .model import Architecture, Parameters
-from .serialization import architecture_from_json, architecture_to_json, integer, number
+from .serialization import integer, model_from_json, model_to_json, number
+from .tree import Model, Quantum, leaves, named_parameters
 
 if TYPE_CHECKING:
+    from .jax_potential import ModelPotential
     from .native import NativeKernel
-    from .quantum import QuantumPotential
 
-SCHEMA = 1
+SCHEMA = 2
 MEMBERS = ("model.json", "parameters.safetensors", "test_vectors.safetensors")
 MAX_BYTES, MAX_MODEL_BYTES = 2**24, 2**20
 """Of the file and of its contents; of model.json. A water model takes 3 kB."""
@@ -106,8 +106,7 @@ class Package:
     description: str
     species: tuple[str, ...]
     """Chemical symbols in the atom order that the model serves."""
-    architecture: Architecture
-    parameters: Parameters
+    model: Model
     reference_energy_eV: float
     """Energy of the labels at the model's zero; runs and logs leave it out."""
     domain: Domain
@@ -121,15 +120,15 @@ class Package:
     """Of the file it was read from."""
 
     def __post_init__(self) -> None:
-        self.architecture.check(self.parameters)
+        self.model.check()
         # Texts are printed: control characters would reach the user's terminal.
         texts = (self.name, self.description, self.citation, self.licence, *self.species)
         if not all(isinstance(text, str) and text.isprintable() for text in texts):
             raise ValueError("Names, species and texts must be single printable lines.")
-        n_atoms = self.architecture.features.n_atoms
+        n_atoms = self.model.n_atoms
         if len(self.species) != n_atoms or self.test_positions.shape[1:] != (n_atoms, 3):
             raise ValueError(
-                f"The features are for {n_atoms} atoms, but there are {len(self.species)} species "
+                f"The model is for {n_atoms} atoms, but there are {len(self.species)} species "
                 f"and test positions of shape {self.test_positions.shape}."
             )
         pairs = self.domain.pairs
@@ -144,22 +143,22 @@ class Package:
         Raises
         ------
         ValueError
-            If the circuit is beyond the native kernel.
+            If a part of the model is beyond the native kernels.
         """
         kernel = self._kernel
         return kernel._replace(workspace=kernel.workspace.copy())
 
     @cached_property
     def _kernel(self) -> "NativeKernel":
-        from .native import native_kernel
+        from .compose import native_model
 
-        return native_kernel(self.architecture, self.parameters)
+        return native_model(self.model)
 
-    def potential(self) -> "QuantumPotential":
+    def potential(self) -> "ModelPotential":
         """The model as a JAX potential."""
-        from .quantum import QuantumPotential
+        from .jax_potential import ModelPotential
 
-        return QuantumPotential(self.architecture, self.parameters)
+        return ModelPotential(self.model)
 
 
 def save(path: Path, package: Package, evaluate: Evaluate) -> str:
@@ -174,7 +173,10 @@ def save(path: Path, package: Package, evaluate: Evaluate) -> str:
     results = [evaluate(x) for x in package.test_positions]
     members = {
         "parameters.safetensors": save_tensors(
-            {k: np.asarray(v, float, order="C") for k, v in package.parameters._asdict().items()}
+            {
+                name: np.asarray(values, float, order="C")
+                for name, values in named_parameters(package.model).items()
+            }
         ),
         "test_vectors.safetensors": save_tensors(
             {
@@ -304,8 +306,7 @@ def _build(
         name=model["name"],
         description=model["description"],
         species=tuple(model["species"]),
-        architecture=architecture_from_json(model["architecture"]),
-        parameters=Parameters(*(parameters[name] for name in Parameters._fields)),
+        model=model_from_json(model["model"], parameters),
         reference_energy_eV=number(model["reference_energy_eV"]),
         domain=Domain(
             pairs=np.array(
@@ -344,15 +345,20 @@ def _evaluate(package: Package) -> list[tuple[float, np.ndarray]]:
     """Energies and forces at the test positions: native, or by JAX for what is beyond that."""
     from .native import evaluate
 
-    circuit = package.architecture.circuit
-    terms = _count_terms(circuit)
-    if terms > MAX_TERMS:
-        raise PackageError(f"its circuit has {terms} terms a layer, at most {MAX_TERMS} are read")
+    circuits = [
+        leaf.architecture.circuit for _, leaf in leaves(package.model) if isinstance(leaf, Quantum)
+    ]
+    for circuit in circuits:
+        if (terms := _count_terms(circuit)) > MAX_TERMS:
+            raise PackageError(
+                f"its circuit has {terms} terms a layer, at most {MAX_TERMS} are read"
+            )
     try:
         kernel = package.native()
     except ValueError as error:
-        if (terms * circuit.n_layers) << circuit.n_qubits > MAX_AMPLITUDES:
-            raise PackageError(f"its circuit is too large to check: {error}") from None
+        for circuit in circuits:
+            if (_count_terms(circuit) * circuit.n_layers) << circuit.n_qubits > MAX_AMPLITUDES:
+                raise PackageError(f"its circuit is too large to check: {error}") from None
     else:
         return [evaluate(kernel, x) for x in package.test_positions]
     import jax
@@ -377,7 +383,7 @@ def _describe(package: Package) -> dict[str, Any]:
         "description": package.description,
         "species": list(package.species),
         "units": UNITS,
-        "architecture": architecture_to_json(package.architecture),
+        "model": model_to_json(package.model),
         "reference_energy_eV": package.reference_energy_eV,
         "domain": {
             "pairs": package.domain.pairs.tolist(),

@@ -14,7 +14,7 @@ import numpy as np
 import pennylane as qml
 
 from .circuit import Circuit, Heisenberg, Observable
-from .features import LinearVectors
+from .features import Features, VectorDensities
 from .model import Architecture, Parameters
 
 
@@ -94,12 +94,31 @@ def _hamiltonian(observable: Observable, ancilla: int | None) -> Any:
     return qml.Hamiltonian([1.0] * len(terms), terms)
 
 
-def spherical(features: LinearVectors, scales: Any, positions: Any) -> Any:
+def spherical(features: Features, scales: Any, positions: Any) -> Any:
     """Length and polar angles (r, theta, phi) of each encoding vector, (n_enc, n_vectors, 3)."""
-    alpha = jnp.asarray(scales)[:, np.array(features.scale_index)]
-    v = alpha[:, :, None] * (np.array(features.weights) @ positions)[None]
+    if isinstance(features, VectorDensities):
+        v = jnp.stack([_densities(features, row, positions) for row in scales])
+    else:
+        alpha = jnp.asarray(scales)[:, np.array(features.scale_index)]
+        v = alpha[:, :, None] * (np.array(features.weights) @ positions)[None]
     r = jnp.linalg.norm(v, axis=-1)
     return jnp.stack([r, jnp.arccos(v[..., 2] / r), jnp.arctan2(v[..., 1], v[..., 0])], axis=-1)
+
+
+def _densities(features: VectorDensities, coefficients: Any, positions: Any) -> Any:
+    """Vector densities of one encoding, neighbour by neighbour as they are defined."""
+    vectors = [jnp.zeros(3)] * features.n_vectors
+    for vector, centre, neighbour, kind in features.entries:
+        apart = positions[neighbour] - positions[centre]
+        r = jnp.linalg.norm(apart)
+        centres, width = np.linspace(*features.ranges[kind], features.n_radial, retstep=True)
+        x = r / features.cutoff
+        envelope = jnp.where(x < 1, 1 - 28 * x**6 + 48 * x**7 - 21 * x**8, 0.0)
+        start = kind * features.n_radial
+        c = coefficients[start : start + features.n_radial]
+        weight = envelope * jnp.sum(c * jnp.exp(-((r - centres) ** 2) / (2 * width**2)))
+        vectors[vector] = vectors[vector] + weight * apart / r
+    return jnp.stack(vectors)
 
 
 def energy_and_forces(

@@ -1,26 +1,155 @@
-"""Architectures as plain JSON values, and back.
+"""Trees of potentials as plain JSON values and arrays, and back.
 
 What comes back may be a stranger's: each value must have exactly the expected type, a kind is one
-of those built in, and nothing is looked up by name.
+of those built in, and nothing is looked up by name. Arrays are stored apart, by the names of
+`tree.named_parameters`.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from .circuit import Circuit, Encode, Heisenberg, Observable, Pair, RotationZ
-from .features import LinearVectors
-from .model import Architecture
+from .classical import BaselineParameters, PairBaseline, ShortRangeWall
+from .features import Entry, Features, LinearVectors, VectorDensities
+from .model import Architecture, Parameters
+from .tree import ManyBody, Model, OnAtoms, Quantum, Sum, Switched
+from .vqlm import Vqlm, VqlmParameters
+
+
+def model_to_json(model: Model) -> dict[str, Any]:
+    """A tree without its arrays as plain JSON values."""
+    match model:
+        case Quantum():
+            return {"kind": "quantum"} | architecture_to_json(model.architecture)
+        case Vqlm():
+            return {
+                "kind": "vqlm",
+                "coordinates": [list(atoms) for atoms in model.coordinates],
+                "ranges": [list(pair) for pair in model.ranges],
+                "n_layers": model.n_layers,
+            }
+        case PairBaseline():
+            return {
+                "kind": "pair_baseline",
+                "pairs": [list(pair) for pair in model.pairs],
+                "kinds": list(model.kinds),
+                "products": list(model.products),
+            }
+        case ShortRangeWall():
+            return {
+                "kind": "short_range_wall",
+                "pairs": [list(pair) for pair in model.pairs],
+                "onsets_A": list(model.onsets),
+                "stiffness_eV_per_A3": model.stiffness,
+            }
+        case OnAtoms():
+            return {
+                "kind": "on_atoms",
+                "model": model_to_json(model.model),
+                "atoms": list(model.atoms),
+            }
+        case Switched():
+            return {
+                "kind": "switched",
+                "model": model_to_json(model.model),
+                "between": list(model.between),
+                "inner_A": model.inner,
+                "outer_A": model.outer,
+            }
+        case Sum():
+            return {"kind": "sum", "terms": [model_to_json(term) for term in model.terms]}
+        case ManyBody():
+            return {
+                "kind": "many_body",
+                "monomer": model_to_json(model.monomer),
+                "pair": model_to_json(model.pair),
+                "n_molecules": model.n_molecules,
+            }
+
+
+def model_from_json(
+    data: Mapping[str, Any], arrays: Mapping[str, np.ndarray], name: str = ""
+) -> Model:
+    """The inverse of `model_to_json`, with the arrays of `tree.named_parameters`.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError, IndexError, OverflowError
+        If a kind is unknown, or a value is missing, of another type, or does not fit.
+    """
+    prefix = f"{name}." if name else ""
+
+    def parameters(fields: tuple[str, ...]) -> list[np.ndarray]:
+        return [arrays[prefix + field] for field in fields]
+
+    match data["kind"]:
+        case "quantum":
+            return Quantum(
+                architecture_from_json(data), Parameters(*parameters(Parameters._fields))
+            )
+        case "vqlm":
+            return Vqlm(
+                coordinates=tuple(_coordinate(atoms) for atoms in data["coordinates"]),
+                ranges=_ranges(data["ranges"]),
+                n_layers=integer(data["n_layers"]),
+                parameters=VqlmParameters(*parameters(VqlmParameters._fields)),
+            )
+        case "pair_baseline":
+            return PairBaseline(
+                pairs=_pairs(data["pairs"]),
+                kinds=_integers(data["kinds"]),
+                products=tuple(number(value) for value in data["products"]),
+                parameters=BaselineParameters(*parameters(BaselineParameters._fields)),
+            )
+        case "short_range_wall":
+            return ShortRangeWall(
+                pairs=_pairs(data["pairs"]),
+                onsets=tuple(number(value) for value in data["onsets_A"]),
+                stiffness=number(data["stiffness_eV_per_A3"]),
+            )
+        case "on_atoms":
+            inner = model_from_json(data["model"], arrays, f"{prefix}model")
+            return OnAtoms(inner, _integers(data["atoms"]))
+        case "switched":
+            (between,) = _pairs([data["between"]])
+            return Switched(
+                model_from_json(data["model"], arrays, f"{prefix}model"),
+                between,
+                number(data["inner_A"]),
+                number(data["outer_A"]),
+            )
+        case "sum":
+            return Sum(
+                tuple(
+                    model_from_json(term, arrays, f"{prefix}terms.{i}")
+                    for i, term in enumerate(data["terms"])
+                )
+            )
+        case "many_body":
+            return ManyBody(
+                model_from_json(data["monomer"], arrays, f"{prefix}monomer"),
+                model_from_json(data["pair"], arrays, f"{prefix}pair"),
+                integer(data["n_molecules"]),
+            )
+        case kind:
+            raise ValueError(f"model {kind!r} is unknown to this version")
+
+
+def _coordinate(atoms: Iterable[Any]) -> Any:
+    return tuple(integer(atom) for atom in atoms)
+
+
+def _ranges(values: Iterable[Iterable[Any]]) -> tuple[tuple[float, float], ...]:
+    return tuple((number(low), number(high)) for low, high in values)
 
 
 def architecture_to_json(architecture: Architecture) -> dict[str, Any]:
     """Features and circuit as plain JSON values; gates in the order in which they act."""
     circuit, features = architecture.circuit, architecture.features
     return {
-        "features": {
-            "kind": "linear_vectors",
-            "weights": [list(row) for row in features.weights],
-            "scale_index": list(features.scale_index),
-        },
+        "features": _features_to_json(features),
         "circuit": {
             "n_qubits": circuit.n_qubits,
             "n_layers": circuit.n_layers,
@@ -50,16 +179,11 @@ def architecture_from_json(data: Mapping[str, Any]) -> Architecture:
     ValueError, KeyError, TypeError, OverflowError
         If a kind is unknown, or a value is missing, of another type, or does not fit.
     """
-    kinds = (data["features"]["kind"], data["head"]["kind"])
-    if kinds != ("linear_vectors", "linear"):
-        raise ValueError(f"features and head {kinds} are unknown to this version")
+    if data["head"]["kind"] != "linear":
+        raise ValueError(f"head {data['head']['kind']!r} is unknown to this version")
     circuit = data["circuit"]
-    features = LinearVectors(
-        weights=tuple(tuple(number(w) for w in row) for row in data["features"]["weights"]),
-        scale_index=_integers(data["features"]["scale_index"]),
-    )
     return Architecture(
-        features,
+        _features_from_json(data["features"]),
         Circuit(
             n_qubits=integer(circuit["n_qubits"]),
             n_layers=integer(circuit["n_layers"]),
@@ -75,6 +199,40 @@ def architecture_from_json(data: Mapping[str, Any]) -> Architecture:
             ancilla=None if circuit["ancilla"] is None else integer(circuit["ancilla"]),
         ),
     )
+
+
+def _features_to_json(features: Features) -> dict[str, Any]:
+    if isinstance(features, LinearVectors):
+        return {
+            "kind": "linear_vectors",
+            "weights": [list(row) for row in features.weights],
+            "scale_index": list(features.scale_index),
+        }
+    return {
+        "kind": "vector_densities",
+        "n_atoms": features.n_atoms,
+        "entries": [list(entry) for entry in features.entries],
+        "ranges_A": [list(pair) for pair in features.ranges],
+        "n_radial": features.n_radial,
+        "cutoff_A": features.cutoff,
+    }
+
+
+def _features_from_json(data: Mapping[str, Any]) -> Features:
+    if data["kind"] == "linear_vectors":
+        return LinearVectors(
+            weights=tuple(tuple(number(w) for w in row) for row in data["weights"]),
+            scale_index=_integers(data["scale_index"]),
+        )
+    if data["kind"] == "vector_densities":
+        return VectorDensities(
+            n_atoms=integer(data["n_atoms"]),
+            entries=tuple(Entry(*_integers(entry)) for entry in data["entries"]),
+            ranges=_ranges(data["ranges_A"]),
+            n_radial=integer(data["n_radial"]),
+            cutoff=number(data["cutoff_A"]),
+        )
+    raise ValueError(f"features {data['kind']!r} are unknown to this version")
 
 
 def _gate(data: Mapping[str, Any]) -> Heisenberg | RotationZ:

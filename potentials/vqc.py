@@ -178,7 +178,8 @@ def _dense_layers(
     if isinstance(couplings, jax.core.Tracer):
         return layer_matrices(circuit, couplings)
     with jax.ensure_compile_time_eval():
-        return jax.jit(layer_matrices, static_argnums=0)(circuit, jnp.asarray(couplings))
+        matrices: Array = jax.jit(layer_matrices, static_argnums=0)(circuit, jnp.asarray(couplings))
+    return matrices
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))

@@ -198,9 +198,9 @@ def native(name: str) -> Callable[[np.ndarray], Evaluation]:
 @functools.cache
 def jax_interpreter(name: str) -> Callable[[np.ndarray], Evaluation]:
     """Energy and forces by JAX, with the parameters as constants."""
-    from qmd.potentials import QuantumPotential
+    from qmd.potentials import ModelPotential, Quantum
 
-    potential = QuantumPotential(*model(name))
+    potential = ModelPotential(Quantum(*model(name)))
     return quickly_compiled(potential.energy_and_forces, model(name).positions(0))
 
 

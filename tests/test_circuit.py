@@ -14,9 +14,10 @@ from qmd.potentials import (
     Encode,
     Heisenberg,
     LinearVectors,
+    ModelPotential,
     Observable,
     Parameters,
-    QuantumPotential,
+    Quantum,
     RotationZ,
     compiled,
     sivqlm,
@@ -217,7 +218,7 @@ def test_parameters_that_do_not_fit_are_refused_by_name(field, spoil):
     with pytest.raises(ValueError, match=f"'{field}' must be"):
         architecture.check(spoilt)
     with pytest.raises(ValueError, match=f"'{field}' must be"):
-        QuantumPotential(architecture, spoilt)
+        ModelPotential(Quantum(architecture, spoilt))
 
 
 def test_scales_are_shared_or_one_set_per_encoding():
@@ -234,7 +235,7 @@ def test_scales_are_shared_or_one_set_per_encoding():
 
 def test_single_precision_is_refused():
     with jax.enable_x64(False), pytest.raises(RuntimeError, match="jax_enable_x64"):
-        compiled(QuantumPotential(*model("water")))
+        compiled(ModelPotential(Quantum(*model("water"))))
 
 
 def test_every_public_name_can_be_imported():

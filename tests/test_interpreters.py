@@ -79,9 +79,9 @@ def test_layers_multiplied_out_and_gate_by_gate_agree():
 def test_a_batch_gives_what_its_members_give():
     import jax
 
-    from qmd.potentials import QuantumPotential
+    from qmd.potentials import ModelPotential, Quantum
 
-    potential = QuantumPotential(*model("water-sb"))
+    potential = ModelPotential(Quantum(*model("water-sb")))
     batch = np.array([model("water-sb").positions(seed) for seed in range(4)])
     energies, forces = circuits.quickly_compiled(jax.vmap(potential.energy_and_forces), batch)(
         batch

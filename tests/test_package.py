@@ -28,6 +28,7 @@ from qmd.potentials import (
     Heisenberg,
     Package,
     PackageError,
+    Quantum,
     evaluate,
     find,
     load,
@@ -36,7 +37,11 @@ from qmd.potentials import (
     shipped,
 )
 from qmd.potentials.package import MAX_BYTES, MEMBERS, SHIPPED
-from qmd.potentials.serialization import architecture_from_json, architecture_to_json
+from qmd.potentials.serialization import (
+    architecture_from_json,
+    architecture_to_json,
+)
+from qmd.potentials.tree import named_parameters
 
 MODEL, PARAMETERS, VECTORS = MEMBERS
 Change = Callable[[dict[str, Any]], object]
@@ -48,8 +53,7 @@ def package_of(model: circuits.Model, species: tuple[str, ...], **changes: Any) 
         name="test",
         description="random numbers",
         species=species,
-        architecture=model.architecture,
-        parameters=model.parameters,
+        model=Quantum(model.architecture, model.parameters),
         reference_energy_eV=-2080.25,
         domain=Domain(pairs, np.array([[0.7, 1.5]]), np.array([[0.6, 1.6]])),
         training={"seed": 1, "errors": {"energy_eV": 0.25}},
@@ -134,9 +138,10 @@ def assert_same(a: Package, b: Package) -> None:
     """All fields but the hash of the file."""
     for field in dataclasses.fields(Package):
         x, y = getattr(a, field.name), getattr(b, field.name)
-        if field.name in ("parameters", "domain"):
-            values = (lambda v: v) if field.name == "parameters" else dataclasses.astuple
-            for u, v in zip(values(x), values(y), strict=True):
+        if field.name in ("model", "domain"):
+            values = named_parameters if field.name == "model" else vars
+            assert values(x).keys() == values(y).keys()
+            for u, v in zip(values(x).values(), values(y).values(), strict=True):
                 assert u.dtype == v.dtype
                 np.testing.assert_array_equal(u, v)
         elif field.name == "test_positions":
@@ -292,8 +297,8 @@ def array(name: str, value: Any) -> Change:
         ({"vectors": array("energies", lambda a: a[:1])}, "do not match"),
         ({"vectors": array("energies", lambda a: a[:, None])}, "do not match"),
         ({"vectors": array("forces", lambda a: a[:1])}, "do not match"),
-        ({"vectors": array("positions", lambda a: a[..., :2])}, "ValueError: The features"),
-        ({"vectors": array("positions", lambda a: a[0, 0, 0])}, "ValueError: The features"),
+        ({"vectors": array("positions", lambda a: a[..., :2])}, "ValueError: The model"),
+        ({"vectors": array("positions", lambda a: a[0, 0, 0])}, "ValueError: The model"),
         ({"vectors": lambda v: v.update({k: a[:0] for k, a in v.items()})}, "missing"),
         ({"vectors": lambda v: v.update({k: a.astype("f4") for k, a in v.items()})}, "float64"),
         ({"vectors": lambda v: v.pop("forces")}, "KeyError: 'forces'"),
@@ -349,17 +354,17 @@ def setting(*keys: str | int, to: object) -> Change:
     return change
 
 
-CIRCUIT, FEATURES = ("architecture", "circuit"), ("architecture", "features")
+CIRCUIT, FEATURES = ("model", "circuit"), ("model", "features")
 
 
 @pytest.mark.parametrize(
     ("change", "match"),
     [
         (setting("format", to="zip"), "does not say format 'qmdp'"),
-        (setting("schema", to=2), "schema 2, this version reads 1"),
+        (setting("schema", to=3), "schema 3, this version reads 2"),
         (setting("schema", to="\x1b[2J" + "x" * 9999), "schema"),
         (setting("units", "energy", to="Hartree"), "Hartree"),
-        (setting("architecture", "head", "kind", to="mlp"), "unknown to this version"),
+        (setting("model", "head", "kind", to="mlp"), "unknown to this version"),
         (setting(*FEATURES, "kind", to="os.system"), "unknown to this version"),
         (setting(*FEATURES, "weights", to=[[1.0, 0.0, 0.0]] * 2), "sum to 0"),
         (setting(*FEATURES, "weights", to=[["1", -1, 0]] * 2), "expected a number"),
@@ -508,7 +513,7 @@ def test_extra_members_count_as_well(good, tmp_path):
 
 def test_a_large_circuit_is_refused_before_it_is_run(good, tmp_path):
     def enlarge(model: dict[str, Any]) -> None:
-        circuit = model["architecture"]["circuit"]
+        circuit = model["model"]["circuit"]
         circuit["n_qubits"], circuit["n_layers"] = 20, 200
 
     def fit(arrays: dict[str, np.ndarray]) -> None:

@@ -1,0 +1,101 @@
+"""Vector densities in Numba: vectors of all encodings, and the forces that come back from them.
+
+Neighbouring Gaussians of the evenly spaced grid differ by a factor: with u = (r - low) / s,
+``G_{g+1} = G_g exp(u) exp(-g - 1/2)``, so that an entry takes two exponentials.
+"""
+
+import math
+
+import numba
+
+from .kernel_layout import (
+    COEFFICIENTS,
+    CUTOFF,
+    ENTRIES,
+    GRADIENT,
+    N_ENCODINGS,
+    N_ENTRIES,
+    N_RADIAL,
+    N_VECTORS,
+    RADIAL,
+    RANGES,
+    STEPS,
+    VECTOR,
+    VECTORS,
+)
+
+_njit = numba.njit(cache=True, error_model="numpy")
+FAR = 200.0
+"""In units of the spacing: there the first Gaussian is 0, and exp(u) must not overflow."""
+
+
+@_njit
+def add_vectors(w, positions, program):
+    """Add every entry to its vector in all encodings; keeps w_t / r, its slope, and r^ of each."""
+    n, n_vectors = program[N_ENCODINGS], program[N_VECTORS]
+    for entry in range(program[N_ENTRIES]):
+        record = program[ENTRIES] + 4 * entry
+        kept = program[RADIAL] + entry * (2 * n + 3)
+        x = positions[program[record + 2], 0] - positions[program[record + 1], 0]
+        y = positions[program[record + 2], 1] - positions[program[record + 1], 1]
+        z = positions[program[record + 2], 2] - positions[program[record + 1], 2]
+        r = math.sqrt(x * x + y * y + z * z)
+        _weights(w, r, kept, program[record + 3], program)
+        w[kept + 2 * n], w[kept + 2 * n + 1], w[kept + 2 * n + 2] = x / r, y / r, z / r
+        for e in range(n):
+            start = program[VECTORS] + VECTOR * (e * n_vectors + program[record])
+            w[kept + e] /= r
+            w[start] += w[kept + e] * x
+            w[start + 1] += w[kept + e] * y
+            w[start + 2] += w[kept + e] * z
+
+
+@_njit
+def _weights(w, r, kept, kind, program):
+    """Radial functions of all encodings at `kept`, then their derivatives."""
+    n, n_radial = program[N_ENCODINGS], program[N_RADIAL]
+    for i in range(2 * n):
+        w[kept + i] = 0.0
+    t = r / w[program[CUTOFF]]
+    if t >= 1.0:
+        return
+    t5 = t * t * t * t * t
+    envelope = 1.0 - t5 * t * (28.0 - t * (48.0 - 21.0 * t))
+    slope = -168.0 * t5 * (1.0 - t) * (1.0 - t) / w[program[CUTOFF]]
+    low, spacing = w[program[RANGES] + 2 * kind], w[program[RANGES] + 2 * kind + 1]
+    u = (r - low) / spacing
+    if u > FAR:
+        return
+    gaussian, factor = math.exp(-u * u / 2.0), math.exp(u)
+    row = program[COEFFICIENTS] + kind * n_radial * n
+    for g in range(n_radial):
+        value = gaussian * envelope
+        change = gaussian * (slope - envelope * (u - g) / spacing)
+        for e in range(n):
+            w[kept + e] += value * w[row + e]
+            w[kept + n + e] += change * w[row + e]
+        gaussian *= factor * w[program[STEPS] + g]
+        row += n
+
+
+@_njit
+def add_forces(w, forces, program):
+    """Chain rule: ``dE = sum_e g_e . d(w_e r^)`` of every entry."""
+    n, n_vectors = program[N_ENCODINGS], program[N_VECTORS]
+    for entry in range(program[N_ENTRIES]):
+        record = program[ENTRIES] + 4 * entry
+        kept = program[RADIAL] + entry * (2 * n + 3)
+        x, y, z = w[kept + 2 * n], w[kept + 2 * n + 1], w[kept + 2 * n + 2]
+        along, ax, ay, az = 0.0, 0.0, 0.0, 0.0
+        for e in range(n):
+            gradient = program[GRADIENT] + 3 * (e * n_vectors + program[record])
+            gx, gy, gz = w[gradient], w[gradient + 1], w[gradient + 2]
+            along += w[kept + n + e] * (gx * x + gy * y + gz * z)
+            ax += w[kept + e] * gx
+            ay += w[kept + e] * gy
+            az += w[kept + e] * gz
+        along -= ax * x + ay * y + az * z
+        centre, neighbour = program[record + 1], program[record + 2]
+        for axis, force in enumerate((ax + along * x, ay + along * y, az + along * z)):
+            forces[centre, axis] += force
+            forces[neighbour, axis] -= force

@@ -1,0 +1,260 @@
+"""Potentials as data: a tree of what is trained and of how it is put together.
+
+Leaves hold trained numbers, or a classical form; branches say on which atoms they act, how they
+are switched off with distance, and what is summed. The same tree is interpreted by JAX
+(`jax_model`) and by the native kernels (`compose`), and stored as JSON and arrays
+(`serialization`).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, NamedTuple, TypeAlias, Union
+
+import numpy as np
+
+from .classical import PairBaseline, ShortRangeWall
+from .model import Architecture, Parameters
+from .vqlm import Vqlm
+
+MAX_MOLECULES = 64
+
+
+@dataclass(frozen=True)
+class Quantum:
+    """Features, circuit and linear head with their parameters."""
+
+    architecture: Architecture
+    parameters: Parameters
+
+    @property
+    def n_atoms(self) -> int:
+        """Atoms whose positions are the input."""
+        return self.architecture.features.n_atoms
+
+    def check(self) -> None:
+        """Raise ValueError if the parameters have wrong shapes or are not finite."""
+        self.architecture.check(self.parameters)
+
+
+@dataclass(frozen=True)
+class OnAtoms:
+    """A model on some atoms of a larger system, in the order that the model serves.
+
+    Raises
+    ------
+    ValueError
+        If the atoms are not as many as the model's, or one is named twice.
+    """
+
+    model: "Model"
+    atoms: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if len(set(self.atoms)) != self.model.n_atoms or min(self.atoms) < 0:
+            raise ValueError(
+                f"The model needs {self.model.n_atoms} different atoms, but got {self.atoms}."
+            )
+
+    @property
+    def n_atoms(self) -> int:
+        """Atoms whose positions are the input."""
+        return 1 + max(self.atoms)
+
+    def check(self) -> None:
+        """Raise ValueError if parameters have wrong shapes or are not finite."""
+        self.model.check()
+
+
+@dataclass(frozen=True)
+class Switched:
+    """``S(r) E``: a model that ends smoothly with the distance of two atoms.
+
+    ``S = 1 - t^3 (10 - 15 t + 6 t^2)``, t from 0 at `inner` to 1 at `outer`: the second derivative
+    is continuous.
+
+    Parameters
+    ----------
+    model : Model
+    between : pair of int
+        Atoms.
+    inner, outer : float
+        angstrom
+
+    Raises
+    ------
+    ValueError
+        If the atoms are not two of the model's, or the distances are not ``0 < inner < outer``.
+    """
+
+    model: "Model"
+    between: tuple[int, int]
+    inner: float
+    outer: float
+
+    def __post_init__(self) -> None:
+        if len(set(self.between)) != 2 or not set(self.between) <= set(range(self.model.n_atoms)):
+            raise ValueError(f"A switch must lie between two of the atoms, not {self.between}.")
+        if not 0 < self.inner < self.outer < np.inf:
+            raise ValueError(
+                f"A switch must have 0 < inner < outer, but got {self.inner} and {self.outer}."
+            )
+
+    @property
+    def n_atoms(self) -> int:
+        """Atoms whose positions are the input."""
+        return self.model.n_atoms
+
+    def check(self) -> None:
+        """Raise ValueError if parameters have wrong shapes or are not finite."""
+        self.model.check()
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Models of the same atoms, added up."""
+
+    terms: tuple["Model", ...]
+
+    def __post_init__(self) -> None:
+        if not self.terms:
+            raise ValueError("A sum needs at least one term.")
+
+    @property
+    def n_atoms(self) -> int:
+        """Atoms whose positions are the input."""
+        return max(term.n_atoms for term in self.terms)
+
+    def check(self) -> None:
+        """Raise ValueError if parameters have wrong shapes or are not finite."""
+        for term in self.terms:
+            term.check()
+
+
+@dataclass(frozen=True)
+class ManyBody:
+    """``sum_m E1(m) + sum_{m<n} E2(m, n)`` over equal molecules, one after the other.
+
+    Raises
+    ------
+    ValueError
+        If the pair is not of two monomers, or the number of molecules is out of bounds.
+    """
+
+    monomer: "Model"
+    pair: "Model"
+    n_molecules: int = 2
+
+    def __post_init__(self) -> None:
+        if self.pair.n_atoms != 2 * self.monomer.n_atoms:
+            raise ValueError(
+                f"The pair must have twice the {self.monomer.n_atoms} atoms of the monomer, "
+                f"but has {self.pair.n_atoms}."
+            )
+        if not 2 <= self.n_molecules <= MAX_MOLECULES:
+            raise ValueError(
+                f"There must be 2 to {MAX_MOLECULES} molecules, not {self.n_molecules}."
+            )
+
+    @property
+    def n_atoms(self) -> int:
+        """Atoms whose positions are the input."""
+        return self.monomer.n_atoms * self.n_molecules
+
+    @property
+    def molecules(self) -> np.ndarray:
+        """Atoms of each molecule, (n_molecules, n)."""
+        return np.arange(self.n_atoms).reshape(self.n_molecules, -1)
+
+    @property
+    def pairs(self) -> np.ndarray:
+        """Atoms of each pair of molecules, (n_pairs, 2 n)."""
+        return np.array([np.concatenate(pair) for pair in combinations(self.molecules, 2)])
+
+    def check(self) -> None:
+        """Raise ValueError if parameters have wrong shapes or are not finite."""
+        self.monomer.check()
+        self.pair.check()
+
+
+Leaf: TypeAlias = Quantum | Vqlm | PairBaseline | ShortRangeWall
+Model: TypeAlias = Union[Leaf, OnAtoms, Switched, Sum, ManyBody]  # noqa: UP007  # forward names
+
+
+class Switch(NamedTuple):
+    """Two atoms of the whole system and their distances, angstrom."""
+
+    between: tuple[int, int]
+    inner: float
+    outer: float
+
+
+class Term(NamedTuple):
+    """A leaf with its place in the whole system."""
+
+    leaf: Leaf
+    atoms: tuple[int, ...]
+    switch: Switch | None
+
+
+def flatten(model: Model) -> list[Term]:
+    """All leaves of a tree, each on its atoms of the whole system.
+
+    Raises
+    ------
+    ValueError
+        If a leaf lies under two switches.
+    """
+    return list(_flatten(model, tuple(range(model.n_atoms)), None))
+
+
+def _flatten(model: Model, atoms: tuple[int, ...], switch: Switch | None) -> Iterator[Term]:
+    match model:
+        case Sum():
+            for term in model.terms:
+                yield from _flatten(term, atoms[: term.n_atoms], switch)
+        case OnAtoms():
+            yield from _flatten(model.model, tuple(atoms[i] for i in model.atoms), switch)
+        case Switched():
+            if switch is not None:
+                raise ValueError("A model under two switches has no native kernel.")
+            i, j = model.between
+            here = Switch((atoms[i], atoms[j]), model.inner, model.outer)
+            yield from _flatten(model.model, atoms, here)
+        case ManyBody():
+            for members in model.molecules:
+                yield from _flatten(model.monomer, tuple(atoms[i] for i in members), switch)
+            for members in model.pairs:
+                yield from _flatten(model.pair, tuple(atoms[i] for i in members), switch)
+        case _:
+            yield Term(model, atoms, switch)
+
+
+def leaves(model: Model) -> list[tuple[str, Leaf]]:
+    """Leaves as they are stored, each once, with their names: "" or e.g. "pair.model.terms.0"."""
+    return list(_leaves(model, ""))
+
+
+def _leaves(model: Model, name: str) -> Iterator[tuple[str, Leaf]]:
+    prefix = f"{name}." if name else ""
+    match model:
+        case Sum():
+            for i, term in enumerate(model.terms):
+                yield from _leaves(term, f"{prefix}terms.{i}")
+        case OnAtoms() | Switched():
+            yield from _leaves(model.model, f"{prefix}model")
+        case ManyBody():
+            yield from _leaves(model.monomer, f"{prefix}monomer")
+            yield from _leaves(model.pair, f"{prefix}pair")
+        case _:
+            yield name, model
+
+
+def named_parameters(model: Model) -> dict[str, Any]:
+    """All trained arrays by name, e.g. "scales" or "pair.model.terms.0.scales"."""
+    return {
+        f"{name}.{field}" if name else field: value
+        for name, leaf in leaves(model)
+        if not isinstance(leaf, ShortRangeWall)
+        for field, value in leaf.parameters._asdict().items()
+    }

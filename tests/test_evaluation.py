@@ -1,0 +1,143 @@
+"""A potential against labels: closed-form errors, refusals, and batches that change nothing."""
+
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from qmd import evaluation
+from qmd.build import load_package
+from qmd.datasets import Dataset
+from qmd.errors import InputError, MismatchError, NumericalError
+from qmd.evaluation import CHUNK, batched, evaluate, load_labels, outside
+from qmd.potentials import SHIPPED, Package
+
+
+@pytest.fixture(scope="module")
+def package() -> Package:
+    return load_package("sivqlm-h2o", SHIPPED)
+
+
+def labels(package: Package, **changes: Any) -> Dataset:
+    """What the model itself says at its test vectors."""
+    positions = package.test_positions
+    energies, forces = batched(package)(positions)
+    exact = Dataset(
+        numbers=np.array([8, 1, 1]),
+        positions=positions,
+        energies=energies + package.reference_energy_eV,
+        forces=forces,
+        sha256="",
+        name="labels.npz",
+    )
+    return dataclasses.replace(exact, **changes)
+
+
+def test_errors_are_those_put_in(package):
+    exact = labels(package)
+    assert exact.forces is not None
+    n = len(exact.energies)
+    noise = np.where(np.arange(n) % 2, 0.003, -0.001)
+    result = evaluate(
+        package,
+        labels(package, energies=exact.energies + noise, forces=exact.forces + 0.02),
+    )
+    # Energies of -2e3 eV are rounded to 2e-13; 1e-9 is far above that and far below the noise.
+    assert result.n == n
+    assert result.mse_energy_eV2 == pytest.approx(np.mean(noise**2), rel=1e-9)
+    assert result.mae_energy_meV == pytest.approx(1000 * np.abs(noise).mean(), rel=1e-9)
+    assert result.mse_forces_eV2_per_A2 == pytest.approx(0.02**2, rel=1e-9)
+    assert result.mae_forces_meV_per_A == pytest.approx(20, rel=1e-9)
+    assert result.energy_offset_eV == 0
+
+
+def test_an_offset_is_found_only_when_asked_for(package):
+    shifted = labels(package, energies=labels(package).energies + 7.25)
+    assert evaluate(package, shifted).mae_energy_meV == pytest.approx(7250, rel=1e-9)
+    fitted = evaluate(package, shifted, fit_offset=True)
+    assert fitted.energy_offset_eV == pytest.approx(7.25, abs=1e-11)
+    assert fitted.mae_energy_meV < 1e-8
+
+
+def test_labels_without_forces_have_no_force_errors(package):
+    result = evaluate(package, labels(package, forces=None))
+    assert result.mse_forces_eV2_per_A2 is None and result.mae_forces_meV_per_A is None
+    assert "no labels of forces" in evaluation.table(result)
+    assert json.loads(evaluation.as_json(result))["mse_forces_eV2_per_A2"] is None
+
+
+def test_chunks_of_any_size_give_the_same(package, monkeypatch):
+    rng = np.random.default_rng(0)
+    vectors = package.test_positions
+    positions = vectors[rng.integers(len(vectors), size=CHUNK + 3)]
+    positions = positions + 0.01 * rng.standard_normal(positions.shape)
+    energies, forces = batched(package)(positions)
+    monkeypatch.setattr(evaluation, "CHUNK", 7)
+    again, forces_again = batched(package)(positions[-10:])
+    # The same operations on the same numbers; the compiler may order sums of 1e0 eV otherwise.
+    np.testing.assert_allclose(again, energies[-10:], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(forces_again, forces[-10:], rtol=0, atol=1e-11)
+
+
+def test_frames_outside_the_domain_are_counted(package):
+    positions = package.test_positions.copy()
+    low, high = package.domain.warn[0]
+    bond = positions[0, 1] - positions[0, 0]
+    bond /= np.linalg.norm(bond)
+    for k, length in enumerate((low - 1e-3, low + 1e-3, high + 1e-3)):
+        positions[k] = positions[0]
+        positions[k, 1] = positions[0, 0] + length * bond
+    assert outside(package.domain, positions)[[0, 2]].all()
+    frames = labels(package, positions=positions)
+    expected = outside(package.domain, positions).sum()
+    assert 2 <= expected < len(positions)
+    assert evaluate(package, frames).n_outside_domain == expected
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        ([1, 8, 1], "reorder"),
+        ([8, 1, 9], "O H F"),
+    ],
+)
+def test_labels_of_other_atoms_are_refused(package, numbers, words):
+    with pytest.raises(MismatchError) as caught:
+        evaluate(package, labels(package, numbers=np.array(numbers)))
+    assert words in f"{caught.value} {caught.value.hint}"
+
+
+def test_labels_without_atoms_are_taken_if_their_number_fits(package):
+    assert evaluate(package, labels(package, numbers=None)).mae_energy_meV < 1e-8
+    with pytest.raises(MismatchError, match="2 atoms"):
+        evaluate(package, labels(package, numbers=None, positions=package.test_positions[:, :2]))
+
+
+def test_results_that_are_not_finite_are_an_error(package, monkeypatch):
+    frames = labels(package)
+    nan = np.full(len(frames.energies), np.nan)
+    monkeypatch.setattr(evaluation, "batched", lambda p: lambda x: (nan, frames.forces))
+    with pytest.raises(NumericalError, match="not finite"):
+        evaluate(package, frames)
+
+
+def test_keys_of_the_training_card_are_used_and_can_be_overridden(package, tmp_path):
+    frames = labels(package)
+    assert frames.forces is not None
+    path = tmp_path / "labels.npz"
+    np.savez(
+        path, Z=frames.numbers, R=frames.positions, E=frames.energies, F=frames.forces,
+        E2=frames.energies + 1, F2=frames.forces * 2,
+    )  # fmt: skip
+    two_body = dataclasses.replace(
+        package, training={"labels_keys": {"energy": "E2", "forces": "F2"}}
+    )
+    np.testing.assert_array_equal(load_labels(package, path).energies, frames.energies)
+    np.testing.assert_array_equal(load_labels(two_body, path).energies, frames.energies + 1)
+    np.testing.assert_array_equal(load_labels(two_body, path).forces, frames.forces * 2)
+    asked = load_labels(two_body, path, "E", "F")
+    np.testing.assert_array_equal(asked.energies, frames.energies)
+    with pytest.raises(InputError, match="E3"):
+        load_labels(package, path, energy_key="E3")
