@@ -88,7 +88,7 @@ class NumbaLoop:
     """The loop of `qmd run`, with either of its forces."""
 
     def __init__(self, start: Start, backend: str) -> None:
-        self._force: Force = build_force(start.package, backend)
+        self._force: Force = build_force(start.package.model, backend)
         self._method, self._limits = VelocityVerlet(start.dt), start.limits
         self._masses = start.system.masses
         self._state = initial_state(self._force, start.system.positions, start.velocities)

@@ -7,17 +7,17 @@ needs neither.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import sivqlm
-from .circuit import Circuit, Encode, Heisenberg, Observable, RotationZ
-from .classical import BaselineParameters, PairBaseline, ShortRangeWall
+from . import sivqlm, vqlm, water_pair
+from .circuit import Circuit, Encode, Heisenberg, Observable, RotationZ, clusters
+from .classical import BaselineParameters, PairBaseline, ShortRangeWall, SphericalWall
 from .features import Entry, LinearVectors, VectorDensities
 from .model import Architecture, Parameters
 from .package import SHIPPED, Domain, Package, PackageError, find, load, save, shipped
-from .tree import ManyBody, Model, OnAtoms, Quantum, Sum, Switched
+from .tree import ManyBody, Model, OnAtoms, Quantum, Sum, Switch, Switched, flatten, leaves
 from .vqlm import Vqlm
 
 if TYPE_CHECKING:
-    from . import jax_model, vqc
+    from . import jax_model, reference, vqc, vqlm_reference
     from .base import AbstractPotential, compiled
     from .compose import native_model
     from .jax_potential import ModelPotential
@@ -47,21 +47,30 @@ __all__ = [
     "Quantum",
     "RotationZ",
     "ShortRangeWall",
+    "SphericalWall",
     "Sum",
+    "Switch",
     "Switched",
     "VectorDensities",
     "Vqlm",
+    "clusters",
     "compiled",
     "evaluate",
     "find",
+    "flatten",
     "jax_model",
+    "leaves",
     "load",
     "native_kernel",
     "native_model",
+    "reference",
     "save",
     "shipped",
     "sivqlm",
     "vqc",
+    "vqlm",
+    "vqlm_reference",
+    "water_pair",
 ]
 
 _LAZY = {
@@ -76,7 +85,7 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("jax_model", "vqc"):
+    if name in ("jax_model", "reference", "vqc", "vqlm_reference"):
         return import_module(f".{name}", __name__)
     if name in _LAZY:
         return getattr(import_module(f".{_LAZY[name]}", __name__), name)

@@ -133,6 +133,30 @@ class ShortRangeWall:
         """Nothing is trainable, so that nothing can be wrong."""
 
 
+@dataclass(frozen=True)
+class SphericalWall:
+    """``stiffness sum_i max(0, |r_i| - radius)^3``: keeps atoms near the origin.
+
+    Raises
+    ------
+    ValueError
+        If a number is not positive and finite.
+    """
+
+    n_atoms: int
+    radius: float
+    """angstrom"""
+    stiffness: float
+    """eV/angstrom^3"""
+
+    def __post_init__(self) -> None:
+        if not all(0 < value < math.inf for value in (self.n_atoms, self.radius, self.stiffness)):
+            raise ValueError("Atoms, radius and stiffness of a sphere must be positive and finite.")
+
+    def check(self) -> None:
+        """Nothing is trainable, so that nothing can be wrong."""
+
+
 def _check_pairs(pairs: tuple[Pair, ...]) -> None:
     if not pairs:
         raise ValueError("A classical term needs at least one pair of atoms.")

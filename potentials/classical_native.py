@@ -5,7 +5,7 @@ import math
 import numba
 import numpy as np
 
-from .classical import COULOMB, R6, PairBaseline, ShortRangeWall
+from .classical import COULOMB, R6, PairBaseline, ShortRangeWall, SphericalWall
 from .kernel import SIGNATURE
 from .native import NativeKernel
 
@@ -31,6 +31,12 @@ def wall_kernel(model: ShortRangeWall) -> NativeKernel:
     kinds = tuple(range(len(model.pairs)))
     program = _program(model.n_atoms, len(kinds), model.pairs, kinds)
     return NativeKernel(wall, program, np.array([model.stiffness, *model.onsets]))
+
+
+def sphere_kernel(model: SphericalWall) -> NativeKernel:
+    """Native energy and forces of a sphere; its workspace: stiffness, radius."""
+    program = np.array([model.n_atoms], np.int64)
+    return NativeKernel(sphere, program, np.array([model.stiffness, model.radius]))
 
 
 def _program(
@@ -91,6 +97,22 @@ def wall_into(positions, forces, program, workspace):
     return energy
 
 
+@_njit
+def sphere_into(positions, forces, program, workspace):
+    """Energy (eV) of a sphere; writes the forces (eV/angstrom)."""
+    forces[:, :] = 0.0
+    energy = 0.0
+    for i in range(program[N_ATOMS]):
+        x, y, z = positions[i, 0], positions[i, 1], positions[i, 2]
+        r = math.sqrt(x * x + y * y + z * z)
+        outside = r - workspace[1]
+        if outside > 0.0:
+            energy += workspace[0] * outside**3
+            pull = -3.0 * workspace[0] * outside * outside / r
+            forces[i, 0], forces[i, 1], forces[i, 2] = pull * x, pull * y, pull * z
+    return energy
+
+
 @numba.cfunc(SIGNATURE, cache=True, error_model="numpy")
 def baseline(positions, forces, program, workspace):
     """`baseline_into`, or NaN if the number of atoms is not that of the model."""
@@ -107,3 +129,12 @@ def wall(positions, forces, program, workspace):
         forces[:, :] = np.nan
         return np.nan
     return wall_into(positions, forces, program, workspace)
+
+
+@numba.cfunc(SIGNATURE, cache=True, error_model="numpy")
+def sphere(positions, forces, program, workspace):
+    """`sphere_into`, or NaN if the number of atoms is not that of the model."""
+    if positions.shape[0] != program[N_ATOMS] or forces.shape[0] != program[N_ATOMS]:
+        forces[:, :] = np.nan
+        return np.nan
+    return sphere_into(positions, forces, program, workspace)

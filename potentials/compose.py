@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .classical import PairBaseline, ShortRangeWall
+from .classical import PairBaseline, ShortRangeWall, SphericalWall
 from .native import NativeKernel, native_kernel
 from .tree import Leaf, Model, Quantum, Switch, Term, flatten
 from .vqlm import Vqlm
@@ -45,6 +45,10 @@ def _leaf_kernel(leaf: Leaf) -> NativeKernel:
             from . import classical_native
 
             return classical_native.wall_kernel(leaf)
+        case SphericalWall():
+            from . import classical_native
+
+            return classical_native.sphere_kernel(leaf)
 
 
 def _pack(n_atoms: int, terms: list[Term]) -> NativeKernel:
@@ -56,6 +60,7 @@ def _pack(n_atoms: int, terms: list[Term]) -> NativeKernel:
         Vqlm: layout.VQLM,
         PairBaseline: layout.BASELINE,
         ShortRangeWall: layout.WALL,
+        SphericalWall: layout.SPHERE,
     }
     # Molecules of one kind share a leaf, and so can share its arrays.
     shared = {id(term.leaf): term.leaf for term in terms}

@@ -17,7 +17,7 @@ from .kernel import SIGNATURE
 N_ATOMS, N_TERMS, POSITIONS, FORCES, HEAD = range(5)
 (KIND, ATOMS, N_TERM_ATOMS, PROGRAM, PROGRAM_END, WORKSPACE, WORKSPACE_END,
  SWITCH_I, SWITCH_J, SWITCH, RECORD) = range(11)
-QUANTUM, VQLM, BASELINE, WALL = range(4)
+QUANTUM, VQLM, BASELINE, WALL, SPHERE = range(5)
 # fmt: on
 NO_SWITCH = -1
 
@@ -40,7 +40,9 @@ def _leaf(kind, x, f, program, workspace):
         return vqlm_native.evaluate_into(x, f, program, workspace)
     if kind == BASELINE:
         return classical_native.baseline_into(x, f, program, workspace)
-    return classical_native.wall_into(x, f, program, workspace)
+    if kind == WALL:
+        return classical_native.wall_into(x, f, program, workspace)
+    return classical_native.sphere_into(x, f, program, workspace)
 
 
 @_njit

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from . import vqc, vqlm_jax
-from .classical import COULOMB, R6, PairBaseline, ShortRangeWall
+from .classical import COULOMB, R6, PairBaseline, ShortRangeWall, SphericalWall
 from .tree import ManyBody, Model, OnAtoms, Quantum, Sum, Switched
 from .vqlm import Vqlm
 
@@ -21,6 +21,7 @@ _TRAINED: dict[type[Any], tuple[list[str], list[str]]] = {
     Vqlm: (["parameters"], ["coordinates", "ranges", "n_layers"]),
     PairBaseline: (["parameters"], ["pairs", "kinds", "products"]),
     ShortRangeWall: ([], ["pairs", "onsets", "stiffness"]),
+    SphericalWall: ([], ["n_atoms", "radius", "stiffness"]),
     OnAtoms: (["model"], ["atoms"]),
     Switched: (["model"], ["between", "inner", "outer"]),
     Sum: (["terms"], []),
@@ -43,6 +44,9 @@ def energy(model: Model, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]
             return _baseline(model, positions)
         case ShortRangeWall():
             return _wall(model, positions)
+        case SphericalWall():
+            outside = jnp.linalg.norm(positions, axis=-1) - model.radius
+            return model.stiffness * jnp.sum(jnp.maximum(outside, 0.0) ** 3)
         case OnAtoms():
             return energy(model.model, positions[np.array(model.atoms)])
         case Switched():

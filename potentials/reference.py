@@ -136,5 +136,6 @@ def energy_and_forces(
         values = node(couplings, spherical(architecture.features, parameters.scales, x))
         return jnp.dot(jnp.asarray(parameters.weights), jnp.stack(values)) + parameters.offset
 
-    value, gradient = jax.value_and_grad(energy)(jnp.asarray(positions))
+    with jax.numpy_dtype_promotion("standard"):  # PennyLane mixes real and complex numbers
+        value, gradient = jax.value_and_grad(energy)(jnp.asarray(positions))
     return float(value), -np.asarray(gradient)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .circuit import Circuit, Encode, Heisenberg, Observable, Pair, RotationZ
-from .classical import BaselineParameters, PairBaseline, ShortRangeWall
+from .classical import BaselineParameters, PairBaseline, ShortRangeWall, SphericalWall
 from .features import Entry, Features, LinearVectors, VectorDensities
 from .model import Architecture, Parameters
 from .tree import ManyBody, Model, OnAtoms, Quantum, Sum, Switched
@@ -42,6 +42,13 @@ def model_to_json(model: Model) -> dict[str, Any]:
                 "kind": "short_range_wall",
                 "pairs": [list(pair) for pair in model.pairs],
                 "onsets_A": list(model.onsets),
+                "stiffness_eV_per_A3": model.stiffness,
+            }
+        case SphericalWall():
+            return {
+                "kind": "spherical_wall",
+                "n_atoms": model.n_atoms,
+                "radius_A": model.radius,
                 "stiffness_eV_per_A3": model.stiffness,
             }
         case OnAtoms():
@@ -107,6 +114,12 @@ def model_from_json(
             return ShortRangeWall(
                 pairs=_pairs(data["pairs"]),
                 onsets=tuple(number(value) for value in data["onsets_A"]),
+                stiffness=number(data["stiffness_eV_per_A3"]),
+            )
+        case "spherical_wall":
+            return SphericalWall(
+                n_atoms=integer(data["n_atoms"]),
+                radius=number(data["radius_A"]),
                 stiffness=number(data["stiffness_eV_per_A3"]),
             )
         case "on_atoms":

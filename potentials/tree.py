@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias, Union
 
 import numpy as np
 
-from .classical import PairBaseline, ShortRangeWall
+from .classical import PairBaseline, ShortRangeWall, SphericalWall
 from .model import Architecture, Parameters
 from .vqlm import Vqlm
 
@@ -177,7 +177,7 @@ class ManyBody:
         self.pair.check()
 
 
-Leaf: TypeAlias = Quantum | Vqlm | PairBaseline | ShortRangeWall
+Leaf: TypeAlias = Quantum | Vqlm | PairBaseline | ShortRangeWall | SphericalWall
 Model: TypeAlias = Union[Leaf, OnAtoms, Switched, Sum, ManyBody]  # noqa: UP007  # forward names
 
 
@@ -255,6 +255,6 @@ def named_parameters(model: Model) -> dict[str, Any]:
     return {
         f"{name}.{field}" if name else field: value
         for name, leaf in leaves(model)
-        if not isinstance(leaf, ShortRangeWall)
+        if not isinstance(leaf, ShortRangeWall | SphericalWall)
         for field, value in leaf.parameters._asdict().items()
     }

@@ -159,7 +159,7 @@ def random_parameters(n_qubits: int, n_layers: int, seed: int) -> VqlmParameters
 
 
 def signs(n_qubits: int) -> np.ndarray:
-    """Eigenvalues of each qubit in its basis states, (2**n_qubits, n_qubits); the first is slowest."""
+    """1 or -1 of every qubit in every basis state, (2**n_qubits, n_qubits)."""
     index = np.arange(2**n_qubits)[:, None]
     return 1.0 - 2.0 * (index >> np.arange(n_qubits)[::-1] & 1)
 
@@ -204,4 +204,5 @@ def _ring(n_qubits: int) -> np.ndarray:
 def _hadamard(size: int) -> np.ndarray:
     """A Hadamard gate on every qubit."""
     index = np.arange(size)
-    return np.where(np.bitwise_count(index[:, None] & index) % 2, -1.0, 1.0) / size**0.5
+    odd = np.bitwise_count(index[:, None] & index) % 2
+    return np.asarray(np.where(odd, -1.0, 1.0) / np.sqrt(size))

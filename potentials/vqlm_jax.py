@@ -34,12 +34,12 @@ def encoding_angles(model: Vqlm, positions: Float[Array, "atoms 3"]) -> Float[Ar
     low, high = np.array(model.ranges).T
     x = (values - low) / (high - low)
     x = x - 2 * jnp.floor(x / 2)
-    return jnp.pi * jnp.where(x <= 1, x, 2 - x)
+    return jnp.where(x <= 1, x, 2 - x) * jnp.pi
 
 
 def _coordinate(atoms: Coordinate, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
     if len(atoms) == 2:
-        return jnp.linalg.norm(positions[atoms[1]] - positions[atoms[0]])
+        return jnp.sqrt(jnp.sum((positions[atoms[1]] - positions[atoms[0]]) ** 2))
     i, j, k = atoms
     return _angle(positions[i] - positions[j], positions[k] - positions[j])
 

@@ -67,7 +67,7 @@ def native_kernel(model: Vqlm) -> NativeKernel:
 
 
 @_njit
-def _distance(x: Any, i: int, j: int) -> float:
+def _distance(x: Any, i: int, j: int) -> Any:
     return math.sqrt((x[j, 0] - x[i, 0]) ** 2 + (x[j, 1] - x[i, 1]) ** 2 + (x[j, 2] - x[i, 2]) ** 2)
 
 
@@ -81,7 +81,7 @@ def _bonds(x: Any, i: int, j: int, k: int) -> Any:
 
 
 @_njit
-def _dot(a: Any, b: Any) -> float:
+def _dot(a: Any, b: Any) -> Any:
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
@@ -121,7 +121,7 @@ def _phases(w: Any, program: Any) -> None:
 
 @_njit
 def _multiply(w: Any, y: int, x: int, columns: int, size: int) -> None:
-    """y = A x, four columns at a time: long enough to be vectorised, few enough checks of overlap."""
+    """y = A x, four columns at a time: LLVM checks for overlap once a loop, so few long loops."""
     for i in range(size):
         w[y + i] = 0.0
     for k in range(0, size, 4):
@@ -146,7 +146,7 @@ def _turn(w: Any, y: int, x: int, phase: int, size: int, sign: float) -> None:
 
 
 @_njit
-def _forward(w: Any, program: Any) -> int:
+def _forward(w: Any, program: Any) -> Any:
     """All psi_d; returns where the last one lies."""
     size = 1 << program[N_QUBITS]
     state, phase, matrix = program[STATES], program[PHASES], program[MATRICES]
@@ -160,7 +160,7 @@ def _forward(w: Any, program: Any) -> int:
 
 
 @_njit
-def _observe(w: Any, state: int, program: Any) -> float:
+def _observe(w: Any, state: int, program: Any) -> Any:
     """Energy without the offset; writes lambda_D. Z flips a sign of the X basis."""
     size, adjoint, slope = 1 << program[N_QUBITS], program[ADJOINT], w[program[HEAD]]
     total = 0.0
@@ -234,7 +234,7 @@ def _bend(x: Any, forces: Any, i: int, j: int, k: int, slope: float) -> None:
 
 
 @_njit
-def evaluate_into(positions: Any, forces: Any, program: Any, workspace: Any) -> float:
+def evaluate_into(positions: Any, forces: Any, program: Any, workspace: Any) -> Any:
     """Energy (eV) of a generic circuit; writes the forces (eV/angstrom)."""
     _angles(workspace, positions, program)
     _phases(workspace, program)
@@ -246,7 +246,7 @@ def evaluate_into(positions: Any, forces: Any, program: Any, workspace: Any) -> 
 
 
 @numba.cfunc(SIGNATURE, cache=True, error_model="numpy")
-def energy_and_forces(positions: Any, forces: Any, program: Any, workspace: Any) -> float:
+def energy_and_forces(positions: Any, forces: Any, program: Any, workspace: Any) -> Any:
     """`evaluate_into`, or NaN if the number of atoms is not that of the model."""
     if positions.shape[0] != program[N_ATOMS] or forces.shape[0] != program[N_ATOMS]:
         forces[:, :] = np.nan

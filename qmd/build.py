@@ -9,6 +9,7 @@ import numpy as np
 from qmd import units
 from qmd.config import (
     MAY_CHANGE_ON_RESUME,
+    ConfinementConfig,
     IntegratorConfig,
     LangevinConfig,
     RunConfig,
@@ -28,7 +29,16 @@ from qmd.integrators import (
     gaussian,
     initial_state,
 )
-from qmd.potentials import Package, PackageError, find, load
+from qmd.potentials import (
+    Model,
+    Package,
+    PackageError,
+    SphericalWall,
+    Sum,
+    find,
+    load,
+    native_model,
+)
 from qmd.provenance import versions
 from qmd.structure import load_system
 from qmd.system import (
@@ -88,7 +98,7 @@ def build(loaded: LoadedConfig[RunConfig]) -> Setup:
         system=system,
         package=package,
         integrator=build_integrator(config.integrator),
-        force=build_force(package, config.potential.backend),
+        force=build_force(_confined(package.model, config.confinement), config.potential.backend),
         limits=build_limits(config, package),
         stream=Stream(config.seed),
         dof=_degrees_of_freedom(config, system),
@@ -139,16 +149,23 @@ def build_integrator(config: IntegratorConfig) -> AbstractIntegrator:
             )
 
 
-def build_force(package: Package, backend: str) -> Force:
-    """The force of a package: its native kernel, or its JAX function through a callback."""
+def _confined(model: Model, config: ConfinementConfig | None) -> Model:
+    if config is None:
+        return model
+    sphere = SphericalWall(model.n_atoms, config.radius_A, config.stiffness_eV_per_A3)
+    return Sum((model, sphere))
+
+
+def build_force(model: Model, backend: str) -> Force:
+    """The force of a model: its native kernel, or its JAX function through a callback."""
     if backend == "native":
         try:
-            return Force(*package.native())
+            return Force(*native_model(model))
         except ValueError as error:
             raise MismatchError(str(error), hint="set `potential.backend: jax`") from None
     from qmd.jax_force import jax_force
 
-    return jax_force(package)
+    return jax_force(model)
 
 
 def build_limits(config: RunConfig, package: Package) -> Limits:

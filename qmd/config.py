@@ -124,6 +124,15 @@ class LangevinConfig(Config):
     """Coupling to the bath (1/ps), not a property of the molecule."""
 
 
+class ConfinementConfig(Config):
+    """A sphere about the origin that keeps the molecules together."""
+
+    radius_A: Annotated[float, Field(gt=0, le=1_000_000)]
+    """Distance (angstrom) from the origin beyond which an atom is pushed back."""
+    stiffness_eV_per_A3: Annotated[float, Field(gt=0, le=1_000_000)] = 1.0
+    """Its energy is stiffness times the cube of the distance beyond the radius."""
+
+
 class OutputConfig(Config):
     """How often results are written."""
 
@@ -160,6 +169,8 @@ class RunConfig(Config):
     """Name or .qmdp path of a potential, or a mapping with more settings."""
     integrator: Annotated[IntegratorConfig, Field(discriminator="kind")]
     """The method of integration."""
+    confinement: ConfinementConfig | None = None
+    """A sphere that keeps the molecules together; default: none."""
     steps: Count
     """Total number of steps: running the same input again continues to it."""
     seed: Seed = 1

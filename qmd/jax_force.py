@@ -7,17 +7,17 @@ import jax
 import numpy as np
 
 from qmd.integrators import Force, python_force
-from qmd.potentials import Package, compiled
+from qmd.potentials import Model, ModelPotential, compiled
 
 
-def jax_force(package: Package) -> Force:
-    """Wrap the jitted energy and forces of a package; double precision, cached programs."""
+def jax_force(model: Model) -> Force:
+    """Wrap the jitted energy and forces of a model; double precision, cached programs."""
     jax.config.update("jax_enable_x64", True)
     # Each step waits for its forces: handing the call to another thread only costs (measured:
     # 1.5 to 2 times the time of a call). Takes effect if JAX has not computed anything yet.
     jax.config.update("jax_cpu_enable_async_dispatch", False)
     use_compilation_cache()
-    function = compiled(package.potential())
+    function = compiled(ModelPotential(model))
 
     def energy_and_forces(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         energy, forces = function(positions)

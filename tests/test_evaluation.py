@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,19 @@ def package() -> Package:
     return load_package("sivqlm-h2o", SHIPPED)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def compiled_once(package: Package) -> Iterator[None]:
+    """One program for all tests."""
+    program = batched(package)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation, "batched", lambda other: program)
+        yield
+
+
 def labels(package: Package, **changes: Any) -> Dataset:
     """What the model itself says at its test vectors."""
     positions = package.test_positions
-    energies, forces = batched(package)(positions)
+    energies, forces = evaluation.batched(package)(positions)
     exact = Dataset(
         numbers=np.array([8, 1, 1]),
         positions=positions,
@@ -73,7 +83,7 @@ def test_chunks_of_any_size_give_the_same(package, monkeypatch):
     vectors = package.test_positions
     positions = vectors[rng.integers(len(vectors), size=CHUNK + 3)]
     positions = positions + 0.01 * rng.standard_normal(positions.shape)
-    energies, forces = batched(package)(positions)
+    energies, forces = evaluation.batched(package)(positions)
     monkeypatch.setattr(evaluation, "CHUNK", 7)
     again, forces_again = batched(package)(positions[-10:])
     # The same operations on the same numbers; the compiler may order sums of 1e0 eV otherwise.

@@ -1,0 +1,106 @@
+"""The interaction of two water molecules: a circuit on vector densities, with every symmetry.
+
+One spin an atom, order O H H O H H, and an ancilla. Each atom's vector is the density of its
+neighbours; each layer has all Heisenberg couplings that the permutations of like atoms and of the
+molecules allow, one angle for each orbit of pairs; the read-out is linear in all invariant
+observables. Rotation is exact because every gate is SU(2) invariant or turns a spin about a vector,
+inversion because the ancilla's sectors see v and -v.
+"""
+
+import numpy as np
+
+from .circuit import Circuit, Encode, Heisenberg, Observable, Pair, RotationZ
+from .classical import PairBaseline, water_baseline
+from .features import Entry, VectorDensities
+from .model import Architecture, Parameters
+from .tree import Quantum, Sum, Switched
+
+ORBITS: tuple[tuple[Pair, ...], ...] = (
+    ((1, 2), (4, 5)),
+    ((0, 3),),
+    ((0, 1), (0, 2), (3, 4), (3, 5)),
+    ((0, 4), (0, 5), (3, 1), (3, 2)),
+    ((1, 4), (1, 5), (2, 4), (2, 5)),
+)
+"""Pairs of atoms that the permutations take into each other."""
+SHORT, LONG = (0.6, 1.6), (1.0, 2.2)
+"""Ranges of O-H and H-H within a molecule, angstrom."""
+BETWEEN = ((2.0, 7.5), (1.2, 7.5), (1.2, 7.5))
+"""Ranges of O-O, O-H and H-H between molecules, angstrom."""
+CUTOFF = 10.0
+SWITCH = 6.5, 9.0
+"""O-O distances over which the interaction ends, angstrom."""
+
+
+def architecture(n_layers: int = 6, n_radial: int = 14) -> Architecture:
+    """Circuit and vector densities.
+
+    Parameters
+    ----------
+    n_layers : int
+        D.
+    n_radial : int
+        Gaussians of each of the seven radial functions, which differ from layer to layer.
+    """
+    observables = [Observable(orbit, sign) for sign in (False, True) for orbit in ORBITS]
+    gates = [Heisenberg(k, orbit) for k, orbit in enumerate(ORBITS)]
+    circuit = Circuit(
+        n_qubits=7,
+        n_layers=n_layers,
+        singlets=((1, 2), (4, 5), (0, 3)),
+        encoding=tuple(Encode(q, q) for q in range(6)),
+        layer=(*gates, RotationZ(len(gates), (6,))),
+        observables=tuple(observables),
+        ancilla=6,
+    )
+    oo, oh, hh = BETWEEN
+    features = VectorDensities(
+        n_atoms=6,
+        entries=tuple(Entry(i, i, j, _kind(i, j)) for i in range(6) for j in range(6) if i != j),
+        ranges=(SHORT, SHORT, oh, oh, oo, LONG, hh),
+        n_radial=n_radial,
+        cutoff=CUTOFF,
+    )
+    return Architecture(features, circuit)
+
+
+def _kind(centre: int, neighbour: int) -> int:
+    """0, 1: O-H of a molecule seen from O, from H; 2, 3: between; 4: O-O; 5, 6: H-H."""
+    between = centre // 3 != neighbour // 3
+    oxygens = (centre % 3 == 0) + (neighbour % 3 == 0)
+    if oxygens == 1:
+        return 2 * between + (centre % 3 != 0)
+    return 4 if oxygens == 2 else 5 + between
+
+
+def interaction(
+    seed: int,
+    n_layers: int = 6,
+    n_radial: int = 14,
+    *,
+    baseline: PairBaseline | None = None,
+    switch: tuple[float, float] = SWITCH,
+) -> Switched:
+    """``S(r_OO) (baseline + circuit)`` with a random circuit, to start a training from.
+
+    Parameters
+    ----------
+    seed : int
+        Of the parameters.
+    n_layers, n_radial : int
+        As in `architecture`.
+    baseline : PairBaseline, optional
+        Default: `water_baseline`.
+    switch : pair of floats
+        angstrom
+    """
+    made, rng = architecture(n_layers, n_radial), np.random.default_rng(seed)
+    circuit, features = made.circuit, made.features
+    start = Parameters(
+        scales=0.2 * rng.standard_normal((n_layers + 1, features.n_scales)),
+        couplings=0.3 * rng.standard_normal((n_layers, circuit.n_couplings)),
+        weights=0.05 * rng.standard_normal(len(circuit.observables)),
+        offset=np.asarray(0.0),
+    )
+    terms = (Quantum(made, start), baseline or water_baseline())
+    return Switched(Sum(terms), (0, 3), *switch)

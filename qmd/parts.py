@@ -1,0 +1,154 @@
+"""The circuits within a model, with the atoms they act on and how often each is evaluated."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from qmd.errors import InputError, MismatchError, quoted
+from qmd.potentials import (
+    Circuit,
+    Package,
+    Quantum,
+    RotationZ,
+    Switch,
+    VectorDensities,
+    Vqlm,
+    flatten,
+    leaves,
+)
+
+
+class Part(NamedTuple):
+    """One circuit of a model."""
+
+    name: str
+    """Where it stands in the model, e.g. ``monomer``; the name of the package if it is all."""
+    model: Quantum | Vqlm
+    atoms: tuple[int, ...]
+    """Atoms of its first use."""
+    copies: int
+    """Uses in one energy."""
+
+    @property
+    def circuit(self) -> Circuit | None:
+        """The circuit on spins; None for the generic one."""
+        return None if isinstance(self.model, Vqlm) else self.model.architecture.circuit
+
+    @property
+    def n_qubits(self) -> int:
+        return self._sized.n_qubits
+
+    @property
+    def n_layers(self) -> int:
+        return self._sized.n_layers
+
+    @property
+    def _sized(self) -> Circuit | Vqlm:
+        return self.model if isinstance(self.model, Vqlm) else self.model.architecture.circuit
+
+    @property
+    def n_parameters(self) -> int:
+        """Trained numbers."""
+        return sum(np.asarray(values).size for values in self.model.parameters)
+
+    def node(self, n_layers: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """PennyLane QNode of the first `n_layers` layers, and arguments for it (angles of 1)."""
+        if isinstance(self.model, Vqlm):
+            from qmd.potentials import vqlm_reference
+
+            fewer = replace(self.model, n_layers=n_layers)
+            return vqlm_reference.qnode(fewer), (fewer.parameters, np.ones(self.n_qubits))
+        from qmd.potentials import reference
+
+        circuit = replace(self.model.architecture.circuit, n_layers=n_layers)
+        angles = np.ones((n_layers + 1, circuit.n_vectors, 3))
+        return reference.qnode(circuit), (self.model.parameters.couplings[:n_layers], angles)
+
+
+def circuits(package: Package) -> list[Part]:
+    """Every trained circuit in the model of `package`, in the order of the tree."""
+    model = package.model
+    terms, found = flatten(model), []
+    for name, leaf in leaves(model):
+        if isinstance(leaf, Quantum | Vqlm):
+            uses = [term.atoms for term in terms if term.leaf is leaf]
+            found.append(Part(name or package.name, leaf, uses[0], len(uses)))
+    return found
+
+
+def circuits_or_error(package: Package) -> list[Part]:
+    """As `circuits`, but raise MismatchError if there is none."""
+    found = circuits(package)
+    if not found:
+        raise MismatchError(f"{package.name} has no circuit", "all its terms are classical")
+    return found
+
+
+def find_circuit(package: Package, name: str | None = None) -> Part:
+    """The circuit called `name`, or the first one.
+
+    Raises
+    ------
+    InputError
+        If there is no circuit of that name; the message lists the names.
+    MismatchError
+        If there is no circuit at all.
+    """
+    found = {part.name: part for part in circuits_or_error(package)}
+    if name is None:
+        return next(iter(found.values()))
+    if name not in found:
+        raise InputError(
+            f"{package.name} has no circuit {quoted(name)}", f"Circuits: {', '.join(found)}."
+        )
+    return found[name]
+
+
+def claims_rotation(package: Package) -> bool:
+    """Whether no circuit holds an RZ gate on a spin, which keeps rotations about z only."""
+    return not any(
+        isinstance(gate, RotationZ) and set(gate.qubits) - {part.circuit.ancilla}
+        for part in circuits(package)
+        if part.circuit is not None
+        for gate in part.circuit.layer
+    )
+
+
+def claims_reflection(package: Package) -> bool:
+    """Whether mirror images have the same energy in every circuit.
+
+    They have by an ancilla, with internal coordinates, or if rotation does it: a mirror image of
+    up to three atoms is a rotation of them.
+    """
+    return all(
+        part.circuit is None
+        or part.circuit.ancilla is not None
+        or (claims_rotation(package) and len(part.atoms) <= 3)
+        for part in circuits(package)
+    )
+
+
+def claims_exchange(package: Package) -> bool:
+    """Whether like atoms are alike to the model; to the generic circuit they are not."""
+    return all(part.circuit is not None for part in circuits(package))
+
+
+def switches(package: Package) -> list[Switch]:
+    """Every switch in the model, each once."""
+    found = [term.switch for term in flatten(package.model) if term.switch is not None]
+    return list(dict.fromkeys(found))
+
+
+def cutoffs(package: Package) -> list[Switch]:
+    """Pairs of atoms whose densities end at a cut-off, each once; both ends are the cut-off."""
+    found = [
+        Switch((term.atoms[e.centre], term.atoms[e.neighbour]), features.cutoff, features.cutoff)
+        for term in flatten(package.model)
+        if isinstance(term.leaf, Quantum)
+        and isinstance(features := term.leaf.architecture.features, VectorDensities)
+        for e in features.entries
+        if e.centre < e.neighbour
+    ]
+    return list(dict.fromkeys(found))

@@ -1,0 +1,63 @@
+"""`confinement:` of a run: the sphere acts, conserves energy, and belongs to the run's identity."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qmd.build import Setup, build, start_state
+from qmd.errors import InputError
+from qmd.inputs import load_config
+from qmd.integrators import kinetic_energy
+
+INPUT = """
+system: {structure: h2o, temperature_K: 300}
+potential: sivqlm-h2o
+integrator: {kind: velocity_verlet, timestep_fs: 0.25}
+steps: 1000
+"""
+RADIUS, STIFFNESS = 0.85, 20.0
+"""The hydrogens begin 0.92 angstrom from the origin: outside."""
+
+
+def setup(folder: Path, extra: str = "") -> Setup:
+    path = folder / "input.yaml"
+    path.write_text(INPUT + extra)
+    return build(load_config(path))
+
+
+def confined(folder: Path) -> Setup:
+    values = f"{{radius_A: {RADIUS}, stiffness_eV_per_A3: {STIFFNESS}}}"
+    return setup(folder, f"confinement: {values}\n")
+
+
+def test_the_sphere_adds_its_energy(tmp_path):
+    free, inside = setup(tmp_path), confined(tmp_path)
+    outside = np.maximum(np.linalg.norm(free.system.positions, axis=1) - RADIUS, 0)
+    assert (outside > 0).sum() == 2
+    added = start_state(inside).energy - start_state(free).energy
+    assert added == pytest.approx(STIFFNESS * (outside**3).sum(), rel=1e-9)
+
+
+def test_energy_is_conserved_in_the_sphere(tmp_path):
+    run = confined(tmp_path)
+    state = start_state(run)
+    masses = run.system.masses
+    totals = []
+    for _ in range(20):
+        state = run.integrator.advance(
+            state, run.force, 1 / masses, run.stream, run.limits, 50
+        ).state
+        totals.append(state.energy + kinetic_energy(state.velocities, masses))
+    # (omega dt)^2 / 8 of the kinetic energy of the fastest mode: (0.18)^2 / 8 x 0.1 eV.
+    assert np.std(totals) < 4e-4
+
+
+def test_a_run_in_a_sphere_is_another_run(tmp_path):
+    assert setup(tmp_path).identity != confined(tmp_path).identity
+
+
+@pytest.mark.parametrize("text", ["{radius_A: 0}", "{}", "{radius_A: 3, stiffness: 1}", "5"])
+def test_bad_spheres_are_refused(tmp_path, text):
+    with pytest.raises(InputError):
+        setup(tmp_path, f"confinement: {text}\n")

@@ -1,0 +1,238 @@
+"""Trees of potentials: native against JAX, symmetries, ends of switches and walls, storage."""
+
+import dataclasses
+from itertools import combinations, permutations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from circuits import model as circuit_model
+
+from qmd.potentials import (
+    BaselineParameters,
+    ManyBody,
+    Model,
+    ModelPotential,
+    OnAtoms,
+    PairBaseline,
+    Quantum,
+    ShortRangeWall,
+    SphericalWall,
+    Sum,
+    Switched,
+    compiled,
+    evaluate,
+    jax_model,
+    native_model,
+    reference,
+    vqlm,
+    water_pair,
+)
+from qmd.potentials.classical import WATER_PAIRS, water_baseline
+from qmd.potentials.serialization import model_from_json, model_to_json
+from qmd.potentials.tree import flatten, named_parameters
+
+WATER = Quantum(*circuit_model("water"))
+PAIR = water_pair.interaction(1, n_layers=1, n_radial=4)
+WALL = ShortRangeWall(WATER_PAIRS, (2.6,) + (1.9,) * 8, 40.0)
+TREES: dict[str, Model] = {
+    "quantum": WATER,
+    "vqlm": vqlm.water(3, seed=2),
+    "baseline": water_baseline(),
+    "wall": WALL,
+    "densities": PAIR.model.terms[0],
+    "pair": PAIR,
+    "sphere": SphericalWall(6, 2.0, 5.0),
+    "on atoms": OnAtoms(WATER, (4, 0, 2)),
+    "dimer": ManyBody(WATER, Sum((PAIR, WALL))),
+    "trimer": ManyBody(vqlm.water(3, seed=2), Sum((PAIR, WALL)), 3),
+}
+
+
+def geometry(n_atoms: int, seed: int = 0) -> np.ndarray:
+    """Water molecules about 3 angstrom apart, distorted; more atoms than one are all there."""
+    rng = np.random.default_rng(seed)
+    one = np.array([[0, 0, 0], [0.76, 0.59, 0], [-0.76, 0.59, 0]])
+    far = np.array([[0, 0, 0], [2.9, 0.3, 0.4], [1.2, 2.8, -0.5]])
+    many = np.concatenate([one @ _rotation(rng).T + shift for shift in far])
+    return (many + 0.05 * rng.standard_normal(many.shape))[: max(n_atoms, 3)][:n_atoms]
+
+
+def _rotation(rng: np.random.Generator) -> np.ndarray:
+    q, _ = np.linalg.qr(rng.standard_normal((3, 3)))
+    return q * np.linalg.det(q)
+
+
+def by_jax(model: Model, x: np.ndarray) -> tuple[float, np.ndarray]:
+    energy, forces = compiled(ModelPotential(model))(x)
+    return float(energy), np.asarray(forces)
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_native_equals_jax(name):
+    model = TREES[name]
+    kernel = native_model(model)
+    for seed in (0, 1):
+        x = geometry(model.n_atoms, seed)
+        energy, forces = evaluate(kernel, x)
+        expected, expected_forces = by_jax(model, x)
+        # Energies of some eV and forces of some 10 eV/angstrom: 100 roundings.
+        assert energy == pytest.approx(expected, abs=1e-12)
+        np.testing.assert_allclose(forces, expected_forces, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_trees_come_back_from_their_stored_form(name):
+    model = TREES[name]
+    arrays = {key: np.asarray(value) for key, value in named_parameters(model).items()}
+    again = model_from_json(model_to_json(model), arrays)
+    assert model_to_json(again) == model_to_json(model)
+    x = geometry(model.n_atoms)
+    assert evaluate(native_model(again), x)[0] == evaluate(native_model(model), x)[0]
+
+
+def test_pytree_leaves_are_the_stored_arrays():
+    model = TREES["dimer"]
+    stored = named_parameters(model)
+    leaves = jax.tree.leaves(model)
+    assert sum(np.size(leaf) for leaf in leaves) == sum(map(np.size, stored.values()))
+    assert all(np.asarray(leaf).dtype == np.float64 for leaf in leaves)
+
+
+def test_pennylane_agrees_on_vector_densities():
+    model, x = TREES["densities"], geometry(6)
+    parameters = model.parameters
+    angles = reference.spherical(model.architecture.features, parameters.scales, x)
+    node = reference.qnode(model.architecture.circuit, diff_method=None)
+    values = np.array(node(parameters.couplings, np.asarray(angles)))
+    energy = parameters.weights @ values + parameters.offset
+    assert evaluate(native_model(model), x)[0] == pytest.approx(energy, abs=1e-12)
+
+
+def _symmetric(kernel, x: np.ndarray, turned: np.ndarray) -> None:
+    # Rounding of about 1e3 operations on energies of order 1 eV.
+    assert evaluate(kernel, turned)[0] == pytest.approx(evaluate(kernel, x)[0], abs=1e-12)
+
+
+def test_the_pair_has_every_symmetry():
+    kernel, x, rng = native_model(PAIR), geometry(6), np.random.default_rng(5)
+    _symmetric(kernel, x, x @ _rotation(rng).T)
+    _symmetric(kernel, x, -x)
+    _symmetric(kernel, x, x + [3.0, -1.0, 2.0])
+    for order in ([0, 2, 1, 3, 4, 5], [0, 1, 2, 3, 5, 4], [3, 4, 5, 0, 1, 2]):
+        _symmetric(kernel, x, x[order])
+    assert evaluate(kernel, x)[0] != pytest.approx(evaluate(kernel, x[[1, 0, 2, 3, 4, 5]])[0])
+
+
+def test_many_bodies_are_the_sum_of_their_parts():
+    model, x = TREES["trimer"], geometry(9)
+    one, two, all_three = map(native_model, (model.monomer, model.pair, model))
+    molecules = np.split(x, 3)
+    ones = sum(evaluate(one, molecule)[0] for molecule in molecules)
+    twos = sum(evaluate(two, np.concatenate(pair))[0] for pair in combinations(molecules, 2))
+    assert evaluate(all_three, x)[0] == pytest.approx(ones + twos, abs=1e-12)
+    for order in permutations(range(3)):
+        atoms = np.concatenate([np.arange(3 * m, 3 * m + 3) for m in order])
+        _symmetric(all_three, x, x[atoms])
+
+
+def _apart(r: float) -> np.ndarray:
+    x = geometry(6)
+    x[3:] += (r / np.linalg.norm(x[3] - x[0]) - 1) * (x[3] - x[0])
+    return x
+
+
+def test_the_interaction_ends_smoothly_at_the_outer_distance():
+    kernel, outer = native_model(PAIR), PAIR.outer
+    energy, forces = evaluate(kernel, _apart(outer))
+    assert energy == 0.0 and not forces.any()
+    energy, forces = evaluate(kernel, _apart(outer + 0.5))
+    assert energy == 0.0 and not forces.any()
+    # S = 10 u^3 + ..., u = distance to the end / width: the curvature of S E is 60 u E / width^2.
+    steps = np.array([1e-2, 2e-2])
+    curvature = [_curvature(kernel, outer - h, 1e-3) for h in steps]
+    assert curvature[1] / curvature[0] == pytest.approx(2.0, rel=0.05)
+
+
+def _curvature(kernel, r: float, h: float) -> float:
+    energies = [evaluate(kernel, _apart(r + k * h))[0] for k in (-1, 0, 1)]
+    return (energies[0] - 2 * energies[1] + energies[2]) / h**2
+
+
+def test_the_wall_has_its_closed_form():
+    wall = ShortRangeWall(((0, 1),), (1.5,), 10.0)
+    kernel = native_model(wall)
+    energy, forces = evaluate(kernel, np.array([[0, 0, 0], [1.2, 0, 0.0]]))
+    assert energy == pytest.approx(10 * 0.3**3, rel=1e-14)
+    np.testing.assert_allclose(forces[:, 0], [-30 * 0.3**2, 30 * 0.3**2], rtol=1e-13)
+    energy, forces = evaluate(kernel, np.array([[0, 0, 0], [1.5, 0, 0.0]]))
+    assert energy == 0 and not forces.any()
+
+
+def test_the_sphere_has_its_closed_form():
+    kernel = native_model(SphericalWall(2, 1.0, 10.0))
+    energy, forces = evaluate(kernel, np.array([[0, 0, 1.2], [0.3, 0.4, 0.5]]))
+    assert energy == pytest.approx(10 * 0.2**3, rel=1e-14)
+    np.testing.assert_allclose(forces, [[0, 0, -30 * 0.2**2], [0, 0, 0]], rtol=1e-13)
+
+
+def test_the_baseline_has_its_closed_form():
+    parameters = BaselineParameters(
+        *(np.asarray(v) for v in (0.5, 1e-3)), *(np.array([v]) for v in (2.0, 3.0, 7.0))
+    )
+    model = PairBaseline(((0, 1),), (0,), (-2.0,), parameters)
+    r = 2.0  # screened charges are bare at r >> damping
+    expected = -2 * 0.25 * 14.399645478 / r + np.exp(2 - 3 * r) - 7 / (r**6 + 20)
+    x = np.array([[0, 0, 0], [0, r, 0.0]])
+    assert evaluate(native_model(model), x)[0] == pytest.approx(expected, rel=1e-14)
+    assert by_jax(model, x)[0] == pytest.approx(expected, rel=1e-14)
+
+
+def test_forces_are_the_slope_of_the_energy():
+    model = TREES["dimer"]
+    x, h = geometry(6), 1e-5
+    _, forces = evaluate(native_model(model), x)
+    rng = np.random.default_rng(3)
+    direction = rng.standard_normal(x.shape)
+    up, down = (evaluate(native_model(model), x + s * h * direction)[0] for s in (1, -1))
+    # h^2/6 times a third derivative of at most 1e3, and rounding 1e-14 / h.
+    assert -(up - down) / (2 * h) == pytest.approx((forces * direction).sum(), abs=1e-7)
+
+
+def test_a_wrong_number_of_atoms_gives_nan():
+    kernel = native_model(TREES["dimer"])
+    with pytest.raises(ValueError, match="must have shape"):
+        evaluate(kernel, geometry(3))
+
+
+def test_leaves_of_equal_molecules_share_their_arrays():
+    two, three = (native_model(dataclasses.replace(TREES["trimer"], n_molecules=n)) for n in (2, 3))
+    # For one molecule more: positions and forces, and switches of two leaves of two more pairs.
+    assert three.workspace.size - two.workspace.size == 6 * 3 + 2 * 2 * 2
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: OnAtoms(WATER, (0, 1)), "needs 3 different atoms"),
+        (lambda: OnAtoms(WATER, (0, 1, 1)), "needs 3 different atoms"),
+        (lambda: Switched(WATER, (0, 3), 1.0, 2.0), "between two of the atoms"),
+        (lambda: Switched(WATER, (0, 1), 2.0, 2.0), "inner < outer"),
+        (lambda: Sum(()), "at least one term"),
+        (lambda: ManyBody(WATER, WATER), "twice the 3 atoms"),
+        (lambda: ManyBody(WATER, PAIR, 1), "2 to 64 molecules"),
+        (lambda: ShortRangeWall((), (), 1.0), "at least one pair"),
+        (lambda: ShortRangeWall(((0, 1),), (-1.0,), 1.0), "positive and finite"),
+        (lambda: SphericalWall(3, 0.0, 1.0), "positive and finite"),
+        (lambda: flatten(Switched(PAIR, (0, 3), 1.0, 2.0)), "under two switches"),
+    ],
+)
+def test_impossible_trees_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_jax_energies_are_differentiable_where_a_switch_is_off():
+    slope = jax.jit(jax.grad(lambda x: jax_model.energy(PAIR, x)))(jnp.asarray(_apart(9.5)))
+    assert not np.asarray(slope).any()
