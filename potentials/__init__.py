@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from . import sivqlm, vqlm, water_pair
 from .circuit import Circuit, Encode, Heisenberg, Observable, RotationZ, clusters
-from .classical import BaselineParameters, PairBaseline, ShortRangeWall, SphericalWall
+from .classical import (
+    WATER_PAIRS,
+    BaselineParameters,
+    PairBaseline,
+    ShortRangeWall,
+    SphericalWall,
+)
 from .features import Entry, LinearVectors, VectorDensities
 from .model import Architecture, Parameters
 from .package import SHIPPED, Domain, Package, PackageError, find, load, save, shipped
@@ -25,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SHIPPED",
+    "WATER_PAIRS",
     "AbstractPotential",
     "Architecture",
     "BaselineParameters",

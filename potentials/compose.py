@@ -1,7 +1,5 @@
 """From a tree of potentials to the arrays that the native kernels interpret."""
 
-from typing import NamedTuple
-
 import numpy as np
 
 from .classical import PairBaseline, ShortRangeWall, SphericalWall

@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+import qmd.cli_export  # noqa: F401  # adds its command to `qmd potential`
 from qmd import __version__
 from qmd.cli_common import Commands, Debug, Input, Set, errors_in_one_line
 from qmd.cli_potential import potentials
+from qmd.cli_train import EXAMPLES, train
 
 app = typer.Typer(
     name="qmd",
@@ -20,6 +22,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(potentials, name="potential")
+app.command(epilog=EXAMPLES)(train)
 
 
 def _version(wanted: bool) -> None:

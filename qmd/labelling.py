@@ -3,11 +3,12 @@
 import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from numpy._core._multiarray_umath import __cpu_features__
+from numpy._core._multiarray_umath import __cpu_features__  # type: ignore[import-not-found]
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
@@ -62,12 +63,25 @@ def label_frames(
     names = done.keys() - {"R"} - fixed.keys() - per_frame.keys()
     rows = [{k: v[i] for k, v in done.items() if k in names} for i in range(n)]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for labels in pool.map(label, positions[n:]):
+        for labels in pool.map(_While(os.getpid(), label), positions[n:]):
             rows.append(labels)
             if len(rows) % save_every == 0 or len(rows) == len(positions):
                 _save(path, rows, positions, fixed, per_frame)
                 say(f"{len(rows)} of {len(positions)} labelled")
     return len(rows)
+
+
+@dataclass(frozen=True)
+class _While:
+    """A label function of a worker that ends with its parent, even if that was killed."""
+
+    parent: int
+    label: Callable[[Array], Labels]
+
+    def __call__(self, positions: Array) -> Labels:
+        if os.getppid() != self.parent:
+            os._exit(1)
+        return self.label(positions)
 
 
 def _load(path: Path) -> dict[str, Array]:

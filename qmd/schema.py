@@ -2,9 +2,9 @@
 
 import ast
 import inspect
+import sys
 from typing import Any
 
-from qmd import config
 from qmd.config import Config, RunConfig
 
 
@@ -15,17 +15,17 @@ def json_schema(root: type[Config] = RunConfig) -> dict[str, Any]:
     cost every run 40 ms.
     """
     schema = root.model_json_schema()
-    docs = _key_docs()
+    docs = _key_docs(root)
     for definition in (schema, *schema.get("$defs", {}).values()):
         for key, value in definition.get("properties", {}).items():
             value["description"] = docs[definition["title"], key]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
-def _key_docs() -> dict[tuple[str, str], str]:
-    """(class, key) -> the string below the key, of every section in `qmd.config`."""
+def _key_docs(root: type[Config]) -> dict[tuple[str, str], str]:
+    """(class, key) -> the string below the key, of every section in the module of `root`."""
     docs = {}
-    for node in ast.parse(inspect.getsource(config)).body:
+    for node in ast.parse(inspect.getsource(sys.modules[root.__module__])).body:
         if isinstance(node, ast.ClassDef):
             for line, below in zip(node.body, node.body[1:], strict=False):
                 if isinstance(line, ast.AnnAssign) and isinstance(below, ast.Expr):

@@ -1,26 +1,31 @@
-"""Fit a quantum potential to energies and forces by nonlinear least squares.
+"""The fit of a model to energies and forces: residuals, their derivatives, and errors.
 
-Small circuits (70 to 160 parameters) have exact, cheap Jacobians, which second order uses.
-Residuals of one frame are ``w (E - E_ref)`` and the components of
-``F - F_ref`` along the internal directions of the frame: model forces have no others, because
-the energy does not change under translation and rotation.
+Generic over the models of `qmd.potentials`: the parameters are the numbers of the tree, flattened;
+the energy is `jax_model.energy`. Residuals of one frame are ``w (E - E_ref)`` and the components of
+``F - F_ref`` along the internal directions of the frame: a model that is invariant under
+translation and rotation has no others. A frame needs the derivatives of its energy and of its
+slopes by all parameters: reverse mode over the parameters, forward mode over the directions.
 """
 
 import functools
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 from jax.flatten_util import ravel_pytree
-from scipy.optimize import least_squares
 
-from qmd.potentials import Architecture, Parameters, vqc
+from qmd.potentials import jax_model
+
+Array = npt.NDArray[np.float64]
 
 CHUNK = 128
-"""Frames per Jacobian block, so that memory stays flat."""
+"""Frames whose derivatives are held at a time, so that memory stays flat."""
 RIDGE = 1e-4
 """Weight of residuals that pull each parameter to 0: without them, a coupling that changes nothing
 (RH34 of the last layer of water) runs away to 1e12."""
@@ -29,191 +34,293 @@ RIDGE = 1e-4
 class Frames(NamedTuple):
     """Labelled geometries of one molecule."""
 
-    positions: np.ndarray
+    positions: Array
     """angstrom, (n_frames, n_atoms, 3)"""
-    energies: np.ndarray
+    energies: Array
     """eV, (n_frames,)"""
-    forces: np.ndarray
+    forces: Array | None
     """eV/angstrom, (n_frames, n_atoms, 3)"""
 
-
-class Errors(NamedTuple):
-    """Root mean squares over frames (energies) and over components (forces)."""
-
-    energy_rmse_meV: float
-    forces_rmse_meV_per_A: float
+    def take(self, index: Any) -> "Frames":
+        """The frames at `index`, anything that selects rows of an array."""
+        forces = None if self.forces is None else self.forces[index]
+        return Frames(self.positions[index], self.energies[index], forces)
 
 
 @dataclass(frozen=True)
-class Fit:
-    """Result of one start."""
-
-    parameters: Parameters
-    cost: float
-    evaluations: int
-    history: list[float] = field(default_factory=list)
-
-
-def internal_directions(positions: np.ndarray) -> np.ndarray:
-    """Orthonormal directions that neither translate nor rotate each frame.
-
-    Returns an array (n_frames, 3 n_atoms - 6, n_atoms, 3); 3 n_atoms - 5 for two atoms.
-    """
-    n_frames, n_atoms, _ = positions.shape
-    n_fixed = 5 if n_atoms == 2 else 6
-    directions = np.empty((n_frames, 3 * n_atoms - n_fixed, n_atoms, 3))
-    for frame, x in enumerate(positions - positions.mean(axis=1, keepdims=True)):
-        shifts = np.tile(np.eye(3), (n_atoms, 1))
-        turns = np.concatenate([np.cross(np.eye(3), r).T for r in x])
-        basis, _, _ = np.linalg.svd(np.concatenate([shifts, turns], axis=1))
-        directions[frame] = basis[:, n_fixed:].T.reshape(-1, n_atoms, 3)
-    return directions
-
-
-def start(architecture: Architecture, energies: np.ndarray, seed: int, *, alpha: float = 0.5,
-          spread: float = 0.3) -> Parameters:  # fmt: skip
-    """Random start: couplings of spread `spread`, scales `alpha` (1/angstrom), head from labels."""
-    rng = np.random.default_rng(seed)
-    circuit, features = architecture.circuit, architecture.features
-    n_observables = len(circuit.observables)
-    return Parameters(
-        scales=np.full((1, features.n_scales), alpha),
-        couplings=spread * rng.standard_normal((circuit.n_layers, circuit.n_couplings)),
-        weights=np.full(n_observables, max(np.std(energies), 1e-3) / n_observables),
-        offset=np.asarray(np.mean(energies)),
-    )
-
-
-def fit(
-    architecture: Architecture,
-    frames: Frames,
-    initial: Parameters,
-    *,
-    energy_weight: float = 3.0,
-    frame_weights: np.ndarray | None = None,
-    max_evaluations: int = 150,
-    report: Callable[[int, float], None] | None = None,
-) -> Fit:
-    """Trust-region least squares from one start.
+class Loss:
+    """What a fit makes small.
 
     Parameters
     ----------
     energy_weight : float
         w of the energy residuals, 1/angstrom.
-    frame_weights : (n_frames,), optional
-        Weight of each frame's residuals; default 1.
-    report : callable, optional
-        Called with (evaluation, cost) after each Jacobian.
+    forces : bool
+        Whether forces are fitted.
+    high_energy : float, optional
+        Energy (eV) at which all residuals of a frame weigh half.
+    power : int
+        Of the weight ``1 / (1 + (E / high_energy)**power)``.
     """
-    flat, unravel = ravel_pytree(initial)
-    problem = _Problem(architecture, frames, unravel, energy_weight, frame_weights)
-    history: list[float] = []
 
-    def jacobian(theta: np.ndarray) -> np.ndarray:
-        residuals, jacobian = problem.linearise(theta)
-        history.append(float(0.5 * residuals @ residuals))
-        if report:
-            report(len(history), history[-1])
-        return jacobian
+    energy_weight: float = 3.0
+    forces: bool = True
+    high_energy: float | None = None
+    power: int = 2
 
-    result = least_squares(
-        problem.residuals, np.asarray(flat), jac=jacobian, method="trf", x_scale="jac",
-        max_nfev=max_evaluations, ftol=1e-6, xtol=1e-9, gtol=1e-12,
-    )  # fmt: skip
-    parameters = jax.tree.map(np.asarray, unravel(jnp.asarray(result.x)))
-    return Fit(parameters, float(result.cost), int(result.nfev), history)
+    def frame_weights(self, energies: Array) -> Array:
+        """Weight of each frame, (n_frames,)."""
+        if self.high_energy is None:
+            return np.ones_like(energies)
+        weights: Array = 1 / (1 + (np.maximum(energies, 0) / self.high_energy) ** self.power)
+        return weights
 
 
-class _Problem:
-    """Residuals and Jacobian of a fit, chunk by chunk.
+class Progress(NamedTuple):
+    """Where an optimiser is; enough to go on from."""
 
-    Each frame needs the derivatives of its energy and of three or more slopes by all parameters:
-    reverse mode over the parameters, forward mode over the internal directions.
+    iteration: int
+    loss: float
+    """Half the sum of squared residuals, per frame."""
+    theta: Array
+    memory: tuple[Array, ...] = ()
+    """What the optimiser remembers of earlier steps."""
+
+
+Report = Callable[[Progress], None]
+"""Takes the progress; may raise to stop."""
+
+
+class Problem:
+    """Residuals of a fit as functions of the flat parameters, chunk by chunk.
+
+    Parameters
+    ----------
+    model : tree of `qmd.potentials`
+        Its numbers say the shapes only.
+    frames : Frames
+    loss : Loss
+    rotations : bool
+        Whether the model is invariant under rotation.
+    threads : int
+        Chunks that are worked on at a time; compiled code does not hold Python's lock.
     """
 
     def __init__(
-        self,
-        architecture: Architecture,
-        frames: Frames,
-        unravel: Callable[[Any], Parameters],
-        energy_weight: float,
-        frame_weights: np.ndarray | None,
+        self, model: Any, frames: Frames, loss: Loss, *, rotations: bool = True, threads: int = 1
     ) -> None:
-        self._architecture, self._unravel = architecture, unravel
-        self._energy_weight, self._n = energy_weight, len(frames.energies)
-        directions = internal_directions(frames.positions)
-        weights = np.ones(self._n) if frame_weights is None else frame_weights
-        targets = np.einsum("fkax,fax->fk", directions, frames.forces)
-        self._batches = _chunks((frames.positions, frames.energies, directions, targets, weights))
-        self._residuals = jax.jit(functools.partial(self._map, self._frame_residuals))
-        self._linear = jax.jit(functools.partial(self._map, self._frame_linear))
+        flat, self._unravel = ravel_pytree(model)
+        self.n_frames, self.n_parameters = len(frames.energies), flat.size
+        self._loss = loss
+        n_atoms = frames.positions.shape[1]
+        directions = np.zeros((self.n_frames, 0, n_atoms, 3))
+        slopes = np.zeros((self.n_frames, 0))
+        if loss.forces:
+            assert frames.forces is not None
+            directions = internal_directions(frames.positions, rotations=rotations)
+            slopes = -np.einsum("fkax,fax->fk", directions, frames.forces)
+        weights = loss.frame_weights(frames.energies)
+        arrays = (frames.positions, frames.energies, directions, slopes, weights)
+        size = min(CHUNK, math.ceil(self.n_frames / threads))
+        self._chunks = list(_chunks(arrays, size))
+        self._pool = ThreadPoolExecutor(threads)
+        self._residuals = jax.jit(self._of_chunk(self._frame_residuals))
+        self._linear = jax.jit(self._of_chunk(self._frame_linear))
+        self._normal = jax.jit(self._normal_of_chunk)
 
-    def _map(self, of_frame: Any, theta: Any, batches: Any) -> Any:
-        parameters = self._unravel(theta)
+    def residuals(self, theta: Array) -> Array:
+        """Residuals of all frames, then those of the ridge."""
+        rows = self._map(self._residuals, theta)
+        parts = [np.asarray(row).reshape(-1) for row in rows]
+        return np.concatenate([np.concatenate(parts)[: self._n_residuals(rows)], RIDGE * theta])
 
-        def of_batch(batch: Any) -> Any:
-            return jax.vmap(lambda *frame: of_frame(parameters, *frame))(*batch)
+    def linearise(self, theta: Array) -> tuple[Array, Array]:
+        """`residuals` and their Jacobian, (n_residuals, n_parameters)."""
+        chunks = self._map(self._linear, theta)
+        n = self._n_residuals([r for r, _ in chunks])
+        residuals = np.concatenate([np.asarray(r).reshape(-1) for r, _ in chunks])[:n]
+        jacobian = np.concatenate([np.asarray(j).reshape(-1, theta.size) for _, j in chunks])[:n]
+        return (
+            np.concatenate([residuals, RIDGE * theta]),
+            np.concatenate([jacobian, RIDGE * np.eye(theta.size)]),
+        )
 
-        return jax.lax.map(of_batch, batches)
+    def cost(self, theta: Array) -> float:
+        """Half the sum of squared residuals."""
+        residuals = self.residuals(theta)
+        return float(0.5 * residuals @ residuals)
 
-    def _energy(self, parameters: Any, x: Any) -> Any:
-        return vqc.energy(self._architecture, parameters, x)
+    def normal(self, theta: Array) -> tuple[float, Array, Array]:
+        """Cost, its gradient and Gauss-Newton Hessian, accumulated without the Jacobian."""
+        cost, gradient, hessian = (
+            np.sum([np.asarray(part) for part in parts], axis=0)
+            for parts in zip(*self._map(self._normal, theta), strict=True)
+        )
+        return (
+            float(cost + 0.5 * RIDGE**2 * theta @ theta),
+            gradient + RIDGE**2 * theta,
+            hessian + RIDGE**2 * np.eye(theta.size),
+        )
 
-    def _frame_residuals(self, parameters: Any, x: Any, e: Any, b: Any, f: Any, weight: Any) -> Any:
-        value, gradient = jax.value_and_grad(self._energy, argnums=1)(parameters, x)
-        return self._weighted(weight, value - e, jnp.einsum("kax,ax->k", b, gradient) + f)
+    @property
+    def batch(self) -> tuple[Array, ...]:
+        """Arrays of all frames, for `mean_loss`."""
+        joined = (
+            np.concatenate(parts)[: self.n_frames] for parts in zip(*self._chunks, strict=True)
+        )
+        return tuple(joined)
 
-    def _frame_linear(self, parameters: Any, x: Any, e: Any, b: Any, f: Any, weight: Any) -> Any:
+    @property
+    def chunks(self) -> tuple[Array, ...]:
+        """Arrays (n_chunks, n_frames_of_a_chunk, ...); frames that fill up weigh nothing."""
+        return tuple(np.stack(parts) for parts in zip(*self._chunks, strict=True))
+
+    def sum_of_losses(self, theta: Any, batch: Any) -> Any:
+        """Half the sum of squared residuals of `batch`, a JAX scalar."""
+        return 0.5 * jnp.sum(self._of_chunk(self._frame_residuals)(theta, batch) ** 2)
+
+    def _map(self, function: Any, theta: Array) -> list[Any]:
+        return list(
+            self._pool.map(
+                lambda chunk: jax.block_until_ready(function(theta, chunk)), self._chunks
+            )
+        )
+
+    def _n_residuals(self, rows: list[Any]) -> int:
+        return self.n_frames * int(rows[0].shape[1])
+
+    def _of_chunk(self, of_frame: Any) -> Any:
+        def of_chunk(theta: Any, chunk: Any) -> Any:
+            model = self._unravel(theta)
+            return jax.vmap(functools.partial(of_frame, model))(*chunk)
+
+        return of_chunk
+
+    def _frame_residuals(self, model: Any, x: Any, e: Any, b: Any, slope: Any, weight: Any) -> Any:
+        if not self._loss.forces:
+            return self._weighted(weight, jax_model.energy(model, x) - e, slope)
+        value, gradient = jax.value_and_grad(lambda y: jax_model.energy(model, y))(x)
+        return self._weighted(weight, value - e, jnp.einsum("kax,ax->k", b, gradient) - slope)
+
+    def _frame_linear(self, model: Any, x: Any, e: Any, b: Any, slope: Any, weight: Any) -> Any:
         def by_parameters(y: Any) -> Any:
-            value, slopes = jax.value_and_grad(self._energy)(parameters, y)
+            value, slopes = jax.value_and_grad(lambda m: jax_model.energy(m, y))(model)
             return value, ravel_pytree(slopes)[0]
 
+        if not self._loss.forces:
+            value, row = by_parameters(x)
+            empty = jnp.zeros((0, row.size))
+            return self._weighted(weight, value - e, slope), self._weighted(weight, row, empty)
         (values, rows), (slopes, slope_rows) = jax.vmap(
             lambda direction: jax.jvp(by_parameters, (x,), (direction,))
         )(b)
-        residuals = self._weighted(weight, values[0] - e, slopes + f)
+        residuals = self._weighted(weight, values[0] - e, slopes - slope)
         return residuals, self._weighted(weight, rows[0], slope_rows)
 
     def _weighted(self, weight: Any, energy_part: Any, force_part: Any) -> Any:
-        return weight * jnp.concatenate([self._energy_weight * energy_part[None], force_part])
+        return weight * jnp.concatenate([self._loss.energy_weight * energy_part[None], force_part])
 
-    def residuals(self, theta: np.ndarray) -> np.ndarray:
-        out = np.asarray(self._residuals(theta, self._batches))
-        labels = out.reshape(-1, out.shape[-1])[: self._n].reshape(-1)
-        return np.concatenate([labels, RIDGE * theta])
-
-    def linearise(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        residuals, rows = self._linear(theta, self._batches)
-        residuals = np.asarray(residuals).reshape(-1, residuals.shape[-1])[: self._n]
-        rows = np.asarray(rows).reshape(-1, *rows.shape[2:])[: self._n]
-        residuals = np.concatenate([residuals.reshape(-1), RIDGE * theta])
-        return residuals, np.vstack([rows.reshape(-1, theta.size), RIDGE * np.eye(theta.size)])
+    def _normal_of_chunk(self, theta: Any, chunk: Any) -> Any:
+        residuals, rows = self._of_chunk(self._frame_linear)(theta, chunk)
+        r, j = residuals.reshape(-1), rows.reshape(-1, theta.size)
+        return 0.5 * jnp.vdot(r, r), j.T @ r, j.T @ j
 
 
-def _chunks(arrays: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
-    """Reshape to (n_chunks, CHUNK, ...), the last chunk filled with its first frames."""
+def _chunks(arrays: tuple[Array, ...], size: int) -> Iterator[tuple[Array, ...]]:
+    """Parts of `size` frames; the last one is filled up with frames whose weight is 0."""
     n = len(arrays[0])
-    index = np.resize(np.arange(n), -(-n // CHUNK) * CHUNK).reshape(-1, CHUNK)
-    return tuple(np.asarray(a)[index] for a in arrays)
+    for begin in range(0, n, size):
+        index = np.arange(begin, begin + size)
+        *parts, weights = (a[np.minimum(index, n - 1)] for a in arrays)
+        yield *parts, np.where(index < n, weights, 0.0)
 
 
-def predict(
-    architecture: Architecture, parameters: Parameters, positions: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Energies (eV), (n_frames,), and forces (eV/angstrom), (n_frames, n_atoms, 3)."""
+def internal_directions(positions: Array, *, rotations: bool = True) -> Array:
+    """Orthonormal directions that do not translate, nor rotate, each frame.
 
-    def energy(x):  # type: ignore[no-untyped-def]
-        return vqc.energy(architecture, parameters, x)
+    Parameters
+    ----------
+    positions : (n_frames, n_atoms, 3)
+    rotations : bool
+        Whether rotations are left out, as well as translations.
 
-    batched = jax.jit(jax.vmap(jax.value_and_grad(energy)))
-    energies, gradients = batched(jnp.asarray(positions))
-    return np.asarray(energies), -np.asarray(gradients)
+    Returns
+    -------
+    (n_frames, 3 n_atoms - 6, n_atoms, 3)
+        3 n_atoms - 5 for two atoms; 3 n_atoms - 3 with rotations kept.
+    """
+    n_frames, n_atoms, _ = positions.shape
+    n_fixed = 3 + (0 if not rotations else 2 if n_atoms == 2 else 3)
+    directions = np.empty((n_frames, 3 * n_atoms - n_fixed, n_atoms, 3))
+    for frame, x in enumerate(positions - positions.mean(axis=1, keepdims=True)):
+        shifts = np.tile(np.eye(3), (n_atoms, 1))
+        turns = np.concatenate([np.cross(np.eye(3), r).T for r in x])
+        fixed = np.concatenate([shifts, turns], axis=1) if rotations else shifts
+        basis, _, _ = np.linalg.svd(fixed)
+        directions[frame] = basis[:, n_fixed:].T.reshape(-1, n_atoms, 3)
+    return directions
 
 
-def errors(architecture: Architecture, parameters: Parameters, frames: Frames) -> Errors:
-    """RMSE of energies and of force components."""
-    energies, forces = predict(architecture, parameters, frames.positions)
+class Predictor:
+    """Energies and forces of a model at fixed geometries, compiled once.
+
+    Parameters
+    ----------
+    model : tree of `qmd.potentials`
+        Its numbers say the shapes only.
+    positions : (n_frames, n_atoms, 3)
+        angstrom
+    """
+
+    def __init__(self, model: Any, positions: Array) -> None:
+        unravel = ravel_pytree(model)[1]
+
+        def of_frame(theta: Any, x: Any) -> Any:
+            return jax.value_and_grad(lambda y: jax_model.energy(unravel(theta), y))(x)
+
+        self._n_frames = len(positions)
+        size = min(CHUNK, self._n_frames)
+        self._chunks = [x for x, _ in _chunks((positions, np.ones(self._n_frames)), size)]
+        self._function = jax.jit(jax.vmap(of_frame, in_axes=(None, 0)))
+
+    def __call__(self, theta: Array) -> tuple[Array, Array]:
+        """Energies (eV), (n_frames,), and forces (eV/angstrom), (n_frames, n_atoms, 3)."""
+        parts = [self._function(theta, x) for x in self._chunks]
+        energies, gradients = (
+            np.concatenate(part)[: self._n_frames] for part in zip(*parts, strict=True)
+        )
+        return energies, -gradients
+
+
+class Errors(NamedTuple):
+    """Of energies (over frames) and forces (over components); 0 forces if there are no labels."""
+
+    energy_rmse_meV: float
+    energy_mae_meV: float
+    forces_rmse_meV_per_A: float | None
+    forces_mae_meV_per_A: float | None
+    energy_mse_eV2: float
+    forces_mse_eV2_per_A2: float | None
+
+
+def errors(energies: Array, forces: Array, labels: Frames) -> Errors:
+    """Errors of predicted `energies` and `forces`."""
+    energy = energies - labels.energies
+    rmse, mae, mse = _size(energy)
+    if labels.forces is None:
+        return Errors(1000 * rmse, 1000 * mae, None, None, mse, None)
+    of_forces = _size(forces - labels.forces)
     return Errors(
-        energy_rmse_meV=1000 * float(np.sqrt(np.mean((energies - frames.energies) ** 2))),
-        forces_rmse_meV_per_A=1000 * float(np.sqrt(np.mean((forces - frames.forces) ** 2))),
+        energy_rmse_meV=1000 * rmse,
+        energy_mae_meV=1000 * mae,
+        forces_rmse_meV_per_A=1000 * of_forces[0],
+        forces_mae_meV_per_A=1000 * of_forces[1],
+        energy_mse_eV2=mse,
+        forces_mse_eV2_per_A2=of_forces[2],
     )
+
+
+def _size(errors: Array) -> tuple[float, float, float]:
+    """Root mean square, mean absolute value, mean square."""
+    mse = float(np.mean(errors**2))
+    return math.sqrt(mse), float(np.mean(np.abs(errors))), mse

@@ -154,15 +154,18 @@ def geometries(seed):
 
 
 def label(positions):
-    """Energies and forces of the dimer (E, F) and of its molecules (E1, F1) in their own basis."""
+    """Dimer (E, F), its molecules in their own basis (E1, F1), and the difference (E2, F2)."""
     first, second = (METHOD.energy_and_forces(NUMBERS[:3], x) for x in np.split(positions, 2))
     guess = joined(first[2], second[2])
     energy, forces, _ = METHOD.energy_and_forces(NUMBERS, positions, guess)
+    alone = np.concatenate([first[1], second[1]])
     return {
         "E": np.array(energy),
         "F": forces,
         "E1": np.array([first[0], second[0]]),
-        "F1": np.concatenate([first[1], second[1]]),
+        "F1": alone,
+        "E2": np.array(energy - first[0] - second[0]),
+        "F2": forces - alone,
     }
 
 
@@ -173,7 +176,6 @@ def card(path):
 
     data = np.load(path)
     names, counts = np.unique(data["group"], return_counts=True)
-    interaction = data["E"] - data["E1"].sum(axis=1)
     return {
         "system": "(H2O)2, atom order O H H O H H",
         "level_of_theory": METHOD.level_of_theory,
@@ -181,11 +183,12 @@ def card(path):
             "R": "angstrom, (n, 6, 3)",
             "E, F": "eV and eV/angstrom, dimer",
             "E1, F1": "eV, (n, 2), and eV/angstrom, (n, 6, 3): both molecules, own basis",
+            "E2, F2": "eV and eV/angstrom: interaction, E less the sum of E1, F less F1",
         },
         "frames": len(data["E"]),
         "frames_planned": sum(GROUPS.values()),
         "groups": dict(zip(names.tolist(), counts.tolist(), strict=True)),
-        "interaction_eV": [float(interaction.min()), float(interaction.max())],
+        "interaction_eV": [float(data["E2"].min()), float(data["E2"].max())],
         "versions": {"pyscf": pyscf.__version__, "dftd3": dftd3.__version__},
         "made_by": "python runs/labels-dimer/label.py",
         "licence": "CC0-1.0",

@@ -1,0 +1,121 @@
+"""From the `model:` section of a training input to a model with its first numbers."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qmd.build import load_package
+from qmd.potentials import Architecture, Parameters, Quantum, sivqlm, vqlm, water_pair
+from qmd.train_config import (
+    DensityDimerConfig,
+    DimerConfig,
+    LiHConfig,
+    ModelConfig,
+    PackageModelConfig,
+    StartConfig,
+    VqlmLiHConfig,
+    VqlmWaterConfig,
+    WaterConfig,
+)
+from qmd.training import Array
+
+
+@dataclass(frozen=True)
+class Family:
+    """What is the same for all starts of a model."""
+
+    species: tuple[str, ...]
+    """Chemical symbols in the atom order that the model serves."""
+    rotations: bool
+    """Whether it is invariant under rotation."""
+    citation: str
+
+
+KISS = "Kiss et al., Mach. Learn.: Sci. Technol. 3, 035004 (2022), arXiv:2203.04666"
+LE = "Le et al., New J. Phys. 27, 023015 (2025), arXiv:2311.11362"
+
+
+def family(config: ModelConfig, folder: Path) -> Family:
+    """Species, symmetry and source of the model of `config`; paths start from `folder`.
+
+    Raises
+    ------
+    MismatchError
+        If a package that is named cannot be used.
+    """
+    match config:
+        case LiHConfig():
+            return Family(("Li", "H"), True, LE)
+        case WaterConfig():
+            return Family(("O", "H", "H"), not config.symmetry_breaking, LE)
+        case DimerConfig():
+            return Family(("O", "H", "H") * 2, not config.symmetry_breaking, LE)
+        case DensityDimerConfig():
+            return Family(("O", "H", "H") * 2, True, "")
+        case VqlmLiHConfig():
+            return Family(("Li", "H"), True, KISS)
+        case VqlmWaterConfig():
+            return Family(("O", "H", "H"), True, KISS)
+        case PackageModelConfig():
+            package = load_package(config.name, folder)
+            return Family(package.species, False, package.citation)
+
+
+def start(config: ModelConfig, folder: Path, energies: Array, seed: int) -> Any:
+    """A model with numbers drawn by `seed`, its head scaled to the training `energies` (eV)."""
+    match config:
+        case LiHConfig():
+            return _circuit(sivqlm.lih(config.layers, config.blocks), config.start, energies, seed)
+        case WaterConfig():
+            architecture = sivqlm.water(
+                config.layers, config.blocks, symmetry_breaking=config.symmetry_breaking
+            )
+            return _circuit(architecture, config.start, energies, seed)
+        case DimerConfig():
+            architecture = sivqlm.water_dimer(
+                config.layers, symmetry_breaking=config.symmetry_breaking
+            )
+            return _circuit(architecture, config.start, energies, seed)
+        case DensityDimerConfig():
+            return water_pair.interaction(
+                seed, config.layers, config.radial,
+                switch=(config.switch_from_A, config.switch_to_A),
+            )  # fmt: skip
+        case VqlmLiHConfig():
+            return _generic(vqlm.lih(config.layers, seed=seed), energies)
+        case VqlmWaterConfig():
+            return _generic(vqlm.water(config.layers, seed=seed), energies)
+        case PackageModelConfig():
+            return _shaken(load_package(config.name, folder).model, config.spread, seed)
+
+
+def _circuit(
+    architecture: Architecture, config: StartConfig, energies: Array, seed: int
+) -> Quantum:
+    rng = np.random.default_rng(seed)
+    circuit, features = architecture.circuit, architecture.features
+    n_observables = len(circuit.observables)
+    parameters = Parameters(
+        scales=np.full((1, features.n_scales), config.scale_per_A),
+        couplings=config.coupling_spread
+        * rng.standard_normal((circuit.n_layers, circuit.n_couplings)),
+        weights=np.full(n_observables, max(float(np.std(energies)), 1e-3) / n_observables),
+        offset=np.asarray(np.mean(energies)),
+    )
+    return Quantum(architecture, parameters)
+
+
+def _generic(model: vqlm.Vqlm, energies: Array) -> vqlm.Vqlm:
+    head = model.parameters._replace(
+        slope=np.asarray(max(float(np.std(energies)), 1e-3)), offset=np.asarray(np.mean(energies))
+    )
+    return replace(model, parameters=head)
+
+
+def _shaken(model: Any, spread: float, seed: int) -> Any:
+    import jax
+
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(lambda p: p + spread * rng.standard_normal(np.shape(p)), model)

@@ -1,0 +1,314 @@
+"""The input of `qmd train`: a strict, frozen schema like that of a run (`qmd.config`)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from qmd.config import Config, Count, Name, Seed
+
+MAY_CHANGE_ON_RESUME = (
+    "dataset", "test_dataset", "workers", "name", "description", "citation", "licence",
+    "level_of_theory",
+)  # fmt: skip
+"""Keys that do not change the numbers of a training; data is known by its hash."""
+
+EnergyUnit = Literal["eV", "meV", "Hartree", "kcal/mol", "kJ/mol"]
+Line = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Share = Count | Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[float, Field(gt=0, le=1e6)]
+NotNegative = Annotated[float, Field(ge=0, le=1e6)]
+Layers = Annotated[int, Field(ge=1, le=200)]
+
+
+class LabelsConfig(Config):
+    """What the labels in the file are called, and their units."""
+
+    energy_key: Name | None = None
+    """Name of the energies; default: by format (E; energies; REF_energy or energy)."""
+    forces_key: Name | None = None
+    """Name of the forces; default: by format (F; forces; REF_forces or forces)."""
+    energy_unit: EnergyUnit | None = None
+    """Default: by format; rMD17 names mean kcal/mol, all others eV."""
+    length_unit: Literal["angstrom", "bohr", "nm"] | None = None
+    """Default: angstrom."""
+    forces_unit: (
+        Annotated[str, Field(pattern=r"^(eV|meV|Hartree|kcal/mol|kJ/mol)/(angstrom|bohr|nm)$")]
+        | None
+    ) = None
+    """Such as Hartree/bohr; default: energy_unit over length_unit."""
+    zero: Literal["lowest", "labels"] = "lowest"
+    """Zero of the model: the lowest training energy, or that of the labels (interactions)."""
+    repeats: Literal["refuse", "drop"] = "refuse"
+    """What to do about geometries that occur twice."""
+
+
+class StartConfig(Config):
+    """Random numbers that a circuit begins with."""
+
+    scale_per_A: Positive = 0.5
+    """Scale alpha (1/angstrom) of the encoded vectors."""
+    coupling_spread: NotNegative = 0.3
+    """Standard deviation (rad) of the couplings."""
+
+
+class LiHConfig(Config):
+    """Symmetry-invariant circuit of LiH on 4 qubits."""
+
+    kind: Literal["sivqlm-lih"]
+    """The architecture."""
+    layers: Layers = 22
+    """Trainable layers."""
+    blocks: Annotated[int, Field(ge=1, le=20)] = 1
+    """Blocks of gates in a layer."""
+    start: StartConfig = StartConfig()
+    """Random numbers to begin with."""
+
+
+class WaterConfig(Config):
+    """Symmetry-invariant circuit of H2O on 4 qubits."""
+
+    kind: Literal["sivqlm-h2o"]
+    """The architecture."""
+    layers: Layers = 11
+    """Trainable layers."""
+    blocks: Annotated[int, Field(ge=1, le=20)] = 2
+    """Blocks of gates in a layer."""
+    symmetry_breaking: bool = False
+    """One RZ angle a layer: more freedom, but no longer invariant under rotation."""
+    start: StartConfig = StartConfig()
+    """Random numbers to begin with."""
+
+
+class DimerConfig(Config):
+    """Symmetry-invariant circuit of (H2O)2 on 6 qubits and an ancilla."""
+
+    kind: Literal["sivqlm-dimer"]
+    """The architecture."""
+    layers: Layers = 30
+    """Trainable layers."""
+    symmetry_breaking: bool = False
+    """One RZ angle a layer: more freedom, but no longer invariant under rotation."""
+    start: StartConfig = StartConfig()
+    """Random numbers to begin with."""
+
+
+class DensityDimerConfig(Config):
+    """Interaction of two H2O: a circuit on vector densities beside pair terms, switched off."""
+
+    kind: Literal["density-dimer"]
+    """The architecture."""
+    layers: Layers = 6
+    """Trainable layers."""
+    radial: Annotated[int, Field(ge=2, le=100)] = 14
+    """Gaussians of each radial function."""
+    switch_from_A: Positive = 6.5
+    """O-O distance (angstrom) at which the interaction begins to fade."""
+    switch_to_A: Positive = 9.0
+    """O-O distance (angstrom) beyond which there is none."""
+    monomer: Name | None = None
+    """Potential of one water: the package is then of the total energy, to run; default: none."""
+    wall_eV_per_A3: Positive = 100.0
+    """Stiffness of the wall below the shortest distances of the data, with a monomer."""
+
+    @field_validator("switch_to_A")
+    @classmethod
+    def _beyond_its_begin(cls, value: float, info: ValidationInfo) -> float:
+        if value <= info.data.get("switch_from_A", 0.0):
+            raise ValueError("must be larger than model.switch_from_A")
+        return value
+
+
+class VqlmLiHConfig(Config):
+    """Generic circuit on the bond length of LiH, 3 qubits: the baseline."""
+
+    kind: Literal["vqlm-lih"]
+    """The architecture."""
+    layers: Layers = 13
+    """Trainable layers."""
+
+
+class VqlmWaterConfig(Config):
+    """Generic circuit on the bond lengths and the angle of H2O, 3 qubits: the baseline."""
+
+    kind: Literal["vqlm-h2o"]
+    """The architecture."""
+    layers: Layers = 11
+    """Trainable layers."""
+
+
+class PackageModelConfig(Config):
+    """A trained potential, to go on from."""
+
+    kind: Literal["package"]
+    """Begin with the numbers of a package."""
+    name: Name
+    """Name of an installed package, or the path of a .qmdp file relative to this file."""
+    spread: NotNegative = 0.0
+    """Standard deviation of noise on its numbers, for more than one start."""
+
+
+class SplitConfig(Config):
+    """Which frames are for what."""
+
+    train: Share = 0.7
+    """Number, or fraction, of frames that are fitted."""
+    validation: Share = 0.1
+    """Number, or fraction, of frames that choose among starts and iterations."""
+    test: Share | None = None
+    """Number, or fraction, of frames for the final errors; default: the rest."""
+    method: Literal["random", "even"] = "random"
+    """Training frames at random, or evenly spaced along the file with both ends, as for a curve."""
+    seed: Seed = 1
+    """Seed of the draw."""
+
+
+class LossConfig(Config):
+    """What is made small: squares of weighted errors."""
+
+    energy_weight_per_A: NotNegative = 3.0
+    """Weight (1/angstrom) of an energy error beside those of force components."""
+    forces: bool = True
+    """Whether forces are fitted; if not, energies alone."""
+    high_energy_eV: Positive | None = None
+    """Energy (eV) at which a frame weighs half: 1 / (1 + (E / high_energy_eV)^power)."""
+    high_energy_power: Literal[1, 2] = 2
+    """The power."""
+
+    @model_validator(mode="after")
+    def _something_is_fitted(self) -> "LossConfig":
+        if not self.forces and self.energy_weight_per_A == 0:
+            raise ValueError("leaves nothing to fit: neither energies nor forces")
+        return self
+
+
+class NoiseConfig(Config):
+    """Gaussian noise added to the labels of training and validation."""
+
+    energy_std_eV: NotNegative = 0.0
+    """Standard deviation (eV)."""
+    forces_std_eV_per_A: NotNegative = 0.0
+    """Standard deviation (eV/angstrom) of each component."""
+    seed: Seed = 1
+    """Seed of the noise."""
+
+
+class StartsConfig(Config):
+    """Random starts: the first stage is for all, the later ones are for the best."""
+
+    count: Annotated[int, Field(ge=1, le=10_000)] = 1
+    """How many."""
+    finalists: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """How many go on to the second stage; default: all."""
+    seed: Seed = 0
+    """Seed of the first; the others follow."""
+    judged_below_eV: Positive | None = None
+    """Validation frames of higher energy (eV) do not count in choosing; default: all count."""
+
+    @field_validator("finalists")
+    @classmethod
+    def _not_more_than_starts(cls, value: int | None, info: ValidationInfo) -> int | None:
+        count = info.data.get("count", 1)
+        if value is not None and value > count:
+            raise ValueError(f"must be at most starts.count = {count}")
+        return value
+
+
+class LeastSquaresConfig(Config):
+    """Second order: exact Jacobians, for up to some thousand parameters."""
+
+    kind: Literal["least_squares"]
+    """Trust region up to 300 parameters, Levenberg-Marquardt on normal equations beyond."""
+    evaluations: Count = 150
+    """At most so many evaluations of the residuals."""
+    frames: Count | None = None
+    """Fit the first so many training frames only."""
+    loss: LossConfig | None = None
+    """Another loss in this stage."""
+
+
+class AdamConfig(Config):
+    """First order in batches, learning rate with cosine decay."""
+
+    kind: Literal["adam"]
+    """Adam (optax)."""
+    steps: Count = 3000
+    """Number of steps."""
+    batch: Count | None = None
+    """Frames of a step; default: all."""
+    learning_rate: Positive = 0.01
+    """At the first step."""
+    final_fraction: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Learning rate at the last step, as a fraction of the first."""
+    report_every: Count = 50
+    """Steps between validations."""
+    frames: Count | None = None
+    """Fit the first so many training frames only."""
+    loss: LossConfig | None = None
+    """Another loss in this stage."""
+
+
+class LBFGSConfig(Config):
+    """Quasi-Newton on all frames."""
+
+    kind: Literal["lbfgs"]
+    """L-BFGS with a zoom line search (optax)."""
+    steps: Count = 500
+    """Number of steps."""
+    memory: Annotated[int, Field(ge=1, le=100)] = 10
+    """Steps that are remembered."""
+    report_every: Count = 10
+    """Steps between validations."""
+    frames: Count | None = None
+    """Fit the first so many training frames only."""
+    loss: LossConfig | None = None
+    """Another loss in this stage."""
+
+
+ModelConfig = (
+    LiHConfig
+    | WaterConfig
+    | DimerConfig
+    | DensityDimerConfig
+    | VqlmLiHConfig
+    | VqlmWaterConfig
+    | PackageModelConfig
+)
+StageConfig = LeastSquaresConfig | AdamConfig | LBFGSConfig
+
+
+class TrainConfig(Config):
+    """The input of `qmd train`."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    """Name of the potential and of its package."""
+    dataset: Name
+    """Labels: .npz, .extxyz or an ASE database, relative to this file or to where you are."""
+    test_dataset: Name | None = None
+    """File with the test frames; default: they come from the same file."""
+    labels: LabelsConfig = LabelsConfig()
+    """Names and units of the labels."""
+    model: Annotated[ModelConfig, Field(discriminator="kind")]
+    """What is fitted."""
+    split: SplitConfig = SplitConfig()
+    """Which frames are for what."""
+    label_noise: NoiseConfig = NoiseConfig()
+    """Noise added on purpose."""
+    loss: LossConfig = LossConfig()
+    """What is made small."""
+    stages: Annotated[
+        list[Annotated[StageConfig, Field(discriminator="kind")]],
+        Field(min_length=1, max_length=20),
+    ]
+    """Optimisers, one after the other, each from the best of the one before."""
+    starts: StartsConfig = StartsConfig()
+    """Random starts."""
+    workers: Annotated[int, Field(ge=1, le=1024)] = 2
+    """Cores to use: starts in parallel, or parts of the data if there is one start."""
+    description: Line = ""
+    """One line for the list of potentials."""
+    level_of_theory: Line = ""
+    """Of the labels, for the card."""
+    citation: Line = ""
+    """Of the model, for the card."""
+    licence: Line = ""
+    """Of the package."""

@@ -1,0 +1,259 @@
+"""What a training leaves: the package with its card and domain, the log and the plots."""
+
+import csv
+import io
+import json
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase.data import chemical_symbols
+
+from qmd import assemble, atomic, least_squares, topology, train_start
+from qmd.build import load_package
+from qmd.errors import NumericalError
+from qmd.inputs import LoadedConfig
+from qmd.models import Family
+from qmd.potentials import Domain, Package, compiled, save
+from qmd.provenance import machine, versions
+from qmd.train_config import DensityDimerConfig, LeastSquaresConfig, TrainConfig
+from qmd.train_data import Data
+from qmd.train_report import learning_curve, parity
+from qmd.train_start import COLUMNS, Plan, State, Trainer
+from qmd.training import Array, Frames, Predictor, errors
+
+STOP_MARGIN = 0.05
+"""A run stops this fraction of the range of a distance beyond its ends."""
+N_TEST_VECTORS = 5
+
+Ranked = list[tuple[int, int]]
+"""(start, last stage) of every start, the best first."""
+Predicted = dict[str, tuple[Array, Array]]
+"""Energies (eV) and forces (eV/angstrom) of each part."""
+
+
+def make(
+    loaded: LoadedConfig[TrainConfig],
+    plan: Plan,
+    data: Data,
+    family: Family,
+    ranked: Ranked,
+    seconds: float,
+    interrupted: bool,
+) -> tuple[Package, Predicted]:
+    """The package of the best start, with its training card, and what it predicts."""
+    import jax
+    import jax.numpy as jnp
+    from jax.flatten_util import ravel_pytree
+
+    config = loaded.config
+    trainer = Trainer(plan, lambda: False, lambda tick: None)
+    chosen = _state(plan, *ranked[0])
+    unravel = ravel_pytree(trainer.first_model(0))[1]
+    model = jax.tree.map(np.asarray, unravel(jnp.asarray(chosen.best)))
+    predicted = predict(model, data)
+    card = {
+        "level_of_theory": config.level_of_theory,
+        "labels": config.dataset,
+        "labels_sha256": data.sha256,
+        "labels_keys": {
+            "energy": config.labels.energy_key or "E", "forces": config.labels.forces_key or "F"
+        },
+        "split": {part: len(frames.energies) for part, frames in data.parts.items()}
+        | {"seed": config.split.seed},
+        "label_noise": config.label_noise.model_dump(),
+        "loss": config.loss.model_dump(),
+        "stages": [_stage_card(stage, chosen.best.size) for stage in config.stages],
+        "parameters": int(chosen.best.size),
+        "starts": _starts_card(plan, ranked),
+        "chosen_start": ranked[0][0],
+        "errors_are_against": "the labels of the file, without label_noise",
+        "errors": errors_card(predicted, data, config.starts.judged_below_eV),
+        "seconds_of_all_starts": round(_seconds(plan, ranked)),
+        "seconds_of_last_session": round(seconds),
+        "interrupted": interrupted,
+        "versions": versions("jax") | _versions("scipy", "optax"),
+        "machine": machine(),
+        "input_sha256": loaded.sha256,
+        "made_by": f"qmd train {loaded.path.name}",
+    }  # fmt: skip
+    package = Package(
+        name=config.name,
+        description=config.description,
+        species=family.species,
+        model=model,
+        reference_energy_eV=data.zero,
+        domain=domain(data.train.positions, family.species),
+        training=card,
+        citation=config.citation or family.citation,
+        licence=config.licence,
+        test_positions=data.test.positions[:N_TEST_VECTORS],
+    )
+    return _to_run(package, config, data, loaded.path.parent), predicted
+
+
+def _to_run(package: Package, config: TrainConfig, data: Data, folder: Path) -> Package:
+    """An interaction with a monomer becomes the total energy; anything else is what it was."""
+    if not (isinstance(config.model, DensityDimerConfig) and config.model.monomer):
+        return package
+    monomer = load_package(config.model.monomer, folder)
+    whole = assemble.two_waters(
+        package.model, monomer, data.train.positions, package.domain, config.model.wall_eV_per_A3
+    )
+    card = {
+        **package.training,
+        "fitted_keys": package.training["labels_keys"],
+        "labels_keys": {"energy": "E", "forces": "F"},
+        "monomer": {"name": monomer.name, "sha256": monomer.sha256},
+    }
+    return replace(
+        package, model=whole.model, reference_energy_eV=whole.reference, domain=whole.domain,
+        training=card,
+    )  # fmt: skip
+
+
+def _stage_card(stage: Any, n_parameters: int) -> dict[str, Any]:
+    card: dict[str, Any] = stage.model_dump(exclude_none=True)
+    if isinstance(stage, LeastSquaresConfig):
+        card["method"] = least_squares.method(n_parameters)
+    return card
+
+
+def _starts_card(plan: Plan, ranked: Ranked) -> list[dict[str, Any]]:
+    """Every start, the best first: where it ended, and its errors on the validation frames."""
+    rows = []
+    for start, last in ranked:
+        states = [_state(plan, start, stage) for stage in range(last + 1)]
+        rows.append(
+            {
+                "start": start,
+                "seed": plan.config.starts.seed + start,
+                "iterations": [state.progress.iteration for state in states],
+                "loss": float(f"{states[-1].progress.loss:.6g}"),
+                "validation_score_eV_per_A": [float(f"{s.score:.4g}") for s in states],
+                "finished": states[-1].done,
+            }
+        )
+    return rows
+
+
+def _state(plan: Plan, start: int, stage: int) -> State:
+    state = train_start.load(plan, start, stage)
+    assert state is not None
+    return state
+
+
+def _seconds(plan: Plan, ranked: Ranked) -> float:
+    return sum(
+        _state(plan, start, stage).seconds for start, last in ranked for stage in range(last + 1)
+    )
+
+
+def _versions(*names: str) -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {name: version(name) for name in names}
+
+
+def predict(model: Any, data: Data) -> Predicted:
+    """Energies and forces of every part."""
+    from jax.flatten_util import ravel_pytree
+
+    positions = np.concatenate([frames.positions for frames in data.parts.values()])
+    found = Predictor(model, positions)(np.asarray(ravel_pytree(model)[0]))
+    ends = np.cumsum([len(frames.energies) for frames in data.parts.values()])[:-1]
+    energies, forces = (np.split(values, ends) for values in found)
+    return dict(zip(data.parts, zip(energies, forces, strict=True), strict=True))
+
+
+def errors_card(
+    predicted: Predicted, data: Data, below: float | None
+) -> dict[str, dict[str, dict[str, float | int | None]]]:
+    """Errors of every part: of all its frames, and of those below an energy (eV)."""
+    card: dict[str, dict[str, dict[str, float | int | None]]] = {}
+    for part, frames in data.parts.items():
+        everything = np.ones(len(frames.energies), bool)
+        groups = {"all": everything}
+        if below is not None:
+            groups = {f"below_{below:g}_eV": frames.energies < below} | groups
+        card[part] = {
+            name: {"frames": int(chosen.sum()), **_errors(predicted[part], frames, chosen)}
+            for name, chosen in groups.items()
+            if chosen.any()
+        }
+    return card
+
+
+def _errors(
+    predicted: tuple[Array, Array], frames: Frames, chosen: Any
+) -> dict[str, float | int | None]:
+    energies, forces = (values[chosen] for values in predicted)
+    return dict(errors(energies, forces, frames.take(chosen))._asdict())
+
+
+def domain(positions: Array, species: tuple[str, ...]) -> Domain:
+    """Ranges of the distances in `positions`; pairs of like atoms share one.
+
+    Alike are pairs of the same elements, both within a molecule of the first frame or both not.
+    """
+    numbers = np.array([chemical_symbols.index(symbol) for symbol in species])
+    molecules = topology.fragments(len(species), topology.bonds(numbers, positions[0]))
+    molecule_of = {atom: i for i, atoms in enumerate(molecules) for atom in atoms}
+    pairs = np.array(list(combinations(range(len(species)), 2)))
+    kinds = [
+        (*sorted((species[i], species[j])), molecule_of[int(i)] == molecule_of[int(j)])
+        for i, j in pairs
+    ]
+    distances = np.linalg.norm(positions[:, pairs[:, 0]] - positions[:, pairs[:, 1]], axis=2)
+    warn = np.empty((len(pairs), 2))
+    for kind in set(kinds):
+        like = np.array([k == kind for k in kinds])
+        warn[like] = distances[:, like].min(), distances[:, like].max()
+    margin = STOP_MARGIN * (warn[:, 1] - warn[:, 0])
+    return Domain(pairs, warn, warn + np.stack([-margin, margin], axis=1))
+
+
+def write(
+    target: Path, package: Package, plan: Plan, test: Frames, predicted: Predicted, directory: Path
+) -> None:
+    """The package at `target`; card, log and plots in `directory`."""
+    function = compiled(package.potential())
+
+    def evaluate(x: Array) -> tuple[float, Array]:
+        energy, forces = function(x)
+        if not (np.isfinite(energy) and np.isfinite(forces).all()):
+            raise NumericalError(f"{package.name} is not finite at its own test frames")
+        return float(energy), np.asarray(forces)
+
+    with atomic.output_errors(target):
+        save(target, package, evaluate)
+    load_package(str(target), Path())  # as a run would: every interpreter agrees
+    atomic.write_text(directory / "card.json", json.dumps(dict(package.training), indent=1))
+    states = _all_states(plan)
+    atomic.write_text(directory / "log.csv", log_text(states))
+    learning_curve(directory / "learning-curve.png", states, package.training["chosen_start"])
+    parity(directory / "parity.png", predicted["test"], test)
+
+
+def _all_states(plan: Plan) -> dict[tuple[int, int], State]:
+    """States by (start, stage)."""
+    keys = (
+        (start, stage)
+        for start in range(plan.config.starts.count)
+        for stage in range(len(plan.config.stages))
+    )
+    found = {key: train_start.load(plan, *key) for key in keys}
+    return {key: state for key, state in found.items() if state is not None}
+
+
+def log_text(states: dict[tuple[int, int], State]) -> str:
+    """Every report of every start, as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("start", "stage", *COLUMNS))
+    for (start, stage), state in states.items():
+        for iteration, *values in state.rows:
+            writer.writerow((start, stage + 1, int(iteration), *(f"{v:.8g}" for v in values)))
+    return text.getvalue()

@@ -1,0 +1,287 @@
+"""One start of a training: its stages, saved as they go, so that a stop loses seconds."""
+
+import io
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+from qmd import atomic, first_order, least_squares, models
+from qmd.errors import CorruptError, NumericalError
+from qmd.train_config import (
+    AdamConfig,
+    LBFGSConfig,
+    LeastSquaresConfig,
+    LossConfig,
+    StageConfig,
+    TrainConfig,
+)
+from qmd.training import Array, Frames, Loss, Predictor, Problem, Progress, errors
+
+SAVE_EVERY_S = 5.0
+COLUMNS = (
+    "iteration", "loss", "validation_energy_rmse_meV", "validation_forces_rmse_meV_per_A",
+    "seconds",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What a process needs to run any start."""
+
+    config: TrainConfig
+    folder: Path
+    """Where relative paths of the input start."""
+    states: Path
+    """Where the states are kept."""
+    train: Frames
+    validation: Frames
+    rotations: bool
+    threads: int = 1
+
+
+@dataclass(eq=False)
+class State:
+    """A stage of a start, as it is kept in a file."""
+
+    progress: Progress
+    best: Array
+    score: float
+    """Of `best` on the validation frames, eV/angstrom; see `Trainer.score`."""
+    done: bool = False
+    rows: list[tuple[float, ...]] = field(default_factory=list)
+    """`COLUMNS`, one row a report."""
+
+    @property
+    def seconds(self) -> float:
+        return self.rows[-1][-1] if self.rows else 0.0
+
+
+class Stop(Exception):
+    """The user wants to stop; all is saved."""
+
+
+@dataclass(frozen=True)
+class Tick:
+    """News of a start for whoever watches."""
+
+    start: int
+    stage: int
+    iteration: int
+    total: int
+    loss: float
+    energy_rmse_meV: float
+    forces_rmse_meV_per_A: float
+    done: bool = False
+
+
+Watch = Callable[[Tick], None]
+
+
+class Trainer:
+    """Runs starts of one plan in this process; compiled functions are shared by all of them.
+
+    Parameters
+    ----------
+    plan : Plan
+    stopping : callable
+        Whether to stop now, in good order.
+    watch : callable
+        Takes a `Tick` after each report.
+    """
+
+    def __init__(self, plan: Plan, stopping: Callable[[], bool], watch: Watch) -> None:
+        jax.config.update("jax_enable_x64", True)
+        self.plan, self._stopping, self._watch = plan, stopping, watch
+        self._judged = judged(plan.validation, plan.config.starts.judged_below_eV)
+        self._predictor = Predictor(self.first_model(0), self._judged.positions)
+        self._problems: dict[int, Problem] = {}
+
+    def first_model(self, start: int) -> Any:
+        config = self.plan.config
+        seed = config.starts.seed + start
+        return models.start(config.model, self.plan.folder, self.plan.train.energies, seed)
+
+    def run(self, start: int, stages: range) -> None:
+        """Run, or go on with, `stages` of a start.
+
+        Raises
+        ------
+        Stop
+            After saving, if `stopping` says so.
+        NumericalError
+            If the loss is not finite.
+        """
+        for stage in stages:
+            state = load(self.plan, start, stage) or self._begin(start, stage)
+            if not state.done:
+                self._run_stage(start, stage, state)
+
+    def _begin(self, start: int, stage: int) -> State:
+        if stage == 0:
+            theta = np.asarray(ravel_pytree(self.first_model(start))[0])
+        else:
+            before = load(self.plan, start, stage - 1)
+            assert before is not None
+            theta = before.best
+        return State(Progress(0, np.inf, theta), theta, np.inf)
+
+    def _run_stage(self, start: int, stage: int, state: State) -> None:
+        config = self.plan.config.stages[stage]
+        begun, saved = time.monotonic() - state.seconds, time.monotonic()
+
+        def report(progress: Progress) -> None:
+            nonlocal saved
+            if not (np.isfinite(progress.loss) and np.isfinite(progress.theta).all()):
+                raise NumericalError(
+                    f"start {start}, stage {stage + 1}: the loss became {progress.loss} at "
+                    f"iteration {progress.iteration}",
+                    hint="use a smaller learning_rate, or other starts.seed",
+                )
+            score, energy, forces = self.score(progress.theta)
+            if score < state.score:
+                state.best, state.score = progress.theta, score
+            state.progress = progress
+            now = time.monotonic()
+            state.rows.append((progress.iteration, progress.loss, energy, forces, now - begun))
+            self._watch(self._tick(start, stage, state))
+            if self._stopping():
+                save(self.plan, start, stage, state)
+                raise Stop
+            if now - saved > SAVE_EVERY_S:
+                save(self.plan, start, stage, state)
+                saved = time.monotonic()
+
+        optimise(config, self._problem(stage), state.progress, report, self._seed(start, stage))
+        state.done = True
+        save(self.plan, start, stage, state)
+        self._watch(self._tick(start, stage, state))
+
+    def _seed(self, start: int, stage: int) -> int:
+        return (self.plan.config.starts.seed + start) * 100 + stage
+
+    def _tick(self, start: int, stage: int, state: State) -> Tick:
+        iteration, loss, energy, forces, _ = state.rows[-1]
+        total = length(self.plan.config.stages[stage])
+        return Tick(start, stage, int(iteration), total, loss, energy, forces, state.done)
+
+    def score(self, theta: Array) -> tuple[float, float, float]:
+        """Validation errors in one number (eV/angstrom), and apart (meV, meV/angstrom).
+
+        The number weighs energies and forces like the loss of the input, but all frames alike.
+        """
+        found = errors(*self._predictor(theta), self._judged)
+        loss = self.plan.config.loss
+        forces = found.forces_rmse_meV_per_A
+        parts = [loss.energy_weight_per_A * found.energy_rmse_meV]
+        if loss.forces and forces is not None:
+            parts.append(forces)
+        return (
+            float(np.linalg.norm(parts)) / 1000,
+            found.energy_rmse_meV,
+            np.nan if forces is None else forces,
+        )
+
+    def _problem(self, stage: int) -> Problem:
+        if stage not in self._problems:
+            plan, config = self.plan, self.plan.config.stages[stage]
+            self._problems[stage] = Problem(
+                self.first_model(0),
+                plan.train.take(slice(config.frames)),
+                as_loss(config.loss or plan.config.loss),
+                rotations=plan.rotations,
+                threads=plan.threads,
+            )
+        return self._problems[stage]
+
+
+def optimise(
+    config: StageConfig,
+    problem: Problem,
+    begin: Progress,
+    report: Callable[[Progress], None],
+    seed: int,
+) -> None:
+    """Run the optimiser of a stage."""
+    match config:
+        case LeastSquaresConfig():
+            least_squares.minimise(problem, begin, config.evaluations, report)
+        case AdamConfig():
+            first_order.adam(
+                problem, begin, report, steps=config.steps, batch=config.batch,
+                learning_rate=config.learning_rate, final_fraction=config.final_fraction,
+                report_every=config.report_every, seed=seed,
+            )  # fmt: skip
+        case LBFGSConfig():
+            first_order.lbfgs(
+                problem, begin, report, steps=config.steps, memory=config.memory,
+                report_every=config.report_every,
+            )  # fmt: skip
+
+
+def length(config: StageConfig) -> int:
+    """Iterations of a stage."""
+    return config.evaluations if isinstance(config, LeastSquaresConfig) else config.steps
+
+
+def as_loss(config: LossConfig) -> Loss:
+    """Loss of the input as the fit takes it."""
+    return Loss(
+        energy_weight=config.energy_weight_per_A,
+        forces=config.forces,
+        high_energy=config.high_energy_eV,
+        power=config.high_energy_power,
+    )
+
+
+def judged(frames: Frames, below: float | None) -> Frames:
+    """The frames that count in choosing."""
+    return frames if below is None else frames.take(frames.energies < below)
+
+
+def state_path(plan: Plan, start: int, stage: int) -> Path:
+    return plan.states / f"start-{start:03d}-stage-{stage + 1}.npz"
+
+
+def save(plan: Plan, start: int, stage: int, state: State) -> None:
+    """Write a state such that a kill leaves the old one or the new one."""
+    buffer = io.BytesIO()
+    progress = state.progress
+    memory: dict[str, Any] = {f"memory{i}": m for i, m in enumerate(progress.memory)}
+    np.savez(
+        buffer, theta=progress.theta, iteration=progress.iteration, loss=progress.loss,
+        best=state.best, score=state.score, done=state.done, rows=np.array(state.rows),
+        **memory,
+    )  # fmt: skip
+    atomic.replace(state_path(plan, start, stage), buffer.getvalue(), keep_previous=False)
+
+
+def load(plan: Plan, start: int, stage: int) -> State | None:
+    """The state of a stage, or None if it has not begun.
+
+    Raises
+    ------
+    CorruptError
+        If the file is damaged.
+    """
+    path = state_path(plan, start, stage)
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            names = [f"memory{i}" for i in range(sum(n.startswith("memory") for n in data.files))]
+            progress = Progress(
+                int(data["iteration"]), float(data["loss"]), data["theta"],
+                tuple(data[name] for name in names),
+            )  # fmt: skip
+            rows = [tuple(map(float, row)) for row in data["rows"]]
+            return State(progress, data["best"], float(data["score"]), bool(data["done"]), rows)
+    except (ValueError, OSError, EOFError, KeyError) as error:
+        raise CorruptError(
+            f"{path} is damaged ({type(error).__name__}).", "Remove it, and this stage runs again."
+        ) from None
