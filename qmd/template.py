@@ -27,6 +27,10 @@ integrator:
   temperature_K: 300
   friction_per_ps: 1.0        # coupling to the bath, not a property of the molecule
 
+# confinement:                # a sphere about the origin that keeps molecules together
+#   radius_A: 6.0
+#   stiffness_eV_per_A3: 1.0  # its energy: stiffness x (distance beyond the radius)^3
+
 steps: 200000                 # total: running again continues to it
 seed: 1                       # of the start velocities and of the bath
 # wall_time_h: 23.5           # stop in good time before this many hours, resumable (or 23:30:00)

@@ -19,7 +19,7 @@ def learning_curve(path: Path, states: dict[tuple[int, int], State], chosen: int
     titles = (
         "loss per frame",
         "validation energies, RMSE (meV)",
-        "validation forces, RMSE (meV/Å)",
+        "validation forces, RMSE (meV/\u00c5)",
     )
     starts = sorted({start for start, _ in states}, key=lambda s: s == chosen)  # chosen on top
     for start in starts:
@@ -54,9 +54,9 @@ def parity(path: Path, predicted: tuple[Array, Array], labels: Frames) -> None:
     _residuals(axes[1], labels.energies, 1000 * (energies - labels.energies), "energy (meV)")
     if labels.forces is not None:
         wrong = forces - labels.forces
-        _diagonal(axes[2], labels.forces.ravel(), forces.ravel(), "force component (eV/Å)")
+        _diagonal(axes[2], labels.forces.ravel(), forces.ravel(), "force component (eV/\u00c5)")
         rms = 1000 * np.sqrt((wrong**2).mean(axis=(1, 2)))
-        _residuals(axes[3], labels.energies, rms, "forces of a frame, RMS (meV/Å)")
+        _residuals(axes[3], labels.energies, rms, "forces of a frame, RMS (meV/\u00c5)")
     _save(path, figure)
 
 

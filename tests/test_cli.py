@@ -271,6 +271,12 @@ COMMANDS = (
     "potential",
     "potential list",
     "potential info",
+    "potential check",
+    "potential evaluate",
+    "potential draw",
+    "potential resources",
+    "potential export",
+    "train",
 )
 
 

@@ -38,6 +38,8 @@ FULL: dict[str, Any] = {
     "integrator.timestep_fs": 0.5,
     "integrator.temperature_K": 300,
     "integrator.friction_per_ps": 1.0,
+    "confinement.radius_A": 6.0,
+    "confinement.stiffness_eV_per_A3": 1.0,
     "steps": 200000,
     "seed": 1,
     "output.trajectory_every": 100,
@@ -54,6 +56,7 @@ SECTIONS = {
     "PotentialConfig": "potential",
     "VelocityVerletConfig": "integrator",
     "LangevinConfig": "integrator",
+    "ConfinementConfig": "confinement",
     "OutputConfig": "output",
     "GuardsConfig": "guards",
 }
@@ -433,11 +436,15 @@ def test_the_template_loads_and_shows_every_key_and_default(write):
     for path, _ in schema_keys():
         assert re.search(rf"^[# ]*{path.rpartition('.')[2]}: ", TEMPLATE, re.MULTILINE), path
     # The section of the potential that is shown as a comment is valid as well.
-    shown = re.sub(r"^# (wall_time_h|potential:|  )", r"\1", TEMPLATE, flags=re.MULTILINE)
+    shown = re.sub(
+        r"^# (wall_time_h|potential:|confinement:|  )", r"\1", TEMPLATE, flags=re.MULTILINE
+    )
     shown = re.sub(r"^potential: s.*\n", "", shown, flags=re.MULTILINE)
     config = load_config(write(shown)).config
     assert config.wall_time_h == 23.5
-    assert config.model_copy(update={"wall_time_h": None}) == loaded.config
+    assert config.confinement is not None and config.confinement.radius_A == 6.0
+    unset = {"wall_time_h": None, "confinement": None}
+    assert config.model_copy(update=unset) == loaded.config
     assert TEMPLATE.startswith("# yaml-language-server: $schema=")
 
 

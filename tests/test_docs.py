@@ -10,11 +10,13 @@ import os
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import pytest
 
@@ -134,10 +136,29 @@ def test_the_recipes_run_as_written(player: Any, tmp_path: Path) -> None:
     assert (tmp_path / "trajectory.extxyz").stat().st_size > 0
 
 
+def test_a_potential_is_trained_as_written(player: Any, tmp_path: Path) -> None:
+    # What the page takes for granted: the labels and the input of LiH in a checkout.
+    for file in ("labels-lih/lih.npz", "train-lih/train.yaml"):
+        copy = tmp_path / "runs" / file
+        copy.parent.mkdir(parents=True)
+        shutil.copy(ROOT / "runs" / file, copy)
+    player("train.md")
+    page = (DOCS / "reference" / "outputs.md").read_text()
+    output = tmp_path / "output"
+    files = {path.name for path in output.iterdir()} - {"my-lih.qmdp"} | {"NAME.qmdp"}
+    assert [name for name in files if not re.search(rf"`{name}/?`", page)] == []
+    columns = (output / "log.csv").read_text().splitlines()[0].split(",")
+    assert [name for name in columns if f"`{name}`" not in page] == []
+    final = json.loads((tmp_path / "output-nve" / "run.json").read_text())
+    assert final["potential"]["name"] == "my-lih"
+
+
 # --- pages ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["reference/input.md", "reference/python.md"])
+@pytest.mark.parametrize(
+    "name", ["models.md", "reference/input.md", "reference/train.md", "reference/python.md"]
+)
 def test_generated_pages_are_what_the_script_writes(name: str) -> None:
     script = runpy.run_path(str(DOCS / "reference.py"))
     assert (DOCS / name).read_text() == script["PAGES"][name](), "run `python docs/reference.py`"
@@ -194,14 +215,46 @@ def test_the_exit_codes_page_lists_every_code() -> None:
 
 
 def test_the_package_page_names_every_key() -> None:
-    from qmd.potentials import find
+    from qmd.potentials import (
+        ManyBody,
+        Model,
+        OnAtoms,
+        ShortRangeWall,
+        SphericalWall,
+        Sum,
+        find,
+        vqlm,
+        water_pair,
+    )
+    from qmd.potentials.serialization import model_to_json
+    from qmd.potentials.tree import named_parameters
 
     page = (DOCS / "reference" / "package.md").read_text()
     with zipfile.ZipFile(find("sivqlm-h2o")) as archive:
-        model = json.loads(archive.read("model.json"))
+        card = json.loads(archive.read("model.json"))
         members = archive.namelist()
-    parts = [f"{part}.{key}" for part, keys in model["architecture"].items() for key in keys]
-    assert [name for name in (*members, *model, *parts) if f"`{name}`" not in page] == []
+    wall = ShortRangeWall(((0, 3),), (2.0,), 100.0)
+    pair = Sum((water_pair.interaction(seed=0), wall, SphericalWall(6, 9.0, 1.0)))
+    model = ManyBody(OnAtoms(vqlm.water(), (0, 1, 2)), pair)
+    found = set(words(model_to_json(model)))
+    tables = {re.sub("(?<!^)([A-Z])", r"_\1", kind.__name__).lower() for kind in get_args(Model)}
+    assert tables <= found, "the model above must have one of each kind"
+    found |= {*members, *card, *words(card["model"])}
+    found |= {name.rpartition(".")[2] for name in named_parameters(model)}
+    assert [name for name in found if not re.search(rf"`([a-z]+\.)?{name}`", page)] == []
+
+
+def words(data: Any) -> Iterator[str]:
+    """Keys of plain JSON values, and what they say under `kind` and `gate`."""
+    if isinstance(data, dict):
+        for key, value in data.items():
+            yield key
+            if key in ("kind", "gate"):
+                yield value
+            yield from words(value)
+    elif isinstance(data, list):
+        for value in data:
+            yield from words(value)
 
 
 def test_the_citation_is_of_this_version() -> None:

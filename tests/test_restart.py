@@ -273,6 +273,7 @@ CHANGES = {
     "integrator.timestep_fs": ["integrator.timestep_fs=0.25"],
     "integrator.temperature_K": ["integrator.temperature_K=310"],
     "integrator.friction_per_ps": ["integrator.friction_per_ps=1"],
+    "confinement": ["confinement.radius_A=5.0"],
     "seed": ["seed=6"],
     "guards.max_force_eV_per_A": ["guards.max_force_eV_per_A=40"],
     "guards.max_displacement_A_per_step": ["guards.max_displacement_A_per_step=0.2"],

@@ -22,19 +22,25 @@ def yaml(path: Path) -> dict:
 def observed(folder: Path) -> dict[str, float]:
     universe, log = qmd.load(folder), np.loadtxt(folder / "log.csv", delimiter=",", skiprows=1)
     x = np.array([ts.positions.astype(float) for ts in universe.trajectory])
-    a, b = x[:, 1] - x[:, 0], x[:, 2] - x[:, 0]
-    la, lb = np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1)
     record = json.loads((folder / "run.json").read_text())
     kT = units.kB * record["input"]["system"]["temperature_K"]
     slope_eV_per_ns = np.polyfit(log[:, 1], log[:, 4], 1)[0] * 1000
-    return {
+    return geometry(x) | {
         "frames": len(x),
         "mean_temperature_K": log[:, 5].mean(),
-        "mean_OH_A": (la.mean() + lb.mean()) / 2,
-        "mean_HOH_deg": np.degrees(np.arccos((a * b).sum(axis=1) / la / lb)).mean(),
         "energy_rms_meV": 1000 * log[:, 4].std(),
         "drift_kT_per_ns_per_dof": slope_eV_per_ns / kT / record["degrees_of_freedom"],
     }
+
+
+def geometry(x: np.ndarray) -> dict[str, float]:
+    """Means over the frames: the bond of a diatomic, or bonds and angle of water."""
+    lengths = np.linalg.norm(x[:, 1:] - x[:, :1], axis=2)
+    if x.shape[1] == 2:
+        return {"mean_bond_A": lengths.mean()}
+    a, b = x[:, 1] - x[:, 0], x[:, 2] - x[:, 0]
+    cosine = (a * b).sum(axis=1) / lengths[:, 0] / lengths[:, 1]
+    return {"mean_OH_A": lengths.mean(), "mean_HOH_deg": np.degrees(np.arccos(cosine)).mean()}
 
 
 @pytest.mark.parametrize("path", INPUTS, ids=lambda p: p.parent.name)

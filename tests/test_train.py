@@ -107,6 +107,7 @@ def test_a_training_leaves_a_package_that_runs_its_card_its_log_and_its_plots(wh
     assert scores[card["chosen_start"]] == min(scores.values())
 
 
+@pytest.mark.slow
 def test_a_stopped_training_keeps_its_best_and_goes_on_to_the_same_numbers(path, whole):
     n_reports = len(whole[2]) - 3  # each stage that is done ticks once more
     with pytest.raises(StoppedEarly, match="has the best so far"):
@@ -122,6 +123,7 @@ def test_a_stopped_training_keeps_its_best_and_goes_on_to_the_same_numbers(path,
     assert not load_package(package).training["interrupted"]
 
 
+@pytest.mark.slow
 def test_states_of_another_input_are_refused_unless_overwritten(path, whole):
     shutil.copytree(whole[0].parent / "output", path.parent / "output")
     with pytest.raises(MismatchError, match="input.split.seed: 3 -> 4"):
