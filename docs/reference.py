@@ -1,10 +1,10 @@
-"""The generated pages of the site: keys of the input, Python interface, errors of the models.
+"""The generated pages of the site: keys of the inputs, Python interface, errors of the models.
 
     python docs/reference.py
 
-Writes reference/input.md from the JSON Schema of `qmd schema`, and reference/python.md from
-signatures and docstrings; models.md from the cards of the packages. `tests/test_docs.py` holds the
-committed pages to this script.
+Writes reference/input.md and reference/train.md from the JSON Schemas of the inputs, and
+reference/python.md from signatures and docstrings; models.md from the cards of the packages.
+`tests/test_docs.py` holds the committed pages to this script.
 """
 
 import ast
@@ -16,10 +16,11 @@ from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 from qmd.potentials import find, load, shipped
 from qmd.schema import json_schema
+from qmd.train_config import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -42,6 +43,20 @@ The keys of `input.yaml`, as `qmd schema` knows them. `qmd init` prints a commen
 
 """
 
+TRAIN_HEAD = """\
+# Training input
+
+The keys of `train.yaml`. `qmd train train.yaml --check` checks a file and its labels without
+training; [Train a potential](../train.md) shows it at work.
+
+- Units stand in the key names. Unknown keys are errors, and so are numbers that are not finite.
+- Paths are relative to the input file; that of the labels may also start where you are.
+- `--set starts.count=4` overrides a key for one command, checked like the file.
+- A key that is a list, `stages`, can only be changed in the file.
+- Only names, texts, `workers` and the paths of the same labels may change when a training goes on.
+
+"""
+
 PYTHON_HEAD = """\
 # Python
 
@@ -55,13 +70,26 @@ and forces have the shape (n_atoms, 3). `help(name)` shows shapes, units, errors
 PYTHON_SECTIONS = {
     "qmd": "",
     "qmd.integrators": "Numba: the steps of dynamics.",
-    "qmd.potentials": "Circuits as data, their interpreters, and packages.",
+    "qmd.potentials": "Trees of circuits and classical terms as data, interpreters, packages.",
 }
 
 SUBMODULES = {
     "qmd.potentials.sivqlm": "Ready-made architectures.",
+    "qmd.potentials.water_pair": "The interaction of two waters.",
+    "qmd.potentials.vqlm": "The generic circuit.",
+    "qmd.potentials.jax_model": "JAX; importing it makes the tree a pytree of its trained arrays.",
     "qmd.potentials.reference": "PennyLane; imported only by those who ask for it.",
 }
+
+
+PATTERNS = {
+    "^[0-9]{1,6}:[0-5][0-9]:[0-5][0-9]$": "h:mm:ss",
+    "^[0-9a-f]{64}$": "64 hex digits",
+    r"^[^\x00-\x1f\x7f]*$": "one line",
+    "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$": "letters, digits and `._-`",
+    "^(eV|meV|Hartree|kcal/mol|kJ/mol)/(angstrom|bohr|nm)$": "energy/length",
+}
+"""What a pattern of the schema means, in words."""
 
 
 def input_page() -> str:
@@ -76,9 +104,33 @@ def input_page() -> str:
     for name in ("VelocityVerletConfig", "LangevinConfig"):
         kind = definitions[name]["properties"]["kind"]["const"]
         parts.append(_section(f"integrator, kind: {kind}", definitions[name]))
+    parts.append(_section("confinement", definitions["ConfinementConfig"]))
     parts.append(_section("output", definitions["OutputConfig"]))
     parts.append(_section("guards", definitions["GuardsConfig"]))
     return GENERATED + INPUT_HEAD + "\n".join(parts)
+
+
+def train_page() -> str:
+    """Tables of all keys, one for each section of the training input."""
+    schema = json_schema(TrainConfig)
+    definitions, keys = schema["$defs"], schema["properties"]
+    parts = [_section("Top level", schema), _section("labels", definitions["LabelsConfig"])]
+    parts += _kinds("model", keys["model"], definitions)
+    parts.append(_section("model.start", definitions["StartConfig"]))
+    parts.append(_section("split", definitions["SplitConfig"]))
+    parts.append(_section("label_noise", definitions["NoiseConfig"]))
+    parts.append(_section("loss", definitions["LossConfig"]))
+    parts += _kinds("stages", keys["stages"]["items"], definitions)
+    parts.append(_section("starts", definitions["StartsConfig"]))
+    return GENERATED + TRAIN_HEAD + "\n".join(parts)
+
+
+def _kinds(title: str, node: dict[str, Any], definitions: dict[str, Any]) -> Iterator[str]:
+    """A section for each kind of a union."""
+    for option in node["oneOf"]:
+        definition = definitions[option["$ref"].rpartition("/")[2]]
+        kind = definition["properties"]["kind"]["const"]
+        yield _section(f"{title}, kind: {kind}", definition)
 
 
 def _section(title: str, node: dict[str, Any], text: str | None = None) -> str:
@@ -96,7 +148,7 @@ def _default(key: str, value: dict[str, Any], required: list[str]) -> str:
         return "required"
     if isinstance(value["default"], dict):
         return "see below"
-    if value["default"] is None:
+    if value["default"] in (None, ""):
         return "none"
     return f"`{json.dumps(value['default'])}`".replace('"', "")
 
@@ -112,12 +164,17 @@ def _kind(node: dict[str, Any]) -> str:
             return f"`{value}`"
         case {"enum": values}:
             return ", ".join(f"`{value}`" for value in values)
+        case {"items": _}:
+            return "a list of sections"
         case {"type": "number" | "integer" as number}:
             signs = {"exclusiveMinimum": ">", "minimum": ">="}
             bounds = [f"{sign} {node[key]:.5g}" for key, sign in signs.items() if key in node]
-            return " ".join(["number" if number == "number" else "whole number", *bounds])
+            fractions = {"exclusiveMaximum": "<", "maximum": "<="}  # other bounds are far away
+            bounds += [f"{sign} 1" for key, sign in fractions.items() if node.get(key) == 1]
+            name = "number" if number == "number" else "whole number"
+            return f"{name} {', '.join(bounds)}".strip()
         case {"pattern": pattern}:
-            return "h:mm:ss" if ":" in pattern else "64 hex digits"
+            return PATTERNS[pattern]
         case {"type": kind}:
             return {"boolean": "`true`, `false`", "null": "`null`", "string": "text"}[kind]
     raise ValueError(f"no words for {node}")
@@ -140,6 +197,9 @@ def _members(module: ModuleType) -> Iterator[Row]:
     for name in sorted(module.__all__, key=str.lower):
         value = getattr(module, name)
         if inspect.ismodule(value):
+            continue
+        if options := get_args(value):
+            yield f"`{name}`", f"One of {', '.join(f'`{kind.__name__}`' for kind in options)}."
             continue
         if not callable(value):
             yield f"`{name}`", _summary(constants[name])
@@ -217,12 +277,12 @@ def models_page() -> str:
     for name in shipped():
         errors = load(find(name)).training["errors"]
         for part in ("train", "validation", "test"):
-            for below, text in (("below_0.6_eV", "below 0.6 eV"), ("all", "all")):
-                rmse = errors[part][below]
+            for group in sorted(errors[part], reverse=True):  # those below an energy, then all
+                rmse = errors[part][group]
                 rows.append(
                     (
                         f"`{name}`",
-                        f"{part}, {text}",
+                        f"{part}, {group.replace('_', ' ')}",
                         str(rmse["frames"]),
                         f"{rmse['energy_rmse_meV']:.3g}",
                         f"{rmse['forces_rmse_meV_per_A']:.3g}",
@@ -234,6 +294,7 @@ def models_page() -> str:
 PAGES = {
     "models.md": models_page,
     "reference/input.md": input_page,
+    "reference/train.md": train_page,
     "reference/python.md": python_page,
 }
 

@@ -114,7 +114,7 @@ class Vqlm:
         check_arrays(self.parameters, [[(d + 1, n)], [(d, n)], [(d,)], [()], [()]])
 
 
-def lih(n_layers: int = 13, *, seed: int = 0, range_A: tuple[float, float] = (0.8, 4.6)) -> Vqlm:
+def lih(n_layers: int = 13, *, seed: int = 0, range_A: tuple[float, float] = (0.7, 4.7)) -> Vqlm:
     """LiH, the bond length on three qubits; random parameters to start a training from.
 
     Parameters
