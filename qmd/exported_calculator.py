@@ -57,7 +57,7 @@ class ExportedPotential(Calculator):
     implemented_properties = ["energy", "free_energy", "forces"]
 
     def __init__(self, *, absolute: bool = False) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.absolute = absolute
         _program()
 
@@ -68,7 +68,7 @@ class ExportedPotential(Calculator):
         system_changes: Sequence[str] = tuple(all_changes),
     ) -> None:
         """Fill `results`; ASE calls it."""
-        super().calculate(atoms, properties, system_changes)
+        super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
         positions = _served(self.atoms)
         _warn_outside_domain(positions)
         energy, forces = energy_and_forces(positions)

@@ -74,7 +74,7 @@ def run(
     ----------
     prepared : Prepared
     output : Path, optional
-        Where the package goes; default: into `output` beside the input, under its name.
+        Where the package goes; default: into the folder of the training, under its name.
     overwrite : bool
         Forget an earlier training and begin again.
     say, watch : callable
@@ -86,7 +86,7 @@ def run(
         With the exit code of its class; `StoppedEarly` after the best so far has been written.
     """
     begin = time.monotonic()
-    directory = prepared.loaded.path.parent / "output"
+    directory = folder_of(prepared.loaded.path, output)
     target = output or directory / f"{prepared.config.name}.qmdp"
     if target.suffix != ".qmdp" or not target.absolute().parent.is_dir() and output:
         raise InputError(f"--output {target}: expected a .qmdp file in a folder that exists")
@@ -110,6 +110,18 @@ def run(
     if interrupted:
         raise StoppedEarly(f"Stopped; {target} has the best so far.", _AGAIN)
     return Finished(target, dict(package.training), directory)
+
+
+def folder_of(path: Path, output: Path | None) -> Path:
+    """Folder of states, log and plots: one for each package, so that trainings do not meet.
+
+    Beside the package if it is asked for by name (`h2o/` of `h2o.qmdp`); else beside the input:
+    `output` of train.yaml, `output-paper` of train-paper.yaml.
+    """
+    if output is not None:
+        return output.with_suffix("")
+    name = path.stem.removeprefix("train").strip("-_.")
+    return path.parent / (f"output-{name}" if name else "output")
 
 
 _AGAIN = "Run the same command again to go on."

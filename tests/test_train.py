@@ -278,3 +278,17 @@ def test_the_training_inputs_of_the_repository_are_in_order(path):
 def test_the_schema_documents_every_key():
     text = json.dumps(json_schema(TrainConfig))
     assert "energy_weight_per_A" in text and "Optimisers, one after the other" in text
+
+
+@pytest.mark.parametrize(
+    ("path", "output", "expected"),
+    [
+        ("a/train.yaml", None, "a/output"),
+        ("a/train-paper.yaml", None, "a/output-paper"),
+        ("a/lih.yaml", None, "a/output-lih"),
+        ("a/train.yaml", "b/h2o.qmdp", "b/h2o"),
+    ],
+)
+def test_each_training_has_a_folder_of_its_own(path, output, expected):
+    found = train_session.folder_of(Path(path), output and Path(output))
+    assert found == Path(expected)
