@@ -116,12 +116,12 @@ def folder_of(path: Path, output: Path | None) -> Path:
     """Folder of states, log and plots: one for each package, so that trainings do not meet.
 
     Beside the package if it is asked for by name (`h2o/` of `h2o.qmdp`); else beside the input:
-    `output` of train.yaml, `output-paper` of train-paper.yaml.
+    `output`, but `output-paper` of train-paper.yaml.
     """
     if output is not None:
         return output.with_suffix("")
-    name = path.stem.removeprefix("train").strip("-_.")
-    return path.parent / (f"output-{name}" if name else "output")
+    kind = path.stem.removeprefix("train-")
+    return path.parent / ("output" if kind == path.stem else f"output-{kind}")
 
 
 _AGAIN = "Run the same command again to go on."

@@ -285,7 +285,7 @@ def test_the_schema_documents_every_key():
     [
         ("a/train.yaml", None, "a/output"),
         ("a/train-paper.yaml", None, "a/output-paper"),
-        ("a/lih.yaml", None, "a/output-lih"),
+        ("a/lih.yaml", None, "a/output"),
         ("a/train.yaml", "b/h2o.qmdp", "b/h2o"),
     ],
 )
