@@ -69,7 +69,8 @@ def by_jax(model: Model, x: np.ndarray) -> tuple[float, np.ndarray]:
     return float(energy), np.asarray(forces)
 
 
-@pytest.mark.parametrize("name", TREES)
+# "dimer" holds "quantum", "pair" and "densities"; each takes JAX many seconds to compile.
+@pytest.mark.parametrize("name", sorted(TREES.keys() - {"quantum", "pair", "densities", "trimer"}))
 def test_native_equals_jax(name):
     model = TREES[name]
     kernel = native_model(model)
