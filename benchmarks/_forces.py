@@ -1,4 +1,4 @@
-"""Energy and forces of one circuit by four means; each is called as its users would call it.
+"""Energy and forces of one potential by four means; each is called as its users would call it.
 
 A `Task` makes `n` evaluations of one configuration and returns what the last one gave.
 """
@@ -12,22 +12,27 @@ import numpy as np
 from qmd.integrators import Force
 from qmd.integrators.force import compute, pointer
 from qmd.potentials import (
+    WATER_PAIRS,
     Architecture,
+    ManyBody,
     ModelPotential,
     Parameters,
     Quantum,
+    ShortRangeWall,
+    Sum,
     compiled,
-    native_kernel,
+    native_model,
     sivqlm,
+    water_pair,
 )
 from qmd.structure import BUILT_IN
 
 
 class Model(NamedTuple):
-    """A circuit with parameters, and a configuration (angstrom) of its molecule."""
+    """A potential, and a configuration (angstrom) of its molecules."""
 
-    architecture: Architecture
-    parameters: Parameters
+    potential: Any
+    """A tree of `qmd.potentials`."""
     positions: np.ndarray
 
 
@@ -45,9 +50,26 @@ _CIRCUITS = {"h2o": (sivqlm.water, "h2o"), "dimer": (sivqlm.water_dimer, "h2o-di
 
 
 def model(molecule: str) -> Model:
-    """The circuit of "h2o" or "dimer" in the paper's size, with seeded random parameters."""
-    make, structure = _CIRCUITS[molecule]
-    architecture, random = make(), np.random.default_rng(1)
+    """The circuit of "h2o" or "dimer" in the paper's size, or "waters": a dimer to run.
+
+    With seeded random parameters. "waters" is E1 + E1' + E2 with a wall, as `qmd train` assembles
+    it: twice the circuit of water, and 8 layers of the pair circuit beside its baseline.
+    """
+    random = np.random.default_rng(1)
+    if molecule == "waters":
+        pair = water_pair.interaction(1, n_layers=8, n_radial=16)
+        wall = ShortRangeWall(WATER_PAIRS, (1.0,) * len(WATER_PAIRS), 100.0)
+        potential: Any = ManyBody(_circuit(sivqlm.water(), random), Sum((pair, wall)))
+        structure = "h2o-dimer"
+    else:
+        make, structure = _CIRCUITS[molecule]
+        potential = _circuit(make(), random)
+    # Off the symmetric minimum: for vectors along z the polar angles of PennyLane are not smooth.
+    positions = np.array(BUILT_IN[structure][1])
+    return Model(potential, positions + random.normal(0.0, 0.05, positions.shape))
+
+
+def _circuit(architecture: Architecture, random: np.random.Generator) -> Quantum:
     circuit = architecture.circuit
     parameters = Parameters(
         scales=np.full((1, architecture.features.n_scales), 0.5),
@@ -55,14 +77,12 @@ def model(molecule: str) -> Model:
         weights=np.ones(len(circuit.observables)),
         offset=np.zeros(()),
     )
-    # Off the symmetric minimum: for vectors along z the polar angles of PennyLane are not smooth.
-    positions = np.array(BUILT_IN[structure][1])
-    return Model(architecture, parameters, positions + random.normal(0.0, 0.05, positions.shape))
+    return Quantum(architecture, parameters)
 
 
 def native(model: Model) -> Task:
     """The native kernel, called from a Numba loop as the integrators do."""
-    force = Force(*native_kernel(model.architecture, model.parameters))
+    force = Force(*native_model(model.potential))
     positions, forces = model.positions, np.empty_like(model.positions)
 
     def task(n: int) -> Result:
@@ -81,7 +101,7 @@ def _repeat(force, positions, forces, n):  # type: ignore[no-untyped-def]
 
 def jitted_jax(model: Model) -> Task:
     """The jitted JAX function with its parameters as constants, called from Python."""
-    function = compiled(ModelPotential(Quantum(model.architecture, model.parameters)))
+    function = compiled(ModelPotential(model.potential))
 
     def task(n: int) -> Result:
         for _ in range(n):
@@ -102,7 +122,7 @@ def lightning(model: Model) -> Task:
     from autograd import value_and_grad
     from pennylane import numpy as pnp
 
-    node, parameters = _qnode(model), model.parameters
+    node, parameters = _qnode(model), model.potential.parameters
 
     def energy(positions: Any) -> Any:
         (value,) = node(parameters.couplings, _angles(model, positions))
@@ -128,7 +148,7 @@ def lightning_device(model: Model) -> Task:
     from pennylane import numpy as pnp
     from pennylane.devices import ExecutionConfig
 
-    node, parameters = _qnode(model), model.parameters
+    node, parameters = _qnode(model), model.potential.parameters
     angles = _angles(model, pnp.array(model.positions, requires_grad=True))
     tape = qml.workflow.construct_tape(node, level="device")(parameters.couplings, angles)
     config = ExecutionConfig(gradient_method="adjoint", use_device_gradient=True)
@@ -146,7 +166,7 @@ def _qnode(model: Model) -> Any:
 
     from qmd.potentials import reference
 
-    circuit = model.architecture.circuit
+    circuit = model.potential.architecture.circuit
     device = qml.device("lightning.qubit", wires=circuit.n_qubits)
     return reference.qnode(circuit, device, diff_method="adjoint", interface="autograd")
 
@@ -155,8 +175,8 @@ def _angles(model: Model, positions: Any) -> Any:
     """`reference.spherical` for autograd: (r, theta, phi) of each vector, (1, n_vectors, 3)."""
     from pennylane import numpy as pnp
 
-    features = model.architecture.features
-    scales = model.parameters.scales[0, list(features.scale_index)]
+    features = model.potential.architecture.features
+    scales = model.potential.parameters.scales[0, list(features.scale_index)]
     v = scales[:, None] * (np.array(features.weights) @ positions)
     r = pnp.sqrt(pnp.sum(v**2, axis=-1))
     return pnp.stack([r, pnp.arccos(v[:, 2] / r), pnp.arctan2(v[:, 1], v[:, 0])], axis=-1)[None]

@@ -1,4 +1,4 @@
-"""Classical pair terms in Numba; the formulas are those of `classical`."""
+"""Classical terms in Numba, for `compose_kernel`; the formulas are those of `classical`."""
 
 import math
 
@@ -6,8 +6,6 @@ import numba
 import numpy as np
 
 from .classical import COULOMB, R6, PairBaseline, ShortRangeWall, SphericalWall
-from .kernel import SIGNATURE
-from .native import NativeKernel
 
 N_ATOMS, N_PAIRS, N_KINDS, PAIRS = range(4)
 """Places in `program`; then (i, j, kind) of each pair."""
@@ -15,28 +13,30 @@ N_ATOMS, N_PAIRS, N_KINDS, PAIRS = range(4)
 _njit = numba.njit(cache=True, error_model="numpy")
 
 
-def baseline_kernel(model: PairBaseline) -> NativeKernel:
-    """Native energy and forces of a baseline; its workspace: 1 / r_d, then k, a, b, c by kind."""
+Arrays = tuple[np.ndarray, np.ndarray]
+"""Program and workspace of a term."""
+
+
+def baseline_arrays(model: PairBaseline) -> Arrays:
+    """Arrays of a baseline; its workspace: 1 / r_d, then k, a, b, c by kind."""
     p = model.parameters
     charges = COULOMB * p.charge**2 * np.array(model.products)
     workspace = np.concatenate(
         [[1.0 / p.damping], charges, p.repulsion, p.decay, p.dispersion]
     ).astype(float)
-    program = _program(model.n_atoms, len(model.products), model.pairs, model.kinds)
-    return NativeKernel(baseline, program, workspace)
+    return _program(model.n_atoms, len(model.products), model.pairs, model.kinds), workspace
 
 
-def wall_kernel(model: ShortRangeWall) -> NativeKernel:
-    """Native energy and forces of a wall; its workspace: stiffness, then the onset of each pair."""
+def wall_arrays(model: ShortRangeWall) -> Arrays:
+    """Arrays of a wall; its workspace: stiffness, then the onset of each pair."""
     kinds = tuple(range(len(model.pairs)))
     program = _program(model.n_atoms, len(kinds), model.pairs, kinds)
-    return NativeKernel(wall, program, np.array([model.stiffness, *model.onsets]))
+    return program, np.array([model.stiffness, *model.onsets])
 
 
-def sphere_kernel(model: SphericalWall) -> NativeKernel:
-    """Native energy and forces of a sphere; its workspace: stiffness, radius."""
-    program = np.array([model.n_atoms], np.int64)
-    return NativeKernel(sphere, program, np.array([model.stiffness, model.radius]))
+def sphere_arrays(model: SphericalWall) -> Arrays:
+    """Arrays of a sphere; its workspace: stiffness, radius."""
+    return np.array([model.n_atoms], np.int64), np.array([model.stiffness, model.radius])
 
 
 def _program(
@@ -111,30 +111,3 @@ def sphere_into(positions, forces, program, workspace):
             pull = -3.0 * workspace[0] * outside * outside / r
             forces[i, 0], forces[i, 1], forces[i, 2] = pull * x, pull * y, pull * z
     return energy
-
-
-@numba.cfunc(SIGNATURE, cache=True, error_model="numpy")
-def baseline(positions, forces, program, workspace):
-    """`baseline_into`, or NaN if the number of atoms is not that of the model."""
-    if positions.shape[0] != program[N_ATOMS] or forces.shape[0] != program[N_ATOMS]:
-        forces[:, :] = np.nan
-        return np.nan
-    return baseline_into(positions, forces, program, workspace)
-
-
-@numba.cfunc(SIGNATURE, cache=True, error_model="numpy")
-def wall(positions, forces, program, workspace):
-    """`wall_into`, or NaN if the number of atoms is not that of the model."""
-    if positions.shape[0] != program[N_ATOMS] or forces.shape[0] != program[N_ATOMS]:
-        forces[:, :] = np.nan
-        return np.nan
-    return wall_into(positions, forces, program, workspace)
-
-
-@numba.cfunc(SIGNATURE, cache=True, error_model="numpy")
-def sphere(positions, forces, program, workspace):
-    """`sphere_into`, or NaN if the number of atoms is not that of the model."""
-    if positions.shape[0] != program[N_ATOMS] or forces.shape[0] != program[N_ATOMS]:
-        forces[:, :] = np.nan
-        return np.nan
-    return sphere_into(positions, forces, program, workspace)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .classical import PairBaseline, ShortRangeWall, SphericalWall
-from .native import NativeKernel, native_kernel
+from .native import NativeKernel, check_bytes, native_kernel
 from .tree import Leaf, Model, Quantum, Switch, Term, flatten
 from .vqlm import Vqlm
 
@@ -17,36 +17,29 @@ def native_model(model: Model) -> NativeKernel:
         If parameters do not fit, or if a part has no native form.
     """
     model.check()
-    terms = flatten(model)
-    if len(terms) == 1 and terms[0].switch is None and _in_order(terms[0]):
-        return _leaf_kernel(terms[0].leaf)
-    return _pack(model.n_atoms, terms)
+    if isinstance(model, Quantum):
+        return native_kernel(model.architecture, model.parameters)
+    if isinstance(model, Vqlm):
+        from . import vqlm_native  # compiled when first needed, for a quick start
+
+        return vqlm_native.native_kernel(model)
+    return _pack(model.n_atoms, flatten(model))
 
 
-def _in_order(term: Term) -> bool:
-    return term.atoms == tuple(range(term.leaf.n_atoms))
+def _leaf_arrays(leaf: Leaf) -> tuple[np.ndarray, np.ndarray]:
+    """Program and workspace of a leaf."""
+    from . import classical_native
 
-
-def _leaf_kernel(leaf: Leaf) -> NativeKernel:
     match leaf:
-        case Quantum():
-            return native_kernel(leaf.architecture, leaf.parameters)
-        case Vqlm():
-            from . import vqlm_native  # compiled when first needed, for a quick start
-
-            return vqlm_native.native_kernel(leaf)
+        case Quantum() | Vqlm():
+            kernel = native_model(leaf)
+            return kernel.program, kernel.workspace
         case PairBaseline():
-            from . import classical_native
-
-            return classical_native.baseline_kernel(leaf)
+            return classical_native.baseline_arrays(leaf)
         case ShortRangeWall():
-            from . import classical_native
-
-            return classical_native.wall_kernel(leaf)
+            return classical_native.wall_arrays(leaf)
         case SphericalWall():
-            from . import classical_native
-
-            return classical_native.sphere_kernel(leaf)
+            return classical_native.sphere_arrays(leaf)
 
 
 def _pack(n_atoms: int, terms: list[Term]) -> NativeKernel:
@@ -62,13 +55,13 @@ def _pack(n_atoms: int, terms: list[Term]) -> NativeKernel:
     }
     # Molecules of one kind share a leaf, and so can share its arrays.
     shared = {id(term.leaf): term.leaf for term in terms}
-    kernels = {key: _leaf_kernel(leaf) for key, leaf in shared.items()}
     integers: list[np.ndarray] = [np.zeros(layout.HEAD + layout.RECORD * len(terms), np.int64)]
     numbers: list[np.ndarray] = [np.zeros(6 * n_atoms)]
-    places = {
-        key: (*_append(integers, part.program), *_append(numbers, part.workspace))
-        for key, part in kernels.items()
-    }
+    places = {}
+    for key, leaf in shared.items():
+        own_program, own_workspace = _leaf_arrays(leaf)
+        places[key] = *_append(integers, own_program), *_append(numbers, own_workspace)
+        check_bytes(8 * sum(map(len, numbers)))
     program = integers[0]
     program[: layout.HEAD] = n_atoms, len(terms), 0, 3 * n_atoms
     for i, term in enumerate(terms):

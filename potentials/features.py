@@ -50,6 +50,10 @@ class LinearVectors:
         return 1 + max(self.scale_index)
 
 
+MAX_ENTRIES = 10_000
+"""Of vector densities: the native kernel keeps 3 kB for each, with `MAX_LAYERS` layers."""
+
+
 class Entry(NamedTuple):
     """One neighbour that adds to one vector."""
 
@@ -105,8 +109,10 @@ class VectorDensities:
                     f"An entry must join two atoms by one of {len(self.ranges)} kinds, "
                     f"but it is {e}."
                 )
-        if not self.entries or self.n_radial < 2:
-            raise ValueError("There must be an entry, and two Gaussians of each kind or more.")
+        if not 0 < len(self.entries) <= MAX_ENTRIES or self.n_radial < 2:
+            raise ValueError(
+                f"There must be 1 to {MAX_ENTRIES} entries, and two Gaussians of each kind or more."
+            )
         if not all(0 <= low < high < math.inf for low, high in self.ranges):
             raise ValueError(
                 f"Ranges must have a first and a last distance, but are {self.ranges}."

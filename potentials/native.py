@@ -80,6 +80,11 @@ def _check_size(lowered: Program, n_layers: int) -> None:
     graded = sum(operation.kind == GRADED for operation in lowered.operations)
     per_layer = 16 * graded + 4 * lowered.n_sectors  # constants; state and adjoint state
     n_bytes = 8 * 4**lowered.n_pairs * (n_layers + 1) * per_layer
+    check_bytes(n_bytes)
+
+
+def check_bytes(n_bytes: int) -> None:
+    """Raise ValueError if a workspace would be larger than `MAX_BYTES`."""
     if n_bytes > MAX_BYTES:
         raise ValueError(
             f"The native kernel would need {n_bytes / 2**30:.1f} GiB for this circuit, but may use "

@@ -356,9 +356,9 @@ def _evaluate(package: Package) -> list[tuple[float, np.ndarray]]:
     try:
         kernel = package.native()
     except ValueError as error:
-        for circuit in circuits:
-            if (_count_terms(circuit) * circuit.n_layers) << circuit.n_qubits > MAX_AMPLITUDES:
-                raise PackageError(f"its circuit is too large to check: {error}") from None
+        written = sum((_count_terms(c) * c.n_layers) << c.n_qubits for c in circuits)
+        if written > MAX_AMPLITUDES:
+            raise PackageError(f"its circuit is too large to check: {error}") from None
     else:
         return [evaluate(kernel, x) for x in package.test_positions]
     import jax

@@ -5,7 +5,7 @@ of those built in, and nothing is looked up by name. Arrays are stored apart, by
 `tree.named_parameters`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from .circuit import Circuit, Encode, Heisenberg, Observable, Pair, RotationZ
 from .classical import BaselineParameters, PairBaseline, ShortRangeWall, SphericalWall
 from .features import Entry, Features, LinearVectors, VectorDensities
 from .model import Architecture, Parameters
-from .tree import ManyBody, Model, OnAtoms, Quantum, Sum, Switched
+from .tree import Leaf, ManyBody, Model, OnAtoms, Quantum, Sum, Switched
 from .vqlm import Vqlm, VqlmParameters
 
 
@@ -88,14 +88,32 @@ def model_from_json(
     """
     prefix = f"{name}." if name else ""
 
-    def parameters(fields: tuple[str, ...]) -> list[np.ndarray]:
-        return [arrays[prefix + field] for field in fields]
+    def part(child: Mapping[str, Any], label: str) -> Model:
+        return model_from_json(child, arrays, prefix + label)
 
     match data["kind"]:
+        case "on_atoms":
+            return OnAtoms(part(data["model"], "model"), _integers(data["atoms"]))
+        case "switched":
+            (between,) = _pairs([data["between"]])
+            inner, outer = number(data["inner_A"]), number(data["outer_A"])
+            return Switched(part(data["model"], "model"), between, inner, outer)
+        case "sum":
+            return Sum(tuple(part(term, f"terms.{i}") for i, term in enumerate(data["terms"])))
+        case "many_body":
+            monomer, pair = part(data["monomer"], "monomer"), part(data["pair"], "pair")
+            return ManyBody(monomer, pair, integer(data["n_molecules"]))
+        case _:
+            return _leaf_from_json(data, lambda fields: [arrays[prefix + f] for f in fields])
+
+
+def _leaf_from_json(
+    data: Mapping[str, Any], parameters: Callable[[tuple[str, ...]], list[np.ndarray]]
+) -> Leaf:
+    match data["kind"]:
         case "quantum":
-            return Quantum(
-                architecture_from_json(data), Parameters(*parameters(Parameters._fields))
-            )
+            trained = Parameters(*parameters(Parameters._fields))
+            return Quantum(architecture_from_json(data), trained)
         case "vqlm":
             return Vqlm(
                 coordinates=tuple(_coordinate(atoms) for atoms in data["coordinates"]),
@@ -121,30 +139,6 @@ def model_from_json(
                 n_atoms=integer(data["n_atoms"]),
                 radius=number(data["radius_A"]),
                 stiffness=number(data["stiffness_eV_per_A3"]),
-            )
-        case "on_atoms":
-            inner = model_from_json(data["model"], arrays, f"{prefix}model")
-            return OnAtoms(inner, _integers(data["atoms"]))
-        case "switched":
-            (between,) = _pairs([data["between"]])
-            return Switched(
-                model_from_json(data["model"], arrays, f"{prefix}model"),
-                between,
-                number(data["inner_A"]),
-                number(data["outer_A"]),
-            )
-        case "sum":
-            return Sum(
-                tuple(
-                    model_from_json(term, arrays, f"{prefix}terms.{i}")
-                    for i, term in enumerate(data["terms"])
-                )
-            )
-        case "many_body":
-            return ManyBody(
-                model_from_json(data["monomer"], arrays, f"{prefix}monomer"),
-                model_from_json(data["pair"], arrays, f"{prefix}pair"),
-                integer(data["n_molecules"]),
             )
         case kind:
             raise ValueError(f"model {kind!r} is unknown to this version")

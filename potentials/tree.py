@@ -93,7 +93,8 @@ class Switched:
     outer: float
 
     def __post_init__(self) -> None:
-        if len(set(self.between)) != 2 or not set(self.between) <= set(range(self.model.n_atoms)):
+        i, j = self.between
+        if i == j or not 0 <= min(i, j) <= max(i, j) < self.model.n_atoms:
             raise ValueError(f"A switch must lie between two of the atoms, not {self.between}.")
         if not 0 < self.inner < self.outer < np.inf:
             raise ValueError(

@@ -2,9 +2,9 @@
 
 A state is an array (sectors, 2**n_spins). With an ancilla the two sectors are the
 eigenstates of X on it: an encoding then acts as ``V`` in one and ``V^+`` in the other, and Z
-on the ancilla exchanges them. Layers act gate by gate while the couplings are being trained.
-Trained couplings (concrete arrays) on up to `DENSE_SPINS` spins are first multiplied out, one
-matrix a layer, constants of the compiled program: measured on 4 qubits, three times faster.
+on the ancilla exchanges them. On up to `DENSE_SPINS` spins each layer is first multiplied out to
+one matrix: a constant of the compiled program once the couplings are trained, and until then made
+once for all geometries of a batch. Beyond, layers act gate by gate.
 """
 
 import functools
@@ -191,6 +191,12 @@ def layer_matrices(
     Its derivatives are multiplied out as well, once for all geometries of a batch, which then see
     each layer as linear in a change of its couplings.
     """
+    return _multiplied_out(circuit, couplings)
+
+
+def _multiplied_out(
+    circuit: Circuit, couplings: Float[Array, "layers couplings"]
+) -> Complex[Array, "layers dim dim"]:
     columns = np.eye(2 ** len(circuit.spins), dtype=complex)
     transposed = jax.vmap(lambda row: _spin_gates(circuit, row, jnp.asarray(columns)))(couplings)
     return jnp.swapaxes(transposed, -1, -2)
@@ -201,7 +207,7 @@ def _layer_matrices_jvp(circuit: Circuit, primals: Any, tangents: Any) -> Any:
     (couplings,), (change,) = primals, tangents
 
     def shifted(shift: Float[Array, " couplings"]) -> Complex[Array, "layers dim dim"]:
-        return layer_matrices.fun(circuit, couplings + shift[None])  # the same shift in each layer
+        return _multiplied_out(circuit, couplings + shift[None])  # the same shift in each layer
 
     derivatives = jax.jacfwd(shifted)(jnp.zeros(circuit.n_couplings))
     return layer_matrices(circuit, couplings), jnp.einsum(

@@ -11,8 +11,7 @@ from ase.units import Bohr, Hartree
 
 from qmd.datasets import ENERGY_UNITS, Array, Dataset, Integers
 from qmd.errors import InputError, MismatchError
-from qmd.structure import _check_overlap as check_overlap
-from qmd.structure import _check_units as check_units
+from qmd.structure import check_overlap, check_units
 from qmd.system import System
 
 MIN_FRAMES_FOR_SLOPES = 30

@@ -54,7 +54,7 @@ def label_frames(
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     if __cpu_features__["AVX2"]:
         # PySCF's wheels bring an OpenBLAS of 2018, which takes processors that it does not know
-        # for old ones: three times slower matrix products (measured).
+        # for old ones: half as fast in matrix products.
         os.environ.setdefault("OPENBLAS_CORETYPE", "Haswell")
     done = _load(path)
     n = len(done["R"]) if done else 0

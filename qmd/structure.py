@@ -92,8 +92,8 @@ def load_system(structure: str, base_dir: str | Path) -> System:
             hint=f"did you mean {close[0]}?" if close else f"built in: {', '.join(BUILT_IN)}",
         )
     system = _system(_read_atoms(path), one_line(path.name))
-    _check_units(system)
-    _check_overlap(system)
+    check_units(system)
+    check_overlap(system)
     return system
 
 
@@ -169,7 +169,7 @@ def _distances(system: System) -> Array:
     return distances
 
 
-def _check_overlap(system: System) -> None:
+def check_overlap(system: System) -> None:
     hydrogen = system.numbers == 1
     limits = np.where(hydrogen[:, None] & hydrogen, MIN_DISTANCE_HH, MIN_DISTANCE)
     distances = _distances(system)
@@ -182,7 +182,7 @@ def _check_overlap(system: System) -> None:
         )
 
 
-def _check_units(system: System) -> None:
+def check_units(system: System) -> None:
     """Refuse a molecule all of whose X-H bonds are too long, or too short, by a unit."""
     hydrogens = np.flatnonzero(system.numbers == 1)
     heavy = np.flatnonzero(np.isin(system.numbers, NONMETALS))

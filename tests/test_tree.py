@@ -234,6 +234,27 @@ def test_impossible_trees_are_refused(make, message):
         make()
 
 
+def test_a_switch_far_from_the_atoms_is_refused_without_counting_them():
+    many = SphericalWall(10**15, 1.0, 1.0)  # a set of its atoms would not fit into memory
+    with pytest.raises(ValueError, match="between two of the atoms"):
+        Switched(many, (0, 10**15), 1.0, 2.0)
+
+
+def test_too_large_a_sum_is_refused(monkeypatch):
+    size = native_model(WATER).workspace.nbytes
+    monkeypatch.setattr("qmd.potentials.native.MAX_BYTES", 2.5 * size)
+    parts = [dataclasses.replace(WATER) for _ in range(3)]
+    assert native_model(Sum(tuple(parts[:2]))).workspace.nbytes > size
+    with pytest.raises(ValueError, match="native kernel would need"):
+        native_model(Sum(tuple(parts)))
+
+
+def test_too_many_entries_are_refused():
+    features = water_pair.architecture(1, 4).features
+    with pytest.raises(ValueError, match="1 to 10000 entries"):
+        dataclasses.replace(features, entries=features.entries * 400)
+
+
 def test_jax_energies_are_differentiable_where_a_switch_is_off():
     slope = jax.jit(jax.grad(lambda x: jax_model.energy(PAIR, x)))(jnp.asarray(_apart(9.5)))
     assert not np.asarray(slope).any()
