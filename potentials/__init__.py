@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from .base import AbstractPotential, compiled
     from .compose import native_model
     from .jax_potential import ModelPotential
-    from .native import NativeKernel, evaluate, native_kernel
+    from .native import NativeKernel, evaluate, evaluate_all, native_kernel
+    from .native_gradient import gradient_rows, gradient_sum
 
 __all__ = [
     "SHIPPED",
@@ -63,8 +64,11 @@ __all__ = [
     "clusters",
     "compiled",
     "evaluate",
+    "evaluate_all",
     "find",
     "flatten",
+    "gradient_rows",
+    "gradient_sum",
     "jax_model",
     "leaves",
     "load",
@@ -85,6 +89,9 @@ _LAZY = {
     "compiled": "base",
     "NativeKernel": "native",
     "evaluate": "native",
+    "evaluate_all": "native",
+    "gradient_rows": "native_gradient",
+    "gradient_sum": "native_gradient",
     "native_kernel": "native",
     "ModelPotential": "jax_potential",
     "native_model": "compose",

@@ -106,20 +106,24 @@ def lower(architecture: Architecture, parameters: Parameters) -> Program:
     )
 
 
+Gates = tuple[tuple[int, tuple[Pair, ...]], ...]
+
+
 class Group(NamedTuple):
     """Gates of a layer that become one operation."""
 
     kind: int
     touched: frozenset[int]
     """The pairs it acts on."""
-    gates: tuple[tuple[int, tuple[Pair, ...]], ...]
+    gates: Gates
     """(coupling, pairs of places) in the order in which they act."""
 
     def joined(self, other: "Group") -> "Group":
         return Group(self.kind, self.touched | other.touched, self.gates + other.gates)
 
 
-def _pairing(circuit: Circuit) -> list[int]:
+@functools.lru_cache(maxsize=64)
+def _pairing(circuit: Circuit) -> tuple[int, ...]:
     """Spins in the order (pair 0, pair 1, ...) that makes a layer cheapest.
 
     Spectators, named -1, -2, -3, fill up to an even number and to two pairs.
@@ -127,12 +131,12 @@ def _pairing(circuit: Circuit) -> list[int]:
     spins = list(circuit.spins)
     spins += [-1, -2, -3][: max(4 - len(spins), len(spins) % 2)]
     if len(spins) > 8:  # 105 pairings of 8 spins; beyond, take them as they come
-        return spins
+        return tuple(spins)
     costs: list[tuple[int, list[int]]] = []
     for order in _pairings(spins):
         with suppress(ValueError):  # a gate does not fit on two of these pairs
             costs.append((_cost(_fuse(circuit, {q: i for i, q in enumerate(order)})), order))
-    return min(costs)[1] if costs else spins  # the latter to say which gate does not fit
+    return tuple(min(costs)[1] if costs else spins)  # the latter to say which gate does not fit
 
 
 def _cost(groups: list[Group]) -> int:
@@ -216,8 +220,7 @@ def _operations(
             yield Operation(kind, (pair, pair), np.array([_turn(a) for a in angles]))
         else:
             pairs = _two(touched, len(place) // 2)
-            matrices = [_graded_gates(row, gates, pairs) for row in couplings]
-            yield Operation(kind, pairs, np.array([_grade(m) for m in matrices]))
+            yield Operation(kind, pairs, _grade(_invariant(_product(couplings, gates, pairs))))
 
 
 def _spin_angles(angle: np.ndarray, terms: tuple[Pair, ...]) -> np.ndarray:
@@ -231,16 +234,26 @@ def _turn(angles: np.ndarray) -> np.ndarray:
     return in_magic_basis(np.kron(*single)).real
 
 
-def _graded_gates(
-    row: np.ndarray, gates: tuple[tuple[int, tuple[Pair, ...]], ...], pairs: Pair
-) -> np.ndarray:
-    """Product of the Heisenberg gates of a group on its two pairs, complex (16, 16)."""
-    unitaries = []
-    for coupling, terms in gates:
-        total = np.sum([_coupling(p, q, pairs) for p, q in terms], axis=0)
-        values, vectors = np.linalg.eigh(total)
-        unitaries.append((vectors * np.exp(-1j * row[coupling] * values)) @ vectors.T)
-    return _invariant(reduce(lambda total, u: u @ total, unitaries))
+def _product(couplings: np.ndarray, gates: Gates, pairs: Pair) -> np.ndarray:
+    """Product of the Heisenberg gates of a group on its two pairs, (n_layers, 16, 16)."""
+    return reduce(lambda total, u: u @ total, [_gate(couplings, g, pairs) for g in gates])
+
+
+def _gate(couplings: np.ndarray, gate: tuple[int, tuple[Pair, ...]], pairs: Pair) -> np.ndarray:
+    values, vectors = _spectrum(gate[1], pairs)
+    phases = np.exp(-1j * couplings[:, gate[0], None] * values)
+    return np.asarray((vectors * phases[:, None, :]) @ vectors.T)
+
+
+@functools.cache
+def _spectrum(terms: tuple[Pair, ...], pairs: Pair) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues and eigenvectors of a sum of sigma.sigma on two pairs."""
+    values, vectors = np.linalg.eigh(_generator(terms, pairs))
+    return values, vectors
+
+
+def _generator(terms: tuple[Pair, ...], pairs: Pair) -> np.ndarray:
+    return np.asarray(np.sum([_coupling(p, q, pairs) for p, q in terms], axis=0))
 
 
 @functools.cache
@@ -262,18 +275,22 @@ def _permutations() -> np.ndarray:
     return np.array(basis).T
 
 
-def _invariant(matrix: np.ndarray) -> np.ndarray:
-    """`matrix`, invariant up to rounding, as one that is invariant exactly.
+@functools.cache
+def _to_permutations() -> np.ndarray:
+    return np.linalg.pinv(_permutations())
 
-    Its coefficients in the permutations are rounded to multiples of 2**-50, so that their sums
+
+def _invariant(matrices: np.ndarray) -> np.ndarray:
+    """`matrices` (..., 16, 16), invariant up to rounding, as ones that are invariant exactly.
+
+    Their coefficients in the permutations are rounded to multiples of 2**-50, so that their sums
     are free of rounding; the change is below 1e-14.
     """
-    basis = _permutations()
-    coefficients = np.linalg.lstsq(basis, matrix.reshape(-1), rcond=None)[0]
-    exact = (coefficients * 2**50).round() / 2**50
-    if not np.abs(basis @ exact - matrix.reshape(-1)).max() < 1e-12:
+    flat = matrices.reshape(*matrices.shape[:-2], 256)
+    exact = ((flat @ _to_permutations().T) * 2**50).round() / 2**50 @ _permutations().T
+    if not np.abs(exact - flat).max() < 1e-12:
         raise AssertionError("a Heisenberg gate must be invariant under rotation")
-    return np.asarray(basis @ exact).reshape(16, 16)
+    return np.asarray(exact).reshape(matrices.shape)
 
 
 def _coupling(p: int, q: int, pairs: Pair) -> np.ndarray:
@@ -283,22 +300,29 @@ def _coupling(p: int, q: int, pairs: Pair) -> np.ndarray:
         inside = np.diag([-3.0, 1.0, 1.0, 1.0])
         both = (inside, np.eye(4)) if p // 2 == pairs[0] else (np.eye(4), inside)
         return np.asarray(np.kron(*both))
-    generators = zip(GENERATORS[p % 2], GENERATORS[q % 2], strict=True)
-    products = [-np.kron(g, h) for g, h in generators]  # (-i G)(-i H) = -G H
-    return np.asarray(np.sum(products, axis=0))
+    return _across(p % 2, q % 2)
+
+
+@functools.cache
+def _across(p: int, q: int) -> np.ndarray:
+    """sigma.sigma of spin p of the first pair and spin q of the second."""
+    generators = zip(GENERATORS[p], GENERATORS[q], strict=True)
+    total = np.sum([-np.kron(g, h) for g, h in generators], axis=0)  # (-i G)(-i H) = -G H
+    total.flags.writeable = False
+    return np.asarray(total)
 
 
 _A, _B = np.divmod(np.arange(16), 4)
 _COLUMNS = np.array([4 * (_A ^ c) + (_B ^ c) for c in range(4)])
 
 
-def _grade(matrix: np.ndarray) -> np.ndarray:
-    """U[c, a, b] = <a, b| U |a^c, b^c> of a graded (16, 16) matrix."""
-    graded = np.stack([matrix[np.arange(16), columns] for columns in _COLUMNS])
-    kept, whole = np.sum(np.abs(graded) ** 2), np.sum(np.abs(matrix) ** 2)
+def _grade(matrices: np.ndarray) -> np.ndarray:
+    """U[..., c, a, b] = <a, b| U |a^c, b^c> of graded matrices (..., 16, 16)."""
+    graded = np.stack([matrices[..., np.arange(16), columns] for columns in _COLUMNS], axis=-2)
+    kept, whole = np.sum(np.abs(graded) ** 2), np.sum(np.abs(matrices) ** 2)
     if not whole - kept < 1e-9 * max(whole, 1.0):
         raise AssertionError("a Heisenberg gate must be graded in the magic basis")
-    return graded.reshape(4, 4, 4)
+    return np.asarray(graded.reshape(*graded.shape[:-2], 4, 4, 4))
 
 
 def _terms(circuit: Circuit, weights: np.ndarray, place: dict[int, int]) -> Iterator[Term]:
@@ -308,8 +332,8 @@ def _terms(circuit: Circuit, weights: np.ndarray, place: dict[int, int]) -> Iter
         for p, q in observable.pairs:
             pairs = _two(frozenset({place[p] // 2, place[q] // 2}), n_pairs)
             key = (pairs, observable.with_ancilla)
-            graded = weight * _grade(_coupling(place[p], place[q], pairs))
-            sums[key] = sums.get(key, 0) + graded
+            coupling = _coupling(place[p], place[q], pairs)
+            sums[key] = sums.get(key, 0) + weight * _grade(coupling)
     for (pairs, with_ancilla), constants in sums.items():
         yield Term(pairs, constants, with_ancilla)
 
@@ -326,3 +350,75 @@ def _initial_state(circuit: Circuit, place: dict[int, int]) -> np.ndarray:
         psi = np.einsum("ji,ljr->lir", MAGIC.conj(), split)
     psi /= np.sqrt(1 if circuit.ancilla is None else 2)
     return psi.reshape(-1)
+
+
+class Derivative(NamedTuple):
+    """Derivative of one operation by one coupling, for all layers at once."""
+
+    operation: int
+    """Place among the operations of a layer."""
+    coupling: int
+    constants: np.ndarray
+    """Those of the operation, derived; of ANCILLA, how often the angle occurs, (n_layers,)."""
+
+
+def derivatives(architecture: Architecture, parameters: Parameters) -> Iterator[Derivative]:
+    """Derivatives of the operations of `lower`, in its order.
+
+    Raises
+    ------
+    ValueError
+        As `lower`.
+    """
+    circuit, couplings = architecture.circuit, np.asarray(parameters.couplings)
+    spins = _pairing(circuit)
+    place = {q: i for i, q in enumerate(spins)}
+    for i, (kind, touched, gates) in enumerate(_fuse(circuit, place)):
+        for coupling in sorted({c for c, _ in gates}):
+            if kind == ANCILLA:
+                times = sum(c == coupling for c, _ in gates)
+                yield Derivative(i, coupling, np.full(len(couplings), float(times)))
+            elif kind == TURN:
+                yield Derivative(i, coupling, _turned(couplings, gates, coupling))
+            else:
+                pairs = _two(touched, len(place) // 2)
+                derived = _derived_product(couplings, gates, pairs, coupling)
+                yield Derivative(i, coupling, _grade(derived))
+
+
+def _derived_product(couplings: np.ndarray, gates: Gates, pairs: Pair, coupling: int) -> np.ndarray:
+    """Derivative of `_product` by one coupling: product rule, ``dU = -i K U`` of each gate."""
+    total = np.eye(16, dtype=complex)[None]
+    derived = np.zeros_like(total)
+    for gate in gates:
+        unitary = _gate(couplings, gate, pairs)
+        derived = unitary @ derived
+        total = unitary @ total
+        if gate[0] == coupling:
+            derived = derived - 1j * _generator(gate[1], pairs) @ total
+    return derived
+
+
+def _turned(couplings: np.ndarray, gates: Gates, coupling: int) -> np.ndarray:
+    """Derivative of a rotation of a pair by one coupling, real (n_layers, 4, 4)."""
+    angles = np.sum([_spin_angles(couplings[:, c], terms) for c, terms in gates], axis=0)
+    times = np.sum(
+        [_spin_angles(np.ones(1), terms)[0] for c, terms in gates if c == coupling], axis=0
+    )
+    z = np.diag([1.0, -1.0])
+    generator = times[0] * np.kron(z, np.eye(2)) + times[1] * np.kron(np.eye(2), z)
+    left = (-0.5j * in_magic_basis(generator)).real
+    return np.array([left @ _turn(a) for a in angles])
+
+
+@functools.lru_cache(maxsize=64)
+def observables(circuit: Circuit) -> tuple[tuple[int, Term], ...]:
+    """Terms of every observable alone: (its number, term)."""
+    place = {q: i for i, q in enumerate(_pairing(circuit))}
+    alone = np.eye(len(circuit.observables))
+    return tuple(
+        (i, term)
+        for i, weights in enumerate(alone)
+        for term in _terms(circuit, weights, place)
+        if term.constants.any()
+    )

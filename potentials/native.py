@@ -1,5 +1,6 @@
 """From a trained model to the arrays that the native kernel interprets."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numba
@@ -69,10 +70,15 @@ def native_kernel(architecture: Architecture, parameters: Parameters) -> NativeK
         If the parameters do not fit, if a Heisenberg gate of the circuit couples too many spins
         to be lowered, or if the workspace would be larger than `MAX_BYTES`.
     """
+    return NativeKernel(energy_and_forces, *packed(architecture, parameters))
+
+
+def packed(architecture: Architecture, parameters: Parameters) -> tuple[np.ndarray, np.ndarray]:
+    """Program and workspace of `kernel.evaluate_into`; raises as `native_kernel`."""
     architecture.check(parameters)
     lowered = lower(architecture, parameters)
     _check_size(lowered, architecture.circuit.n_layers)
-    return NativeKernel(energy_and_forces, *_pack(architecture, parameters, lowered))
+    return _pack(architecture, parameters, lowered)
 
 
 def _check_size(lowered: Program, n_layers: int) -> None:
@@ -183,9 +189,17 @@ def _record(operation: Operation, k: int, layout: _Layout) -> tuple[int, ...]:
 
 
 def _term_record(term: Term, k: int, layout: _Layout) -> tuple[int, ...]:
-    pattern, flips, values = _expand(term.constants[None].astype(complex), term.pairs, k)
-    start = layout.constant(_interleave(values))
-    return GRADED, int(term.with_ancilla), pattern, *flips, start, 0
+    record = graded_record(term.constants[None].astype(complex), term.pairs, k, layout.constant)
+    return record[0], int(term.with_ancilla), *record[2:]
+
+
+def graded_record(
+    constants: np.ndarray, pairs: tuple[int, int], k: int, place: Callable[[np.ndarray], int]
+) -> tuple[int, ...]:
+    """Record of a graded operation without its adjoint; `place` stores what it needs."""
+    pattern, flips, values = _expand(constants, pairs, k)
+    parts = _interleave(values)
+    return GRADED, pairs[0], pattern, *flips, place(parts), parts[0].size
 
 
 def _expand(
@@ -223,6 +237,27 @@ def evaluate(kernel: NativeKernel, positions: np.ndarray) -> tuple[float, np.nda
     forces = np.empty_like(positions)
     energy = _call(kernel.function, positions, forces, kernel.program, kernel.workspace)
     return energy, forces
+
+
+def evaluate_all(kernel: NativeKernel, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Energies (eV), (n,), and forces (eV/angstrom), (n, n_atoms, 3), of many configurations."""
+    positions = np.ascontiguousarray(positions, np.float64)
+    energies, forces = np.empty(len(positions)), np.empty_like(positions)
+    _call_all(kernel.function, positions, energies, forces, kernel.program, kernel.workspace)
+    return energies, forces
+
+
+@numba.njit(cache=True, nogil=True)
+def _call_all(
+    function: Any,
+    positions: np.ndarray,
+    energies: np.ndarray,
+    forces: np.ndarray,
+    program: np.ndarray,
+    workspace: np.ndarray,
+) -> None:
+    for i in range(len(positions)):
+        energies[i] = function(positions[i], forces[i], program, workspace)
 
 
 @numba.njit(cache=True)

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from qmd.jax_engine import JaxEngine
+from qmd.native_engine import NativeEngine
 from qmd.training import Array, Problem, Progress, Report
 
 
@@ -44,14 +46,6 @@ def adam(
     schedule = optax.cosine_decay_schedule(learning_rate, steps, final_fraction)
     optimiser = optax.adam(schedule)
     size = min(batch or problem.n_frames, problem.n_frames)
-    frames = tuple(map(jnp.asarray, problem.batch))
-
-    def step(carry: Any, index: Any) -> Any:
-        theta, state = carry
-        chosen = tuple(part[index] for part in frames)
-        loss, slope = jax.value_and_grad(problem.sum_of_losses)(theta, chosen)
-        updates, state = optimiser.update(slope / size, state, theta)
-        return (optax.apply_updates(theta, updates), state), loss / size
 
     def draw(block: int, n: int) -> Array:
         rng = np.random.default_rng((seed, block))
@@ -61,8 +55,50 @@ def adam(
         order = np.concatenate([rng.permutation(problem.n_frames) for _ in range(epochs)])
         return order[: n * size].reshape(n, size)
 
-    block = jax.jit(lambda carry, indices: jax.lax.scan(step, carry, indices))
-    _in_blocks(optimiser, begin, report, steps, report_every, lambda c, b, n: block(c, draw(b, n)))
+    make = _native_steps if isinstance(problem.engine, NativeEngine) else _jax_steps
+    run = make(problem, optimiser)
+    _in_blocks(optimiser, begin, report, steps, report_every, lambda c, b, n: run(c, draw(b, n)))
+
+
+Steps = Callable[[Any, Array], Any]
+"""(theta and state, frames of each step) -> (theta and state, losses)"""
+
+
+def _jax_steps(problem: Problem, optimiser: Any) -> Steps:
+    assert isinstance(problem.engine, JaxEngine)
+    sum_of_losses = problem.engine.sum_of_losses
+    frames = tuple(map(jnp.asarray, problem.batch))
+
+    def step(carry: Any, index: Any) -> Any:
+        theta, state = carry
+        chosen = tuple(part[index] for part in frames)
+        loss, slope = jax.value_and_grad(sum_of_losses)(theta, chosen)
+        updates, state = optimiser.update(slope / len(index), state, theta)
+        return (optax.apply_updates(theta, updates), state), loss / len(index)
+
+    return jax.jit(lambda carry, indices: jax.lax.scan(step, carry, indices))
+
+
+def _native_steps(problem: Problem, optimiser: Any) -> Steps:
+    frames = problem.batch
+
+    @jax.jit
+    def update(carry: Any, slope: Any) -> Any:
+        theta, state = carry
+        updates, state = optimiser.update(slope, state, theta)
+        return optax.apply_updates(theta, updates), state
+
+    def run(carry: Any, indices: Array) -> Any:
+        losses = []
+        for index in indices:
+            loss, slope = problem.loss_and_slope(
+                np.asarray(carry[0]), tuple(part[index] for part in frames)
+            )
+            carry = update(carry, slope / len(index))
+            losses.append(loss / len(index))
+        return carry, losses
+
+    return run
 
 
 def lbfgs(
@@ -75,12 +111,14 @@ def lbfgs(
     report_every: int,
 ) -> None:
     """L-BFGS with a zoom line search on all frames; arguments as for `adam`."""
+    assert isinstance(problem.engine, JaxEngine)
+    sum_of_losses = problem.engine.sum_of_losses
     optimiser = optax.lbfgs(memory_size=memory)
     chunks = tuple(map(jnp.asarray, problem.chunks))
 
     def value(theta: Any) -> Any:
         # Recomputed in the backward pass: memory of one chunk only.
-        of_chunk = jax.checkpoint(lambda chunk: problem.sum_of_losses(theta, chunk))
+        of_chunk = jax.checkpoint(lambda chunk: sum_of_losses(theta, chunk))
         return jnp.sum(jax.lax.map(of_chunk, chunks)) / problem.n_frames
 
     value_and_slope = optax.value_and_grad_from_state(value)

@@ -302,6 +302,8 @@ class TrainConfig(Config):
     """Optimisers, one after the other, each from the best of the one before."""
     starts: StartsConfig = StartsConfig()
     """Random starts."""
+    backend: Literal["jax", "native"] = "jax"
+    """What computes derivatives: JAX, or the native kernel, faster for circuits (no lbfgs)."""
     workers: Annotated[int, Field(ge=1, le=1024)] = 2
     """Cores to use: starts in parallel, or parts of the data if there is one start."""
     description: Line = ""
@@ -312,3 +314,9 @@ class TrainConfig(Config):
     """Of the model, for the card."""
     licence: Line = ""
     """Of the package."""
+
+    @model_validator(mode="after")
+    def _native_stages(self) -> "TrainConfig":
+        if self.backend == "native" and any(stage.kind == "lbfgs" for stage in self.stages):
+            raise ValueError("has a stage lbfgs, which needs backend: jax")
+        return self

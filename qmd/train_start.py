@@ -13,6 +13,8 @@ from jax.flatten_util import ravel_pytree
 
 from qmd import atomic, first_order, least_squares, models
 from qmd.errors import CorruptError, NumericalError
+from qmd.jax_engine import JaxEngine
+from qmd.native_engine import NativeEngine
 from qmd.train_config import (
     AdamConfig,
     LBFGSConfig,
@@ -21,9 +23,19 @@ from qmd.train_config import (
     StageConfig,
     TrainConfig,
 )
-from qmd.training import Array, Frames, Loss, Predictor, Problem, Progress, errors
+from qmd.training import (
+    Array,
+    Frames,
+    Loss,
+    MakeEngine,
+    Predictor,
+    Problem,
+    Progress,
+    errors,
+)
 
 SAVE_EVERY_S = 5.0
+ENGINES: dict[str, MakeEngine] = {"jax": JaxEngine, "native": NativeEngine}
 COLUMNS = (
     "iteration", "loss", "validation_energy_rmse_meV", "validation_forces_rmse_meV_per_A",
     "seconds",
@@ -194,6 +206,7 @@ class Trainer:
                 self.first_model(0),
                 plan.train.take(slice(config.frames)),
                 as_loss(config.loss or plan.config.loss),
+                ENGINES[plan.config.backend],
                 rotations=plan.rotations,
                 threads=plan.threads,
             )

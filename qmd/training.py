@@ -1,21 +1,18 @@
 """The fit of a model to energies and forces: residuals, their derivatives, and errors.
 
-Generic over the models of `qmd.potentials`: the parameters are the numbers of the tree, flattened;
-the energy is `jax_model.energy`. Residuals of one frame are ``w (E - E_ref)`` and the components of
-``F - F_ref`` along the internal directions of the frame: a model that is invariant under
-translation and rotation has no others. A frame needs the derivatives of its energy and of its
-slopes by all parameters: reverse mode over the parameters, forward mode over the directions.
+Generic over the models of `qmd.potentials`: the parameters are the numbers of the tree, flattened.
+Residuals of one frame are ``w (E - E_ref)`` and the components of ``F - F_ref`` along the internal
+directions of the frame: a model that is invariant under translation and rotation has no others.
+They and their derivatives are the work of an `Engine`.
 """
 
-import functools
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 from jax.flatten_util import ravel_pytree
@@ -90,6 +87,33 @@ class Progress(NamedTuple):
 Report = Callable[[Progress], None]
 """Takes the progress; may raise to stop."""
 
+Chunk = tuple[Array, ...]
+"""Of some frames: positions (n, n_atoms, 3), energies (n,), directions (n, k, n_atoms, 3), slopes
+of the energy along them (n, k), weights (n,)."""
+
+
+class Engine(Protocol):
+    """What computes residuals (n, 1 + k) of a chunk, and their derivatives by all parameters."""
+
+    def residuals(self, theta: Any, chunk: Chunk) -> Any: ...
+
+    def linear(self, theta: Any, chunk: Chunk) -> Any:
+        """Residuals and their derivatives, (n, 1 + k, n_parameters)."""
+
+    def normal(self, theta: Any, chunk: Chunk) -> Any:
+        """Half the sum of squares, its gradient, and its Gauss-Newton Hessian."""
+
+
+@runtime_checkable
+class SlopeEngine(Engine, Protocol):
+    """One whose gradient of the loss is not JAX's."""
+
+    def loss_and_slope(self, theta: Any, chunk: Chunk) -> tuple[float, Array]: ...
+
+
+MakeEngine = Callable[[Any, Loss], Engine]
+"""(model, loss) -> engine; numbers of the model say the shapes only."""
+
 
 class Problem:
     """Residuals of a fit as functions of the flat parameters, chunk by chunk.
@@ -100,6 +124,8 @@ class Problem:
         Its numbers say the shapes only.
     frames : Frames
     loss : Loss
+    engine : callable
+        `jax_engine.JaxEngine` or `native_engine.NativeEngine`.
     rotations : bool
         Whether the model is invariant under rotation.
     threads : int
@@ -107,11 +133,16 @@ class Problem:
     """
 
     def __init__(
-        self, model: Any, frames: Frames, loss: Loss, *, rotations: bool = True, threads: int = 1
+        self,
+        model: Any,
+        frames: Frames,
+        loss: Loss,
+        engine: MakeEngine,
+        *,
+        rotations: bool = True,
+        threads: int = 1,
     ) -> None:
-        flat, self._unravel = ravel_pytree(model)
-        self.n_frames, self.n_parameters = len(frames.energies), flat.size
-        self._loss = loss
+        self.n_frames, self.n_parameters = len(frames.energies), ravel_pytree(model)[0].size
         n_atoms = frames.positions.shape[1]
         directions = np.zeros((self.n_frames, 0, n_atoms, 3))
         slopes = np.zeros((self.n_frames, 0))
@@ -120,23 +151,21 @@ class Problem:
             directions = internal_directions(frames.positions, rotations=rotations)
             slopes = -np.einsum("fkax,fax->fk", directions, frames.forces)
         weights = loss.frame_weights(frames.energies)
-        arrays = (frames.positions, frames.energies, directions, slopes, weights)
+        arrays: Chunk = (frames.positions, frames.energies, directions, slopes, weights)
         size = min(CHUNK, math.ceil(self.n_frames / threads))
         self._chunks = list(_chunks(arrays, size))
-        self._pool = ThreadPoolExecutor(threads)
-        self._residuals = jax.jit(self._of_chunk(self._frame_residuals))
-        self._linear = jax.jit(self._of_chunk(self._frame_linear))
-        self._normal = jax.jit(self._normal_of_chunk)
+        self._n_threads, self._pool = threads, ThreadPoolExecutor(threads)
+        self.engine = engine(model, loss)
 
     def residuals(self, theta: Array) -> Array:
         """Residuals of all frames, then those of the ridge."""
-        rows = self._map(self._residuals, theta)
+        rows = self._map(self.engine.residuals, theta)
         parts = [np.asarray(row).reshape(-1) for row in rows]
         return np.concatenate([np.concatenate(parts)[: self._n_residuals(rows)], RIDGE * theta])
 
     def linearise(self, theta: Array) -> tuple[Array, Array]:
         """`residuals` and their Jacobian, (n_residuals, n_parameters)."""
-        chunks = self._map(self._linear, theta)
+        chunks = self._map(self.engine.linear, theta)
         n = self._n_residuals([r for r, _ in chunks])
         residuals = np.concatenate([np.asarray(r).reshape(-1) for r, _ in chunks])[:n]
         jacobian = np.concatenate([np.asarray(j).reshape(-1, theta.size) for _, j in chunks])[:n]
@@ -154,7 +183,7 @@ class Problem:
         """Cost, its gradient and Gauss-Newton Hessian, accumulated without the Jacobian."""
         cost, gradient, hessian = (
             np.sum([np.asarray(part) for part in parts], axis=0)
-            for parts in zip(*self._map(self._normal, theta), strict=True)
+            for parts in zip(*self._map(self.engine.normal, theta), strict=True)
         )
         return (
             float(cost + 0.5 * RIDGE**2 * theta @ theta),
@@ -163,21 +192,28 @@ class Problem:
         )
 
     @property
-    def batch(self) -> tuple[Array, ...]:
-        """Arrays of all frames, for `mean_loss`."""
+    def batch(self) -> Chunk:
+        """Arrays of all frames, of which a batch is drawn."""
         joined = (
             np.concatenate(parts)[: self.n_frames] for parts in zip(*self._chunks, strict=True)
         )
         return tuple(joined)
 
     @property
-    def chunks(self) -> tuple[Array, ...]:
+    def chunks(self) -> Chunk:
         """Arrays (n_chunks, n_frames_of_a_chunk, ...); frames that fill up weigh nothing."""
         return tuple(np.stack(parts) for parts in zip(*self._chunks, strict=True))
 
-    def sum_of_losses(self, theta: Any, batch: Any) -> Any:
-        """Half the sum of squared residuals of `batch`, a JAX scalar."""
-        return 0.5 * jnp.sum(self._of_chunk(self._frame_residuals)(theta, batch) ** 2)
+    def loss_and_slope(self, theta: Array, batch: Chunk) -> tuple[float, Array]:
+        """Half the sum of squared residuals of `batch`, and its gradient; native engine."""
+        assert isinstance(self.engine, SlopeEngine)
+        size = math.ceil(len(batch[0]) / self._n_threads)
+        parts = [
+            tuple(array[i : i + size] for array in batch) for i in range(0, len(batch[0]), size)
+        ]
+        engine = self.engine
+        found = list(self._pool.map(lambda part: engine.loss_and_slope(theta, part), parts))
+        return sum(loss for loss, _ in found), np.sum([slope for _, slope in found], axis=0)
 
     def _map(self, function: Any, theta: Array) -> list[Any]:
         return list(
@@ -188,42 +224,6 @@ class Problem:
 
     def _n_residuals(self, rows: list[Any]) -> int:
         return self.n_frames * int(rows[0].shape[1])
-
-    def _of_chunk(self, of_frame: Any) -> Any:
-        def of_chunk(theta: Any, chunk: Any) -> Any:
-            model = self._unravel(theta)
-            return jax.vmap(functools.partial(of_frame, model))(*chunk)
-
-        return of_chunk
-
-    def _frame_residuals(self, model: Any, x: Any, e: Any, b: Any, slope: Any, weight: Any) -> Any:
-        if not self._loss.forces:
-            return self._weighted(weight, jax_model.energy(model, x) - e, slope)
-        value, gradient = jax.value_and_grad(lambda y: jax_model.energy(model, y))(x)
-        return self._weighted(weight, value - e, jnp.einsum("kax,ax->k", b, gradient) - slope)
-
-    def _frame_linear(self, model: Any, x: Any, e: Any, b: Any, slope: Any, weight: Any) -> Any:
-        def by_parameters(y: Any) -> Any:
-            value, slopes = jax.value_and_grad(lambda m: jax_model.energy(m, y))(model)
-            return value, ravel_pytree(slopes)[0]
-
-        if not self._loss.forces:
-            value, row = by_parameters(x)
-            empty = jnp.zeros((0, row.size))
-            return self._weighted(weight, value - e, slope), self._weighted(weight, row, empty)
-        (values, rows), (slopes, slope_rows) = jax.vmap(
-            lambda direction: jax.jvp(by_parameters, (x,), (direction,))
-        )(b)
-        residuals = self._weighted(weight, values[0] - e, slopes - slope)
-        return residuals, self._weighted(weight, rows[0], slope_rows)
-
-    def _weighted(self, weight: Any, energy_part: Any, force_part: Any) -> Any:
-        return weight * jnp.concatenate([self._loss.energy_weight * energy_part[None], force_part])
-
-    def _normal_of_chunk(self, theta: Any, chunk: Any) -> Any:
-        residuals, rows = self._of_chunk(self._frame_linear)(theta, chunk)
-        r, j = residuals.reshape(-1), rows.reshape(-1, theta.size)
-        return 0.5 * jnp.vdot(r, r), j.T @ r, j.T @ j
 
 
 def _chunks(arrays: tuple[Array, ...], size: int) -> Iterator[tuple[Array, ...]]:

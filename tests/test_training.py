@@ -7,6 +7,7 @@ from jax.flatten_util import ravel_pytree
 from scipy.optimize import least_squares as scipy_least_squares
 
 from qmd import first_order, least_squares, models, training
+from qmd.jax_engine import JaxEngine
 from qmd.levenberg_marquardt import levenberg_marquardt
 from qmd.potentials import Parameters, Quantum, sivqlm
 from qmd.train_config import WaterConfig
@@ -40,7 +41,7 @@ def frames(known) -> training.Frames:
 
 @pytest.fixture(scope="module")
 def problem(known, frames) -> training.Problem:
-    return training.Problem(known, frames, LOSS, threads=2)
+    return training.Problem(known, frames, LOSS, JaxEngine, threads=2)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,7 @@ def test_internal_directions_neither_translate_nor_rotate(n_atoms, rotations):
 @pytest.mark.parametrize("forces", [True, False])
 def test_the_jacobian_is_the_derivative_of_the_residuals(known, frames, problem, near, forces):
     if not forces:
-        problem = training.Problem(known, frames, training.Loss(forces=False))
+        problem = training.Problem(known, frames, training.Loss(forces=False), JaxEngine)
     residuals, jacobian = problem.linearise(near)
     assert len(residuals) == 25 * (2 if forces else 1) + near.size
     np.testing.assert_allclose(residuals, problem.residuals(near), atol=1e-13)
@@ -106,7 +107,7 @@ def test_residuals_are_weighted_errors_of_energies_and_internal_forces(
 
 def test_chunks_that_are_filled_up_change_nothing(known, frames, problem, near, monkeypatch):
     monkeypatch.setattr(training, "CHUNK", 7)  # 4 chunks of 7 for 25 frames
-    parts = training.Problem(known, frames, LOSS)
+    parts = training.Problem(known, frames, LOSS, JaxEngine)
     np.testing.assert_allclose(parts.residuals(near), problem.residuals(near), atol=1e-13)
     residuals, jacobian = problem.linearise(near)
     cost, gradient, hessian = parts.normal(near)
@@ -130,7 +131,9 @@ def test_least_squares_finds_the_parameters_that_made_the_labels(known, frames, 
 
 def test_levenberg_marquardt_ends_where_scipy_does(known, frames, near):
     noise = 0.02 * np.random.default_rng(4).standard_normal(25)
-    problem = training.Problem(known, frames._replace(energies=frames.energies + noise), LOSS)
+    problem = training.Problem(
+        known, frames._replace(energies=frames.energies + noise), LOSS, JaxEngine
+    )
     log = Log()
     levenberg_marquardt(problem, begin(near), 100, log)
     scipy = scipy_least_squares(
@@ -173,7 +176,7 @@ def test_adam_is_the_same_to_the_last_bit_when_it_is_stopped_and_goes_on(problem
 def test_adam_takes_the_first_step_of_its_definition(problem, near):
     log = Log()
     first_order.adam(problem, begin(near), log, **ADAM | {"batch": None, "steps": 1})
-    slope = jax.jit(jax.grad(problem.sum_of_losses))(near, problem.batch) / problem.n_frames
+    slope = jax.jit(jax.grad(problem.engine.sum_of_losses))(near, problem.batch) / problem.n_frames
     # Both moments are those of one gradient: the learning rate against its sign, where it has one.
     np.testing.assert_allclose(
         log[0].theta, near - 0.01 * slope / (np.abs(slope) + 1e-8), atol=1e-12
