@@ -85,6 +85,7 @@ SUBMODULES = {
 PATTERNS = {
     "^[0-9]{1,6}:[0-5][0-9]:[0-5][0-9]$": "h:mm:ss",
     "^[0-9a-f]{64}$": "64 hex digits",
+    r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$": "module.Class",
     r"^[^\x00-\x1f\x7f]*$": "one line",
     "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$": "letters, digits and `._-`",
     "^(eV|meV|Hartree|kcal/mol|kJ/mol)/(angstrom|bohr|nm)$": "energy/length",
@@ -98,12 +99,9 @@ def input_page() -> str:
     definitions = schema["$defs"]
     parts = [_section("Top level", schema)]
     parts.append(_section("system", definitions["SystemConfig"]))
-    parts.append(
-        _section("potential", definitions["PotentialConfig"], "A name or path, or this mapping:")
-    )
-    for name in ("VelocityVerletConfig", "LangevinConfig"):
-        kind = definitions[name]["properties"]["kind"]["const"]
-        parts.append(_section(f"integrator, kind: {kind}", definitions[name]))
+    parts.append("## potential\n\nThe name or the path of a package, or one of these mappings.\n")
+    parts += _kinds("potential", schema["properties"]["potential"], definitions)
+    parts += _kinds("integrator", schema["properties"]["integrator"], definitions)
     parts.append(_section("confinement", definitions["ConfinementConfig"]))
     parts.append(_section("output", definitions["OutputConfig"]))
     parts.append(_section("guards", definitions["GuardsConfig"]))
@@ -127,7 +125,8 @@ def train_page() -> str:
 
 def _kinds(title: str, node: dict[str, Any], definitions: dict[str, Any]) -> Iterator[str]:
     """A section for each kind of a union."""
-    for option in node["oneOf"]:
+    options = node.get("oneOf") or [o for o in node["anyOf"] if "$ref" in o]
+    for option in options:
         definition = definitions[option["$ref"].rpartition("/")[2]]
         kind = definition["properties"]["kind"]["const"]
         yield _section(f"{title}, kind: {kind}", definition)
@@ -159,7 +158,7 @@ def _kind(node: dict[str, Any]) -> str:
         case {"$ref": _} | {"oneOf": _}:
             return "a section"
         case {"anyOf": options}:
-            return " or ".join(map(_kind, options))
+            return " or ".join(dict.fromkeys(map(_kind, options)))
         case {"const": value}:
             return f"`{value}`"
         case {"enum": values}:
@@ -176,7 +175,12 @@ def _kind(node: dict[str, Any]) -> str:
         case {"pattern": pattern}:
             return PATTERNS[pattern]
         case {"type": kind}:
-            return {"boolean": "`true`, `false`", "null": "`null`", "string": "text"}[kind]
+            return {
+                "boolean": "`true`, `false`",
+                "null": "`null`",
+                "string": "text",
+                "object": "mapping",
+            }[kind]
     raise ValueError(f"no words for {node}")
 
 

@@ -9,11 +9,12 @@ inversion because the ancilla's sectors see v and -v.
 
 import numpy as np
 
+from . import sivqlm
 from .circuit import Circuit, Encode, Heisenberg, Observable, Pair, RotationZ
-from .classical import PairBaseline, water_baseline
-from .features import Entry, VectorDensities
+from .classical import water_baseline
+from .features import Entry, LinearVectors, VectorDensities
 from .model import Architecture, Parameters
-from .tree import Quantum, Sum, Switched
+from .tree import Model, Quantum, Sum, Switched
 
 ORBITS: tuple[tuple[Pair, ...], ...] = (
     ((1, 2), (4, 5)),
@@ -32,15 +33,16 @@ SWITCH = 6.5, 9.0
 """O-O distances over which the interaction ends, angstrom."""
 
 
-def architecture(n_layers: int = 6, n_radial: int = 14) -> Architecture:
-    """Circuit and vector densities.
+def architecture(n_layers: int = 6, n_radial: int | None = 14) -> Architecture:
+    """Circuit and what it encodes.
 
     Parameters
     ----------
     n_layers : int
         D.
-    n_radial : int
-        Gaussians of each of the seven radial functions, which differ from layer to layer.
+    n_radial : int or None
+        Gaussians of each of the seven radial functions, which differ from layer to layer; None
+        encodes positions about the O-O midpoint instead, as the published circuit does.
     """
     observables = [Observable(orbit, sign) for sign in (False, True) for orbit in ORBITS]
     gates = [Heisenberg(k, orbit) for k, orbit in enumerate(ORBITS)]
@@ -53,6 +55,8 @@ def architecture(n_layers: int = 6, n_radial: int = 14) -> Architecture:
         observables=tuple(observables),
         ancilla=6,
     )
+    if n_radial is None:
+        return Architecture(sivqlm.water_dimer().features, circuit)
     oo, oh, hh = BETWEEN
     features = VectorDensities(
         n_atoms=6,
@@ -76,12 +80,13 @@ def _kind(centre: int, neighbour: int) -> int:
 def interaction(
     seed: int,
     n_layers: int = 6,
-    n_radial: int = 14,
+    n_radial: int | None = 14,
     *,
-    baseline: PairBaseline | None = None,
+    n_circuits: int = 1,
+    baseline: bool = True,
     switch: tuple[float, float] = SWITCH,
 ) -> Switched:
-    """``S(r_OO) (baseline + circuit)`` with a random circuit, to start a training from.
+    """``S(r_OO) (baseline + circuits)`` with random circuits, to start a training from.
 
     Parameters
     ----------
@@ -89,18 +94,30 @@ def interaction(
         Of the parameters.
     n_layers, n_radial : int
         As in `architecture`.
-    baseline : PairBaseline, optional
-        Default: `water_baseline`.
+    n_circuits : int
+        Circuits whose energies are added up.
+    baseline : bool
+        Whether there are classical pair terms, `classical.water_baseline`.
     switch : pair of floats
         angstrom
     """
-    made, rng = architecture(n_layers, n_radial), np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
+    made = architecture(n_layers, n_radial)
+    terms: list[Model] = [_random(made, rng) for _ in range(n_circuits)]
+    if baseline:
+        terms.append(water_baseline())
+    return Switched(Sum(tuple(terms)), (0, 3), *switch)
+
+
+def _random(made: Architecture, rng: np.random.Generator) -> Quantum:
     circuit, features = made.circuit, made.features
-    start = Parameters(
-        scales=0.2 * rng.standard_normal((n_layers + 1, features.n_scales)),
-        couplings=0.3 * rng.standard_normal((n_layers, circuit.n_couplings)),
+    # Positions of some angstrom by a scale, 1/angstrom; densities by 14 Gaussians of order 1.
+    middle, spread = (0.3, 0.1) if isinstance(features, LinearVectors) else (0.0, 0.2)
+    size = circuit.n_layers + 1, features.n_scales
+    parameters = Parameters(
+        scales=middle + spread * rng.standard_normal(size),
+        couplings=0.3 * rng.standard_normal((circuit.n_layers, circuit.n_couplings)),
         weights=0.05 * rng.standard_normal(len(circuit.observables)),
         offset=np.asarray(0.0),
     )
-    terms = (Quantum(made, start), baseline or water_baseline())
-    return Switched(Sum(terms), (0, 3), *switch)
+    return Quantum(made, parameters)

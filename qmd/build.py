@@ -12,6 +12,7 @@ from qmd.config import (
     ConfinementConfig,
     IntegratorConfig,
     LangevinConfig,
+    PackageConfig,
     RunConfig,
     VelocityVerletConfig,
 )
@@ -30,6 +31,7 @@ from qmd.integrators import (
     initial_state,
 )
 from qmd.potentials import (
+    Domain,
     Model,
     Package,
     PackageError,
@@ -40,6 +42,7 @@ from qmd.potentials import (
     native_model,
 )
 from qmd.provenance import versions
+from qmd.source import Source
 from qmd.structure import load_system
 from qmd.system import (
     System,
@@ -56,7 +59,7 @@ class Setup:
 
     loaded: LoadedConfig[RunConfig]
     system: System
-    package: Package
+    potential: Source
     integrator: AbstractIntegrator
     force: Force
     limits: Limits
@@ -78,7 +81,7 @@ class Setup:
     @property
     def versions(self) -> dict[str, str]:
         """Versions on which the bits of the run depend."""
-        return versions(self.config.potential.backend)
+        return versions(*self.potential.needs)
 
 
 def build(loaded: LoadedConfig[RunConfig]) -> Setup:
@@ -90,20 +93,40 @@ def build(loaded: LoadedConfig[RunConfig]) -> Setup:
         In one line, if the structure, the package, or the two together cannot be used.
     """
     config, folder = loaded.config, loaded.path.parent
-    package = load_package(config.potential.name, folder, config.potential.sha256)
+    wanted = config.potential
     system = load_system(config.system.structure, folder)
-    check_species(system, package.species)
+    sphere = _sphere(system.n_atoms, config.confinement)
+    if isinstance(wanted, PackageConfig):
+        package = load_package(wanted.name, folder, wanted.sha256)
+        check_species(system, package.species)
+        needs = ("jax",) if wanted.backend == "jax" else ()
+        source = Source(
+            package.name, package.sha256, package.citation, package.reference_energy_eV, needs,
+            package.domain,
+        )  # fmt: skip
+        model = Sum((package.model, sphere)) if sphere else package.model
+        force = build_force(model, wanted.backend)
+    else:
+        from qmd.reference_force import reference
+
+        source, force = reference(wanted, system, sphere)
     return Setup(
         loaded=loaded,
         system=system,
-        package=package,
+        potential=source,
         integrator=build_integrator(config.integrator),
-        force=build_force(_confined(package.model, config.confinement), config.potential.backend),
-        limits=build_limits(config, package),
+        force=force,
+        limits=build_limits(config, source.domain),
         stream=Stream(config.seed),
         dof=_degrees_of_freedom(config, system),
         identity=_identity(config, system),
     )
+
+
+def _sphere(n_atoms: int, config: ConfinementConfig | None) -> SphericalWall | None:
+    if config is None:
+        return None
+    return SphericalWall(n_atoms, config.radius_A, config.stiffness_eV_per_A3)
 
 
 def _identity(config: RunConfig, system: System) -> str:
@@ -149,13 +172,6 @@ def build_integrator(config: IntegratorConfig) -> AbstractIntegrator:
             )
 
 
-def _confined(model: Model, config: ConfinementConfig | None) -> Model:
-    if config is None:
-        return model
-    sphere = SphericalWall(model.n_atoms, config.radius_A, config.stiffness_eV_per_A3)
-    return Sum((model, sphere))
-
-
 def build_force(model: Model, backend: str) -> Force:
     """The force of a model: its native kernel, or its JAX function through a callback."""
     if backend == "native":
@@ -168,9 +184,9 @@ def build_force(model: Model, backend: str) -> Force:
     return jax_force(model)
 
 
-def build_limits(config: RunConfig, package: Package) -> Limits:
-    """Guards of every step: those of the input and the trained domain of the package."""
-    domain, guards = package.domain, config.guards
+def build_limits(config: RunConfig, domain: Domain) -> Limits:
+    """Guards of every step: those of the input and the trained domain of the potential."""
+    guards = config.guards
     stop = domain.stop
     if guards.on_leaving_domain == "warn":
         stop = np.tile([0.0, np.inf], (len(domain.pairs), 1))
@@ -227,7 +243,7 @@ def _check_domain(setup: Setup) -> None:
         if not low <= distance <= high:
             raise MismatchError(
                 f"{setup.system.name}: atoms {a + 1} and {b + 1} are {distance:.3f} angstrom "
-                f"apart, but {setup.package.name} is trained for {low:.2f} to {high:.2f}",
+                f"apart, but {setup.potential.name} is trained for {low:.2f} to {high:.2f}",
                 hint="start from another structure, or use a potential trained for it",
             )
 
@@ -242,7 +258,7 @@ def _check_slope(setup: Setup, state: State, h: float = 1e-4) -> None:
         energies.append(initial_state(setup.force, moved, moved).energy)
     slope = (energies[0] - energies[1]) / (2 * h)
     # Error of the difference: h^2/6 times a third derivative of at most 1e3 eV/angstrom^3.
-    if not abs(slope + state.forces[atom, axis]) <= 1e-5:
+    if not abs(slope + state.forces[atom, axis]) <= setup.potential.slope_error:
         raise NumericalError(
             f"The force on atom {atom + 1} is {state.forces[atom, axis]:.8f} eV/angstrom, but the "
             f"energy gives {-slope:.8f}",

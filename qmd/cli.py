@@ -93,7 +93,7 @@ def validate(input: Input, set: Set = None, debug: Debug = False) -> None:
         state = start_state(setup)
         print(
             f"{input}: valid. {setup.system.name} ({', '.join(setup.system.symbols)}) on "
-            f"{setup.package.name}, {setup.config.steps} steps of "
+            f"{setup.potential.name}, {setup.config.steps} steps of "
             f"{setup.config.integrator.timestep_fs:g} fs, {setup.dof} degrees of freedom, start at "
             f"{state.energy:.4f} eV."
         )

@@ -89,17 +89,57 @@ class SystemConfig(Config):
         return value
 
 
-class PotentialConfig(Config):
+class PackageConfig(Config):
     """A trained potential."""
 
     kind: Literal["package"]
-    """Only packages (.qmdp) so far."""
+    """A package (.qmdp)."""
     name: Name
     """Name of an installed package, or the path of a .qmdp file relative to this file."""
     backend: Literal["native", "jax"] = "native"
     """Compiled kernel, or the JAX function."""
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     """Refuse the package if its SHA-256 is another one."""
+
+
+class DFTConfig(Config):
+    """Born-Oppenheimer dynamics: restricted Kohn-Sham with density fitting, by PySCF."""
+
+    kind: Literal["dft"]
+    """Kohn-Sham by PySCF, each step from the density of the one before."""
+    functional: Name = "rpbe,pbe"
+    """PySCF name of exchange and correlation."""
+    basis: Name = "def2-tzvpd"
+    """PySCF name of the basis; weakly bound molecules need diffuse functions."""
+    dispersion: Name | None = "rpbe"
+    """Functional whose D3(0) dispersion is added; null: none."""
+    grid_level: Annotated[int, Field(ge=0, le=9)] = 3
+    """PySCF's integration grid."""
+    convergence_Ha: Annotated[float, Field(gt=0, le=1e-4)] = 1e-10
+    """Change of the energy (hartree) at which a calculation has converged."""
+
+
+class FCIConfig(Config):
+    """Born-Oppenheimer dynamics on the exact ground state in a small basis, by PySCF."""
+
+    kind: Literal["fci"]
+    """Full configuration interaction, for a few electrons and orbitals."""
+    basis: Name = "sto-3g"
+    """PySCF name of the basis."""
+
+
+class ASEConfig(Config):
+    """Dynamics by any ASE calculator that is installed."""
+
+    kind: Literal["ase"]
+    """An ASE calculator."""
+    calculator: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
+    """Its class with its module, such as tblite.ase.TBLite."""
+    arguments: dict[str, str | int | float | bool | None] = {}
+    """Its keyword arguments, such as {method: GFN2-xTB}."""
+
+
+PotentialConfig = PackageConfig | DFTConfig | FCIConfig | ASEConfig
 
 
 class VelocityVerletConfig(Config):
@@ -164,7 +204,8 @@ class RunConfig(Config):
     system: SystemConfig
     """The molecule and its first velocities."""
     potential: Annotated[
-        PotentialConfig, BeforeValidator(as_package, json_schema_input_type=Name | PotentialConfig)
+        Annotated[PotentialConfig, Field(discriminator="kind")],
+        BeforeValidator(as_package, json_schema_input_type=Name | PotentialConfig),
     ]
     """Name or .qmdp path of a potential, or a mapping with more settings."""
     integrator: Annotated[IntegratorConfig, Field(discriminator="kind")]

@@ -114,7 +114,7 @@ def summary(finished: "Finished") -> str:
     progress, setup, paths = finished.progress, finished.setup, finished.paths
     timestep = setup.config.integrator.timestep_fs
     total = progress.first_step + progress.steps_done
-    title = f"{setup.system.name} on {setup.package.name}"
+    title = f"{setup.system.name} on {setup.potential.name}"
     lines = [f"{title}: {total} steps, {total * timestep / 1000:g} ps"]
     if progress.steps_done:
         rate = progress.steps_done / progress.seconds

@@ -1,9 +1,11 @@
 """Kohn-Sham labels by PySCF; needs the extra `reference`."""
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy._core._multiarray_umath import __cpu_features__  # type: ignore[import-not-found]
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
@@ -90,6 +92,16 @@ class DFT:
         model = DispersionModel(np.asarray(numbers), positions / BOHR_ANGSTROM)
         result = model.get_dispersion(ZeroDampingParam(method=self.dispersion), grad=True)
         return float(result["energy"]), np.asarray(result["gradient"])
+
+
+def tell_processor() -> None:
+    """Choose the code of PySCF's linear algebra; takes effect before PySCF is first imported.
+
+    Its wheels bring an OpenBLAS of 2018, which takes processors that it does not know for old ones:
+    half as fast in matrix products.
+    """
+    if __cpu_features__["AVX2"]:
+        os.environ.setdefault("OPENBLAS_CORETYPE", "Haswell")
 
 
 def joined(*densities: Array) -> Array:

@@ -8,8 +8,9 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from numpy._core._multiarray_umath import __cpu_features__  # type: ignore[import-not-found]
 from numpy.typing import NDArray
+
+from qmd.dft import tell_processor
 
 Array = NDArray[np.float64]
 Labels = dict[str, Array]
@@ -52,10 +53,7 @@ def label_frames(
         If the file holds other geometries.
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    if __cpu_features__["AVX2"]:
-        # PySCF's wheels bring an OpenBLAS of 2018, which takes processors that it does not know
-        # for old ones: half as fast in matrix products.
-        os.environ.setdefault("OPENBLAS_CORETYPE", "Haswell")
+    tell_processor()
     done = _load(path)
     n = len(done["R"]) if done else 0
     if n and not np.array_equal(done["R"], positions[:n]):

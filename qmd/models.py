@@ -80,7 +80,8 @@ def start(config: ModelConfig, folder: Path, energies: Array, seed: int) -> Any:
             return _circuit(architecture, config.start, energies, seed)
         case DensityDimerConfig():
             return water_pair.interaction(
-                seed, config.layers, config.radial,
+                seed, config.layers, config.radial if config.vectors == "densities" else None,
+                n_circuits=config.circuits, baseline=config.baseline,
                 switch=(config.switch_from_A, config.switch_to_A),
             )  # fmt: skip
         case VqlmLiHConfig():

@@ -11,8 +11,8 @@ import qmd
 
 
 @functools.cache
-def versions(backend: str) -> dict[str, str]:
-    """Versions on which the bits of a trajectory depend, those of JAX for its `backend` only."""
+def versions(*packages: str) -> dict[str, str]:
+    """Versions on which the bits of a trajectory depend, and those of `packages` (jax, pyscf)."""
     found = {
         "qmd": qmd.__version__,
         "python": platform.python_version(),
@@ -20,10 +20,11 @@ def versions(backend: str) -> dict[str, str]:
         "numba": numba.__version__,
         "llvmlite": llvmlite.__version__,
     }
-    if backend == "jax":
+    if packages:
         from importlib.metadata import version
 
-        found |= {name: version(name) for name in ("jax", "jaxlib")}
+        more = ("jaxlib",) if "jax" in packages else ()
+        found |= {name: version(name) for name in (*packages, *more)}
     return found
 
 

@@ -121,7 +121,7 @@ def _open(
     # The record comes first: it marks what follows as belonging to this input.
     _write_unbegun_record(setup, paths)
     topology.write_pdb(paths.topology, setup.system.numbers, setup.system.positions, bonds)
-    title = f"{setup.system.name} on {setup.package.name}"
+    title = f"{setup.system.name} on {setup.potential.name}"
     writer = TrajectoryWriter.create(paths.trajectory, setup.system.numbers, title, __version__)
     return state, writer, LogReporter(paths.log, None, setup.config.output.log_every), False
 
@@ -148,8 +148,8 @@ def _resume(setup: Setup, paths: RunPaths, say: Say) -> tuple[State, TrajectoryW
 def _check_same_run(setup: Setup, saved: checkpoint.Checkpoint, paths: RunPaths) -> None:
     config = json.loads(setup.loaded.text)
     changed = changed_keys(saved.config, config, ignoring=MAY_CHANGE_ON_RESUME)
-    if saved.model_sha256 != setup.package.sha256:
-        changed.append(f"potential {setup.package.name}: another package than before")
+    if saved.model_sha256 != setup.potential.sha256:
+        changed.append(f"potential {setup.potential.name}: another one than before")
     if not changed and saved.input_sha256 != setup.identity:
         changed.append(f"structure {setup.system.name}: other atoms or start than before")
     if changed:
@@ -199,10 +199,10 @@ def _write_record(finished: Finished) -> None:
             "input_sha256": setup.identity,
             "input": json.loads(setup.loaded.text),
             "potential": {
-                "name": setup.package.name,
-                "sha256": setup.package.sha256,
-                "citation": setup.package.citation,
-                "reference_energy_eV": setup.package.reference_energy_eV,
+                "name": setup.potential.name,
+                "sha256": setup.potential.sha256,
+                "citation": setup.potential.citation,
+                "reference_energy_eV": setup.potential.reference_energy_eV,
             },
             "species": list(setup.system.symbols),
             "masses_u": setup.system.masses.tolist(),

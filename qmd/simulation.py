@@ -230,7 +230,7 @@ class Simulation:
                 outputs={"trajectory": trajectory._asdict(), "log": {"bytes": log_bytes}},
                 input_sha256=setup.identity,
                 config=setup.config.model_dump(mode="json"),
-                model_sha256=setup.package.sha256,
+                model_sha256=setup.potential.sha256,
                 versions=setup.versions,
                 positions=state.positions,
                 velocities=state.velocities,
@@ -253,7 +253,7 @@ class Simulation:
             Status.DISPLACEMENT: "an atom moved more than "
             f"{limits.max_displacement:g} angstrom (`guards.max_displacement_A_per_step`)",
             Status.DOMAIN: f"{_outside(state, self._setup)}, outside the trained domain of "
-            f"{self._setup.package.name}",
+            f"{self._setup.potential.name}",
         }
         self._give_up(state, causes[Status(advanced.status)])
 

@@ -99,8 +99,14 @@ class DensityDimerConfig(Config):
     """The architecture."""
     layers: Layers = 6
     """Trainable layers."""
+    vectors: Literal["densities", "positions"] = "densities"
+    """What is encoded: densities of neighbours, or positions about the O-O midpoint."""
     radial: Annotated[int, Field(ge=2, le=100)] = 14
-    """Gaussians of each radial function."""
+    """Gaussians of each radial function, for densities."""
+    circuits: Annotated[int, Field(ge=0, le=8)] = 1
+    """Circuits that are added up."""
+    baseline: bool = True
+    """Whether classical pair terms (charges, repulsion, dispersion) are added, and trained."""
     switch_from_A: Positive = 6.5
     """O-O distance (angstrom) at which the interaction begins to fade."""
     switch_to_A: Positive = 9.0
@@ -109,6 +115,13 @@ class DensityDimerConfig(Config):
     """Potential of one water: the package is then of the total energy, to run; default: none."""
     wall_eV_per_A3: Positive = 100.0
     """Stiffness of the wall below the shortest distances of the data, with a monomer."""
+
+    @field_validator("baseline")
+    @classmethod
+    def _something(cls, value: bool, info: ValidationInfo) -> bool:
+        if not value and info.data.get("circuits") == 0:
+            raise ValueError("must be true with model.circuits = 0")
+        return value
 
     @field_validator("switch_to_A")
     @classmethod

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from qmd.config import (
     MAY_CHANGE_ON_RESUME,
     Config,
-    PotentialConfig,
+    PackageConfig,
     RunConfig,
 )
 from qmd.errors import InputError, QmdError
@@ -53,7 +53,7 @@ FULL: dict[str, Any] = {
 
 SECTIONS = {
     "SystemConfig": "system",
-    "PotentialConfig": "potential",
+    "PackageConfig": "potential",
     "VelocityVerletConfig": "integrator",
     "LangevinConfig": "integrator",
     "ConfinementConfig": "confinement",
@@ -63,14 +63,14 @@ SECTIONS = {
 
 
 def schema_keys() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Dotted path and schema of each key that holds a value."""
+    """Dotted path and schema of each key that holds a value, in a run on a package."""
     schema = json_schema()
     for key, node in schema["properties"].items():
         if key not in SECTIONS.values():
             yield key, node
-    for name, section in schema["$defs"].items():
-        for key, node in section["properties"].items():
-            yield f"{SECTIONS[name]}.{key}", node
+    for name, section in SECTIONS.items():
+        for key, node in schema["$defs"][name]["properties"].items():
+            yield f"{section}.{key}", node
 
 
 def numeric_keys() -> dict[str, dict[str, Any]]:
@@ -139,7 +139,7 @@ def test_defaults_are_those_of_the_documentation(write):
             "integrator: {kind: velocity_verlet, timestep_fs: 0.5}\nsteps: 10\n"
         )
     ).config
-    assert config.potential == PotentialConfig(kind="package", name="sivqlm-h2o")
+    assert config.potential == PackageConfig(kind="package", name="sivqlm-h2o")
     assert (config.potential.backend, config.potential.sha256) == ("native", None)
     assert (config.seed, config.wall_time_h) == (1, None)
     assert config.output.model_dump() == {
@@ -269,7 +269,7 @@ def test_a_key_in_the_wrong_section_is_sent_to_the_right_one(write):
 
 def test_a_fault_in_a_list_of_sections_is_found(tmp_path):
     class ListConfig(Config):
-        terms: list[PotentialConfig]
+        terms: list[PackageConfig]
 
     path = tmp_path / "list.yaml"
     path.write_text("terms:\n- {kind: package, name: a}\n- kind: package\n  nam: b\n")

@@ -327,7 +327,7 @@ def test_a_run_does_not_go_on_with_a_potential_trained_anew(tmp_path: Path, lab:
     shutil.copy(SHIPPED, package)
     assert case.run("--set", "steps=20").code == 0
     save_as_trained_again(package)
-    assert_refused(case, 3, "potential sivqlm-h2o: another package")
+    assert_refused(case, 3, "potential sivqlm-h2o: another one")
 
 
 def save_as_trained_again(path: Path) -> None:

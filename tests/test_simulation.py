@@ -180,7 +180,7 @@ def test_the_record_tells_input_potential_and_versions(tmp_path: Path) -> None:
     assert record["begun"] is True
     assert record["input"] == json.loads(finished.setup.loaded.text)
     assert record["input"]["guards"]["max_force_eV_per_A"] == 50  # defaults are filled in
-    assert record["potential"]["sha256"] == finished.setup.package.sha256
+    assert record["potential"]["sha256"] == finished.setup.potential.sha256
     assert record["species"] == ["O", "H", "H"] and record["degrees_of_freedom"] == 9
     assert np.allclose(record["masses_u"], [15.999, 1.008, 1.008])
     assert {"qmd", "python", "numpy", "numba", "llvmlite"} == record["versions"].keys()

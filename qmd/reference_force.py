@@ -1,0 +1,167 @@
+"""Reference methods as the force of a run: PySCF, or any ASE calculator."""
+
+import hashlib
+import warnings
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import packages_distributions
+from typing import Any
+
+import numpy as np
+
+from qmd.config import ASEConfig, DFTConfig, FCIConfig
+from qmd.dft import DFT, SCFError, tell_processor
+from qmd.errors import MismatchError, NumericalError
+from qmd.fci import FCI
+from qmd.integrators import Force, python_force
+from qmd.potentials import Domain, SphericalWall, evaluate, native_model
+from qmd.source import Source
+from qmd.system import System
+
+Array = np.ndarray
+Method = Callable[[Array], tuple[float, Array]]
+"""Positions (n_atoms, 3), angstrom -> energy (eV), forces (eV/angstrom)."""
+ANYWHERE = Domain(np.zeros((0, 2), np.int64), np.zeros((0, 2)), np.zeros((0, 2)))
+SLOPE_ERROR = 1e-3
+"""eV/angstrom: energies that converge to 1e-10 hartree, differences over 2e-4 angstrom."""
+INSTALL = 'install it: python -m pip install "qmd[reference]"'
+
+
+def reference(
+    config: DFTConfig | FCIConfig | ASEConfig, system: System, sphere: SphericalWall | None
+) -> tuple[Source, Force]:
+    """The method of the input on the atoms of `system`, and in the sphere if there is one.
+
+    Raises
+    ------
+    MismatchError
+        If what it needs is not installed, or cannot treat these atoms.
+    """
+    match config:
+        case DFTConfig():
+            name, method, needs = _dft(config, system)
+        case FCIConfig():
+            name, method, needs = _fci(config, system)
+        case ASEConfig():
+            name, method, needs = _ase(config, system)
+    settings = config.model_dump_json().encode()
+    source = Source(
+        name, hashlib.sha256(settings).hexdigest(), "", 0.0, needs, ANYWHERE, SLOPE_ERROR
+    )
+    return source, python_force(_within(method, sphere) if sphere else method)
+
+
+def _dft(config: DFTConfig, system: System) -> tuple[str, Method, tuple[str, ...]]:
+    _require("pyscf", "dftd3")
+    _closed_shell(system)
+    dispersion = "-D3(0)" if config.dispersion else ""
+    name = f"{config.functional}{dispersion}/{config.basis}"
+    method = DFT(
+        name, config.functional, config.basis, config.dispersion, config.grid_level,
+        config.convergence_Ha,
+    )  # fmt: skip
+    guess: Array | None = None
+
+    def energy_and_forces(positions: Array) -> tuple[float, Array]:
+        nonlocal guess
+        try:
+            with warnings.catch_warnings():  # PySCF recommends packages when a basis is unknown
+                warnings.simplefilter("ignore", UserWarning)
+                energy, forces, guess = method.energy_and_forces(system.numbers, positions, guess)
+        except (SCFError, KeyError, RuntimeError) as error:
+            raise _failed(name, error) from None
+        return energy, forces
+
+    needs = ("pyscf", "dftd3") if config.dispersion else ("pyscf",)
+    return name, energy_and_forces, needs
+
+
+def _fci(config: FCIConfig, system: System) -> tuple[str, Method, tuple[str, ...]]:
+    _require("pyscf")
+    _closed_shell(system)
+    method, name = FCI(config.basis), f"FCI/{config.basis}"
+
+    def energy_and_forces(positions: Array) -> tuple[float, Array]:
+        try:
+            return method.energy_and_forces(system.numbers, positions)
+        except (SCFError, KeyError, RuntimeError) as error:
+            raise _failed(name, error) from None
+
+    return name, energy_and_forces, ("pyscf",)
+
+
+def _ase(config: ASEConfig, system: System) -> tuple[str, Method, tuple[str, ...]]:
+    from ase import Atoms
+
+    calculator = _calculator(config)
+    atoms = Atoms(system.numbers, system.positions, calculator=calculator)
+
+    def energy_and_forces(positions: Array) -> tuple[float, Array]:
+        atoms.positions = positions
+        try:
+            return float(atoms.get_potential_energy()), np.array(atoms.get_forces())
+        except Exception as error:  # calculators raise what they like
+            raise _failed(config.calculator, error) from None
+
+    module = config.calculator.partition(".")[0]
+    needs = sorted(set(packages_distributions().get(module, ())) | {"ase"})
+    return config.calculator.rpartition(".")[2], energy_and_forces, tuple(needs)
+
+
+def _calculator(config: ASEConfig) -> Any:
+    from ase.calculators.abc import GetPropertiesMixin
+
+    module, _, name = config.calculator.rpartition(".")
+    try:
+        kind = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise MismatchError(
+            f"potential.calculator {config.calculator} cannot be imported: {error}",
+            hint="install the package that brings it, and give its class with its module",
+        ) from None
+    if not (isinstance(kind, type) and issubclass(kind, GetPropertiesMixin)):
+        raise MismatchError(f"potential.calculator {config.calculator} is not an ASE calculator")
+    try:
+        return kind(**config.arguments)
+    except Exception as error:  # calculators raise what they like
+        raise MismatchError(
+            f"{config.calculator} does not take potential.arguments: {_first_line(error)}"
+        ) from None
+
+
+def _within(method: Method, sphere: SphericalWall) -> Method:
+    kernel = native_model(sphere)
+
+    def energy_and_forces(positions: Array) -> tuple[float, Array]:
+        energy, forces = method(positions)
+        wall, push = evaluate(kernel, positions.copy())
+        return energy + wall, forces + push
+
+    return energy_and_forces
+
+
+def _require(*packages: str) -> None:
+    tell_processor()
+    for package in packages:
+        try:
+            import_module(package)
+        except ImportError:
+            raise MismatchError(f"this potential needs {package}", hint=INSTALL) from None
+
+
+def _closed_shell(system: System) -> None:
+    if int(system.numbers.sum()) % 2:
+        raise MismatchError(
+            f"{system.name} has an odd number of electrons; expected a closed shell, neutral"
+        )
+
+
+def _failed(name: str, error: Exception) -> NumericalError:
+    return NumericalError(
+        f"{name} failed: {_first_line(error)}",
+        hint="all steps up to the last checkpoint are kept; the same command goes on from there",
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0][:300]

@@ -1,0 +1,21 @@
+"""What a run knows of its potential besides the forces."""
+
+from dataclasses import dataclass
+
+from qmd.potentials import Domain
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Where the forces of a run come from, as its record and its checkpoints know it."""
+
+    name: str
+    sha256: str
+    """Of the package, or of the settings of a reference method."""
+    citation: str
+    reference_energy_eV: float
+    needs: tuple[str, ...]
+    """Installed packages on whose versions the bits of a trajectory depend, besides qmd's own."""
+    domain: Domain
+    slope_error: float = 1e-5
+    """Largest difference (eV/angstrom) between a force and the slope of the energy at the start."""

@@ -1,0 +1,167 @@
+"""Dynamics on reference methods: any ASE calculator, Kohn-Sham, full CI."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qmd import session, simulation, trajectory
+from qmd.build import build, start_state
+from qmd.errors import InputError, MismatchError, NumericalError
+from qmd.inputs import load_config
+from qmd.integrators import kinetic_energy
+
+EMT = {"kind": "ase", "calculator": "ase.calculators.emt.EMT"}
+DFT = {"kind": "dft", "functional": "lda", "basis": "sto-3g", "dispersion": None, "grid_level": 1}
+FCI = {"kind": "fci"}
+
+
+@pytest.fixture(autouse=True)
+def fast_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda fd: None)
+
+
+def write(folder: Path, potential, structure: str = "h2o", **settings) -> Path:
+    document = {
+        "system": {"structure": structure, "temperature_K": 300},
+        "potential": potential,
+        "integrator": {"kind": "velocity_verlet", "timestep_fs": 0.5},
+        "steps": 6,
+        "output": {"trajectory_every": 1, "log_every": 1, "checkpoint_every": 1},
+    }
+    path = folder / "input.yaml"
+    path.write_text(json.dumps(document | settings))
+    return path
+
+
+def run(folder: Path, potential, *changes: str, **settings) -> session.Finished:
+    loaded = load_config(write(folder, potential, **settings), changes)
+    return session.run(loaded)
+
+
+def totals(finished: session.Finished) -> np.ndarray:
+    return np.loadtxt(finished.paths.log, delimiter=",", skiprows=1)[:, 4]
+
+
+def test_an_ase_calculator_gives_energies_and_forces_of_every_frame(tmp_path):
+    from ase import Atoms
+    from ase.calculators.emt import EMT as Calculator
+
+    finished = run(tmp_path, EMT)
+    frames = trajectory.read_scalars(finished.paths.trajectory)
+    assert len(frames["potential_energy"]) == 7
+    state = start_state(finished.setup)
+    system = finished.setup.system
+    atoms = Atoms(system.numbers, system.positions, calculator=Calculator())
+    assert state.energy == pytest.approx(atoms.get_potential_energy(), abs=1e-12)
+    np.testing.assert_allclose(state.forces, atoms.get_forces(), atol=1e-12)
+    record = json.loads(finished.paths.record.read_text())
+    assert record["potential"]["name"] == "EMT" and "ase" in record["versions"]
+
+
+def test_a_run_that_is_continued_has_the_bits_of_one_that_is_not(tmp_path):
+    for name in ("whole", "parts"):
+        (tmp_path / name).mkdir()
+    whole = run(tmp_path / "whole", EMT)
+    run(tmp_path / "parts", EMT, "steps=3")
+    parts = run(tmp_path / "parts", EMT)
+    assert parts.progress.first_step == 3
+    for path in (whole.paths.trajectory, whole.paths.log):
+        assert path.read_bytes() == (parts.paths.directory / path.name).read_bytes()
+
+
+@pytest.mark.parametrize(("potential", "structure"), [(DFT, "h2o"), (FCI, "lih")])
+def test_quantum_chemistry_conserves_energy_and_goes_on(tmp_path, potential, structure):
+    pytest.importorskip("pyscf", reason="needs the extra reference")
+    system = {"structure": structure, "temperature_K": 300}
+    settings = {"system": system, "steps": 4}
+    run(tmp_path, potential, "steps=2", **settings)
+    finished = run(tmp_path, potential, **settings)
+    assert finished.progress.first_step == 2
+    energies = totals(finished)
+    kinetic = np.loadtxt(finished.paths.log, delimiter=",", skiprows=1)[:, 3]
+    # Verlet's error is (omega dt)^2/8 of a mode's energy, 2 % for the stiff bonds of a poor method,
+    # and about twice that of the part of it that has become kinetic in 2 fs.
+    assert np.ptp(energies) < 0.05 * np.ptp(kinetic) + 1e-5
+    assert json.loads(finished.paths.record.read_text())["versions"]["pyscf"]
+
+
+def test_a_sphere_confines_reference_dynamics_too(tmp_path):
+    free = build(load_config(write(tmp_path, EMT)))
+    sphere = {"radius_A": 0.85, "stiffness_eV_per_A3": 20.0}
+    confined = build(load_config(write(tmp_path, EMT, confinement=sphere)))
+    outside = np.maximum(np.linalg.norm(free.system.positions, axis=1) - 0.85, 0)
+    added = start_state(confined).energy - start_state(free).energy
+    assert added == pytest.approx(20.0 * (outside**3).sum(), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"calculator": "no.such.Calculator"}, MismatchError, "cannot be imported"),
+        ({"calculator": "ase.calculators.emt.Emt"}, MismatchError, "cannot be imported"),
+        ({"calculator": "os.system"}, MismatchError, "is not an ASE calculator"),
+        ({"calculator": "collections.OrderedDict"}, MismatchError, "is not an ASE calculator"),
+        ({"calculator": "EMT"}, InputError, "expected text of the form"),
+        ({"arguments": {"a": [1]}}, InputError, "potential.arguments"),
+        ({"arguments": {"asap_cutoff": 1, "nothing": 2}}, None, None),
+    ],
+)
+def test_what_is_no_calculator_is_refused(tmp_path, changes, error, message):
+    if error is None:
+        assert start_state(build(load_config(write(tmp_path, EMT | changes)))).energy
+        return
+    with pytest.raises(error, match=message):
+        build(load_config(write(tmp_path, EMT | changes)))
+
+
+def test_a_calculator_that_cannot_be_made_is_one_clear_line(tmp_path):
+    potential = {"kind": "ase", "calculator": "ase.calculators.harmonic.HarmonicCalculator"}
+    with pytest.raises(MismatchError, match="does not take potential.arguments: "):
+        build(load_config(write(tmp_path, potential)))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"functional": "none-such"}, {"basis": "none-such"}, {"dispersion": "none-such"}]
+)
+def test_methods_that_do_not_exist_are_one_clear_line(tmp_path, changes):
+    pytest.importorskip("pyscf", reason="needs the extra reference")
+    setup = build(load_config(write(tmp_path, DFT | changes)))
+    with pytest.raises(NumericalError, match="failed: .*(?i:none.such)"):
+        start_state(setup)
+
+
+def test_open_shells_are_refused(tmp_path):
+    pytest.importorskip("pyscf", reason="needs the extra reference")
+    structure = tmp_path / "oh.xyz"
+    structure.write_text("2\n\nO 0 0 0\nH 0 0 0.97\n")
+    system = {"structure": "oh.xyz", "temperature_K": 300}
+    with pytest.raises(MismatchError, match="odd number of electrons"):
+        build(load_config(write(tmp_path, DFT, system=system)))
+
+
+def test_a_method_that_fails_keeps_the_steps_before(tmp_path, monkeypatch):
+    from ase.calculators.emt import EMT as Calculator
+
+    calls, calculate = 0, Calculator.calculate
+
+    def failing(self, *args, **kwargs):
+        nonlocal calls
+        calls += 1
+        if calls == 8:
+            raise RuntimeError("no convergence\nin 50 cycles")
+        calculate(self, *args, **kwargs)
+
+    monkeypatch.setattr(simulation, "CHECKPOINT_S", 0.0)
+    monkeypatch.setattr(Calculator, "calculate", failing)
+    with pytest.raises(NumericalError, match="failed: RuntimeError: no convergence$"):
+        run(tmp_path, EMT)
+    monkeypatch.undo()
+    finished = run(tmp_path, EMT)
+    assert finished.progress.first_step >= 1
+    assert len(trajectory.read_scalars(finished.paths.trajectory)["time"]) == 7
+    last = finished.progress.snapshot
+    masses = finished.setup.system.masses
+    assert last.kinetic_energy == kinetic_energy(last.state.velocities, masses)
