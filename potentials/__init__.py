@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .compose import native_model
     from .jax_potential import ModelPotential
     from .native import NativeKernel, evaluate, evaluate_all, native_kernel
-    from .native_gradient import gradient_rows, gradient_sum
+    from .native_gradient import ParameterGradient
 
 __all__ = [
     "SHIPPED",
@@ -51,6 +51,7 @@ __all__ = [
     "Package",
     "PackageError",
     "PairBaseline",
+    "ParameterGradient",
     "Parameters",
     "Quantum",
     "RotationZ",
@@ -67,8 +68,6 @@ __all__ = [
     "evaluate_all",
     "find",
     "flatten",
-    "gradient_rows",
-    "gradient_sum",
     "jax_model",
     "leaves",
     "load",
@@ -90,8 +89,7 @@ _LAZY = {
     "NativeKernel": "native",
     "evaluate": "native",
     "evaluate_all": "native",
-    "gradient_rows": "native_gradient",
-    "gradient_sum": "native_gradient",
+    "ParameterGradient": "native_gradient",
     "native_kernel": "native",
     "ModelPotential": "jax_potential",
     "native_model": "compose",

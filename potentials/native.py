@@ -70,15 +70,24 @@ def native_kernel(architecture: Architecture, parameters: Parameters) -> NativeK
         If the parameters do not fit, if a Heisenberg gate of the circuit couples too many spins
         to be lowered, or if the workspace would be larger than `MAX_BYTES`.
     """
-    return NativeKernel(energy_and_forces, *packed(architecture, parameters))
+    program, workspace, _ = packed(architecture, parameters)
+    return NativeKernel(energy_and_forces, program, workspace)
 
 
-def packed(architecture: Architecture, parameters: Parameters) -> tuple[np.ndarray, np.ndarray]:
-    """Program and workspace of `kernel.evaluate_into`; raises as `native_kernel`."""
+def packed(
+    architecture: Architecture, parameters: Parameters
+) -> tuple[np.ndarray, np.ndarray, Program]:
+    """Program and workspace of `kernel.evaluate_into`, and what they come from.
+
+    Raises
+    ------
+    ValueError
+        As `native_kernel`.
+    """
     architecture.check(parameters)
     lowered = lower(architecture, parameters)
     _check_size(lowered, architecture.circuit.n_layers)
-    return _pack(architecture, parameters, lowered)
+    return *_pack(architecture, parameters, lowered), lowered
 
 
 def _check_size(lowered: Program, n_layers: int) -> None:

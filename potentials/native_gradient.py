@@ -4,7 +4,7 @@ Circuits are differentiated by `gradient_kernel`; the few classical numbers by J
 order in which JAX flattens the tree (`jax.flatten_util.ravel_pytree`).
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -15,80 +15,99 @@ from . import jax_model, lowering, native
 from .circuit import Circuit
 from .features import LinearVectors
 from .kernel_layout import N_PAIRS, N_SECTORS
-from .tree import Leaf, ManyBody, Model, OnAtoms, Quantum, Sum, Switched
+from .tree import Leaf, ManyBody, Model, OnAtoms, Quantum, Sum, Switched, leaves
 
 Array = np.ndarray
 
 
-def gradient_rows(model: Model, positions: Array) -> Array:
-    """Derivatives of the energies by the trained numbers, (n, n_parameters).
+class Packed(NamedTuple):
+    """A circuit as `gradient_kernel` takes it, and how many numbers it has."""
+
+    program: Array
+    workspace: Array
+    base: int
+    """Where in the program the table of derivatives begins."""
+    n_parameters: int
+
+
+class ParameterGradient:
+    """Derivatives of the energy of `model` at any positions; may be used by several threads.
 
     Parameters
     ----------
     model : tree
-    positions : (n, n_atoms, 3)
-        angstrom
 
     Raises
     ------
     ValueError
         If a circuit has no native form.
     """
-    match model:
-        case Quantum():
-            return _circuit_rows(model, positions)
-        case OnAtoms():
-            return gradient_rows(model.model, positions[:, model.atoms])
-        case Switched():
-            rows = gradient_rows(model.model, positions)
-            return np.asarray(_switch(model, positions)[:, None] * rows)
-        case Sum():
-            parts = [gradient_rows(t, positions[:, : t.n_atoms]) for t in model.terms]
-            return np.concatenate(parts, axis=1)
-        case ManyBody():
-            one = sum(gradient_rows(model.monomer, positions[:, m]) for m in model.molecules)
-            two = sum(gradient_rows(model.pair, positions[:, p]) for p in model.pairs)
-            return np.concatenate([one, two], axis=1)
-        case _:
-            return _by_jax(model, positions)
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        circuits = {id(leaf): leaf for _, leaf in leaves(model) if isinstance(leaf, Quantum)}
+        self._packed = {key: _packed(leaf) for key, leaf in circuits.items()}
+
+    def rows(self, positions: Array) -> Array:
+        """Of the energies at `positions` (n, n_atoms, 3), angstrom: (n, n_parameters)."""
+        return self._rows(self._model, positions)
+
+    def sum(self, positions: Array, factors: Array) -> Array:
+        """``factors @ rows(positions)`` without the rows, (n_parameters,)."""
+        return self._sum(self._model, positions, factors)
+
+    def _rows(self, model: Model, x: Array) -> Array:
+        match model:
+            case Quantum():
+                return _circuit_rows(self._packed[id(model)], x)
+            case OnAtoms():
+                return self._rows(model.model, x[:, model.atoms])
+            case Switched():
+                return np.asarray(_switch(model, x)[:, None] * self._rows(model.model, x))
+            case Sum():
+                parts = [self._rows(term, x[:, : term.n_atoms]) for term in model.terms]
+                return np.concatenate(parts, axis=1)
+            case ManyBody():
+                one = sum(self._rows(model.monomer, x[:, m]) for m in model.molecules)
+                two = sum(self._rows(model.pair, x[:, p]) for p in model.pairs)
+                return np.concatenate([one, two], axis=1)
+            case _:
+                return _by_jax(model, x)
+
+    def _sum(self, model: Model, x: Array, factors: Array) -> Array:
+        match model:
+            case Quantum():
+                return _circuit_sum(self._packed[id(model)], x, factors)
+            case OnAtoms():
+                return self._sum(model.model, x[:, model.atoms], factors)
+            case Switched():
+                return self._sum(model.model, x, factors * _switch(model, x))
+            case Sum():
+                parts = [self._sum(term, x[:, : term.n_atoms], factors) for term in model.terms]
+                return np.concatenate(parts)
+            case _:
+                return np.asarray(factors @ self._rows(model, x))
 
 
-def gradient_sum(model: Model, positions: Array, factors: Array) -> Array:
-    """``factors @ gradient_rows(model, positions)`` without the rows."""
-    match model:
-        case Quantum():
-            return _circuit_sum(model, positions, factors)
-        case OnAtoms():
-            return gradient_sum(model.model, positions[:, model.atoms], factors)
-        case Switched():
-            return gradient_sum(model.model, positions, factors * _switch(model, positions))
-        case Sum():
-            parts = [gradient_sum(t, positions[:, : t.n_atoms], factors) for t in model.terms]
-            return np.concatenate(parts)
-        case _:
-            return np.asarray(factors @ gradient_rows(model, positions))
-
-
-def _circuit_rows(model: Quantum, positions: Array) -> Array:
-    program, workspace, base = _packed(model)
-    energies = np.empty(len(positions))
-    rows = np.empty((len(positions), sum(np.size(p) for p in model.parameters)))
-    layout.rows_into(np.ascontiguousarray(positions), energies, rows, program, workspace, base)
+def _circuit_rows(packed: Packed, x: Array) -> Array:
+    energies, rows = np.empty(len(x)), np.empty((len(x), packed.n_parameters))
+    workspace = packed.workspace.copy()  # has scratch, which threads must not share
+    x = np.ascontiguousarray(x)
+    layout.rows_into(x, energies, rows, packed.program, workspace, packed.base)
     return rows
 
 
-def _circuit_sum(model: Quantum, positions: Array, factors: Array) -> Array:
-    program, workspace, base = _packed(model)
-    row = np.zeros(sum(np.size(p) for p in model.parameters))
-    layout.add_into(np.ascontiguousarray(positions), factors, row, program, workspace, base)
+def _circuit_sum(packed: Packed, x: Array, factors: Array) -> Array:
+    row, workspace = np.zeros(packed.n_parameters), packed.workspace.copy()
+    x = np.ascontiguousarray(x)
+    layout.add_into(x, factors, row, packed.program, workspace, packed.base)
     return row
 
 
-def _packed(model: Quantum) -> tuple[Array, Array, int]:
-    """Program, workspace, and where in the program the table of derivatives begins."""
+def _packed(model: Quantum) -> Packed:
     architecture, parameters = model.architecture, model.parameters
     circuit: Circuit = architecture.circuit
-    program, workspace = native.packed(architecture, parameters)
+    program, workspace, lowered = native.packed(architecture, parameters)
     k, sectors = int(program[N_PAIRS]), int(program[N_SECTORS])
     constants: list[Array] = []
     end = len(workspace)
@@ -99,7 +118,7 @@ def _packed(model: Quantum) -> tuple[Array, Array, int]:
         constants.append(values.reshape(-1))
         return start
 
-    operations = lowering.lower(architecture, parameters).operations
+    operations = lowered.operations
     derived = []
     for operation, coupling, values in lowering.derivatives(architecture, parameters):
         kind, pairs, _ = operations[operation]
@@ -127,10 +146,11 @@ def _packed(model: Quantum) -> tuple[Array, Array, int]:
     head[layout.N_SCALES], head[layout.N_COUPLINGS] = features.n_scales, circuit.n_couplings
     head[layout.N_OBSERVABLES] = len(circuit.observables)
     scratch = np.zeros((n_operations + 4) * step)
-    return (
+    return Packed(
         np.concatenate([program, head, tables.reshape(-1)]),
         np.concatenate([workspace, *constants, scratch]),
         base,
+        sum(np.size(p) for p in parameters),
     )
 
 

@@ -5,13 +5,15 @@ derivatives of E along b. Their error, 1e-6 or less of the largest, changes the 
 not where it ends: residuals are exact.
 """
 
-from typing import Any
+from threading import Lock
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.flatten_util import ravel_pytree
+from scipy.linalg.blas import dsyrk
 
-from qmd.potentials import evaluate_all, gradient_rows, gradient_sum, native_model
+from qmd.potentials import NativeKernel, ParameterGradient, evaluate_all, native_model
 from qmd.training import Array, Chunk, Loss
 
 STEP = 2e-4
@@ -31,35 +33,38 @@ class NativeEngine:
     def __init__(self, model: Any, loss: Loss) -> None:
         _, self._unravel = ravel_pytree(model)
         self._loss = loss
+        self._lock, self._theta = Lock(), b""
+        self._last: _Packed | None = None
 
     def residuals(self, theta: Any, chunk: Chunk) -> Array:
-        return self._residuals(self._model(theta), chunk)
+        return self._residuals(self._packed(theta).kernel, chunk)
 
     def linear(self, theta: Any, chunk: Chunk) -> tuple[Array, Array]:
-        model = self._model(theta)
+        packed = self._packed(theta)
         x, _, directions, _, weights = chunk
         n, k, n_atoms, _ = directions.shape
         shifts = STEP * directions
         points = np.concatenate([x[:, None], x[:, None] + shifts, x[:, None] - shifts], axis=1)
-        rows = gradient_rows(model, points.reshape(-1, n_atoms, 3)).reshape(n, 1 + 2 * k, -1)
+        rows = packed.gradient.rows(points.reshape(-1, n_atoms, 3)).reshape(n, 1 + 2 * k, -1)
         rows[:, 0] *= self._loss.energy_weight
         rows[:, 1 : 1 + k] -= rows[:, 1 + k :]
         rows[:, 1 : 1 + k] /= 2 * STEP
-        return self._residuals(model, chunk), weights[:, None, None] * rows[:, : 1 + k]
+        return self._residuals(packed.kernel, chunk), weights[:, None, None] * rows[:, : 1 + k]
 
     def normal(self, theta: Any, chunk: Chunk) -> tuple[float, Array, Array]:
         residuals, rows = self.linear(theta, chunk)
         r, j = residuals.reshape(-1), rows.reshape(-1, rows.shape[-1])
-        return 0.5 * float(r @ r), j.T @ r, j.T @ j
+        upper = dsyrk(1.0, j.T)  # half the work of j.T @ j
+        return 0.5 * float(r @ r), j.T @ r, upper + np.triu(upper, 1).T
 
     def loss_and_slope(self, theta: Any, chunk: Chunk) -> tuple[float, Array]:
         """Half the sum of squared residuals, and its gradient.
 
         The sum over directions is one slope along ``u = sum_k r_k b_k``.
         """
-        model = self._model(theta)
+        packed = self._packed(theta)
         x, _, directions, _, weights = chunk
-        residuals = self._residuals(model, chunk)
+        residuals = self._residuals(packed.kernel, chunk)
         weighted = weights[:, None] * residuals
         along = np.einsum("fk,fkax->fax", weighted[:, 1:], directions)
         size = np.sqrt(np.einsum("fax,fax->f", along, along))
@@ -67,14 +72,27 @@ class NativeEngine:
         points = np.concatenate([x, x + shift, x - shift])
         slope = size / (2 * STEP)
         factors = np.concatenate([self._loss.energy_weight * weighted[:, 0], slope, -slope])
-        return 0.5 * float(np.sum(residuals**2)), gradient_sum(model, points, factors)
+        return 0.5 * float(np.sum(residuals**2)), packed.gradient.sum(points, factors)
 
-    def _model(self, theta: Any) -> Any:
-        return jax.tree.map(lambda leaf: np.asarray(leaf, float), self._unravel(theta))
+    def _packed(self, theta: Any) -> "_Packed":
+        """Made once for all chunks of a theta."""
+        key = np.asarray(theta).tobytes()
+        with self._lock:
+            if self._last is None or self._theta != key:
+                model = jax.tree.map(lambda leaf: np.asarray(leaf, float), self._unravel(theta))
+                self._last = _Packed(native_model(model), ParameterGradient(model))
+                self._theta = key
+            return self._last
 
-    def _residuals(self, model: Any, chunk: Chunk) -> Array:
+    def _residuals(self, kernel: NativeKernel, chunk: Chunk) -> Array:
         x, labels, directions, slopes, weights = chunk
-        energies, forces = evaluate_all(native_model(model), x)
+        own = kernel._replace(workspace=kernel.workspace.copy())  # scratch of this thread
+        energies, forces = evaluate_all(own, x)
         energy = self._loss.energy_weight * (energies - labels)
         along = -np.einsum("fkax,fax->fk", directions, forces) - slopes
         return np.asarray(weights[:, None] * np.concatenate([energy[:, None], along], axis=1))
+
+
+class _Packed(NamedTuple):
+    kernel: NativeKernel
+    gradient: ParameterGradient

@@ -315,8 +315,8 @@ class TrainConfig(Config):
     """Optimisers, one after the other, each from the best of the one before."""
     starts: StartsConfig = StartsConfig()
     """Random starts."""
-    backend: Literal["jax", "native"] = "jax"
-    """What computes derivatives: JAX, or the native kernel, faster for circuits (no lbfgs)."""
+    backend: Literal["native", "jax"] | None = None
+    """What computes derivatives; default: the native kernel, JAX for lbfgs and generic circuits."""
     workers: Annotated[int, Field(ge=1, le=1024)] = 2
     """Cores to use: starts in parallel, or parts of the data if there is one start."""
     description: Line = ""

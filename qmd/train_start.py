@@ -15,6 +15,7 @@ from qmd import atomic, first_order, least_squares, models
 from qmd.errors import CorruptError, NumericalError
 from qmd.jax_engine import JaxEngine
 from qmd.native_engine import NativeEngine
+from qmd.potentials import Vqlm, leaves
 from qmd.train_config import (
     AdamConfig,
     LBFGSConfig,
@@ -35,7 +36,6 @@ from qmd.training import (
 )
 
 SAVE_EVERY_S = 5.0
-ENGINES: dict[str, MakeEngine] = {"jax": JaxEngine, "native": NativeEngine}
 COLUMNS = (
     "iteration", "loss", "validation_energy_rmse_meV", "validation_forces_rmse_meV_per_A",
     "seconds",
@@ -206,11 +206,19 @@ class Trainer:
                 self.first_model(0),
                 plan.train.take(slice(config.frames)),
                 as_loss(config.loss or plan.config.loss),
-                ENGINES[plan.config.backend],
+                engine(plan.config, self.first_model(0)),
                 rotations=plan.rotations,
                 threads=plan.threads,
             )
         return self._problems[stage]
+
+
+def engine(config: TrainConfig, model: Any) -> MakeEngine:
+    """That of the input, or the faster one of those that serve."""
+    generic = any(isinstance(leaf, Vqlm) for _, leaf in leaves(model))
+    quasi_newton = any(isinstance(stage, LBFGSConfig) for stage in config.stages)
+    backend = config.backend or ("jax" if generic or quasi_newton else "native")
+    return NativeEngine if backend == "native" else JaxEngine
 
 
 def optimise(
