@@ -87,9 +87,44 @@ DIMER = [
         "dimer-line", "dimer-line/train.yaml", "siVQLM with SB, one H moved along a line",
         paper=(3.19e-7, 4.58e-4), seeds=1,
     ),
+]  # fmt: skip
+
+
+QAQUA = "h2o-dimer-qaqua/h2o_dimer_300K.npz"
+PAIR = [
+    Row("pair", "dimer-interaction/train.yaml", "RPBE-D3(0), own labels", seeds=1),
+    Row("pair-qaqua", "dimer-interaction/train.yaml", "q-AQUA, 300 K", QAQUA, seeds=1),
+]
+VARIANT = "dimer-interaction/variants.yaml"
+VARIANTS = [
     Row(
-        "dimer-interaction", "dimer-interaction/train.yaml", "vector densities, interaction alone",
-        seeds=1,
+        "pair-baseline", VARIANT, "classical pair terms alone",
+        changes={"model.circuits": 0}, seeds=1,
+    ),
+    Row(
+        "pair-equation-17", "dimer-interaction/variants-equation-17.yaml",
+        "circuit of the paper (Eq. 17), 30 layers", seeds=1,
+    ),
+    Row(
+        "pair-positions", VARIANT, "all couplings, ten observables, positions; pair terms",
+        changes={"model.vectors": "positions"}, seeds=1,
+    ),
+    Row(
+        "pair-densities", VARIANT, "the same on vector densities; no pair terms",
+        changes={"model.baseline": "false"}, seeds=1,
+    ),
+    Row("pair-both", VARIANT, "vector densities and pair terms", seeds=1),
+    Row(
+        "pair-two", VARIANT, "two circuits, added up, and pair terms",
+        changes={"model.circuits": 2}, seeds=1,
+    ),
+    Row(
+        "pair-layers-3", VARIANT, "vector densities and pair terms, 3 layers",
+        changes={"model.layers": 3}, seeds=1,
+    ),
+    Row(
+        "pair-layers-12", VARIANT, "vector densities and pair terms, 12 layers",
+        changes={"model.layers": 12}, seeds=1,
     ),
 ]  # fmt: skip
 
@@ -123,5 +158,6 @@ STUDIES = [*map(frames, FRAMES), *map(layers, LAYERS)]
 
 OURS_FIRST = [row for row in (*LIH, *H2O, *H2O_EXACT) if row.input.endswith("/train.yaml")]
 PAPERS_WAY = [row for row in (*LIH, *H2O) if row not in OURS_FIRST]
-ROWS = {row.name: row for row in (*OURS_FIRST, *NOISE, *STUDIES, *PAPERS_WAY, *DIMER)}
+EVERYTHING = *OURS_FIRST, *NOISE, *STUDIES, *PAPERS_WAY, *DIMER, *PAIR, *VARIANTS
+ROWS = {row.name: row for row in EVERYTHING}
 """In the order in which they are run: what matters most comes first."""
