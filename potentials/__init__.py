@@ -12,9 +12,9 @@ from .circuit import Circuit, Encode, Heisenberg, Observable, RotationZ, cluster
 from .classical import (
     WATER_PAIRS,
     BaselineParameters,
-    PairBaseline,
     ShortRangeWall,
     SphericalWall,
+    WaterBaseline,
 )
 from .features import Entry, LinearVectors, VectorDensities
 from .model import Architecture, Parameters
@@ -50,7 +50,7 @@ __all__ = [
     "OnAtoms",
     "Package",
     "PackageError",
-    "PairBaseline",
+    "WaterBaseline",
     "ParameterGradient",
     "Parameters",
     "Quantum",

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .classical import PairBaseline, ShortRangeWall, SphericalWall
+from .classical import ShortRangeWall, SphericalWall, WaterBaseline
 from .native import NativeKernel, check_bytes, native_kernel
 from .tree import Leaf, Model, Quantum, Switch, Term, flatten
 from .vqlm import Vqlm
@@ -34,7 +34,7 @@ def _leaf_arrays(leaf: Leaf) -> tuple[np.ndarray, np.ndarray]:
         case Quantum() | Vqlm():
             kernel = native_model(leaf)
             return kernel.program, kernel.workspace
-        case PairBaseline():
+        case WaterBaseline():
             return classical_native.baseline_arrays(leaf)
         case ShortRangeWall():
             return classical_native.wall_arrays(leaf)
@@ -49,7 +49,7 @@ def _pack(n_atoms: int, terms: list[Term]) -> NativeKernel:
     kinds = {
         Quantum: layout.QUANTUM,
         Vqlm: layout.VQLM,
-        PairBaseline: layout.BASELINE,
+        WaterBaseline: layout.BASELINE,
         ShortRangeWall: layout.WALL,
         SphericalWall: layout.SPHERE,
     }

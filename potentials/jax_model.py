@@ -12,14 +12,24 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from . import vqc, vqlm_jax
-from .classical import COULOMB, R6, PairBaseline, ShortRangeWall, SphericalWall
+from .classical import (
+    BOND,
+    COULOMB,
+    DAMPING,
+    R6,
+    WATER_KINDS,
+    WATER_PAIRS,
+    ShortRangeWall,
+    SphericalWall,
+    WaterBaseline,
+)
 from .tree import ManyBody, Model, OnAtoms, Quantum, Sum, Switched
 from .vqlm import Vqlm
 
 _TRAINED: dict[type[Any], tuple[list[str], list[str]]] = {
     Quantum: (["parameters"], ["architecture"]),
     Vqlm: (["parameters"], ["coordinates", "ranges", "n_layers"]),
-    PairBaseline: (["parameters"], ["pairs", "kinds", "products"]),
+    WaterBaseline: (["parameters"], []),
     ShortRangeWall: ([], ["pairs", "onsets", "stiffness"]),
     SphericalWall: ([], ["n_atoms", "radius", "stiffness"]),
     OnAtoms: (["model"], ["atoms"]),
@@ -40,7 +50,7 @@ def energy(model: Model, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]
             return vqc.energy(model.architecture, model.parameters, positions)
         case Vqlm():
             return vqlm_jax.energy(model, positions)
-        case PairBaseline():
+        case WaterBaseline():
             return _baseline(model, positions)
         case ShortRangeWall():
             return _wall(model, positions)
@@ -73,14 +83,27 @@ def _distances(pairs: Any, positions: Float[Array, "atoms 3"]) -> Float[Array, "
     return distances
 
 
-def _baseline(model: PairBaseline, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
-    p, kinds = model.parameters, np.array(model.kinds)
-    r = _distances(model.pairs, positions)
-    charges = COULOMB * p.charge**2 * np.array(model.products)[kinds]
-    coulomb = charges * (1 - jnp.exp(-((r / p.damping) ** 3))) / r
+def _baseline(model: WaterBaseline, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
+    p, kinds = model.parameters, np.array(WATER_KINDS)
+    r = _distances(WATER_PAIRS, positions)
     repulsion = jnp.exp(jnp.asarray(p.repulsion)[kinds] - jnp.asarray(p.decay)[kinds] * r)
     dispersion = jnp.asarray(p.dispersion)[kinds] / (r**6 + R6)
-    return jnp.sum(coulomb + repulsion - dispersion)
+    x1, q1 = _sites(model, positions[:3])
+    x2, q2 = _sites(model, positions[3:])
+    d = jnp.linalg.norm(x1[:, None] - x2[None], axis=-1)
+    coulomb = COULOMB * q1[:, None] * q2[None] * (1 - jnp.exp(-((d / DAMPING) ** 3))) / d
+    return jnp.sum(coulomb) + jnp.sum(repulsion - dispersion)
+
+
+def _sites(
+    model: WaterBaseline, positions: Float[Array, "3 3"]
+) -> tuple[Float[Array, "3 3"], Float[Array, " 3"]]:
+    """Positions and charges of H1, H2, M of one molecule."""
+    p, (o, h1, h2) = model.parameters, positions
+    d1, d2 = jnp.linalg.norm(h1 - o) - BOND, jnp.linalg.norm(h2 - o) - BOND
+    q1, q2 = p.charge + p.stretch * d1 + p.cross * d2, p.charge + p.stretch * d2 + p.cross * d1
+    m = o + p.site * ((h1 + h2) / 2 - o)
+    return jnp.stack([h1, h2, m]), jnp.stack([q1, q2, -(q1 + q2)])
 
 
 def _wall(model: ShortRangeWall, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .circuit import Circuit, Encode, Heisenberg, Observable, Pair, RotationZ
-from .classical import BaselineParameters, PairBaseline, ShortRangeWall, SphericalWall
+from .classical import BaselineParameters, ShortRangeWall, SphericalWall, WaterBaseline
 from .features import Entry, Features, LinearVectors, VectorDensities
 from .model import Architecture, Parameters
 from .tree import Leaf, ManyBody, Model, OnAtoms, Quantum, Sum, Switched
@@ -30,13 +30,8 @@ def model_to_json(model: Model) -> dict[str, Any]:
                 "ranges": [list(pair) for pair in model.ranges],
                 "n_layers": model.n_layers,
             }
-        case PairBaseline():
-            return {
-                "kind": "pair_baseline",
-                "pairs": [list(pair) for pair in model.pairs],
-                "kinds": list(model.kinds),
-                "products": list(model.products),
-            }
+        case WaterBaseline():
+            return {"kind": "water_baseline"}
         case ShortRangeWall():
             return {
                 "kind": "short_range_wall",
@@ -121,13 +116,8 @@ def _leaf_from_json(
                 n_layers=integer(data["n_layers"]),
                 parameters=VqlmParameters(*parameters(VqlmParameters._fields)),
             )
-        case "pair_baseline":
-            return PairBaseline(
-                pairs=_pairs(data["pairs"]),
-                kinds=_integers(data["kinds"]),
-                products=tuple(number(value) for value in data["products"]),
-                parameters=BaselineParameters(*parameters(BaselineParameters._fields)),
-            )
+        case "water_baseline":
+            return WaterBaseline(BaselineParameters(*parameters(BaselineParameters._fields)))
         case "short_range_wall":
             return ShortRangeWall(
                 pairs=_pairs(data["pairs"]),

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias, Union
 
 import numpy as np
 
-from .classical import PairBaseline, ShortRangeWall, SphericalWall
+from .classical import ShortRangeWall, SphericalWall, WaterBaseline
 from .model import Architecture, Parameters
 from .vqlm import Vqlm
 
@@ -178,7 +178,7 @@ class ManyBody:
         self.pair.check()
 
 
-Leaf: TypeAlias = Quantum | Vqlm | PairBaseline | ShortRangeWall | SphericalWall
+Leaf: TypeAlias = Quantum | Vqlm | WaterBaseline | ShortRangeWall | SphericalWall
 Model: TypeAlias = Union[Leaf, OnAtoms, Switched, Sum, ManyBody]  # noqa: UP007  # forward names
 
 

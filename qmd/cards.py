@@ -12,12 +12,12 @@ from qmd.potentials import (
     Model,
     OnAtoms,
     Package,
-    PairBaseline,
     Quantum,
     ShortRangeWall,
     Sum,
     Switched,
     Vqlm,
+    WaterBaseline,
     shipped,
 )
 
@@ -85,18 +85,18 @@ def _outline(model: Model) -> list[str]:
             below = (model.model,)
         case ShortRangeWall():
             return [f"wall at short range: {len(model.pairs)} pairs"]
-        case Quantum() | PairBaseline() | Vqlm():
+        case Quantum() | WaterBaseline() | Vqlm():
             return [_trained(model)]
     return [head, *(f"  {line}" for node in below for line in _outline(node))]
 
 
-def _trained(leaf: Quantum | PairBaseline | Vqlm) -> str:
+def _trained(leaf: Quantum | WaterBaseline | Vqlm) -> str:
     match leaf:
         case Quantum():
             circuit = leaf.architecture.circuit
             head = f"circuit: {circuit.n_qubits} qubits, {circuit.n_layers} layers"
-        case PairBaseline():
-            head = f"charges, repulsion and dispersion: {len(leaf.pairs)} pairs"
+        case WaterBaseline():
+            head = "charges, repulsion and dispersion of two waters"
         case Vqlm():
             head = f"generic circuit: {leaf.n_qubits} qubits, {leaf.n_layers} layers"
     n = sum(np.asarray(values).size for values in leaf.parameters)

@@ -34,7 +34,11 @@ def observed(folder: Path) -> dict[str, float]:
 
 
 def geometry(x: np.ndarray) -> dict[str, float]:
-    """Means over the frames: the bond of a diatomic, or bonds and angle of water."""
+    """Means over the frames: the bond of a diatomic, or bonds and angle of water; O-O of two."""
+    if x.shape[1] == 6:
+        oo = np.linalg.norm(x[:, 3] - x[:, 0], axis=1)
+        distances = {"mean_OO_A": oo.mean(), "min_OO_A": oo.min(), "max_OO_A": oo.max()}
+        return distances | geometry(x.reshape(-1, 3, 3))
     lengths = np.linalg.norm(x[:, 1:] - x[:, :1], axis=2)
     if x.shape[1] == 2:
         return {"mean_bond_A": lengths.mean()}

@@ -15,12 +15,12 @@ from qmd.potentials import (
     Model,
     ModelPotential,
     OnAtoms,
-    PairBaseline,
     Quantum,
     ShortRangeWall,
     SphericalWall,
     Sum,
     Switched,
+    WaterBaseline,
     compiled,
     evaluate,
     jax_model,
@@ -179,15 +179,24 @@ def test_the_sphere_has_its_closed_form():
 
 
 def test_the_baseline_has_its_closed_form():
+    q, s, t, g = 0.5, 0.3, -0.1, 0.4
+    repulsion, decay, dispersion = np.array([2.0, 1.0, 0.5]), np.full(3, 3.0), np.array([7.0, 2, 1])
     parameters = BaselineParameters(
-        *(np.asarray(v) for v in (0.5, 1e-3)), *(np.array([v]) for v in (2.0, 3.0, 7.0))
+        *(np.asarray(v) for v in (q, s, t, g)), repulsion, decay, dispersion
     )
-    model = PairBaseline(((0, 1),), (0,), (-2.0,), parameters)
-    r = 2.0  # screened charges are bare at r >> damping
-    expected = -2 * 0.25 * 14.399645478 / r + np.exp(2 - 3 * r) - 7 / (r**6 + 20)
-    x = np.array([[0, 0, 0], [0, r, 0.0]])
-    assert evaluate(native_model(model), x)[0] == pytest.approx(expected, rel=1e-14)
-    assert by_jax(model, x)[0] == pytest.approx(expected, rel=1e-14)
+    # Bonds of 1.07 and 0.87 angstrom at a right angle; the second molecule 4 angstrom along z.
+    one = np.array([[0, 0, 0], [1.07, 0, 0], [0, 0.87, 0.0]])
+    x = np.concatenate([one, one + [0, 0, 4.0]])
+    charges = np.array([q + 0.1 * s - 0.1 * t, q - 0.1 * s + 0.1 * t, -2 * q])
+    sites = np.array([one[1], one[2], g * (one[1] + one[2]) / 2])
+    r = np.linalg.norm(sites[:, None] - sites[None] - [0, 0, 4.0], axis=-1)  # r >> damping
+    expected = 14.399645478 * (charges[:, None] * charges / r).sum()
+    for (i, j), kind in zip(WATER_PAIRS, (0, 1, 1, 1, 2, 2, 1, 2, 2), strict=True):
+        d = np.linalg.norm(x[i] - x[j])
+        expected += np.exp(repulsion[kind] - 3 * d) - dispersion[kind] / (d**6 + 20)
+    model = WaterBaseline(parameters)
+    assert evaluate(native_model(model), x)[0] == pytest.approx(expected, rel=1e-13)
+    assert by_jax(model, x)[0] == pytest.approx(expected, rel=1e-13)
 
 
 def test_forces_are_the_slope_of_the_energy():
