@@ -100,14 +100,21 @@ def validate(input: Input, set: Set = None, debug: Debug = False) -> None:
 
 
 @app.command(epilog="Example: `qmd schema > qmd.schema.json`, which `qmd init` inputs refer to.")
-def schema() -> None:
+def schema(
+    train: Annotated[bool, typer.Option("--train", help="That of `qmd train` inputs.")] = False,
+) -> None:
     """Print the JSON Schema of the input, for editors and checkers."""
     with errors_in_one_line():
         import json
 
         from qmd.schema import json_schema
 
-        print(json.dumps(json_schema(), indent=2))
+        if train:
+            from qmd.train_config import TrainConfig
+
+            print(json.dumps(json_schema(TrainConfig), indent=2))
+        else:
+            print(json.dumps(json_schema(), indent=2))
 
 
 @app.command(epilog="Example: `qmd init > input.yaml`.")

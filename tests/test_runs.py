@@ -10,6 +10,7 @@ import pytest
 import qmd
 from qmd import inputs, session, strict_yaml, units
 from qmd.schema import json_schema
+from qmd.train_config import TrainConfig
 
 RUNS = Path(__file__).parents[1] / "runs"
 INPUTS = sorted(RUNS.glob("*/input.yaml"))
@@ -60,6 +61,15 @@ def test_a_run_gives_what_it_promises(path, tmp_path):
 @pytest.mark.parametrize("path", INPUTS, ids=lambda p: p.parent.name)
 def test_an_input_fits_the_schema(path):
     jsonschema.validate(yaml(path), json_schema())
+
+
+TRAININGS = sorted(p for p in RUNS.rglob("*.yaml") if p.name.startswith(("train", "variants")))
+
+
+@pytest.mark.parametrize("path", TRAININGS, ids=lambda p: f"{p.parent.name}/{p.name}")
+def test_an_input_of_a_training_fits_its_schema(path):
+    jsonschema.validate(yaml(path), json_schema(TrainConfig))
+    assert len(TRAININGS) >= 10
 
 
 def test_every_run_has_a_readme_and_expectations():
