@@ -17,7 +17,7 @@ from .classical import (
     WaterBaseline,
 )
 from .features import Entry, LinearVectors, VectorDensities
-from .model import Architecture, Parameters
+from .model import MAX_PARAMETER, Architecture, Parameters
 from .package import SHIPPED, Domain, Package, PackageError, find, load, save, shipped
 from .tree import ManyBody, Model, OnAtoms, Quantum, Sum, Switch, Switched, flatten, leaves
 from .vqlm import Vqlm
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .native_gradient import ParameterGradient
 
 __all__ = [
+    "MAX_PARAMETER",
     "SHIPPED",
     "WATER_PAIRS",
     "AbstractPotential",

@@ -247,9 +247,13 @@ def _gate(couplings: np.ndarray, gate: tuple[int, tuple[Pair, ...]], pairs: Pair
 
 @functools.cache
 def _spectrum(terms: tuple[Pair, ...], pairs: Pair) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues and eigenvectors of a sum of sigma.sigma on two pairs."""
+    """Eigenvalues and eigenvectors of a sum of sigma.sigma on two pairs.
+
+    Degenerate ones are made equal: a large angle would multiply what rounding has put between them.
+    """
     values, vectors = np.linalg.eigh(_generator(terms, pairs))
-    return values, vectors
+    equal = np.abs(values[:, None] - values) < 1e-9
+    return equal @ values / equal.sum(axis=1), vectors
 
 
 def _generator(terms: tuple[Pair, ...], pairs: Pair) -> np.ndarray:

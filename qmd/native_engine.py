@@ -13,7 +13,13 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from scipy.linalg.blas import dsyrk
 
-from qmd.potentials import NativeKernel, ParameterGradient, evaluate_all, native_model
+from qmd.potentials import (
+    MAX_PARAMETER,
+    NativeKernel,
+    ParameterGradient,
+    evaluate_all,
+    native_model,
+)
 from qmd.training import Array, Chunk, Loss
 
 STEP = 2e-4
@@ -37,6 +43,9 @@ class NativeEngine:
         self._last: _Packed | None = None
 
     def residuals(self, theta: Any, chunk: Chunk) -> Array:
+        """Infinite where a parameter is beyond what a model may have: a step too far."""
+        if not (np.abs(theta) < MAX_PARAMETER).all():
+            return np.full((len(chunk[0]), 1 + chunk[2].shape[1]), np.inf)
         return self._residuals(self._packed(theta).kernel, chunk)
 
     def linear(self, theta: Any, chunk: Chunk) -> tuple[Array, Array]:

@@ -15,7 +15,7 @@ from qmd import atomic, first_order, least_squares, models
 from qmd.errors import CorruptError, NumericalError
 from qmd.jax_engine import JaxEngine
 from qmd.native_engine import NativeEngine
-from qmd.potentials import Vqlm, leaves
+from qmd.potentials import Vqlm, leaves, native_model
 from qmd.train_config import (
     AdamConfig,
     LBFGSConfig,
@@ -215,10 +215,16 @@ class Trainer:
 
 def engine(config: TrainConfig, model: Any) -> MakeEngine:
     """That of the input, or the faster one of those that serve."""
+    if config.backend:
+        return NativeEngine if config.backend == "native" else JaxEngine
     generic = any(isinstance(leaf, Vqlm) for _, leaf in leaves(model))
-    quasi_newton = any(isinstance(stage, LBFGSConfig) for stage in config.stages)
-    backend = config.backend or ("jax" if generic or quasi_newton else "native")
-    return NativeEngine if backend == "native" else JaxEngine
+    if generic or any(isinstance(stage, LBFGSConfig) for stage in config.stages):
+        return JaxEngine
+    try:
+        native_model(model)
+    except ValueError:  # a circuit that the kernel cannot take
+        return JaxEngine
+    return NativeEngine
 
 
 def optimise(

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from qmd import first_order, training
+from qmd import first_order, train_start, training
 from qmd.jax_engine import JaxEngine
 from qmd.native_engine import NativeEngine
 from qmd.potentials import (
@@ -21,6 +21,7 @@ from qmd.potentials import (
     water_pair,
 )
 from qmd.structure import BUILT_IN
+from qmd.train_config import TrainConfig
 
 
 def random(architecture, *, per_layer: bool = False, seed: int = 1) -> Quantum:
@@ -130,3 +131,29 @@ def test_adam_walks_the_same_way_on_both_engines():
     # Adam divides by the size of a slope: where that is small, its error of 1e-6 counts.
     np.testing.assert_allclose(ends[1].theta, ends[0].theta, atol=1e-3)
     assert ends[1].loss == pytest.approx(ends[0].loss, rel=1e-3)
+
+
+def test_a_step_too_far_is_worse_than_any():
+    frames, theta = frames_of(WATER), np.asarray(ravel_pytree(WATER)[0])
+    problem = training.Problem(WATER, frames, training.Loss(), NativeEngine)
+    for size in (1e13, np.inf, np.nan):
+        assert not problem.cost(theta + size) < np.inf
+    far = theta.copy()
+    far[1:] *= 1e6  # angles of a million turns are still a model
+    assert problem.cost(far) < np.inf
+
+
+def test_the_engine_is_the_native_one_where_it_serves():
+    def chosen(model, *stages: dict, **settings):
+        document = {
+            "name": "a", "dataset": "b", "model": {"kind": "sivqlm-h2o"}, "stages": list(stages)
+        }  # fmt: skip
+        return train_start.engine(TrainConfig.model_validate(document | settings), model)
+
+    squares, quasi_newton = {"kind": "least_squares"}, {"kind": "lbfgs"}
+    assert chosen(WATER, squares) is NativeEngine
+    assert chosen(WATER, squares, quasi_newton) is JaxEngine
+    assert chosen(MODELS["generic"], squares) is JaxEngine
+    assert chosen(WATER, squares, backend="jax") is JaxEngine
+    with pytest.raises(ValueError, match="needs backend: jax"):
+        chosen(WATER, quasi_newton, backend="native")
