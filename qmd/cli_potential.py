@@ -90,6 +90,16 @@ def evaluate(
     forces_key: Annotated[
         str | None, typer.Option(help="Name of the forces in the file.", show_default=False)
     ] = None,
+    energy_unit: Annotated[
+        str | None, typer.Option(help="Such as Hartree; default: eV.", show_default=False)
+    ] = None,
+    length_unit: Annotated[
+        str | None, typer.Option(help="Such as bohr; default: angstrom.", show_default=False)
+    ] = None,
+    forces_unit: Annotated[
+        str | None,
+        typer.Option(help="Such as Hartree/bohr; default: of the two.", show_default=False),
+    ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -101,7 +111,10 @@ def evaluate(
 
         use_compilation_cache()
         package = load_package(potential, Path())
-        labels = evaluation.load_labels(package, dataset, energy_key, forces_key)
+        labels = evaluation.load_labels(
+            package, dataset, energy_key=energy_key, forces_key=forces_key,
+            energy_unit=energy_unit, length_unit=length_unit, forces_unit=forces_unit,
+        )  # fmt: skip
         result = evaluation.evaluate(package, labels, fit_offset=fit_offset)
         print(evaluation.as_json(result) if json else evaluation.table(result))
 

@@ -378,7 +378,8 @@ def _factors(raw: _Raw, labels: Labels, name: str) -> tuple[float, float, float]
     if labels.forces_unit is None:
         return energy, length, energy / length
     of_energy, _, of_length = labels.forces_unit.rpartition("/")
-    return energy, length, _factor(of_energy, ENERGY_UNITS, name) / LENGTH_UNITS[of_length]
+    of_forces = _factor(of_energy, ENERGY_UNITS, name) / _factor(of_length, LENGTH_UNITS, name)
+    return energy, length, of_forces
 
 
 def _factor(unit: str, known: Mapping[str, float], name: str) -> float:

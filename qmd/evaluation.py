@@ -40,19 +40,22 @@ class Evaluation:
     mae_forces_meV_per_A: float | None
 
 
-def load_labels(
-    package: Package, path: Path, energy_key: str | None = None, forces_key: str | None = None
-) -> "Dataset":
-    """Labels for `package`: under the keys asked for, or those that its training card names."""
+def load_labels(package: Package, path: Path, **labels: str | None) -> "Dataset":
+    """Labels for `package`: under the keys asked for, or those that its training card names.
+
+    Parameters
+    ----------
+    package : Package
+    path : Path
+    **labels
+        Keys and units of `qmd.datasets.Labels`.
+    """
     from qmd.datasets import Labels, read
 
     keys = package.training.get("labels_keys") or {}
-    return read(
-        path,
-        Labels(
-            energy_key=energy_key or keys.get("energy"), forces_key=forces_key or keys.get("forces")
-        ),
-    )
+    energy_key = labels.pop("energy_key", None) or keys.get("energy")
+    forces_key = labels.pop("forces_key", None) or keys.get("forces")
+    return read(path, Labels(energy_key, forces_key, **labels))
 
 
 def evaluate(package: Package, labels: "Dataset", *, fit_offset: bool = False) -> Evaluation:

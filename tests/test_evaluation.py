@@ -147,7 +147,23 @@ def test_keys_of_the_training_card_are_used_and_can_be_overridden(package, tmp_p
     np.testing.assert_array_equal(load_labels(package, path).energies, frames.energies)
     np.testing.assert_array_equal(load_labels(two_body, path).energies, frames.energies + 1)
     np.testing.assert_array_equal(load_labels(two_body, path).forces, frames.forces * 2)
-    asked = load_labels(two_body, path, "E", "F")
+    asked = load_labels(two_body, path, energy_key="E", forces_key="F")
     np.testing.assert_array_equal(asked.energies, frames.energies)
     with pytest.raises(InputError, match="E3"):
         load_labels(package, path, energy_key="E3")
+
+
+def test_labels_in_other_units_are_the_same_labels(package, tmp_path):
+    from ase.units import Bohr, Hartree
+
+    frames, path = labels(package), tmp_path / "atomic.npz"
+    assert frames.forces is not None
+    np.savez(
+        path, Z=frames.numbers, R=frames.positions / Bohr, E=frames.energies / Hartree,
+        F=frames.forces * Bohr / Hartree,
+    )  # fmt: skip
+    read = load_labels(package, path, energy_unit="Hartree", length_unit="bohr")
+    for name in ("positions", "energies", "forces"):
+        np.testing.assert_allclose(getattr(read, name), getattr(frames, name), rtol=1e-12)
+    with pytest.raises(InputError, match="unknown unit"):
+        load_labels(package, path, energy_unit="Hartree", forces_unit="Hartree/furlong")
