@@ -104,7 +104,7 @@ O-O 2.3 to 7 angstrom, any orientation, molecules distorted at up to 1000 K; the
 """
 VARIANT_TEXT = """\
 What each part of the model is worth, on our own labels: smaller and trained for a shorter time
-(`variants.yaml`: 6 layers, 14 Gaussians, 2000 steps of Adam, 25 evaluations of least squares), all
+(`variants.yaml`: 6 layers, 14 Gaussians, 3000 steps of Adam, 25 evaluations of least squares), all
 else equal.
 
 """
