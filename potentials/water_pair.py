@@ -24,8 +24,9 @@ ORBITS: tuple[tuple[Pair, ...], ...] = (
     ((1, 4), (1, 5), (2, 4), (2, 5)),
 )
 """Pairs of atoms that the permutations take into each other."""
-SHORT, LONG = (0.6, 1.6), (1.0, 2.2)
-"""Ranges of O-H and H-H within a molecule, angstrom."""
+SHORT, LONG = (0.0, 4.0), (0.0, 5.0)
+"""Ranges of O-H and H-H within a molecule, angstrom: wide, so that their Gaussians are, and a bond
+that is longer than all of the training has no force that nothing has fixed."""
 BETWEEN = ((2.0, 7.5), (1.2, 7.5), (1.2, 7.5))
 """Ranges of O-O, O-H and H-H between molecules, angstrom."""
 CUTOFF = 10.0

@@ -233,6 +233,8 @@ class LeastSquaresConfig(Config):
     """Trust region up to 300 parameters, Levenberg-Marquardt on normal equations beyond."""
     evaluations: Count = 150
     """At most so many evaluations of the residuals."""
+    pull: NotNegative = 0.0
+    """Weight that holds each parameter to its value at the begin of the stage: early stopping."""
     frames: Count | None = None
     """Fit the first so many training frames only."""
     loss: LossConfig | None = None

@@ -135,13 +135,16 @@ class Trainer:
                 self._run_stage(start, stage, state)
 
     def _begin(self, start: int, stage: int) -> State:
-        if stage == 0:
-            theta = np.asarray(ravel_pytree(self.first_model(start))[0])
-        else:
-            before = load(self.plan, start, stage - 1)
-            assert before is not None
-            theta = before.best
+        theta = self._first(start, stage)
         return State(Progress(0, np.inf, theta), theta, np.inf)
+
+    def _first(self, start: int, stage: int) -> Array:
+        """Parameters that a stage begins with."""
+        if stage == 0:
+            return np.asarray(ravel_pytree(self.first_model(start))[0])
+        before = load(self.plan, start, stage - 1)
+        assert before is not None
+        return before.best
 
     def _run_stage(self, start: int, stage: int, state: State) -> None:
         config = self.plan.config.stages[stage]
@@ -169,7 +172,10 @@ class Trainer:
                 save(self.plan, start, stage, state)
                 saved = time.monotonic()
 
-        optimise(config, self._problem(stage), state.progress, report, self._seed(start, stage))
+        problem = self._problem(stage)
+        if isinstance(config, LeastSquaresConfig) and config.pull:
+            problem = problem.pulled(self._first(start, stage), config.pull)
+        optimise(config, problem, state.progress, report, self._seed(start, stage))
         state.done = True
         save(self.plan, start, stage, state)
         self._watch(self._tick(start, stage, state))

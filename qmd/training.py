@@ -6,11 +6,12 @@ directions of the frame: a model that is invariant under translation and rotatio
 They and their derivatives are the work of an `Engine`.
 """
 
+import copy
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
 import jax
 import numpy as np
@@ -156,12 +157,15 @@ class Problem:
         self._chunks = list(_chunks(arrays, size))
         self._n_threads, self._pool = threads, ThreadPoolExecutor(threads)
         self.engine = engine(model, loss)
+        self._anchor, self._pull = np.zeros(self.n_parameters), 0.0
 
     def residuals(self, theta: Array) -> Array:
         """Residuals of all frames, then those of the ridge."""
         rows = self._map(self.engine.residuals, theta)
         parts = [np.asarray(row).reshape(-1) for row in rows]
-        return np.concatenate([np.concatenate(parts)[: self._n_residuals(rows)], RIDGE * theta])
+        return np.concatenate(
+            [np.concatenate(parts)[: self._n_residuals(rows)], *self._penalties(theta)]
+        )
 
     def linearise(self, theta: Array) -> tuple[Array, Array]:
         """`residuals` and their Jacobian, (n_residuals, n_parameters)."""
@@ -170,8 +174,8 @@ class Problem:
         residuals = np.concatenate([np.asarray(r).reshape(-1) for r, _ in chunks])[:n]
         jacobian = np.concatenate([np.asarray(j).reshape(-1, theta.size) for _, j in chunks])[:n]
         return (
-            np.concatenate([residuals, RIDGE * theta]),
-            np.concatenate([jacobian, RIDGE * np.eye(theta.size)]),
+            np.concatenate([residuals, *self._penalties(theta)]),
+            np.concatenate([jacobian, *(w * np.eye(theta.size) for w in self._weights)]),
         )
 
     def cost(self, theta: Array) -> float:
@@ -186,10 +190,25 @@ class Problem:
             for parts in zip(*self._map(self.engine.normal, theta), strict=True)
         )
         return (
-            float(cost + 0.5 * RIDGE**2 * theta @ theta),
-            gradient + RIDGE**2 * theta,
-            hessian + RIDGE**2 * np.eye(theta.size),
+            float(cost + 0.5 * sum(p @ p for p in self._penalties(theta))),
+            gradient
+            + sum(w * p for w, p in zip(self._weights, self._penalties(theta), strict=True)),
+            hessian + sum(w**2 for w in self._weights) * np.eye(theta.size),
         )
+
+    def pulled(self, theta: Array, weight: float) -> Self:
+        """The same with residuals ``weight (parameters - theta)``: a fit stays near `theta`."""
+        other = copy.copy(self)
+        other._anchor, other._pull = theta, weight
+        return other
+
+    @property
+    def _weights(self) -> tuple[float, ...]:
+        return (RIDGE, self._pull) if self._pull else (RIDGE,)
+
+    def _penalties(self, theta: Array) -> list[Array]:
+        """Residuals of the parameters themselves, for each of the weights."""
+        return [RIDGE * theta] + ([self._pull * (theta - self._anchor)] if self._pull else [])
 
     @property
     def batch(self) -> Chunk:
