@@ -21,6 +21,8 @@ from qmd.topology import bonds, fragments
 SEGMENTS, PER_SEGMENT = 8, 32
 """One suspect is followed up in each segment of a scan and for each quantity."""
 HALVINGS = 20
+LONGEST_A = 12.0
+"""Longest distance of a scan: molecules that may part have no end, and would thin out the grid."""
 BEYOND_A = 0.5
 """How far a scan across a switch goes on to both sides."""
 TOGETHER = "in one molecule"
@@ -89,7 +91,8 @@ def scans(subject: Subject) -> list[Scan]:
     for (i, j), stop in zip(package.domain.pairs.tolist(), package.domain.stop, strict=True):
         line = _scan(lowest, species, i, j)
         kind = _kind(lowest, species, i, j) if claims_exchange(package) else (i, j)
-        within.setdefault(kind, line._replace(ends=_room(subject, line, stop)))
+        ends = _room(subject, line, np.minimum(stop, LONGEST_A))
+        within.setdefault(kind, line._replace(ends=ends))
     across: dict[Any, Scan] = {}
     for (i, j), inner, outer in [*switches(package), *cutoffs(package)]:
         kind = (*_kind(lowest, species, i, j), inner, outer)
