@@ -281,7 +281,7 @@ def test_the_card_outlines_a_model_of_parts():
     text = card(package(ManyBody(quantum(sivqlm.water(1, 1)), pair), DIMER))
     lines = [line.strip() for line in text.splitlines()]
     assert "circuit: 7 qubits, 2 layers, 10 trained numbers" in lines
-    assert "charges, repulsion and dispersion: 9 pairs, 11 trained numbers" in lines
+    assert "charges, repulsion and dispersion of two waters, 13 trained numbers" in lines
     assert "switched off from 4 to 5 A of atoms 1 and 4" in lines
 
 

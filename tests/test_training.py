@@ -170,7 +170,7 @@ def test_a_pull_holds_parameters_to_where_they_were(problem, near):
     for weight, log in zip((0.0, 1.0, 100.0), ends, strict=True):
         levenberg_marquardt(problem.pulled(near, weight), begin(near), 20, log)
     moved = [np.linalg.norm(log[-1].theta - near) for log in ends]
-    assert moved[0] > moved[1] > 10 * moved[2]
+    assert moved[0] > moved[1] > 3 * moved[2]
 
 
 ADAM = {
