@@ -17,8 +17,8 @@ from .classical import (
     WaterBaseline,
 )
 
-N_ATOMS, N_PAIRS, N_KINDS, PAIRS = range(4)
-"""Places in `program`; then (i, j, kind) of each pair."""
+N_ATOMS, N_PAIRS, PAIRS = range(3)
+"""Places in the program of a wall; then the atoms of each pair."""
 
 _njit = numba.njit(cache=True, error_model="numpy")
 
@@ -42,21 +42,13 @@ def baseline_arrays(model: WaterBaseline) -> Arrays:
 
 def wall_arrays(model: ShortRangeWall) -> Arrays:
     """Arrays of a wall; its workspace: stiffness, then the onset of each pair."""
-    kinds = tuple(range(len(model.pairs)))
-    program = _program(model.n_atoms, len(kinds), model.pairs, kinds)
-    return program, np.array([model.stiffness, *model.onsets])
+    program = [model.n_atoms, len(model.pairs), *np.ravel(model.pairs)]
+    return np.array(program, np.int64), np.array([model.stiffness, *model.onsets])
 
 
 def sphere_arrays(model: SphericalWall) -> Arrays:
     """Arrays of a sphere; its workspace: stiffness, radius."""
     return np.array([model.n_atoms], np.int64), np.array([model.stiffness, model.radius])
-
-
-def _program(
-    n_atoms: int, n_kinds: int, pairs: tuple[tuple[int, int], ...], kinds: tuple[int, ...]
-) -> np.ndarray:
-    table = [(i, j, kind) for (i, j), kind in zip(pairs, kinds, strict=True)]
-    return np.concatenate([[n_atoms, len(pairs), n_kinds], np.ravel(table)]).astype(np.int64)
 
 
 @_njit
@@ -157,7 +149,7 @@ def wall_into(positions, forces, program, workspace):
     forces[:, :] = 0.0
     energy = 0.0
     for pair in range(program[N_PAIRS]):
-        i, j = program[PAIRS + 3 * pair], program[PAIRS + 3 * pair + 1]
+        i, j = program[PAIRS + 2 * pair], program[PAIRS + 2 * pair + 1]
         r = _distance(positions, i, j)
         inside = workspace[1 + pair] - r
         if inside > 0.0:

@@ -230,10 +230,3 @@ def add_into(positions, factors, row, program, workspace, base):
     forces = positions[0].copy()
     for i in range(len(positions)):
         _add(positions[i], forces, row, factors[i], program, workspace, base)
-
-
-@numba.njit(cache=True, error_model="numpy", nogil=True)
-def forces_into(positions, energies, forces, program, workspace):
-    """Energies (n,) and forces (n, n_atoms, 3) of a circuit."""
-    for i in range(len(positions)):
-        energies[i] = kernel.evaluate_into(positions[i], forces[i], program, workspace)

@@ -242,7 +242,8 @@ def _product(couplings: np.ndarray, gates: Gates, pairs: Pair) -> np.ndarray:
 def _gate(couplings: np.ndarray, gate: tuple[int, tuple[Pair, ...]], pairs: Pair) -> np.ndarray:
     values, vectors = _spectrum(gate[1], pairs)
     phases = np.exp(-1j * couplings[:, gate[0], None] * values)
-    return np.asarray((vectors * phases[:, None, :]) @ vectors.T)
+    # From the identity, so that no coupling is no gate, to the last bit.
+    return np.asarray(np.eye(16) + (vectors * (phases - 1)[:, None, :]) @ vectors.T)
 
 
 @functools.cache
@@ -288,10 +289,12 @@ def _invariant(matrices: np.ndarray) -> np.ndarray:
     """`matrices` (..., 16, 16), invariant up to rounding, as ones that are invariant exactly.
 
     Their coefficients in the permutations are rounded to multiples of 2**-50, so that their sums
-    are free of rounding; the change is below 1e-14.
+    are free of rounding; the change is below 1e-14. One by one: the rounding of a product of
+    matrices depends on how many rows it has, and a layer must not depend on the others.
     """
-    flat = matrices.reshape(*matrices.shape[:-2], 256)
-    exact = ((flat @ _to_permutations().T) * 2**50).round() / 2**50 @ _permutations().T
+    flat = matrices.reshape(-1, 256)
+    coefficients = np.array([_to_permutations() @ row for row in flat])
+    exact = (coefficients * 2**50).round() / 2**50 @ _permutations().T
     if not np.abs(exact - flat).max() < 1e-12:
         raise AssertionError("a Heisenberg gate must be invariant under rotation")
     return np.asarray(exact).reshape(matrices.shape)

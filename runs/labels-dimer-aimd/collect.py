@@ -1,7 +1,8 @@
 """Labels of a stretch of DFT dynamics of the water dimer: every step of a reference trajectory.
 
-qmd run runs/reference/h2o-dimer/input.yaml --output runs/reference/h2o-dimer
-python runs/labels-dimer-aimd/collect.py
+    python runs/labels-dimer-aimd/collect.py
+
+The trajectory is that of `runs/reference/h2o-dimer`.
 """
 
 import argparse

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from shadow import shadow_energy
 
 from qmd import units
 from qmd.integrators import (
@@ -37,6 +38,9 @@ pytestmark = pytest.mark.physics
 LABELS = Path(__file__).parents[2] / "runs" / "labels-dimer" / "dimer.npz"
 FS, PS = units.fs, units.ps
 SEEDS = range(1, 21)
+BOUNDS = {16: 2e-3}
+"""Of the drift, kT/ns/dof, where it is not 1e-3. The energy itself follows, times dt^2, what the
+modes exchange: in 200 ps that shows as -1.5e-3 in this seed, whose shadow energy has -5e-5."""
 
 
 class Dimer(NamedTuple):
@@ -57,17 +61,6 @@ def dimer() -> Dimer:
     domain = package.domain
     limits = Limits(50.0, 0.1, domain.pairs, domain.warn, domain.stop)
     return Dimer(package, load_system("h2o-dimer", "."), limits)
-
-
-def shadow_energy(kernel, state: State, masses: np.ndarray) -> float:
-    """What velocity Verlet conserves to fourth order; see `test_shipped_water.shadow_energy`."""
-    h, dt = 1e-4, 0.5 * FS
-    moved = np.array([state.positions + s * h * state.velocities for s in (1, -1)])
-    _, forces = evaluate_all(kernel, moved)
-    curvature = -((forces[0] - forces[1]) * state.velocities).sum() / (2 * h)
-    squares = (state.forces**2 / masses[:, None]).sum()
-    total = state.energy + kinetic_energy(state.velocities, masses)
-    return float(total + dt**2 * (curvature / 12 - squares / 24))
 
 
 def rms(x: np.ndarray) -> float:
@@ -108,7 +101,7 @@ def test_200_ps_of_a_bound_dimer_do_not_drift(dimer, seed):
         assert advanced.status == Status.OK
         state = advanced.state
         totals.append(state.energy + kinetic_energy(state.velocities, masses))
-        shadows.append(shadow_energy(kernel, state, masses))
+        shadows.append(shadow_energy(kernel, state, masses, 0.5 * FS))
         distances.append(np.linalg.norm(state.positions[3] - state.positions[0]))
     time_ns = np.arange(len(totals)) * 100 * 0.5e-6
     drift, shadow = (
@@ -118,9 +111,7 @@ def test_200_ps_of_a_bound_dimer_do_not_drift(dimer, seed):
     print(f"seed {seed}: drift {drift:.1e}, shadow {shadow:.1e} kT/ns/dof, O-O "
           f"{np.mean(distances):.3f} A, {min(distances):.2f} to {max(distances):.2f}")  # fmt: skip
     assert abs(shadow) <= 1e-3
-    # The energy itself follows, times dt^2, what the modes exchange: in 200 ps one seed of 20 shows
-    # -1.5e-3.
-    assert abs(drift) <= 2e-3
+    assert abs(drift) <= BOUNDS.get(seed, 1e-3)
     assert 2.4 < min(distances) < 2.9 < max(distances) < 4.0
 
 

@@ -1,0 +1,23 @@
+"""What velocity Verlet conserves to fourth order."""
+
+import numpy as np
+
+from qmd.integrators import State, kinetic_energy
+from qmd.potentials import NativeKernel, evaluate_all
+
+STEP = 1e-4
+"""Of the differences along the velocity, in units of time of ASE."""
+
+
+def shadow_energy(kernel: NativeKernel, state: State, masses: np.ndarray, dt: float) -> float:
+    """``H + dt^2 (v.U''.v / 12 - sum F^2/m / 24)``.
+
+    Hairer, Lubich, Wanner, Geometric Numerical Integration (2006), section IX.3, for the splitting
+    B A B.
+    """
+    moved = np.array([state.positions + s * STEP * state.velocities for s in (1, -1)])
+    _, forces = evaluate_all(kernel, moved)
+    curvature = -((forces[0] - forces[1]) * state.velocities).sum() / (2 * STEP)
+    squares = (state.forces**2 / masses[:, None]).sum()
+    total = state.energy + kinetic_energy(state.velocities, masses)
+    return float(total + dt**2 * (curvature / 12 - squares / 24))
