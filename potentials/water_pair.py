@@ -31,10 +31,13 @@ BETWEEN = ((2.0, 7.5), (1.2, 7.5), (1.2, 7.5))
 """Ranges of O-O, O-H and H-H between molecules, angstrom."""
 CUTOFF = 10.0
 SPREAD = 0.04
-"""Of the first coefficients. A fit that begins rough shrinks the weights of the head instead, to
-where nothing else has a slope: measured on two data sets, from 0.2 or uncorrelated ones."""
+"""Of the first coefficients. A fit that begins rough, from 0.2 or from uncorrelated ones, shrinks
+the weights of the head instead, to where nothing else has a slope."""
+FADE = 2.0, 7.0
+"""O-O distances over which the circuit ends, angstrom: from contact on, as the interaction does, so
+that nothing of what it can tell apart is spent on molecules that are far away."""
 SWITCH = 6.5, 9.0
-"""O-O distances over which the interaction ends, angstrom."""
+"""O-O distances over which the pair terms end, angstrom."""
 
 
 def architecture(n_layers: int = 6, n_radial: int | None = 14) -> Architecture:
@@ -88,9 +91,10 @@ def interaction(
     *,
     n_circuits: int = 1,
     baseline: bool = True,
+    fade: tuple[float, float] = FADE,
     switch: tuple[float, float] = SWITCH,
-) -> Switched:
-    """``S(r_OO) (baseline + circuits)`` with random circuits, to start a training from.
+) -> Sum:
+    """``S(r_OO) baseline + S'(r_OO) circuits`` with random circuits, to start a training from.
 
     Parameters
     ----------
@@ -102,15 +106,15 @@ def interaction(
         Circuits whose energies are added up.
     baseline : bool
         Whether there are classical pair terms, `classical.water_baseline`.
-    switch : pair of floats
-        angstrom
+    fade, switch : pairs of floats
+        Over which circuits and pair terms end, angstrom.
     """
     rng = np.random.default_rng(seed)
     made = architecture(n_layers, n_radial)
-    terms: list[Model] = [_random(made, rng) for _ in range(n_circuits)]
+    terms: list[Model] = [Switched(_random(made, rng), (0, 3), *fade) for _ in range(n_circuits)]
     if baseline:
-        terms.append(water_baseline())
-    return Switched(Sum(tuple(terms)), (0, 3), *switch)
+        terms.append(Switched(water_baseline(), (0, 3), *switch))
+    return Sum(tuple(terms))
 
 
 def _random(made: Architecture, rng: np.random.Generator) -> Quantum:

@@ -7,6 +7,7 @@ import typer
 
 import qmd.cli_export  # noqa: F401  # adds its command to `qmd potential`
 from qmd import __version__
+from qmd.cli_analysis import ANALYZE_EXAMPLES, COMPARE_EXAMPLES, analyze, compare
 from qmd.cli_common import Commands, Debug, Input, Set, errors_in_one_line
 from qmd.cli_potential import potentials
 from qmd.cli_train import EXAMPLES, train
@@ -23,6 +24,8 @@ app = typer.Typer(
 )
 app.add_typer(potentials, name="potential")
 app.command(epilog=EXAMPLES)(train)
+app.command(epilog=ANALYZE_EXAMPLES)(analyze)
+app.command(epilog=COMPARE_EXAMPLES)(compare)
 
 
 def _version(wanted: bool) -> None:

@@ -82,6 +82,7 @@ def start(config: ModelConfig, folder: Path, energies: Array, seed: int) -> Any:
             return water_pair.interaction(
                 seed, config.layers, config.radial if config.vectors == "densities" else None,
                 n_circuits=config.circuits, baseline=config.baseline,
+                fade=(config.circuit_from_A, config.circuit_to_A),
                 switch=(config.switch_from_A, config.switch_to_A),
             )  # fmt: skip
         case VqlmLiHConfig():

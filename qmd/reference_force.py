@@ -38,18 +38,31 @@ def reference(
     MismatchError
         If what it needs is not installed, or cannot treat these atoms.
     """
-    match config:
-        case DFTConfig():
-            name, method, needs = _dft(config, system)
-        case FCIConfig():
-            name, method, needs = _fci(config, system)
-        case ASEConfig():
-            name, method, needs = _ase(config, system)
+    name, method, needs = reference_method(config, system)
     settings = config.model_dump_json().encode()
     source = Source(
         name, hashlib.sha256(settings).hexdigest(), "", 0.0, needs, ANYWHERE, SLOPE_ERROR
     )
     return source, python_force(_within(method, sphere) if sphere else method)
+
+
+def reference_method(
+    config: DFTConfig | FCIConfig | ASEConfig, system: System
+) -> tuple[str, Method, tuple[str, ...]]:
+    """Name, function, and packages whose versions matter, of a method on the atoms of `system`.
+
+    Raises
+    ------
+    MismatchError
+        If what it needs is not installed, or cannot treat these atoms.
+    """
+    match config:
+        case DFTConfig():
+            return _dft(config, system)
+        case FCIConfig():
+            return _fci(config, system)
+        case ASEConfig():
+            return _ase(config, system)
 
 
 def _dft(config: DFTConfig, system: System) -> tuple[str, Method, tuple[str, ...]]:
@@ -82,7 +95,7 @@ def _dft(config: DFTConfig, system: System) -> tuple[str, Method, tuple[str, ...
 def _next_density(last: Sequence[Array]) -> Array | None:
     """Guess of the density that follows `last`, on the parabola through three; fewer cycles."""
     if len(last) == 3:
-        return 3 * (last[2] - last[1]) + last[0]
+        return np.asarray(3 * (last[2] - last[1]) + last[0])
     return last[-1] if last else None
 
 

@@ -7,8 +7,8 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from qmd.config import Config, Count, Name, Seed
 
 MAY_CHANGE_ON_RESUME = (
-    "dataset", "test_dataset", "workers", "name", "description", "citation", "licence",
-    "level_of_theory",
+    "dataset", "test_dataset", "extra_dataset", "workers", "name", "description", "citation",
+    "licence", "level_of_theory",
 )  # fmt: skip
 """Keys that do not change the numbers of a training; data is known by its hash."""
 
@@ -107,10 +107,14 @@ class DensityDimerConfig(Config):
     """Circuits that are added up."""
     baseline: bool = True
     """Whether classical pair terms (charges, repulsion, dispersion) are added, and trained."""
+    circuit_from_A: Positive = 2.0
+    """O-O distance (angstrom) at which the energy of the circuits begins to fade."""
+    circuit_to_A: Positive = 7.0
+    """O-O distance (angstrom) beyond which there is none of it."""
     switch_from_A: Positive = 6.5
-    """O-O distance (angstrom) at which the interaction begins to fade."""
+    """O-O distance (angstrom) at which the pair terms begin to fade."""
     switch_to_A: Positive = 9.0
-    """O-O distance (angstrom) beyond which there is none."""
+    """O-O distance (angstrom) beyond which there are none."""
     monomer: Name | None = None
     """Potential of one water: the package is then of the total energy, to run; default: none."""
     wall_eV_per_A3: Positive = 100.0
@@ -123,11 +127,12 @@ class DensityDimerConfig(Config):
             raise ValueError("must be true with model.circuits = 0")
         return value
 
-    @field_validator("switch_to_A")
+    @field_validator("circuit_to_A", "switch_to_A")
     @classmethod
     def _beyond_its_begin(cls, value: float, info: ValidationInfo) -> float:
-        if value <= info.data.get("switch_from_A", 0.0):
-            raise ValueError("must be larger than model.switch_from_A")
+        begin = str(info.field_name).replace("_to_A", "_from_A")
+        if value <= info.data.get(begin, 0.0):
+            raise ValueError(f"must be larger than model.{begin}")
         return value
 
 
@@ -300,6 +305,8 @@ class TrainConfig(Config):
     """Labels: .npz, .extxyz or an ASE database, relative to this file or to where you are."""
     test_dataset: Name | None = None
     """File with the test frames; default: they come from the same file."""
+    extra_dataset: Name | None = None
+    """File with more frames of the same kind, all of them for training; default: none."""
     labels: LabelsConfig = LabelsConfig()
     """Names and units of the labels."""
     model: Annotated[ModelConfig, Field(discriminator="kind")]

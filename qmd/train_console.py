@@ -89,5 +89,7 @@ def summary(finished: Finished) -> str:
             if errors["forces_rmse_meV_per_A"] is not None:
                 line += f"  forces {errors['forces_rmse_meV_per_A']:.3g} meV/A"
             lines.append(line)
-    lines.append(f"(root mean squares) {finished.package}; plots in {finished.directory}")
+    lines.append(
+        f"(root mean squares) {finished.package}; report and plots in {finished.directory}"
+    )
     return "\n".join(lines)

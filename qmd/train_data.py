@@ -42,18 +42,21 @@ def load(config: TrainConfig, folder: Path, species: tuple[str, ...]) -> Data:
     """
     dataset = _read(config.dataset, config, folder, species)
     apart = config.test_dataset and _read(config.test_dataset, config, folder, species)
+    extra = config.extra_dataset and _read(config.extra_dataset, config, folder, species)
     train, validation, rest = _draw(config.split, len(dataset), alone=not apart)
     test = apart.take(np.arange(len(apart))) if apart else dataset.take(rest)
     if apart and config.split.test is not None:
         test = apart.take(_first(config.split, len(apart)))
     fitted = dataset.energies[train]
     zero = float(fitted.min()) if config.labels.zero == "lowest" else 0.0
+    frames = _frames(dataset.take(train), zero)
+    files = {"dataset": dataset, "test_dataset": apart, "extra_dataset": extra}
     return Data(
-        train=_frames(dataset.take(train), zero),
+        train=_joined(frames, _frames(extra, zero)) if extra else frames,
         validation=_frames(dataset.take(validation), zero),
         test=_frames(test, zero),
         zero=zero,
-        sha256={"dataset": dataset.sha256} | ({"test_dataset": apart.sha256} if apart else {}),
+        sha256={key: file.sha256 for key, file in files.items() if file},
     )
 
 
@@ -111,6 +114,17 @@ def _count(share: float, n: int) -> int:
 
 def _frames(dataset: Dataset, zero: float) -> Frames:
     return Frames(dataset.positions, dataset.energies - zero, dataset.forces)
+
+
+def _joined(first: Frames, second: Frames) -> Frames:
+    forces = None
+    if first.forces is not None and second.forces is not None:
+        forces = np.concatenate([first.forces, second.forces])
+    return Frames(
+        np.concatenate([first.positions, second.positions]),
+        np.concatenate([first.energies, second.energies]),
+        forces,
+    )
 
 
 def with_noise(data: Data, config: NoiseConfig) -> tuple[Frames, Frames]:

@@ -18,6 +18,7 @@ from qmd.inputs import LoadedConfig
 from qmd.models import Family
 from qmd.potentials import Domain, Package, compiled, save
 from qmd.provenance import machine, versions
+from qmd.report import of_training, page
 from qmd.train_config import DensityDimerConfig, LeastSquaresConfig, TrainConfig
 from qmd.train_data import Data
 from qmd.train_report import learning_curve, parity
@@ -233,8 +234,14 @@ def write(
     atomic.write_text(directory / "card.json", json.dumps(dict(package.training), indent=1))
     states = _all_states(plan)
     atomic.write_text(directory / "log.csv", log_text(states))
-    learning_curve(directory / "learning-curve.png", states, package.training["chosen_start"])
-    parity(directory / "parity.png", predicted["test"], test)
+    curve = learning_curve(states, package.training["chosen_start"])
+    residuals = parity(predicted["test"], test)
+    atomic.replace(directory / "learning-curve.png", curve, keep_previous=False)
+    atomic.replace(directory / "parity.png", residuals, keep_previous=False)
+    report = of_training.page(
+        package.name, package.species, package.training, curve, residuals, test.positions
+    )
+    page.write(directory / "report.html", report)
 
 
 def _all_states(plan: Plan) -> dict[tuple[int, int], State]:

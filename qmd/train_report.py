@@ -1,19 +1,17 @@
-"""Plots of a training: the learning curve, and predicted against labelled test frames."""
+"""Plots of a training, PNG: the learning curve, and predicted against labelled test frames."""
 
 import io
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from qmd import atomic
 from qmd.train_start import State
 from qmd.training import Array, Frames
 
 GREY, COLOUR = "0.75", "C0"
 
 
-def learning_curve(path: Path, states: dict[tuple[int, int], State], chosen: int) -> None:
+def learning_curve(states: dict[tuple[int, int], State], chosen: int) -> bytes:
     """Loss and validation errors by iteration; the chosen start in colour."""
     figure, axes = _figure(1, 3)
     titles = (
@@ -32,7 +30,7 @@ def learning_curve(path: Path, states: dict[tuple[int, int], State], chosen: int
         axis.set_title(title, fontsize="medium")
         axis.set_xlabel("iteration")
     axes[0].set_ylabel(f"start {chosen} in colour" if len(starts) > 1 else "")
-    _save(path, figure)
+    return _png(figure)
 
 
 def _joined(states: list[State]) -> Array:
@@ -46,7 +44,7 @@ def _joined(states: list[State]) -> Array:
     return np.concatenate(parts)
 
 
-def parity(path: Path, predicted: tuple[Array, Array], labels: Frames) -> None:
+def parity(predicted: tuple[Array, Array], labels: Frames) -> bytes:
     """Energies and forces against their labels, and residuals by energy, of the test frames."""
     energies, forces = predicted
     figure, axes = _figure(1, 4 if labels.forces is not None else 2)
@@ -57,7 +55,7 @@ def parity(path: Path, predicted: tuple[Array, Array], labels: Frames) -> None:
         _diagonal(axes[2], labels.forces.ravel(), forces.ravel(), "force component (eV/\u00c5)")
         rms = 1000 * np.sqrt((wrong**2).mean(axis=(1, 2)))
         _residuals(axes[3], labels.energies, rms, "forces of a frame, RMS (meV/\u00c5)")
-    _save(path, figure)
+    return _png(figure)
 
 
 def _diagonal(axis: Any, labels: Array, predicted: Array, what: str) -> None:
@@ -84,7 +82,7 @@ def _figure(rows: int, columns: int) -> tuple[Any, Any]:
     return figure, figure.subplots(rows, columns)
 
 
-def _save(path: Path, figure: Any) -> None:
+def _png(figure: Any) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
-    atomic.replace(path, buffer.getvalue(), keep_previous=False)
+    return buffer.getvalue()

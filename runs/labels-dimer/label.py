@@ -1,6 +1,7 @@
 """DFT labels of the water dimer and of its molecules: RPBE-D3(0)/def2-TZVPD.
 
     python runs/labels-dimer/label.py --workers 2
+    python runs/labels-dimer/label.py --contacts
 
 Geometries come from one seeded stream. Half are Metropolis samples of a classical water model
 (flexible, charges and Lennard-Jones) in a sphere at 300, 600 and 1000 K: bound pairs, in all the
@@ -8,6 +9,9 @@ ways a hydrogen bond bends and breaks. Half have any orientation, at O-O distanc
 to 7 angstrom, with molecules distorted thermally at up to 1000 K; of those only clashes are left
 out. They are labelled in a shuffled order and saved as they come: a run that is stopped is resumed
 by the same command, and a partial file is a fair sample.
+
+`--contacts` makes others, in `contacts.npz`: any orientation at O-O distances of 2.3 to 3.3
+angstrom, where energies are steep and the first ones few.
 """
 
 import argparse
@@ -30,6 +34,9 @@ LJ_EPSILON_EV, LJ_SIGMA_A = 0.00674, 3.166  # O-O, SPC
 DEPTH, STIFFNESS, R0, BEND, THETA0 = 5.0341, 2.287, 0.975, 3.8095, np.deg2rad(104.0)
 R_MIN, R_MAX = 2.3, 7.0
 """O-O distances, angstrom."""
+R_CONTACT = 3.3
+"""Largest O-O distance of a contact, angstrom."""
+CONTACTS = 500
 GROUPS = {"300K": 300, "600K": 400, "1000K": 300, "any": 1000}
 CLASHES = {"HH": 1.5, "OH": 1.45}
 """Closest intermolecular distances, angstrom, of the group `any`."""
@@ -124,13 +131,13 @@ def thermal_molecules(rng, n):
     return molecules
 
 
-def any_pairs(rng, n):
+def any_pairs(rng, n, r_max=R_MAX, power=1.6):
     """Any orientation, O-O distances denser where the interaction is strong; no clashes."""
     pairs = []
     while len(pairs) < n:
         first, second = thermal_molecules(rng, 2)
         for _ in range(20):
-            r = R_MIN + (R_MAX - R_MIN) * rng.random() ** 1.6
+            r = R_MIN + (r_max - R_MIN) * rng.random() ** power
             axis = rng.standard_normal(3)
             x = np.concatenate([first, second @ rotation(rng).T + r * axis / np.linalg.norm(axis)])
             d = np.linalg.norm(x[:3, None] - x[None, 3:], axis=2)
@@ -153,6 +160,11 @@ def geometries(seed):
     return np.concatenate(list(parts.values()))[order], group[order]
 
 
+def contacts(seed):
+    """Positions (n, 6, 3) at short O-O distances, evenly spread."""
+    return any_pairs(np.random.default_rng(seed), CONTACTS, R_CONTACT, 1.0)
+
+
 def label(positions):
     """Dimer (E, F), its molecules in their own basis (E1, F1), and the difference (E2, F2)."""
     first, second = (METHOD.energy_and_forces(NUMBERS[:3], x) for x in np.split(positions, 2))
@@ -169,7 +181,7 @@ def label(positions):
     }
 
 
-def card(path):
+def card(path, planned):
     """Level of theory, versions and counts."""
     import dftd3
     import pyscf
@@ -186,7 +198,7 @@ def card(path):
             "E2, F2": "eV and eV/angstrom: interaction, E less the sum of E1, F less F1",
         },
         "frames": len(data["E"]),
-        "frames_planned": sum(GROUPS.values()),
+        "frames_planned": planned,
         "groups": dict(zip(names.tolist(), counts.tolist(), strict=True)),
         "interaction_eV": [float(data["E2"].min()), float(data["E2"].max())],
         "versions": {"pyscf": pyscf.__version__, "dftd3": dftd3.__version__},
@@ -199,12 +211,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workers", type=int, default=1, help="processes, one core each")
     parser.add_argument("--limit", type=int, default=None, help="label only the first N")
+    parser.add_argument("--contacts", action="store_true", help="only at short O-O distances")
     args = parser.parse_args()
-    positions, group = geometries(seed=21)
-    path, per_frame = HERE / "dimer.npz", {"group": group[: args.limit]}
+    if args.contacts:
+        positions = contacts(seed=22)
+        group, path = np.repeat("any", len(positions)), HERE / "contacts.npz"
+    else:
+        (positions, group), path = geometries(seed=21), HERE / "dimer.npz"
+    per_frame = {"group": group[: args.limit]}
 
     def say(text):
-        (HERE / "card.json").write_text(json.dumps(card(path), indent=2) + "\n")
+        name = "card.json" if path.stem == "dimer" else f"{path.stem}.json"
+        (HERE / name).write_text(json.dumps(card(path, len(positions)), indent=2) + "\n")
         print(text, flush=True)
 
     labelling.label_frames(

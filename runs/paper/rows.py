@@ -115,6 +115,10 @@ VARIANTS = [
     ),
     Row("pair-both", VARIANT, "vector densities and pair terms", seeds=1),
     Row(
+        "pair-far", VARIANT, "the same, the circuit as far as the pair terms",
+        changes={"model.circuit_from_A": 6.5, "model.circuit_to_A": 9}, seeds=1,
+    ),
+    Row(
         "pair-two", VARIANT, "two circuits, added up, and pair terms",
         changes={"model.circuits": 2}, seeds=1,
     ),

@@ -1,0 +1,99 @@
+"""Is the time step right? The same start at dt, dt/2 and dt/4.
+
+The fluctuation of the total energy has a part of the integrator, which falls as dt^2, and a part of
+a surface that is not smooth, which does not: ``rms^2 = (c dt^2)^2 + s^2``.
+"""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from qmd import units
+from qmd.analysis.series import Series
+from qmd.errors import QmdError
+
+LENGTH_PS = 5.0
+"""Of each of the three runs, or the length of the run that is asked about."""
+GOOD_meV_PER_ATOM = 0.2
+"""Fluctuation that a good time step stays below."""
+FACTORS = 1, 2, 4
+SAMPLES = 2000
+
+
+class Advice(NamedTuple):
+    """Fluctuations are root mean squares of the total energy, in meV an atom."""
+
+    timesteps_fs: tuple[float, ...]
+    fluctuations: tuple[float, ...]
+    of_integrator: float
+    """At the time step of the run."""
+    of_surface: float
+    """What no time step takes away."""
+    largest_good_fs: float | None
+    """At which the integrator's part is `GOOD_meV_PER_ATOM`; None if the surface has more."""
+
+
+def advise(run: Series) -> Advice | None:
+    """Run the potential of `run` again from its first frame.
+
+    None for reference methods, whose steps cost too much, and for a potential that is not there.
+    """
+    from qmd.build import load_package
+    from qmd.integrators import Force
+    from qmd.potentials import Domain
+
+    config = run.record["input"]["potential"]
+    if config["kind"] != "package":
+        return None
+    try:
+        package = load_package(config["name"], Path.cwd(), run.record["potential"]["sha256"])
+    except QmdError:
+        return None
+    domain: Domain = package.domain
+    length = min(LENGTH_PS, float(run.log.times_ps[-1]))
+    timesteps = tuple(run.timestep_fs / k for k in FACTORS)
+    force = Force(*package.native())
+    found = [_fluctuation(run, force, domain, dt, length) for dt in timesteps]
+    if any(x is None for x in found):
+        return None
+    rms = np.array(found, float)
+    design = np.stack([np.array(timesteps) ** 4, np.ones(len(FACTORS))], axis=1)
+    weights = 1 / rms**2  # equal relative errors
+    (c2, s2), *_ = np.linalg.lstsq(design * weights[:, None], rms**2 * weights, rcond=None)
+    c2, s2 = max(float(c2), 0.0), max(float(s2), 0.0)
+    good = None
+    if s2 < GOOD_meV_PER_ATOM**2 and c2 > 0:
+        good = float(((GOOD_meV_PER_ATOM**2 - s2) / c2) ** 0.25)
+    of_integrator, of_surface = float(np.sqrt(c2)) * run.timestep_fs**2, float(np.sqrt(s2))
+    return Advice(timesteps, tuple(rms.tolist()), of_integrator, of_surface, good)
+
+
+def _fluctuation(
+    run: Series, force: Any, domain: Any, dt_fs: float, length_ps: float
+) -> float | None:
+    """meV an atom, about a straight line; None if the run fails."""
+    from qmd.integrators import (
+        Limits,
+        Status,
+        Stream,
+        VelocityVerlet,
+        initial_state,
+        kinetic_energy,
+    )
+
+    steps = round(1000 * length_ps / dt_fs)
+    every = max(1, steps // SAMPLES)
+    limits = Limits(np.inf, 1.0, domain.pairs, domain.warn, domain.stop)
+    state = initial_state(force, run.positions[0], run.velocities[0])
+    verlet, inverse = VelocityVerlet(dt_fs * units.fs), 1 / run.masses
+    energies = [state.energy + kinetic_energy(state.velocities, run.masses)]
+    for _ in range(steps // every):
+        advanced = verlet.advance(state, force, inverse, Stream(0), limits, every)
+        if advanced.status != Status.OK:
+            return None
+        state = advanced.state
+        energies.append(state.energy + kinetic_energy(state.velocities, run.masses))
+    time = np.arange(len(energies))
+    residuals = energies - np.polyval(np.polyfit(time, energies, 1), time)
+    return 1000 * float(np.sqrt(np.mean(residuals**2))) / run.n_atoms

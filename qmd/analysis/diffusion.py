@@ -1,0 +1,40 @@
+"""Diffusion of the centre of mass, for a run in which it means something."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from qmd import units
+from qmd.analysis.series import Series
+
+
+class Diffusion(NamedTuple):
+    """angstrom^2/ps"""
+
+    coefficient: float
+    """From the mean square displacement between one and four times 1/friction."""
+    einstein: float
+    """``kT / (M friction)``: what Langevin dynamics gives a free molecule."""
+
+
+def diffusion(run: Series) -> Diffusion | None:
+    """None where it has no meaning.
+
+    At constant energy the centre of mass stands still or flies on, in a sphere it goes nowhere, and
+    the cluster of a few molecules has no liquid to diffuse in. What remains is Langevin dynamics of
+    a free cluster, whose centre of mass has a law.
+    """
+    integrator = run.record["input"]["integrator"]
+    if run.conserves_energy or run.record["input"].get("confinement"):
+        return None
+    friction, interval = float(integrator["friction_per_ps"]), float(np.diff(run.times_ps).mean())
+    first, last = round(1 / friction / interval), round(4 / friction / interval)
+    if not (0 < first < last < len(run.positions) // 4):
+        return None
+    centre = np.einsum("a,fax->fx", run.masses / run.masses.sum(), run.positions)
+    lags = np.unique(np.linspace(first, last, 20).round().astype(int))
+    moved = [float(np.mean(np.sum((centre[k:] - centre[:-k]) ** 2, axis=1))) for k in lags]
+    slope = float(np.polyfit(lags * interval, moved, 1)[0])
+    kT = units.kB * float(integrator["temperature_K"])
+    einstein = kT / run.masses.sum() / friction * units.ps**2
+    return Diffusion(slope / 6, einstein)

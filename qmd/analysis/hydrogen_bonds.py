@@ -1,0 +1,72 @@
+"""Hydrogen bonds between molecules, by MDAnalysis."""
+
+import warnings
+from os import PathLike
+from typing import NamedTuple
+
+import numpy as np
+
+DISTANCE_A, ANGLE_DEG = 3.5, 150.0
+"""Donor to acceptor at most, donor-hydrogen-acceptor at least: the usual geometric criterion
+(A. Luzar, D. Chandler, Nature 379, 55 (1996))."""
+
+
+class HydrogenBonds(NamedTuple):
+    """Over the frames of a run."""
+
+    mean: float
+    """Hydrogen bonds a frame."""
+    share_bonded: float
+    """Of frames with one or more."""
+    switches: int
+    """How often the set of (hydrogen, acceptor) pairs changes from one frame to the next."""
+    lifetime_ps: float | None
+    """Until a pair that is bonded is not: mean over unbroken stretches that begin and end within
+    the run; None if there are none."""
+
+
+def hydrogen_bonds(run_dir: str | PathLike[str]) -> HydrogenBonds | None:
+    """Count them; None if the run has not two molecules with oxygen or nitrogen and hydrogen."""
+    from MDAnalysis.analysis.hydrogenbonds import HydrogenBondAnalysis
+
+    import qmd
+
+    universe = qmd.load(run_dir)
+    heavy = universe.select_atoms("element O N F")
+    hydrogens = [h for h in universe.select_atoms("element H") if set(h.bonded_atoms) & set(heavy)]
+    if len(heavy.fragments) < 2 or not hydrogens:
+        return None
+    chosen = universe.atoms[[h.index for h in hydrogens]]
+    text = "index " + " ".join(str(i) for i in chosen.indices)
+    analysis = HydrogenBondAnalysis(
+        universe, donors_sel=None, hydrogens_sel=text, acceptors_sel="element O N F",
+        d_a_cutoff=DISTANCE_A, d_h_a_angle_cutoff=ANGLE_DEG,
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of frames without one
+        analysis.run()
+    n, interval = len(universe.trajectory), float(universe.trajectory.dt)
+    bonded = np.zeros((n, universe.atoms.n_atoms, universe.atoms.n_atoms), bool)
+    for frame, _, hydrogen, acceptor, *_ in analysis.results.hbonds:
+        bonded[int(frame), int(hydrogen), int(acceptor)] = True
+    pairs = bonded.reshape(n, -1)
+    pairs = pairs[:, pairs.any(axis=0)]
+    counts = pairs.sum(axis=1)
+    return HydrogenBonds(
+        float(counts.mean()),
+        float((counts > 0).mean()),
+        int((pairs[1:] != pairs[:-1]).any(axis=1).sum()),
+        _lifetime(pairs, interval),
+    )
+
+
+def _lifetime(pairs: np.ndarray, interval_ps: float) -> float | None:
+    lengths: list[int] = []
+    for column in pairs.T:
+        edges = np.flatnonzero(np.diff(column.astype(int)))
+        begins = edges[column[edges + 1]]
+        for begin in begins:
+            later = edges[edges > begin]
+            if len(later):
+                lengths.append(int(later[0] - begin))
+    return float(np.mean(lengths)) * interval_ps if lengths else None

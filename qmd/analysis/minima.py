@@ -1,0 +1,66 @@
+"""Minima of a model and of its reference, which is computed once and kept beside its trajectory."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qmd import atomic
+from qmd.analysis.methods import Array, Source
+from qmd.analysis.minimum import Minimum, minimum
+from qmd.analysis.series import Series
+from qmd.errors import NumericalError
+
+FILE = "minimum.json"
+
+
+def minimum_of(run: Series, source: Source) -> Minimum:
+    """From the frame with the lowest energy."""
+    start = run.positions[int(run.potential.argmin())]
+    return minimum(source.energy_and_forces, start, run.masses)
+
+
+def reference_minimum(
+    run: Series, source: Source, watch: Callable[[str, int, int], None]
+) -> Minimum:
+    """As `minimum_of`, from `minimum.json` if the settings are those of the run."""
+    path, settings = run.folder / FILE, run.record["potential"]["sha256"]
+    kept = _read(path, settings, run.n_atoms)
+    if kept is not None:
+        return kept
+    counted = 0
+
+    def method(positions: Array) -> tuple[float, Array]:
+        nonlocal counted
+        counted += 1
+        watch("minimum of the reference", counted, max(counted, 12 * run.n_atoms))
+        return source.energy_and_forces(positions)
+
+    start = run.positions[int(run.potential.argmin())]
+    found = minimum(method, start, run.masses)
+    data: dict[str, Any] = {
+        "potential": run.name,
+        "settings_sha256": settings,
+        "energy_eV": found.energy,
+        "positions_A": found.positions.tolist(),
+        "wavenumbers_per_cm": found.wavenumbers.tolist(),
+    }
+    atomic.write_text(path, json.dumps(data, indent=1) + "\n")
+    return found
+
+
+def _read(path: Path, settings: str, n_atoms: int) -> Minimum | None:
+    try:
+        data = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise NumericalError(f"{path} cannot be read: {error}", hint="delete it") from None
+    if data.get("settings_sha256") != settings:
+        return None
+    positions = np.array(data["positions_A"], float)
+    if positions.shape != (n_atoms, 3):
+        raise NumericalError(f"{path} is of other atoms", hint="delete it")
+    return Minimum(positions, float(data["energy_eV"]), np.array(data["wavenumbers_per_cm"]))

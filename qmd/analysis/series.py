@@ -1,0 +1,165 @@
+"""A run as arrays, read through MDAnalysis."""
+
+import csv
+import json
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from qmd import units
+from qmd.errors import CorruptError, InputError
+
+Array = npt.NDArray[np.float64]
+KJ_PER_MOL = units.kcal_per_mol / 4.184
+"""One kJ/mol in eV."""
+
+
+@dataclass(frozen=True, eq=False)
+class Log:
+    """Rows of log.csv."""
+
+    times_ps: Array
+    potential: Array
+    """eV, less the value of the first row: absolute energies have too many digits to plot."""
+    kinetic: Array
+    """eV"""
+    temperature: Array
+    """K"""
+
+    @property
+    def total(self) -> Array:
+        """eV"""
+        return self.potential + self.kinetic
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """Frames and log of a run, in ASE units unless a name says other."""
+
+    folder: Path
+    name: str
+    """Of the potential."""
+    species: tuple[str, ...]
+    masses: Array
+    """u, (n_atoms,)"""
+    bonds: tuple[tuple[int, int], ...]
+    times_ps: Array
+    """(n_frames,)"""
+    positions: Array
+    """angstrom, (n_frames, n_atoms, 3)"""
+    velocities: Array
+    """sqrt(eV/u)"""
+    forces: Array
+    """eV/angstrom"""
+    potential: Array
+    """eV, (n_frames,)"""
+    kinetic: Array
+    """eV, (n_frames,)"""
+    log: Log
+    record: dict[str, Any]
+    """`run.json`."""
+
+    @property
+    def n_atoms(self) -> int:
+        return len(self.species)
+
+    @property
+    def degrees_of_freedom(self) -> int:
+        return int(self.record["degrees_of_freedom"])
+
+    @property
+    def timestep_fs(self) -> float:
+        return float(self.record["input"]["integrator"]["timestep_fs"])
+
+    @property
+    def conserves_energy(self) -> bool:
+        """Whether nothing but the time step keeps the energy from being constant."""
+        return bool(self.record["input"]["integrator"]["kind"] == "velocity_verlet")
+
+    @property
+    def molecules(self) -> tuple[tuple[int, ...], ...]:
+        """Atoms that bonds join, in their order."""
+        label = list(range(self.n_atoms))
+        for i, j in self.bonds:
+            low, high = sorted((label[i], label[j]))
+            label = [low if x == high else x for x in label]
+        return tuple(
+            tuple(i for i, x in enumerate(label) if x == first) for first in dict.fromkeys(label)
+        )
+
+
+def read(run_dir: str | PathLike[str]) -> Series:
+    """Open the folder of a run, or its folder `output/`.
+
+    Raises
+    ------
+    InputError
+        If a file is missing.
+    CorruptError
+        If a file is damaged or truncated.
+    """
+    import qmd
+
+    universe = qmd.load(run_dir)
+    folder = Path(universe.trajectory.filename).parent
+    record = _record(folder / "run.json")
+    frames = [
+        (
+            ts.positions.astype(float), ts.velocities.astype(float), ts.forces.astype(float),
+            ts.time, ts.data["potential_energy_eV"], ts.data["kinetic_energy_eV"],
+        )
+        for ts in universe.trajectory
+    ]  # fmt: skip
+    positions, velocities, forces, times, potential, kinetic = map(
+        np.array, zip(*frames, strict=True)
+    )
+    return Series(
+        folder=folder,
+        name=str(record["potential"]["name"]),
+        species=tuple(record["species"]),
+        masses=np.array(record["masses_u"], float),
+        bonds=tuple((int(i), int(j)) for i, j in universe.bonds.indices),
+        times_ps=times,
+        positions=positions,
+        velocities=velocities / units.ps,
+        forces=forces * KJ_PER_MOL,
+        potential=potential,
+        kinetic=kinetic,
+        log=_log(folder / "log.csv"),
+        record=record,
+    )
+
+
+def _record(path: Path) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = json.loads(path.read_text())
+        record["input"]["integrator"], record["potential"]["name"]
+        record["masses_u"], record["species"], record["degrees_of_freedom"]
+    except FileNotFoundError:
+        raise InputError(f"There is no run.json in {path.parent}.", _FOLDER) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CorruptError(f"{path} cannot be read: {type(error).__name__}: {error}") from None
+    return record
+
+
+_FOLDER = "Give the whole folder of a run, as `qmd run` leaves it."
+_COLUMNS = "time_ps", "potential_energy_eV", "kinetic_energy_eV", "temperature_K"
+
+
+def _log(path: Path) -> Log:
+    try:
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        columns = {name: np.array([float(row[name]) for row in rows]) for name in _COLUMNS}
+    except FileNotFoundError:
+        raise InputError(f"There is no log.csv in {path.parent}.", _FOLDER) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CorruptError(f"{path} cannot be read: {type(error).__name__}: {error}") from None
+    if not rows:
+        raise CorruptError(f"{path} has no rows.")
+    times, potential, kinetic, temperature = columns.values()
+    return Log(times, potential - potential[0], kinetic, temperature)

@@ -1,0 +1,109 @@
+"""Velocity autocorrelation and vibrational density of states."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.signal import find_peaks
+
+from qmd.analysis import statistics
+from qmd.analysis.series import Series
+from qmd.errors import InputError
+
+Array = npt.NDArray[np.float64]
+
+SPEED_OF_LIGHT_CM_PER_PS = 0.0299792458
+PADDING = 8
+"""Length of the transform over that of the data: lines between its points are found."""
+PROMINENCE = 0.01
+"""Of a peak, as a share of the largest one."""
+LOWEST_PER_CM = 10.0
+"""Below, a short run has no peaks but those of its length."""
+MIN_FRAMES = 16
+SEGMENT_PS = 4.0
+"""Longer runs are cut into overlapping halves of this length, whose spectra are averaged."""
+NEEDED_PER_CM = 4500.0
+"""Frames must be close enough for the stretch of any bond."""
+
+
+class Spectrum(NamedTuple):
+    """Vibrational density of states."""
+
+    wavenumbers: Array
+    """1/cm"""
+    density: Array
+    """Its integral is 1."""
+    peaks: Array
+    """1/cm, ascending."""
+    heights: Array
+    """Of the peaks."""
+    resolution_per_cm: float
+    """Width of a sharp line at half its height."""
+
+
+def velocity_autocorrelation(run: Series) -> Array:
+    """``sum_i m_i <v_i(0).v_i(t)>`` over its value at 0, (n_frames,)."""
+    weighted = run.velocities * np.sqrt(run.masses)[:, None]
+    summed = statistics.autocorrelation(weighted.reshape(len(weighted), -1)).sum(axis=1)
+    return np.asarray(summed / summed[0])
+
+
+def spectrum(run: Series) -> Spectrum:
+    """Mass-weighted power spectrum of the velocities, with a Hann window; Welch's averages.
+
+    By the Wiener-Khinchin theorem the transform of the velocity autocorrelation. Frequencies are
+    those of the discrete trajectory: velocity Verlet at 0.5 fs shifts a stretch of 3700 1/cm up by
+    19 1/cm, for a model and its reference alike.
+
+    Raises
+    ------
+    InputError
+        If there are too few frames, or they are too far apart or unevenly spaced.
+    """
+    why = missing(run)
+    if why:
+        raise InputError(f"{run.folder}: {why}")
+    interval = float(np.diff(run.times_ps).mean())
+    n = min(len(run.times_ps), max(MIN_FRAMES, round(SEGMENT_PS / interval)))
+    window = np.hanning(n + 1)[:n, None, None]
+    weighted = run.velocities * np.sqrt(run.masses)[:, None]
+    starts = range(0, len(weighted) - n + 1, max(1, n // 2))
+    power = np.mean([_power(weighted[s : s + n] * window) for s in starts], axis=0)
+    frequencies = np.asarray(np.fft.rfftfreq(PADDING * n, interval), np.float64)
+    wavenumbers = frequencies / SPEED_OF_LIGHT_CM_PER_PS
+    density = power / (power.sum() * (wavenumbers[1] - wavenumbers[0]))
+    peaks, heights = _peaks(wavenumbers, density)
+    resolution = 2.0 / (n * interval * SPEED_OF_LIGHT_CM_PER_PS)  # Hann: 2 bins at half height
+    return Spectrum(wavenumbers, density, peaks, heights, resolution)
+
+
+def missing(run: Series) -> str | None:
+    """Why a run has no spectrum; None if it has."""
+    if len(run.times_ps) < MIN_FRAMES:
+        return f"there are {len(run.times_ps)} frames; a spectrum needs {MIN_FRAMES} or more"
+    intervals = np.diff(run.times_ps)
+    interval = float(intervals.mean())
+    if not np.allclose(intervals, interval, rtol=1e-3):
+        return "the frames are not evenly spaced in time"
+    longest = 1 / (2 * SPEED_OF_LIGHT_CM_PER_PS * NEEDED_PER_CM)
+    if interval > longest:
+        return (
+            f"frames are {1000 * interval:g} fs apart; a spectrum needs {1000 * longest:.1f} fs or "
+            "less (output.trajectory_every)"
+        )
+    return None
+
+
+def _power(velocities: Array) -> Array:
+    transform = np.fft.rfft(velocities, PADDING * len(velocities), axis=0)
+    return np.asarray((np.abs(transform) ** 2).sum(axis=(1, 2)))
+
+
+def _peaks(wavenumbers: Array, density: Array) -> tuple[Array, Array]:
+    """Maxima, by a parabola through the logarithms of three points."""
+    index, _ = find_peaks(density, prominence=PROMINENCE * density.max())
+    index = index[wavenumbers[index] > LOWEST_PER_CM]
+    left, middle, right = (np.log(density[index + k]) for k in (-1, 0, 1))
+    shift = 0.5 * (left - right) / (left - 2 * middle + right)
+    places = wavenumbers[index] + shift * (wavenumbers[1] - wavenumbers[0])
+    return places, density[index]

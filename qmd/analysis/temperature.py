@@ -1,0 +1,43 @@
+"""The kinetic temperature of a run against what its integrator should give.
+
+In a harmonic well the velocities on the step, which files have, are too cold in a mode of frequency
+w by the share (w dt)^2/4 [1]_. The sum over modes is an average that a trajectory has:
+``<sum F^2/m> = kT sum w^2``.
+
+References
+----------
+.. [1] B. Leimkuhler, C. Matthews, J. Chem. Phys. 138, 174102 (2013), for BAOAB.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from qmd import units
+from qmd.analysis import statistics
+from qmd.analysis.series import Series
+
+
+class Temperature(NamedTuple):
+    """K"""
+
+    mean: float
+    error: float
+    independent: float
+    """Samples that `error` is made of."""
+    predicted: float | None
+    """At the temperature of the bath; None at constant energy, where there is no bath."""
+    too_cold: float
+    """By which on-step velocities are, for the time step."""
+
+
+def temperature(run: Series) -> Temperature:
+    """Mean after equilibration, and the prediction for the integrator."""
+    found = statistics.mean(run.log.temperature)
+    integrator = run.record["input"]["integrator"]
+    bath = None if run.conserves_energy else float(integrator["temperature_K"])
+    dt = run.timestep_fs * units.fs
+    squares = float(np.mean(np.sum(run.forces**2 / run.masses[:, None], axis=(1, 2))))
+    too_cold = dt**2 * squares / (4 * units.kB * run.degrees_of_freedom)
+    predicted = None if bath is None else bath - too_cold
+    return Temperature(found.value, found.error, found.independent, predicted, too_cold)

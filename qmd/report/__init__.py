@@ -1,0 +1,1 @@
+"""Reports: one HTML file with everything in it, which opens offline."""

@@ -1,0 +1,196 @@
+"""The report of `qmd analyze`."""
+
+from typing import Any
+
+import numpy as np
+
+from qmd.analysis import statistics
+from qmd.analysis.analyze import Analysis
+from qmd.analysis.internal import Coordinate
+from qmd.analysis.spectrum import Spectrum
+from qmd.report.figures import COLOURS, histograms, legend, lines, png
+from qmd.report.page import Figure, Page, Section, Table
+from qmd.report.viewer import viewer
+
+SHOWN_PER_CM = 4500.0
+
+
+def page(found: Analysis) -> Page:
+    """Energy, temperature, geometry, spectrum and time step of a run."""
+    run = found.run
+    length = run.log.times_ps[-1] - run.log.times_ps[0]
+    lead = (
+        f"{' '.join(run.species)} on {run.name}: {length:g} ps in steps of {run.timestep_fs:g} fs, "
+        f"{len(run.times_ps)} frames."
+    )
+    sections = [
+        Section("Motion", viewer=viewer(run.species, run.positions, run.times_ps)),
+        _energy(found),
+        _temperature(found),
+        _geometry(found),
+        _spectrum(found),
+        _timestep(found),
+    ]
+    kept = tuple(s for s in sections if s and (s.text or s.table or s.figures or s.viewer))
+    return Page(f"Analysis of {run.folder.resolve().parent.name}", lead, sections=kept)
+
+
+def _energy(found: Analysis) -> Section:
+    run, result = found.run, found.conservation
+    total = 1000 * (run.log.total - run.log.total.mean()) / run.n_atoms
+
+    def draw(left: Any, right: Any) -> None:
+        lines(left, run.log.times_ps, [("total energy", total)])
+        left.set(xlabel="time (ps)", ylabel="total energy (meV/atom)")
+        parts = [("potential", run.log.potential), ("kinetic", run.log.kinetic)]
+        lines(right, run.log.times_ps, parts)
+        right.set(xlabel="time (ps)", ylabel="energy (eV)")
+
+    figure = Figure(png(draw, columns=2), "Total energy about its mean, and its parts.")
+    if result is None:
+        text = "A bath exchanges energy with the molecule: its energy is not constant."
+        return Section("Energy", text, figures=(figure,))
+    rows = (
+        ("drift", f"{result.drift_meV_per_atom_ps:.2e} meV/atom/ps",
+         f"+- {result.drift_error_meV_per_atom_ps:.1e}"),
+        ("", f"{result.drift_kT_per_ns_dof:.2e} kT/ns/dof", ""),
+        ("drift ratio", f"{result.drift_ratio:.2e}", "drift over the run / std of kinetic energy"),
+        ("fluctuation", f"{result.fluctuation_meV_per_atom:.3g} meV/atom", "about the line, rms"),
+    )  # fmt: skip
+    return Section(
+        "Energy conservation", "", Table(("quantity", "value", ""), rows), figures=(figure,)
+    )
+
+
+def _temperature(found: Analysis) -> Section:
+    run, heat = found.run, found.temperature
+    rows = [
+        ("mean", f"{heat.mean:.1f} +- {heat.error:.1f} K",
+         f"{heat.independent:.0f} independent samples"),
+        ("velocities on the step are too cold by", f"{heat.too_cold:.2f} K", "for the time step"),
+    ]  # fmt: skip
+    if heat.predicted is not None:
+        rows.insert(1, ("predicted", f"{heat.predicted:.1f} K", "bath, less the next line"))
+    lengths, errors = statistics.block_errors(run.log.temperature)
+    interval = float(np.diff(run.log.times_ps).mean())
+
+    def draw(left: Any, right: Any) -> None:
+        lines(left, run.log.times_ps, [("temperature", run.log.temperature)])
+        left.set(xlabel="time (ps)", ylabel="temperature (K)")
+        right.semilogx(lengths * interval, errors, "o-", color=COLOURS[0])
+        right.set(xlabel="block (ps)", ylabel="error of the mean (K)")
+
+    figure = Figure(png(draw, columns=2), "Temperature, and the error of its mean from blocks.")
+    return Section(
+        "Temperature", "", Table(("quantity", "value", ""), tuple(rows)), figures=(figure,)
+    )
+
+
+def _geometry(found: Analysis) -> Section:
+    rows = []
+    for c in found.coordinates:
+        mean = statistics.mean(c.values.mean(axis=1))
+        rows.append(
+            (c.name, f"{mean.value:.4f} +- {mean.error:.1g}", f"{c.values.std():.4f}",
+             f"{c.values.min():.3f} to {c.values.max():.3f}", c.unit)
+        )  # fmt: skip
+    text = ""
+    if found.hydrogen_bonds:
+        bonds = found.hydrogen_bonds
+        life = "" if bonds.lifetime_ps is None else f" They last {bonds.lifetime_ps:.2g} ps."
+        text = (
+            f"{bonds.mean:.2f} hydrogen bonds a frame; {100 * bonds.share_bonded:.0f} % of the "
+            f"frames have one; their atoms change {bonds.switches} times.{life}"
+        )
+    if found.diffusion:
+        d = found.diffusion
+        text += (
+            f" The centre of mass diffuses with {d.coefficient:.3g} A^2/ps; kT/(M friction) is "
+            f"{d.einstein:.3g}."
+        )
+    head = "coordinate", "mean", "std", "range", "unit"
+    return Section(
+        "Geometry",
+        text.strip(),
+        Table(head, tuple(rows)),
+        figures=distributions([found.coordinates]),
+    )
+
+
+def distributions(
+    sets: list[list[Coordinate]], names: tuple[str, ...] = ("",)
+) -> tuple[Figure, ...]:
+    """Distributions of like coordinates in one plot each, three in a row."""
+    together = list(zip(*sets, strict=True))
+    figures = []
+    for begin in range(0, len(together), 3):
+        row = together[begin : begin + 3]
+
+        def draw(*axes: Any, row: list[tuple[Coordinate, ...]] = row) -> None:
+            for axis, like in zip(axes, row, strict=True):
+                label = f"{like[0].name} ({like[0].unit})"
+                histograms(axis, label, [(n, c.values) for n, c in zip(names, like, strict=True)])
+
+        figures.append(Figure(png(draw, columns=len(row), height=2.6), "Distributions."))
+    return tuple(figures)
+
+
+def _spectrum(found: Analysis) -> Section:
+    if found.spectrum is None or found.correlation is None:
+        return Section("Vibrations", f"None: {found.no_spectrum}.")
+    lag = found.run.times_ps - found.run.times_ps[0]
+    correlation = found.correlation[: max(2, len(lag) // 2)]
+    result = found.spectrum
+
+    def draw(left: Any, right: Any) -> None:
+        lines(left, lag[: len(correlation)], [("", correlation)])
+        left.set(xlabel="lag (ps)", ylabel="velocity autocorrelation")
+        draw_spectra(right, [("", result)])
+
+    text = "Lines at " + ", ".join(f"{x:.0f}" for x in result.peaks) + " 1/cm"
+    text += f"; a sharp line is {result.resolution_per_cm:.0f} 1/cm wide."
+    figure = Figure(png(draw, columns=2), "Velocity autocorrelation and density of states.")
+    return Section("Vibrations", text, figures=(figure,))
+
+
+def draw_spectra(axis: Any, many: list[tuple[str, Spectrum]]) -> None:
+    """Densities of states, each over its own wavenumbers."""
+    for k, (name, spectrum) in enumerate(many):
+        shown = spectrum.wavenumbers < SHOWN_PER_CM
+        axis.plot(
+            spectrum.wavenumbers[shown], np.sqrt(spectrum.density[shown]), "-" if k == 0 else "--",
+            color=COLOURS[k], label=name, linewidth=1,
+        )  # fmt: skip
+    axis.set(xlabel="wavenumber (1/cm)", ylabel="density of states, root", yticks=[])
+    if len(many) > 1:
+        legend(axis)
+
+
+def _timestep(found: Analysis) -> Section:
+    if found.advice is None:
+        return Section("Time step", "Not tried: the potential is a reference method, or not here.")
+    a = found.advice
+    rows = tuple(
+        (f"{dt:g} fs", f"{rms:.3g} meV/atom")
+        for dt, rms in zip(a.timesteps_fs, a.fluctuations, strict=True)
+    )
+    good = (
+        f" Up to {a.largest_good_fs:.2f} fs it stays below 0.2 meV/atom."
+        if a.largest_good_fs is not None
+        else " The surface alone has more than 0.2 meV/atom: no time step cures that."
+    )
+    text = (
+        "The run once more at constant energy, at shorter steps. Of the fluctuation of the total "
+        f"energy {a.of_integrator:.3g} meV/atom fall as the square of the time step, the "
+        f"integrator's part; {a.of_surface:.2g} do not, the surface's.{good}"
+    )
+
+    def draw(axis: Any) -> None:
+        dt = np.array(a.timesteps_fs)
+        axis.loglog(dt, a.fluctuations, "o", color=COLOURS[0], label="measured")
+        axis.loglog(dt, a.of_integrator * (dt / dt[0]) ** 2, "-", color=COLOURS[1], label="dt^2")
+        axis.set(xlabel="time step (fs)", ylabel="fluctuation (meV/atom)")
+        legend(axis)
+
+    figure = Figure(png(draw), "Fluctuation of the total energy, and what is left of it.")
+    return Section("Time step", text, Table(("time step", "fluctuation, rms"), rows), (figure,))

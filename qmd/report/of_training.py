@@ -1,0 +1,50 @@
+"""The report of `qmd train`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from qmd.report.page import Figure, Page, Section, Table
+from qmd.report.viewer import viewer
+
+HEAD = "frames", "energies", "number", "energy, RMSE (meV)", "forces, RMSE (meV/A)"
+
+
+def page(
+    name: str, species: tuple[str, ...], card: Mapping[str, Any], curve: bytes, parity: bytes,
+    test: np.ndarray,
+) -> Page:  # fmt: skip
+    """Errors, learning curve, predicted against labelled, and the test geometries.
+
+    Parameters
+    ----------
+    card : mapping
+        The training card of the package.
+    curve, parity : PNG files
+    test : (n_frames, n_atoms, 3)
+        Test geometries, angstrom.
+    """
+    rows = tuple(
+        (part, group, str(e["frames"]), f"{e['energy_rmse_meV']:.3g}", _forces(e))
+        for part, groups in card["errors"].items()
+        for group, e in groups.items()
+    )
+    level = card.get("level_of_theory") or "unnamed labels"
+    lead = f"{' '.join(species)}, trained on {level}."
+    shown = viewer(species, test, np.arange(len(test)) * 1e-3)
+    sections = (
+        Section("Errors", "", Table(HEAD, rows)),
+        Section("Learning curve", figures=(Figure(curve, "Each start; the chosen in colour."),)),
+        Section(
+            "Test frames",
+            figures=(Figure(parity, "Predicted against labelled, and residuals by energy."),),
+        ),
+        *([Section("Test geometries", viewer=shown)] if shown else []),
+    )
+    return Page(f"Training of {name}", lead, sections=sections)
+
+
+def _forces(errors: Mapping[str, Any]) -> str:
+    value = errors["forces_rmse_meV_per_A"]
+    return "" if value is None else f"{value:.3g}"
