@@ -10,6 +10,7 @@ from qmd import __version__
 from qmd.cli_analysis import ANALYZE_EXAMPLES, COMPARE_EXAMPLES, analyze, compare
 from qmd.cli_common import Commands, Debug, Input, Set, errors_in_one_line
 from qmd.cli_potential import potentials
+from qmd.cli_reference import LABEL_EXAMPLES, REFERENCE_EXAMPLES, label, reference
 from qmd.cli_train import EXAMPLES, train
 
 app = typer.Typer(
@@ -24,6 +25,8 @@ app = typer.Typer(
 )
 app.add_typer(potentials, name="potential")
 app.command(epilog=EXAMPLES)(train)
+app.command(epilog=LABEL_EXAMPLES)(label)
+app.command(epilog=REFERENCE_EXAMPLES)(reference)
 app.command(epilog=ANALYZE_EXAMPLES)(analyze)
 app.command(epilog=COMPARE_EXAMPLES)(compare)
 
@@ -105,6 +108,7 @@ def validate(input: Input, set: Set = None, debug: Debug = False) -> None:
 @app.command(epilog="Example: `qmd schema > qmd.schema.json`, which `qmd init` inputs refer to.")
 def schema(
     train: Annotated[bool, typer.Option("--train", help="That of `qmd train` inputs.")] = False,
+    label: Annotated[bool, typer.Option("--label", help="That of `qmd label` inputs.")] = False,
 ) -> None:
     """Print the JSON Schema of the input, for editors and checkers."""
     with errors_in_one_line():
@@ -116,6 +120,10 @@ def schema(
             from qmd.train_config import TrainConfig
 
             print(json.dumps(json_schema(TrainConfig), indent=2))
+        elif label:
+            from qmd.label_config import LabelConfig
+
+            print(json.dumps(json_schema(LabelConfig), indent=2))
         else:
             print(json.dumps(json_schema(), indent=2))
 

@@ -1,8 +1,6 @@
 """The commands `qmd analyze` and `qmd compare`."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -79,6 +77,7 @@ def compare(
 ) -> None:  # fmt: skip
     """Is the dynamics of a potential that of its reference? A verdict, and an HTML report."""
     with errors_in_one_line(debug):
+        from qmd import console
         from qmd.analysis import series
         from qmd.analysis.compare import as_data
         from qmd.analysis.compare import compare as with_reference
@@ -86,7 +85,7 @@ def compare(
 
         judged = series.read(reference)
         ours = _run_or_potential(run, judged)
-        with _progress(quiet) as watch:
+        with console.bars(quiet=quiet) as watch:
             found = with_reference(ours, judged, points=points, watch=watch)
         folder = ours.folder if isinstance(ours, series.Series) else Path()
         target = report or folder / "comparison.html"
@@ -119,28 +118,6 @@ def _write_json(path: Path | None, data: dict[str, Any]) -> None:
         from qmd import atomic
 
         atomic.write_text(path, json.dumps(data, indent=2) + "\n")
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """A bar for each part, once rich is worth its import."""
-    import sys
-
-    if quiet or not sys.stderr.isatty():
-        yield lambda what, done, of: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bars:
-        tasks: dict[str, Any] = {}
-
-        def watch(what: str, done: int, of: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=of)
-            bars.update(tasks[what], completed=done, total=of)
-
-        yield watch
 
 
 def _analysis_text(data: dict[str, Any]) -> str:

@@ -46,6 +46,28 @@ def progress_bar(
         bar.close()
 
 
+@contextmanager
+def bars(*, quiet: bool = False) -> Iterator["Callable[[str, int, int], None]"]:
+    """Yield a watcher of (what is done, how much of it, of how much) with a bar for each, on a
+    terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda what, done, of: None
+        return
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as drawn:
+        tasks: dict[str, Any] = {}
+
+        def watch(what: str, done: int, of: int) -> None:
+            if what not in tasks:
+                tasks[what] = drawn.add_task(what, total=of)
+            drawn.update(tasks[what], completed=done, total=of)
+
+        yield watch
+
+
 class _Bar:
     def __init__(self, timestep_fs: float, conserves_energy: bool, shown: bool) -> None:
         self._timestep_fs, self._conserves_energy = timestep_fs, conserves_energy

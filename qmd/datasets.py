@@ -139,7 +139,7 @@ class _Raw:
 
 def _read_npz(path: Path, content: bytes, labels: Labels) -> _Raw:
     name = quoted(path.name)
-    arrays = _load_npz(content, name)
+    arrays = load_npz(content, name)
     layout = next((k for k in _LAYOUTS if set(k) <= arrays.keys()), None)
     if layout is None:
         raise InputError(
@@ -186,7 +186,8 @@ _LAYOUTS = {
 }
 
 
-def _load_npz(content: bytes, name: str) -> dict[str, np.ndarray]:
+def load_npz(content: bytes, name: str) -> dict[str, np.ndarray]:
+    """Arrays of an .npz file, none of them pickled and all of them together of a sane size."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             size = sum(entry.file_size for entry in archive.infolist())

@@ -1,8 +1,9 @@
 """Label many geometries in parallel, frame by frame, resumable at any moment."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -26,6 +27,8 @@ def label_frames(
     workers: int = 1,
     save_every: int = 25,
     say: Callable[[str], None] = print,
+    watch: Callable[[int, int], None] = lambda done, of: None,
+    saved: Callable[[int], None] = lambda done: None,
 ) -> int:
     """Label `positions` in order, and save as they come.
 
@@ -41,6 +44,9 @@ def label_frames(
         Arrays saved along: of all frames (``Z``), and with one row a frame, cut to those done.
     workers : int
         Processes, one core each.
+    say, watch, saved : callable
+        Take a line at each save, frames done and their number after each frame, and frames in the
+        file after each save.
 
     Returns
     -------
@@ -51,6 +57,8 @@ def label_frames(
     ------
     ValueError
         If the file holds other geometries.
+
+    What `label` raises comes through, after all frames before that one have been saved.
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     tell_processor()
@@ -60,13 +68,41 @@ def label_frames(
         raise ValueError(f"{path} holds other geometries. Move it away to start again.")
     names = done.keys() - {"R"} - fixed.keys() - per_frame.keys()
     rows = [{k: v[i] for k, v in done.items() if k in names} for i in range(n)]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for labels in pool.map(_While(os.getpid(), label), positions[n:]):
-            rows.append(labels)
-            if len(rows) % save_every == 0 or len(rows) == len(positions):
-                _save(path, rows, positions, fixed, per_frame)
-                say(f"{len(rows)} of {len(positions)} labelled")
+    in_file = n
+
+    def save() -> None:
+        nonlocal in_file
+        if len(rows) > in_file:
+            _save(path, rows, positions, fixed, per_frame)
+            in_file = len(rows)
+            saved(in_file)
+            say(f"{in_file} of {len(positions)} labelled")
+
+    with _mapped(label, positions[n:], workers) as answers:
+        try:
+            for labels in answers:
+                rows.append(labels)
+                watch(len(rows), len(positions))
+                if len(rows) % save_every == 0:
+                    save()
+        finally:
+            save()
     return len(rows)
+
+
+@contextmanager
+def _mapped(
+    label: Callable[[Array], Labels], positions: Array, workers: int
+) -> Iterator[Iterator[Labels]]:
+    """Labels in order: computed here, or in processes whose waiting work ends with the block."""
+    if workers == 1:
+        yield map(label, positions)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        try:
+            yield pool.map(_While(os.getpid(), label), positions)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,10 @@ def json_schema(root: type[Config] = RunConfig) -> dict[str, Any]:
 
 
 def _key_docs(root: type[Config]) -> dict[tuple[str, str], str]:
-    """(class, key) -> the string below the key, of every section in the module of `root`."""
+    """(class, key) -> the string below the key, of every section that `root` may have."""
+    modules = {Config.__module__: None, root.__module__: None}
     docs = {}
-    for node in ast.parse(inspect.getsource(sys.modules[root.__module__])).body:
+    for node in [n for m in modules for n in ast.parse(inspect.getsource(sys.modules[m])).body]:
         if isinstance(node, ast.ClassDef):
             for line, below in zip(node.body, node.body[1:], strict=False):
                 if isinstance(line, ast.AnnAssign) and isinstance(below, ast.Expr):

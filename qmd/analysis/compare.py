@@ -18,7 +18,7 @@ from qmd.analysis.minimum import Minimum
 from qmd.analysis.replay import first_frames, replay, same_start
 from qmd.analysis.series import Series
 from qmd.analysis.spectrum import Spectrum
-from qmd.errors import MismatchError, QmdError
+from qmd.errors import InputError, MismatchError, QmdError
 
 Array = npt.NDArray[np.float64]
 Watch = Callable[[str, int, int], None]
@@ -134,7 +134,11 @@ def compare(
     ------
     MismatchError
         If the atoms differ, or the potential of the run is not there.
+    InputError
+        If the reference is not at constant energy.
     """
+    if not reference.conserves_energy:
+        raise InputError(f"{reference.folder} is not a run at constant energy (velocity_verlet)")
     if isinstance(run, Series) and run.species != reference.species:
         raise MismatchError(
             f"{run.folder} is of {' '.join(run.species)}, "

@@ -45,10 +45,9 @@ def minimum(method: Method, start: Array, masses: Array) -> Minimum:
         return energy - zero, -forces.reshape(-1)
 
     zero = method(start)[0]
-    found = minimize(
-        of_flat, start.reshape(-1), jac=True, method="BFGS",
-        options={"gtol": LARGEST_FORCE / 4, "maxiter": 400},
-    )  # fmt: skip
+    options = {"gtol": LARGEST_FORCE / 4, "maxiter": 400}
+    with np.errstate(all="ignore"):  # a slope without end leads to infinity, and is refused below
+        found = minimize(of_flat, start.reshape(-1), jac=True, method="BFGS", options=options)
     positions = found.x.reshape(start.shape)
     energy, forces = method(positions)
     if not np.abs(forces).max() <= LARGEST_FORCE:

@@ -92,7 +92,9 @@ def _paths(found: Comparison) -> Section:
     model, along, checked = found.model, found.along_reference, found.along_model
 
     def draw(first: Any, second: Any, third: Any) -> None:
-        first.semilogy(model.times_ps[1:], found.divergence_A[1:], color=COLOURS[0], linewidth=1)
+        lines(first, model.times_ps, [("", found.divergence_A)])
+        if found.divergence_A.any():
+            first.set_yscale("log", nonpositive="mask")
         first.set(xlabel="time (ps)", ylabel="distance (\u00c5)")
         lines(second, found.reference.times_ps, [("", 1000 * along.force_errors)])
         second.set(xlabel="time (ps)", ylabel="force error (meV/\u00c5)")

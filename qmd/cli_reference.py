@@ -1,0 +1,79 @@
+"""The commands `qmd label` and `qmd reference`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qmd.cli_common import Debug, Input, Set, errors_in_one_line
+
+LABEL_EXAMPLES = (
+    "Examples: `qmd label label.yaml`; `qmd label label.yaml --set workers=2 --output more.npz`. "
+    "Stopped, or failed at a frame, the same command goes on from there. `qmd train` reads the "
+    "file."
+)
+REFERENCE_EXAMPLES = (
+    "Example: `qmd reference runs/reference/h2o/input.yaml`. The input is that of `qmd run`, with "
+    "potential.kind dft, fci or ase; unless it says other, every step is kept."
+)
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no summary.")]
+EVERY_STEP = "trajectory_every", "log_every", "checkpoint_every"
+
+
+def label(
+    input: Input,
+    set: Set = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="The .npz file; default: labels.npz beside the input.",
+                     show_default=False),
+    ] = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:  # fmt: skip
+    """Compute energies and forces of geometries by DFT, full CI or any ASE calculator."""
+    with errors_in_one_line(debug):
+        from qmd import console, label_session
+        from qmd.inputs import load
+        from qmd.label_config import LabelConfig
+
+        loaded = load(input, LabelConfig, set or ())
+        with console.bars(quiet=quiet) as watch:
+            target = label_session.run(
+                loaded, output, watch=lambda done, of: watch("labels", done, of)
+            )
+        if not quiet:
+            print(f"{target}, and its card {target.with_suffix('.json')}")
+
+
+def reference(
+    input: Input,
+    set: Set = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Output folder; default: output/ beside the input.", show_default=False),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Delete earlier outputs and begin again.")
+    ] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Dynamics on a reference method, every step kept, or go on where it stopped."""
+    with errors_in_one_line(debug):
+        from qmd.cli import run
+        from qmd.config import PackageConfig
+        from qmd.errors import InputError
+        from qmd.inputs import load_config
+
+        changes = list(set or ())
+        config = load_config(input, changes).config
+        if isinstance(config.potential, PackageConfig):
+            raise InputError(
+                f"potential {config.potential.name} is no reference method; expected a mapping "
+                "with kind dft, fci or ase",
+                "`qmd run` runs packaged potentials.",
+            )
+        given = config.output.model_fields_set
+        changes += [f"output.{key}=1" for key in EVERY_STEP if key not in given]
+        run(input, changes, output, overwrite, quiet, debug)

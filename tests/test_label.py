@@ -1,0 +1,181 @@
+"""`qmd label` and `qmd reference`: what is labelled is kept, and goes on frame by frame."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.calculators.emt import EMT
+
+from qmd import label_session, trajectory
+from qmd.cli import app
+from qmd.errors import InputError, MismatchError, NumericalError
+from qmd.inputs import load
+from qmd.label_config import LabelConfig
+
+METHOD = {"kind": "ase", "calculator": "ase.calculators.emt.EMT"}
+WATER = np.array([[0.0, 0.0, 0.0], [0.97, 0.0, 0.0], [-0.24, 0.93, 0.0]])
+RNG = np.random.default_rng(5)
+FRAMES = WATER + 0.02 * RNG.standard_normal((7, 3, 3))
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+
+
+@pytest.fixture(autouse=True)
+def fast_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda fd: None)
+
+
+def write(folder: Path, positions=FRAMES, numbers=(8, 1, 1), **settings) -> Path:
+    np.savez(folder / "frames.npz", Z=np.array(numbers), R=positions)
+    path = folder / "label.yaml"
+    path.write_text(json.dumps({"structures": "frames.npz", "method": METHOD} | settings))
+    return path
+
+
+def label(path: Path, *changes: str) -> dict[str, np.ndarray]:
+    with np.load(label_session.run(load(path, LabelConfig, changes))) as data:
+        return dict(data)
+
+
+def by_emt(numbers, positions) -> tuple[float, np.ndarray]:
+    atoms = Atoms(numbers, positions, calculator=EMT())
+    return atoms.get_potential_energy(), atoms.get_forces()
+
+
+def test_labels_are_those_of_the_calculator_and_the_card_says_which(tmp_path):
+    data = label(write(tmp_path))
+    assert data.keys() == {"Z", "R", "E", "F"}
+    np.testing.assert_array_equal(data["R"], FRAMES)
+    for x, energy, forces in zip(data["R"], data["E"], data["F"], strict=True):
+        expected = by_emt([8, 1, 1], x)
+        assert energy == pytest.approx(expected[0], abs=1e-12)
+        np.testing.assert_allclose(forces, expected[1], atol=1e-12)
+    card = json.loads((tmp_path / "labels.json").read_text())
+    assert card["frames"] == 7 and card["level_of_theory"] == "EMT"
+    assert card["method"] == METHOD | {"arguments": {}} and "ase" in card["versions"]
+
+
+def test_molecules_alone_and_their_interaction_are_labelled_too(tmp_path):
+    pair = np.concatenate([FRAMES[:2], FRAMES[2:4] + [3.0, 0, 0]], axis=1)
+    data = label(write(tmp_path, pair, [8, 1, 1] * 2, molecules=[[0, 1, 2], [3, 4, 5]]))
+    for k, x in enumerate(pair):
+        first, second, both = by_emt([8, 1, 1], x[:3]), by_emt([8, 1, 1], x[3:]), by_emt(
+            [8, 1, 1] * 2, x)  # fmt: skip
+        np.testing.assert_allclose(data["E1"][k], [first[0], second[0]], atol=1e-12)
+        assert data["E2"][k] == pytest.approx(both[0] - first[0] - second[0], abs=1e-12)
+        alone = np.concatenate([first[1], second[1]])
+        np.testing.assert_allclose(data["F1"][k], alone, atol=1e-12)
+        np.testing.assert_allclose(data["F2"][k], both[1] - alone, atol=1e-12)
+
+
+def test_a_frame_that_fails_ends_it_with_one_line_and_keeps_the_others(tmp_path):
+    positions = FRAMES.copy()
+    positions[4, 1] = [1.5, 0, 0]
+    fragile = {"kind": "ase", "calculator": "bad_model.Fragile"}
+    path = write(tmp_path, positions, method=fragile, save_every=100)
+    with pytest.raises(NumericalError, match="bad_model.Fragile failed: RuntimeError: no conv"):
+        label(path)
+    with np.load(tmp_path / "labels.npz") as data:
+        assert len(data["E"]) == 4
+    assert json.loads((tmp_path / "labels.json").read_text())["frames"] == 4
+    assert len(label(path, "first=4")["E"]) == 4
+
+
+def test_labelling_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    path = write(tmp_path)
+    first = label(path, "first=3")
+    marked = first | {"E": first["E"] + 1}  # kept, not computed again
+    np.savez(tmp_path / "labels.npz", **marked)
+    data = label(path, "workers=2")
+    np.testing.assert_array_equal(data["E"][:3], marked["E"])
+    assert len(data["E"]) == 7 and len(data["F"]) == 7
+    again = label(path)  # all done: nothing changes
+    np.testing.assert_array_equal(again["E"], data["E"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"structures": "none.npz"}, InputError, "structures none.npz does not exist"),
+        ({"structures": "labels.txt"}, InputError, "cannot be read by ASE"),
+        ({"molecules": [[0, 1], [1, 2]]}, InputError, "must name each of the atoms 0 to 2 once"),
+        ({"molecule": [[0]]}, InputError, "molecules"),
+        ({"method": {"kind": "dft", "basis": 3}}, InputError, "method"),
+        ({"method": {"kind": "ase", "calculator": "no.Such"}}, MismatchError, "cannot be imported"),
+    ],
+)
+def test_bad_inputs_are_one_clear_line_and_leave_nothing(tmp_path, settings, error, message):
+    (tmp_path / "labels.txt").write_text("nothing")
+    path = write(tmp_path, **settings)
+    with pytest.raises(error, match=message):
+        label(path)
+    assert not (tmp_path / "labels.npz").exists()
+
+
+def test_a_file_of_other_labels_is_not_touched(tmp_path):
+    path = write(tmp_path)
+    label(path, "first=2")
+    before = (tmp_path / "labels.npz").read_bytes()
+    write(tmp_path, method=METHOD | {"arguments": {"asap_cutoff": True}})
+    with pytest.raises(MismatchError, match="was labelled with another method"):
+        label(path)
+    write(tmp_path, FRAMES + 0.1)
+    with pytest.raises(MismatchError, match="holds other geometries"):
+        label(path)
+    assert (tmp_path / "labels.npz").read_bytes() == before
+
+
+def test_structures_may_be_what_ase_reads(tmp_path, capsys):
+    from ase.io import write as save
+
+    path = write(tmp_path, structures="frames.extxyz")
+    save(tmp_path / "frames.extxyz", [Atoms("OHH", x) for x in FRAMES[:2]])
+    with pytest.raises(SystemExit) as end:
+        app(["label", str(path), "--output", str(tmp_path / "mine.npz")])
+    assert not end.value.code and "mine.json" in capsys.readouterr().out
+    with np.load(tmp_path / "mine.npz") as data:
+        np.testing.assert_allclose(data["R"], FRAMES[:2], atol=1e-7)
+
+
+def test_reference_dynamics_keeps_every_step_unless_told_otherwise(tmp_path):
+    document = {
+        "system": {"structure": "h2o", "temperature_K": 300},
+        "potential": METHOD,
+        "integrator": {"kind": "velocity_verlet", "timestep_fs": 0.5},
+        "steps": 4,
+        "output": {"log_every": 2},
+    }
+    path = tmp_path / "input.yaml"
+    path.write_text(json.dumps(document))
+    with pytest.raises(SystemExit) as end:
+        app(["reference", str(path), "--quiet"])
+    assert not end.value.code
+    assert len(trajectory.read_scalars(tmp_path / "output" / "trajectory.nc")["step"]) == 5
+    assert len((tmp_path / "output" / "log.csv").read_text().splitlines()) == 4
+
+
+def test_a_packaged_potential_is_no_reference(tmp_path, capsys):
+    path = tmp_path / "input.yaml"
+    path.write_text(
+        "system: {structure: h2o, temperature_K: 300}\npotential: sivqlm-h2o\n"
+        "integrator: {kind: velocity_verlet, timestep_fs: 0.5}\nsteps: 4\n"
+    )
+    with pytest.raises(SystemExit) as end:
+        app(["reference", str(path)])
+    assert end.value.code == 2 and "is no reference method" in capsys.readouterr().err
+
+
+def test_dft_labels_are_those_of_pyscf(tmp_path):
+    pytest.importorskip("pyscf", reason="needs the extra reference")
+    method = {"kind": "fci"}
+    hydride = np.array([[[0.0, 0, 0], [0, 0, 1.6]], [[0.0, 0, 0], [0, 0, 1.9]]])
+    data = label(write(tmp_path, hydride, (3, 1), method=method))
+    assert data["E"][1] > data["E"][0]  # beyond the minimum, 1.55 A in this basis
+    step = 1e-4
+    shifted = hydride[1:].repeat(2, axis=0)
+    shifted[:, 1, 2] += [step, -step]
+    (tmp_path / "b").mkdir()
+    plus, minus = label(write(tmp_path / "b", shifted, (3, 1), method=method))["E"]
+    assert data["F"][1, 1, 2] == pytest.approx((minus - plus) / (2 * step), abs=1e-6)
