@@ -2,7 +2,7 @@
 
     python docs/reference.py
 
-Writes reference/input.md and reference/train.md from the JSON Schemas of the inputs, and
+Writes reference/input.md, train.md and label.md from the JSON Schemas of the inputs, and
 reference/python.md from signatures and docstrings; models.md from the cards of the packages.
 `tests/test_docs.py` holds the committed pages to this script.
 """
@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
 
+from qmd.label_config import LabelConfig
 from qmd.potentials import find, load, shipped
 from qmd.schema import json_schema
 from qmd.train_config import TrainConfig
@@ -54,6 +55,17 @@ training; [Train a potential](../train.md) shows it at work.
 - `--set starts.count=4` overrides a key for one command, checked like the file.
 - A key that is a list, `stages`, can only be changed in the file.
 - Only names, texts, `workers` and the paths of the same labels may change when a training goes on.
+
+"""
+
+LABEL_HEAD = """\
+# Label input
+
+The keys of `label.yaml`. `qmd label label.yaml` writes `labels.npz` and its card, `labels.json`;
+[Analyse and compare](../analyze.md#references-of-your-own) shows it at work.
+
+- Units stand in the key names. Unknown keys are errors, and so are numbers that are not finite.
+- Atoms count from 0. Charges and open shells have no keys: molecules are neutral, closed shells.
 
 """
 
@@ -123,6 +135,14 @@ def train_page() -> str:
     return GENERATED + TRAIN_HEAD + "\n".join(parts)
 
 
+def label_page() -> str:
+    """Tables of all keys, one for each section of the label input."""
+    schema = json_schema(LabelConfig)
+    parts = [_section("Top level", schema)]
+    parts += _kinds("method", schema["properties"]["method"], schema["$defs"])
+    return GENERATED + LABEL_HEAD + "\n".join(parts)
+
+
 def _kinds(title: str, node: dict[str, Any], definitions: dict[str, Any]) -> Iterator[str]:
     """A section for each kind of a union."""
     options = node.get("oneOf") or [o for o in node["anyOf"] if "$ref" in o]
@@ -163,6 +183,8 @@ def _kind(node: dict[str, Any]) -> str:
             return f"`{value}`"
         case {"enum": values}:
             return ", ".join(f"`{value}`" for value in values)
+        case {"items": {"items": _}}:
+            return "a list of lists of whole numbers"
         case {"items": _}:
             return "a list of sections"
         case {"type": "number" | "integer" as number}:
@@ -299,6 +321,7 @@ PAGES = {
     "models.md": models_page,
     "reference/input.md": input_page,
     "reference/train.md": train_page,
+    "reference/label.md": label_page,
     "reference/python.md": python_page,
 }
 

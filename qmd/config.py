@@ -106,7 +106,7 @@ class DFTConfig(Config):
     """Born-Oppenheimer dynamics: restricted Kohn-Sham with density fitting, by PySCF."""
 
     kind: Literal["dft"]
-    """Kohn-Sham by PySCF, each step from the density of the one before."""
+    """Kohn-Sham by PySCF; a step of dynamics begins from the densities of those before."""
     functional: Name = "rpbe,pbe"
     """PySCF name of exchange and correlation."""
     basis: Name = "def2-tzvpd"

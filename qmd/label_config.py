@@ -17,8 +17,7 @@ class LabelConfig(Config):
     method: Annotated[DFTConfig | FCIConfig | ASEConfig, Field(discriminator="kind")]
     """What computes energies and forces."""
     molecules: Annotated[list[Molecule], Field(min_length=2, max_length=100)] | None = None
-    """Atoms of each molecule, from 0, to label the molecules alone (E1, F1) and the interaction
-    (E2, F2) too; default: not."""
+    """Atoms of each molecule: label them alone (E1, F1) and the rest (E2, F2) too; default: no."""
     first: Count | None = None
     """Label only so many, from the first on; default: all."""
     workers: Annotated[int, Field(ge=1, le=1024)] = 1

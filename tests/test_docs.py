@@ -153,11 +153,24 @@ def test_a_potential_is_trained_as_written(player: Any, tmp_path: Path) -> None:
     assert final["potential"]["name"] == "my-lih"
 
 
+def test_a_run_is_analysed_as_written(player: Any, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "runs" / "water-nve", tmp_path / "runs" / "water-nve")
+    player("analyze.md")
+    assert json.loads((tmp_path / "water.json").read_text())["frames"] == 4001
+
+
 # --- pages ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "name", ["models.md", "reference/input.md", "reference/train.md", "reference/python.md"]
+    "name",
+    [
+        "models.md",
+        "reference/input.md",
+        "reference/train.md",
+        "reference/label.md",
+        "reference/python.md",
+    ],
 )
 def test_generated_pages_are_what_the_script_writes(name: str) -> None:
     script = runpy.run_path(str(DOCS / "reference.py"))
