@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.metadata import packages_distributions
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ Method = Callable[[Array], tuple[float, Array]]
 ANYWHERE = Domain(np.zeros((0, 2), np.int64), np.zeros((0, 2)), np.zeros((0, 2)))
 SLOPE_ERROR = 1e-3
 """eV/angstrom: energies that converge to 1e-10 hartree, differences over 2e-4 angstrom."""
+CLOSE_A, NEAR_A = 0.05, 0.5
+"""Moves of an atom over which densities are extrapolated, and over which the last one serves."""
 INSTALL = 'install it: python -m pip install "qmd[reference]"'
 
 
@@ -74,29 +77,36 @@ def _dft(config: DFTConfig, system: System) -> tuple[str, Method, tuple[str, ...
         name, config.functional, config.basis, config.dispersion, config.grid_level,
         config.convergence_Ha,
     )  # fmt: skip
-    densities: deque[Array] = deque(maxlen=3)
+    before: deque[tuple[Array, Array]] = deque(maxlen=3)
 
     def energy_and_forces(positions: Array) -> tuple[float, Array]:
         try:
             with warnings.catch_warnings():  # PySCF recommends packages when a basis is unknown
                 warnings.simplefilter("ignore", UserWarning)
                 energy, forces, density = method.energy_and_forces(
-                    system.numbers, positions, _next_density(densities)
+                    system.numbers, positions, _next_density(before, positions)
                 )
         except (SCFError, KeyError, RuntimeError) as error:
             raise _failed(name, error) from None
-        densities.append(density)
+        before.append((positions.copy(), density))
         return energy, forces
 
     needs = ("pyscf", "dftd3") if config.dispersion else ("pyscf",)
     return name, energy_and_forces, needs
 
 
-def _next_density(last: Sequence[Array]) -> Array | None:
-    """Guess of the density that follows `last`, on the parabola through three; fewer cycles."""
-    if len(last) == 3:
-        return np.asarray(3 * (last[2] - last[1]) + last[0])
-    return last[-1] if last else None
+def _next_density(before: Sequence[tuple[Array, Array]], positions: Array) -> Array | None:
+    """Guess of the density at `positions` from (positions, density) of up to three steps before.
+
+    Along a path that on the parabola through them, which takes fewer cycles than the last one; none
+    after a jump.
+    """
+    path = [x for x, _ in before] + [positions]
+    jumps = [float(np.abs(b - a).max()) for a, b in pairwise(path)]
+    if len(before) == 3 and max(jumps) < CLOSE_A:
+        (_, first), (_, second), (_, third) = before
+        return np.asarray(3 * (third - second) + first)
+    return before[-1][1] if before and jumps[-1] < NEAR_A else None
 
 
 def _fci(config: FCIConfig, system: System) -> tuple[str, Method, tuple[str, ...]]:

@@ -186,3 +186,16 @@ def test_gfn2_xtb_conserves_energy_and_is_what_its_calculator_says(tmp_path):
     bonds = np.linalg.norm(found.positions[1:] - found.positions[0], axis=1)
     assert bonds == pytest.approx([0.957, 0.957], abs=0.01)
     assert len(found.wavenumbers) == 3 and found.wavenumbers[0] > 1400
+
+
+def test_densities_are_extrapolated_along_a_path_only():
+    from qmd.reference_force import _next_density
+
+    points = [np.full((2, 3), 0.01 * k) for k in range(4)]
+    parabola = [np.full((4, 4), 1.0 + 0.2 * k + 0.03 * k * k) for k in range(4)]
+    before = list(zip(points[:3], parabola[:3], strict=True))
+    np.testing.assert_allclose(_next_density(before, points[3]), parabola[3], atol=1e-12)
+    assert _next_density(before[1:], points[3]) is parabola[2]
+    assert _next_density(before, points[3] + 0.2) is parabola[2]  # farther than a step
+    assert _next_density(before, points[3] + 1.0) is None
+    assert _next_density([], points[0]) is None
