@@ -69,8 +69,8 @@ def compare(
     json_file: Json = None,
     points: Annotated[
         int,
-        typer.Option(min=2, max=10_000, help="Frames of the model's path to compute with the "
-                     "reference method."),
+        typer.Option(min=0, max=10_000, help="Frames of the model's path to compute with the "
+                     "reference method; 0: do not use it."),
     ] = 20,
     quiet: Quiet = False,
     debug: Debug = False,

@@ -126,7 +126,7 @@ def compare(
     reference : Series
         At constant energy.
     points : int
-        Frames of the model's path at which the reference is computed.
+        Frames of the model's path at which the reference is computed; 0: its method is not used.
     limits : Limits
     watch : callable
 
@@ -156,16 +156,15 @@ def compare(
         notes.append(f"The model failed: {failure}.")
     n = len(model.times_ps)
     along_reference = _along(reference, source, watch)
-    judge = _try(lambda: of_run(reference), notes, "The reference cannot be computed")
-    along_model: Checked | None = None
-    minima: tuple[Minimum, Minimum] | None = None
-    if judge is not None:
-        frames = np.unique(np.linspace(0, n - 1, points).round().astype(int))
-        along_model = _check(model, judge, frames, watch)
-        minima = _try(
-            lambda: (model_minimum(model, source), reference_minimum(reference, judge, watch)),
-            notes, "No minimum",
-        )  # fmt: skip
+    judge = None
+    if points:
+        judge = _try(lambda: of_run(reference), notes, "The reference cannot be computed")
+    frames = np.unique(np.linspace(0, n - 1, points).round().astype(int))
+    along_model = _check(model, judge, frames, watch) if judge else None
+    minima = _try(
+        lambda: (model_minimum(model, source), reference_minimum(reference, judge, watch)),
+        notes, "No minimum",
+    )  # fmt: skip
     why = spectrum.missing(model) or spectrum.missing(reference)
     if why:
         notes.append(f"No spectrum: {why}.")

@@ -11,7 +11,7 @@ from qmd import atomic
 from qmd.analysis.methods import Array, Source
 from qmd.analysis.minimum import Minimum, minimum
 from qmd.analysis.series import Series
-from qmd.errors import NumericalError
+from qmd.errors import MismatchError, NumericalError
 
 FILE = "minimum.json"
 
@@ -23,13 +23,15 @@ def minimum_of(run: Series, source: Source) -> Minimum:
 
 
 def reference_minimum(
-    run: Series, source: Source, watch: Callable[[str, int, int], None]
+    run: Series, source: Source | None, watch: Callable[[str, int, int], None]
 ) -> Minimum:
     """As `minimum_of`, from `minimum.json` if the settings are those of the run."""
     path, settings = run.folder / FILE, run.record["potential"]["sha256"]
     kept = _read(path, settings, run.n_atoms)
     if kept is not None:
         return kept
+    if source is None:
+        raise MismatchError(f"{run.folder} has no {FILE}, and its method is not used")
     counted = 0
 
     def method(positions: Array) -> tuple[float, Array]:
