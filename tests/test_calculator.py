@@ -1,0 +1,82 @@
+"""Packaged potentials in ASE."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase import units as ase_units
+from ase.calculators.calculator import CalculatorSetupError
+from ase.md.verlet import VelocityVerlet
+
+from qmd import session, units
+from qmd.calculator import QmdCalculator
+from qmd.errors import MismatchError
+from qmd.inputs import load_config
+
+WATER = np.array([[0.0, 0.0, 0.0], [0.97, 0.0, 0.0], [-0.24, 0.94, 0.0]])
+
+
+def test_forces_are_minus_the_slope_of_the_energy():
+    atoms = Atoms("OHH", WATER + 0.01, calculator=QmdCalculator("sivqlm-h2o"))
+    forces, h = atoms.get_forces(), 1e-4
+    for a, c in ((0, 1), (1, 0), (2, 2)):
+        energies = []
+        for sign in (1, -1):
+            moved = atoms.copy()
+            moved.positions[a, c] += sign * h
+            moved.calc = atoms.calc
+            energies.append(moved.get_potential_energy())
+        # h^2/6 of a third derivative of 1e3 eV/A^3.
+        assert forces[a, c] == pytest.approx((energies[1] - energies[0]) / (2 * h), abs=2e-6)
+
+
+def test_absolute_energies_are_those_of_the_labels():
+    relative, absolute = (QmdCalculator("sivqlm-h2o", absolute=a) for a in (False, True))
+    zero = relative.package.reference_energy_eV
+    energies = [
+        Atoms("OHH", WATER, calculator=c).get_potential_energy() for c in (relative, absolute)
+    ]
+    assert energies[1] - energies[0] == pytest.approx(zero, abs=1e-9) and zero < -2000
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::PendingDeprecationWarning")
+def test_dynamics_of_ase_is_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(os, "fsync", lambda fd: None)
+    document = {
+        "system": {"structure": "h2o", "temperature_K": 300},
+        "potential": "sivqlm-h2o",
+        "integrator": {"kind": "velocity_verlet", "timestep_fs": 0.5},
+        "steps": 1000,
+    }
+    path = tmp_path / "input.yaml"
+    path.write_text(json.dumps(document))
+    loaded = load_config(path)
+    from qmd.build import build, start_state
+
+    setup = build(loaded)
+    start = start_state(setup)
+    atoms = Atoms(setup.system.numbers, start.positions, masses=setup.system.masses)
+    atoms.calc = QmdCalculator("sivqlm-h2o")
+    atoms.set_velocities(start.velocities)
+    VelocityVerlet(atoms, 0.5 * ase_units.fs).run(1000)
+    session.run(loaded)
+    from ase.io import read
+
+    ours = read(tmp_path / "output" / "final.extxyz")
+    np.testing.assert_allclose(atoms.positions, ours.positions, rtol=0, atol=1e-10)
+    assert units.fs == ase_units.fs
+
+
+def test_other_atoms_periodic_ones_and_far_ones_are_noticed():
+    calculator = QmdCalculator("sivqlm-h2o")
+    with pytest.raises(CalculatorSetupError, match="is for O H H in this order"):
+        Atoms("HOH", WATER, calculator=calculator).get_potential_energy()
+    with pytest.raises(CalculatorSetupError, match="isolated molecules"):
+        Atoms("OHH", WATER, calculator=calculator, cell=[9] * 3, pbc=True).get_forces()
+    with pytest.warns(UserWarning, match=r"atoms 0 and 1 are 2\.910 A apart"):
+        Atoms("OHH", WATER * [3, 1, 1], calculator=calculator).get_forces()
+    with pytest.raises(MismatchError, match="no potential 'none'"):
+        QmdCalculator("none")
