@@ -9,6 +9,8 @@ import qmd.cli_export  # noqa: F401  # adds its command to `qmd potential`
 from qmd import __version__
 from qmd.cli_analysis import ANALYZE_EXAMPLES, COMPARE_EXAMPLES, analyze, compare
 from qmd.cli_common import Commands, Debug, Input, Set, errors_in_one_line
+from qmd.cli_driver import EXAMPLES as DRIVER_EXAMPLES
+from qmd.cli_driver import driver
 from qmd.cli_potential import potentials
 from qmd.cli_reference import LABEL_EXAMPLES, REFERENCE_EXAMPLES, label, reference
 from qmd.cli_train import EXAMPLES, train
@@ -29,6 +31,8 @@ app.command(epilog=LABEL_EXAMPLES)(label)
 app.command(epilog=REFERENCE_EXAMPLES)(reference)
 app.command(epilog=ANALYZE_EXAMPLES)(analyze)
 app.command(epilog=COMPARE_EXAMPLES)(compare)
+
+app.command(epilog=DRIVER_EXAMPLES)(driver)
 
 
 def _version(wanted: bool) -> None:
