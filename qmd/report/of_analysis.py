@@ -32,7 +32,9 @@ def page(found: Analysis) -> Page:
         _timestep(found),
     ]
     kept = tuple(s for s in sections if s and (s.text or s.table or s.figures or s.viewer))
-    return Page(f"Analysis of {run.folder.resolve().parent.name}", lead, sections=kept)
+    folder = run.folder.resolve()
+    name = folder.parent.name if folder.name == "output" else folder.name
+    return Page(f"Analysis of {name}", lead, sections=kept)
 
 
 def _energy(found: Analysis) -> Section:
