@@ -41,7 +41,7 @@ TREES: dict[str, Model] = {
     "vqlm": vqlm.water(3, seed=2),
     "baseline": water_baseline(),
     "wall": WALL,
-    "densities": PAIR.model.terms[0],
+    "densities": PAIR.terms[0].model,
     "pair": PAIR,
     "sphere": SphericalWall(6, 2.0, 5.0),
     "on atoms": OnAtoms(WATER, (4, 0, 2)),
@@ -145,7 +145,7 @@ def _apart(r: float) -> np.ndarray:
 
 
 def test_the_interaction_ends_smoothly_at_the_outer_distance():
-    kernel, outer = native_model(PAIR), PAIR.outer
+    kernel, outer = native_model(PAIR), max(term.outer for term in PAIR.terms)
     energy, forces = evaluate(kernel, _apart(outer))
     assert energy == 0.0 and not forces.any()
     energy, forces = evaluate(kernel, _apart(outer + 0.5))
