@@ -277,6 +277,11 @@ COMMANDS = (
     "potential resources",
     "potential export",
     "train",
+    "analyze",
+    "compare",
+    "label",
+    "reference",
+    "driver",
 )
 
 

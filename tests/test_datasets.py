@@ -247,11 +247,16 @@ def test_honest_noise_is_not_refused(water):
     check(noisy, WATER, forces=True)
 
 
-@pytest.mark.parametrize("folder", ["labels-h2o", "labels-lih", "labels-dimer"])
-def test_the_labels_of_the_repository_are_accepted(folder):
-    species = {"labels-h2o": WATER, "labels-lih": ("Li", "H"), "labels-dimer": WATER * 2}[folder]
-    (path,) = (ROOT / "runs" / folder).glob("*.npz")
-    check(without_repeats(datasets.read(path)), species, forces=True)
+SPECIES = {"h2o": WATER, "lih": ("Li", "H"), "dimer": WATER * 2, "contacts": WATER * 2}
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted((ROOT / "runs").glob("labels-*/*.npz")),
+    ids=lambda p: f"{p.parent.name}-{p.stem}",
+)
+def test_the_labels_of_the_repository_are_accepted(path):
+    check(without_repeats(datasets.read(path)), SPECIES[path.stem], forces=True)
 
 
 def test_free_atoms_are_near_half_the_energy_of_hydrogen_and_grow_with_the_charge():

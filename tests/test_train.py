@@ -76,8 +76,8 @@ def test_a_training_leaves_a_package_that_runs_its_card_its_log_and_its_plots(wh
     path, finished, ticks = whole
     output = path.parent / "output"
     assert {p.name for p in output.iterdir()} == {
-        "lih-test.qmdp", "card.json", "log.csv", "learning-curve.png", "parity.png", "run.lock",
-        "states",
+        "lih-test.qmdp", "card.json", "log.csv", "learning-curve.png", "parity.png", "report.html",
+        "run.lock", "states",
     }  # fmt: skip
     package = load_package(finished.package)
     card = json.loads((output / "card.json").read_text())
