@@ -3,6 +3,7 @@
 import hashlib
 import math
 import os
+import signal
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,11 +18,19 @@ os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give each version of the compiled sources a cache of its own.
+    """Listen to signals, and give each version of the compiled sources a cache of its own.
+
+    A job in the background begins with SIGINT ignored, and one under nohup with SIGHUP: tests that
+    send them, and the programs they start, would wait for ever.
 
     Numba's cache notices a change of the file that defines a function, not of the files it calls
     into: after an edit of kernels.py alone, the loops of verlet.py would run as they were.
     """
+    for number, handler in (
+        (signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)
+    ):  # fmt: skip
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
     digest = hashlib.sha256()
     for folder in ("integrators", "potentials"):
         for source in sorted((ROOT / folder).rglob("*.py")):
