@@ -1,6 +1,7 @@
 """The commands `qmd analyze` and `qmd compare`."""
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -117,7 +118,19 @@ def _write_json(path: Path | None, data: dict[str, Any]) -> None:
     if path is not None:
         from qmd import atomic
 
-        atomic.write_text(path, json.dumps(data, indent=2) + "\n")
+        atomic.write_text(path, json.dumps(_finite(data), indent=2, allow_nan=False) + "\n")
+
+
+def _finite(data: Any) -> Any:
+    """JSON has no NaN: null."""
+    match data:
+        case dict():
+            return {key: _finite(value) for key, value in data.items()}
+        case list() | tuple():
+            return [_finite(value) for value in data]
+        case float() if not math.isfinite(data):
+            return None
+    return data
 
 
 def _analysis_text(data: dict[str, Any]) -> str:

@@ -155,6 +155,10 @@ def test_references_that_cannot_serve_are_one_clear_line(water, tmp_path):
     langevin = series.read(run(tmp_path / "langevin", integrator=bath, steps=40))
     with pytest.raises(InputError, match="not a run at constant energy"):
         compare.compare(series.read(water), langevin)
+    sphere = {"radius_A": 3.0}
+    confined = series.read(run(tmp_path / "sphere", confinement=sphere, steps=40))
+    with pytest.raises(InputError, match="was confined to a sphere"):
+        compare.compare(series.read(water), confined)
     with pytest.raises(InputError, match=r"no trajectory\.nc"):
         series.read(tmp_path)
     (water / "output" / "minimum.json").write_text("{")
@@ -171,3 +175,14 @@ def test_a_truncated_reference_is_one_clear_line(water, tmp_path):
     (folder / "trajectory.nc").write_bytes(data[: len(data) // 2])
     with pytest.raises(CorruptError, match="of 1001 frames"):
         series.read(folder)
+
+
+def test_numbers_that_are_not_finite_are_null_in_json(tmp_path):
+    from qmd.cli_analysis import _write_json
+
+    _write_json(tmp_path / "x.json", {"a": float("nan"), "b": [1.0, (float("inf"), "x", None)]})
+    text = (tmp_path / "x.json").read_text()
+    assert json.loads(text, parse_constant=pytest.fail) == {
+        "a": None,
+        "b": [1.0, [None, "x", None]],
+    }

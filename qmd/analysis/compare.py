@@ -135,15 +135,9 @@ def compare(
     MismatchError
         If the atoms differ, or the potential of the run is not there.
     InputError
-        If the reference is not at constant energy.
+        If the reference is not at constant energy, or was confined.
     """
-    if not reference.conserves_energy:
-        raise InputError(f"{reference.folder} is not a run at constant energy (velocity_verlet)")
-    if isinstance(run, Series) and run.species != reference.species:
-        raise MismatchError(
-            f"{run.folder} is of {' '.join(run.species)}, "
-            f"but {reference.folder} of {' '.join(reference.species)}"
-        )
+    _check_pair(run, reference)
     source = of_run(run) if isinstance(run, Series) else run
     notes: list[str] = []
     failure = None
@@ -184,6 +178,18 @@ def compare(
         model, reference, replayed, np.sqrt((gap**2).sum(axis=2).mean(axis=1)), drift,
         along_reference, along_model, spectra, coordinates, minima, tuple(criteria), tuple(notes),
     )  # fmt: skip
+
+
+def _check_pair(run: Series | Source, reference: Series) -> None:
+    if not reference.conserves_energy:
+        raise InputError(f"{reference.folder} is not a run at constant energy (velocity_verlet)")
+    if reference.record["input"].get("confinement"):
+        raise InputError(f"{reference.folder} was confined to a sphere, which no potential knows")
+    if isinstance(run, Series) and run.species != reference.species:
+        raise MismatchError(
+            f"{run.folder} is of {' '.join(run.species)}, "
+            f"but {reference.folder} of {' '.join(reference.species)}"
+        )
 
 
 def _try(make: Callable[[], Any], notes: list[str], what: str) -> Any:
