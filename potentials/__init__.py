@@ -7,7 +7,7 @@ needs neither.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import sivqlm, vqlm, water_pair
+from . import polynomial, sivqlm, vqlm, water_pair
 from .circuit import Circuit, Encode, Heisenberg, Observable, RotationZ, clusters
 from .classical import (
     WATER_PAIRS,
@@ -19,6 +19,7 @@ from .classical import (
 from .features import Entry, LinearVectors, VectorDensities
 from .model import MAX_PARAMETER, Architecture, Parameters
 from .package import SHIPPED, Domain, Package, PackageError, find, load, save, shipped
+from .polynomial import InvariantPolynomial, PolynomialParameters
 from .tree import ManyBody, Model, OnAtoms, Quantum, Sum, Switch, Switched, flatten, leaves
 from .vqlm import Vqlm
 
@@ -42,6 +43,7 @@ __all__ = [
     "Encode",
     "Entry",
     "Heisenberg",
+    "InvariantPolynomial",
     "LinearVectors",
     "ManyBody",
     "Model",
@@ -51,6 +53,7 @@ __all__ = [
     "OnAtoms",
     "Package",
     "PackageError",
+    "PolynomialParameters",
     "WaterBaseline",
     "ParameterGradient",
     "Parameters",
@@ -74,6 +77,7 @@ __all__ = [
     "load",
     "native_kernel",
     "native_model",
+    "polynomial",
     "reference",
     "save",
     "shipped",

@@ -4,6 +4,7 @@ import numpy as np
 
 from .classical import ShortRangeWall, SphericalWall, WaterBaseline
 from .native import NativeKernel, check_bytes, native_kernel
+from .polynomial import InvariantPolynomial
 from .tree import Leaf, Model, Quantum, Switch, Term, flatten
 from .vqlm import Vqlm
 
@@ -23,6 +24,10 @@ def native_model(model: Model) -> NativeKernel:
         from . import vqlm_native  # compiled when first needed, for a quick start
 
         return vqlm_native.native_kernel(model)
+    if isinstance(model, InvariantPolynomial):
+        from . import polynomial_native
+
+        return polynomial_native.native_kernel(model)
     return _pack(model.n_atoms, flatten(model))
 
 
@@ -31,7 +36,7 @@ def _leaf_arrays(leaf: Leaf) -> tuple[np.ndarray, np.ndarray]:
     from . import classical_native
 
     match leaf:
-        case Quantum() | Vqlm():
+        case Quantum() | Vqlm() | InvariantPolynomial():
             kernel = native_model(leaf)
             return kernel.program, kernel.workspace
         case WaterBaseline():
@@ -49,6 +54,7 @@ def _pack(n_atoms: int, terms: list[Term]) -> NativeKernel:
     kinds = {
         Quantum: layout.QUANTUM,
         Vqlm: layout.VQLM,
+        InvariantPolynomial: layout.POLYNOMIAL,
         WaterBaseline: layout.BASELINE,
         ShortRangeWall: layout.WALL,
         SphericalWall: layout.SPHERE,

@@ -10,14 +10,14 @@ import math
 import numba
 import numpy as np
 
-from . import classical_native, kernel, vqlm_native
+from . import classical_native, kernel, polynomial_native, vqlm_native
 from .kernel import SIGNATURE
 
 # fmt: off
 N_ATOMS, N_TERMS, POSITIONS, FORCES, HEAD = range(5)
 (KIND, ATOMS, N_TERM_ATOMS, PROGRAM, PROGRAM_END, WORKSPACE, WORKSPACE_END,
  SWITCH_I, SWITCH_J, SWITCH, RECORD) = range(11)
-QUANTUM, VQLM, BASELINE, WALL, SPHERE = range(5)
+QUANTUM, VQLM, BASELINE, WALL, SPHERE, POLYNOMIAL = range(6)
 # fmt: on
 NO_SWITCH = -1
 
@@ -38,6 +38,8 @@ def _leaf(kind, x, f, program, workspace):
         return kernel.evaluate_into(x, f, program, workspace)
     if kind == VQLM:
         return vqlm_native.evaluate_into(x, f, program, workspace)
+    if kind == POLYNOMIAL:
+        return polynomial_native.evaluate_into(x, f, program, workspace)
     if kind == BASELINE:
         return classical_native.baseline_into(x, f, program, workspace)
     if kind == WALL:

@@ -23,12 +23,14 @@ from .classical import (
     SphericalWall,
     WaterBaseline,
 )
+from .polynomial import InvariantPolynomial
 from .tree import ManyBody, Model, OnAtoms, Quantum, Sum, Switched
 from .vqlm import Vqlm
 
 _TRAINED: dict[type[Any], tuple[list[str], list[str]]] = {
     Quantum: (["parameters"], ["architecture"]),
     Vqlm: (["parameters"], ["coordinates", "ranges", "n_layers"]),
+    InvariantPolynomial: (["parameters"], ["like", "degree", "centres"]),
     WaterBaseline: (["parameters"], []),
     ShortRangeWall: ([], ["pairs", "onsets", "stiffness"]),
     SphericalWall: ([], ["n_atoms", "radius", "stiffness"]),
@@ -50,6 +52,8 @@ def energy(model: Model, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]
             return vqc.energy(model.architecture, model.parameters, positions)
         case Vqlm():
             return vqlm_jax.energy(model, positions)
+        case InvariantPolynomial():
+            return _polynomial(model, positions)
         case WaterBaseline():
             return _baseline(model, positions)
         case ShortRangeWall():
@@ -81,6 +85,16 @@ def _distances(pairs: Any, positions: Float[Array, "atoms 3"]) -> Float[Array, "
     i, j = np.array(pairs).T
     distances: Array = jnp.linalg.norm(positions[i] - positions[j], axis=-1)
     return distances
+
+
+def _polynomial(model: InvariantPolynomial, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
+    inside = np.array(model.centres) - _distances(model.pairs, positions)
+    y = jnp.exp(inside / model.parameters.length) - 1
+    powers = jnp.cumprod(jnp.stack([jnp.ones_like(y), *[y] * model.degree]), axis=0)
+    exponents = np.array([monomial for orbit in model.orbits for monomial in orbit])
+    term = np.repeat(np.arange(len(model.orbits)), [len(orbit) for orbit in model.orbits])
+    monomials = jnp.prod(powers[exponents, np.arange(len(y))], axis=1)
+    return jnp.dot(jnp.asarray(model.parameters.weights)[term], monomials)
 
 
 def _baseline(model: WaterBaseline, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:

@@ -14,6 +14,7 @@ from .circuit import Circuit, Encode, Heisenberg, Observable, Pair, RotationZ
 from .classical import BaselineParameters, ShortRangeWall, SphericalWall, WaterBaseline
 from .features import Entry, Features, LinearVectors, VectorDensities
 from .model import Architecture, Parameters
+from .polynomial import InvariantPolynomial, PolynomialParameters
 from .tree import Leaf, ManyBody, Model, OnAtoms, Quantum, Sum, Switched
 from .vqlm import Vqlm, VqlmParameters
 
@@ -29,6 +30,13 @@ def model_to_json(model: Model) -> dict[str, Any]:
                 "coordinates": [list(atoms) for atoms in model.coordinates],
                 "ranges": [list(pair) for pair in model.ranges],
                 "n_layers": model.n_layers,
+            }
+        case InvariantPolynomial():
+            return {
+                "kind": "invariant_polynomial",
+                "like": [list(atoms) for atoms in model.like],
+                "degree": model.degree,
+                "centres_A": list(model.centres),
             }
         case WaterBaseline():
             return {"kind": "water_baseline"}
@@ -115,6 +123,13 @@ def _leaf_from_json(
                 ranges=_ranges(data["ranges"]),
                 n_layers=integer(data["n_layers"]),
                 parameters=VqlmParameters(*parameters(VqlmParameters._fields)),
+            )
+        case "invariant_polynomial":
+            return InvariantPolynomial(
+                like=tuple(_integers(atoms) for atoms in data["like"]),
+                degree=integer(data["degree"]),
+                centres=tuple(number(value) for value in data["centres_A"]),
+                parameters=PolynomialParameters(*parameters(PolynomialParameters._fields)),
             )
         case "water_baseline":
             return WaterBaseline(BaselineParameters(*parameters(BaselineParameters._fields)))

@@ -15,6 +15,7 @@ import numpy as np
 
 from .classical import ShortRangeWall, SphericalWall, WaterBaseline
 from .model import Architecture, Parameters
+from .polynomial import InvariantPolynomial
 from .vqlm import Vqlm
 
 MAX_MOLECULES = 64
@@ -178,7 +179,9 @@ class ManyBody:
         self.pair.check()
 
 
-Leaf: TypeAlias = Quantum | Vqlm | WaterBaseline | ShortRangeWall | SphericalWall
+Leaf: TypeAlias = (
+    Quantum | Vqlm | InvariantPolynomial | WaterBaseline | ShortRangeWall | SphericalWall
+)
 Model: TypeAlias = Union[Leaf, OnAtoms, Switched, Sum, ManyBody]  # noqa: UP007  # forward names
 
 

@@ -7,19 +7,28 @@ from typing import Any
 import numpy as np
 
 from qmd.build import load_package
-from qmd.potentials import Architecture, Parameters, Quantum, sivqlm, vqlm, water_pair
+from qmd.potentials import (
+    Architecture,
+    Parameters,
+    Quantum,
+    polynomial,
+    sivqlm,
+    vqlm,
+    water_pair,
+)
 from qmd.train_config import (
     DensityDimerConfig,
     DimerConfig,
     LiHConfig,
     ModelConfig,
     PackageModelConfig,
+    PolynomialConfig,
     StartConfig,
     VqlmLiHConfig,
     VqlmWaterConfig,
     WaterConfig,
 )
-from qmd.training import Array
+from qmd.training import Array, Frames
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,7 @@ class Family:
 
 KISS = "Kiss et al., Mach. Learn.: Sci. Technol. 3, 035004 (2022), arXiv:2203.04666"
 LE = "Le et al., New J. Phys. 27, 023015 (2025), arXiv:2311.11362"
+BRAAMS = "Braams, Bowman, Int. Rev. Phys. Chem. 28, 577 (2009)"
 
 
 def family(config: ModelConfig, folder: Path) -> Family:
@@ -58,13 +68,19 @@ def family(config: ModelConfig, folder: Path) -> Family:
             return Family(("Li", "H"), True, KISS)
         case VqlmWaterConfig():
             return Family(("O", "H", "H"), True, KISS)
+        case PolynomialConfig():
+            return Family(tuple(config.species), True, BRAAMS)
         case PackageModelConfig():
             package = load_package(config.name, folder)
             return Family(package.species, False, package.citation)
 
 
-def start(config: ModelConfig, folder: Path, energies: Array, seed: int) -> Any:
-    """A model with numbers drawn by `seed`, its head scaled to the training `energies` (eV)."""
+def start(config: ModelConfig, folder: Path, frames: Frames, seed: int) -> Any:
+    """A model with numbers drawn by `seed`, its head scaled to the energies of training `frames`.
+
+    A polynomial has one start: zero, and the mean distances of the frames for its centres.
+    """
+    energies = frames.energies
     match config:
         case LiHConfig():
             return _circuit(sivqlm.lih(config.layers, config.blocks), config.start, energies, seed)
@@ -89,6 +105,8 @@ def start(config: ModelConfig, folder: Path, energies: Array, seed: int) -> Any:
             return _generic(vqlm.lih(config.layers, seed=seed), energies)
         case VqlmWaterConfig():
             return _generic(vqlm.water(config.layers, seed=seed), energies)
+        case PolynomialConfig():
+            return polynomial.molecule(tuple(config.species), config.degree, frames.positions)
         case PackageModelConfig():
             return _shaken(load_package(config.name, folder).model, config.spread, seed)
 

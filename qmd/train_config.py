@@ -154,6 +154,19 @@ class VqlmWaterConfig(Config):
     """Trainable layers."""
 
 
+class PolynomialConfig(Config):
+    """Permutationally invariant polynomial of all distances of a small molecule: the peer."""
+
+    kind: Literal["polynomial"]
+    """The architecture."""
+    species: Annotated[
+        list[Annotated[str, Field(pattern="^[A-Z][a-z]?$")]], Field(min_length=2, max_length=6)
+    ]
+    """Chemical symbols in the atom order of the labels."""
+    degree: Annotated[int, Field(ge=1, le=12)]
+    """Of the polynomial; water has 71 numbers at degree 7."""
+
+
 class PackageModelConfig(Config):
     """A trained potential, to go on from."""
 
@@ -291,6 +304,7 @@ ModelConfig = (
     | DensityDimerConfig
     | VqlmLiHConfig
     | VqlmWaterConfig
+    | PolynomialConfig
     | PackageModelConfig
 )
 StageConfig = LeastSquaresConfig | AdamConfig | LBFGSConfig
@@ -325,7 +339,8 @@ class TrainConfig(Config):
     starts: StartsConfig = StartsConfig()
     """Random starts."""
     backend: Literal["native", "jax"] | None = None
-    """What computes derivatives; default: the native kernel, JAX for lbfgs and generic circuits."""
+    """What computes derivatives; default: the native kernel, JAX for lbfgs, generic circuits and
+    polynomials."""
     workers: Annotated[int, Field(ge=1, le=1024)] = 2
     """Cores to use: starts in parallel, or parts of the data if there is one start."""
     description: Line = ""

@@ -15,7 +15,7 @@ from qmd import atomic, first_order, least_squares, models
 from qmd.errors import CorruptError, NumericalError
 from qmd.jax_engine import JaxEngine
 from qmd.native_engine import NativeEngine
-from qmd.potentials import Vqlm, leaves, native_model
+from qmd.potentials import InvariantPolynomial, Vqlm, leaves, native_model
 from qmd.train_config import (
     AdamConfig,
     LBFGSConfig,
@@ -117,7 +117,7 @@ class Trainer:
     def first_model(self, start: int) -> Any:
         config = self.plan.config
         seed = config.starts.seed + start
-        return models.start(config.model, self.plan.folder, self.plan.train.energies, seed)
+        return models.start(config.model, self.plan.folder, self.plan.train, seed)
 
     def run(self, start: int, stages: range) -> None:
         """Run, or go on with, `stages` of a start.
@@ -223,7 +223,7 @@ def engine(config: TrainConfig, model: Any) -> MakeEngine:
     """That of the input, or the faster one of those that serve."""
     if config.backend:
         return NativeEngine if config.backend == "native" else JaxEngine
-    generic = any(isinstance(leaf, Vqlm) for _, leaf in leaves(model))
+    generic = any(isinstance(leaf, Vqlm | InvariantPolynomial) for _, leaf in leaves(model))
     if generic or any(isinstance(stage, LBFGSConfig) for stage in config.stages):
         return JaxEngine
     try:

@@ -13,6 +13,7 @@ from jax.flatten_util import ravel_pytree
 from qmd import inputs, models, strict_yaml
 from qmd.schema import json_schema
 from qmd.train_config import AdamConfig, LeastSquaresConfig, TrainConfig
+from qmd.training import Frames
 
 ROOT = Path(__file__).parents[1]
 PAPER = ROOT / "runs" / "paper"
@@ -68,7 +69,8 @@ def test_a_model_has_as_many_numbers_as_the_paper_says(path):
     if path.parent.name not in PARAMETERS:
         pytest.skip("not a model of the paper")
     config = inputs.load(path, TrainConfig).config
-    model = models.start(config.model, path.parent, np.array([0.0, 1.0]), 0)
+    labels = Frames(np.zeros((2, 1, 3)), np.array([0.0, 1.0]), None)
+    model = models.start(config.model, path.parent, labels, 0)
     assert ravel_pytree(model)[0].size == PARAMETERS[path.parent.name] + 2
 
 

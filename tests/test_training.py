@@ -213,9 +213,7 @@ def test_lbfgs_goes_down_to_the_minimum(problem, near):
 
 def test_a_start_is_a_function_of_its_seed_and_fits_the_architecture(frames, tmp_path):
     config = WaterConfig(kind="sivqlm-h2o", layers=3)
-    first, again, other = (
-        models.start(config, tmp_path, frames.energies, seed) for seed in (1, 1, 2)
-    )
+    first, again, other = (models.start(config, tmp_path, frames, seed) for seed in (1, 1, 2))
     first.check()
     np.testing.assert_array_equal(flat(first), flat(again))
     assert np.abs(flat(first) - flat(other)).max() > 1e-3

@@ -11,6 +11,7 @@ from circuits import model as circuit_model
 
 from qmd.potentials import (
     BaselineParameters,
+    InvariantPolynomial,
     ManyBody,
     Model,
     ModelPotential,
@@ -25,6 +26,7 @@ from qmd.potentials import (
     evaluate,
     jax_model,
     native_model,
+    polynomial,
     reference,
     vqlm,
     water_pair,
@@ -32,22 +34,6 @@ from qmd.potentials import (
 from qmd.potentials.classical import WATER_PAIRS, water_baseline
 from qmd.potentials.serialization import model_from_json, model_to_json
 from qmd.potentials.tree import flatten, named_parameters
-
-WATER = Quantum(*circuit_model("water"))
-PAIR = water_pair.interaction(1, n_layers=1, n_radial=4)
-WALL = ShortRangeWall(WATER_PAIRS, (2.6,) + (1.9,) * 8, 40.0)
-TREES: dict[str, Model] = {
-    "quantum": WATER,
-    "vqlm": vqlm.water(3, seed=2),
-    "baseline": water_baseline(),
-    "wall": WALL,
-    "densities": PAIR.terms[0].model,
-    "pair": PAIR,
-    "sphere": SphericalWall(6, 2.0, 5.0),
-    "on atoms": OnAtoms(WATER, (4, 0, 2)),
-    "dimer": ManyBody(WATER, Sum((PAIR, WALL))),
-    "trimer": ManyBody(vqlm.water(3, seed=2), Sum((PAIR, WALL)), 3),
-}
 
 
 def geometry(n_atoms: int, seed: int = 0) -> np.ndarray:
@@ -62,6 +48,34 @@ def geometry(n_atoms: int, seed: int = 0) -> np.ndarray:
 def _rotation(rng: np.random.Generator) -> np.ndarray:
     q, _ = np.linalg.qr(rng.standard_normal((3, 3)))
     return q * np.linalg.det(q)
+
+
+WATER = Quantum(*circuit_model("water"))
+PAIR = water_pair.interaction(1, n_layers=1, n_radial=4)
+WALL = ShortRangeWall(WATER_PAIRS, (2.6,) + (1.9,) * 8, 40.0)
+
+
+def polynomial_of_water() -> InvariantPolynomial:
+    """Weights of order 1 at distances about those of the geometries."""
+    zero = polynomial.molecule(("O", "H", "H"), 4, geometry(3)[None])
+    weights = np.random.default_rng(3).standard_normal(zero.parameters.weights.shape)
+    return dataclasses.replace(zero, parameters=zero.parameters._replace(weights=weights))
+
+
+TREES: dict[str, Model] = {
+    "quantum": WATER,
+    "vqlm": vqlm.water(3, seed=2),
+    "polynomial": polynomial_of_water(),
+    "baseline": water_baseline(),
+    "wall": WALL,
+    "densities": PAIR.terms[0].model,
+    "pair": PAIR,
+    "sphere": SphericalWall(6, 2.0, 5.0),
+    "on atoms": OnAtoms(WATER, (4, 0, 2)),
+    "molecules": Sum((polynomial_of_water(), OnAtoms(polynomial_of_water(), (4, 0, 2)))),
+    "dimer": ManyBody(WATER, Sum((PAIR, WALL))),
+    "trimer": ManyBody(vqlm.water(3, seed=2), Sum((PAIR, WALL)), 3),
+}
 
 
 def by_jax(model: Model, x: np.ndarray) -> tuple[float, np.ndarray]:

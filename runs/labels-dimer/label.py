@@ -10,8 +10,9 @@ to 7 angstrom, with molecules distorted thermally at up to 1000 K; of those only
 out. They are labelled in a shuffled order and saved as they come: a run that is stopped is resumed
 by the same command, and a partial file is a fair sample.
 
-`--contacts` makes others, in `contacts.npz`: any orientation at O-O distances of 2.3 to 3.3
-angstrom, where energies are steep and the first ones few.
+`--contacts` makes others, in `contacts.npz`: any orientation at short O-O distances, where energies
+are steep and the first ones few; the second part of them goes closer than all others do, so that no
+frame of the first file is at the edge of what a training has seen.
 """
 
 import argparse
@@ -34,12 +35,15 @@ LJ_EPSILON_EV, LJ_SIGMA_A = 0.00674, 3.166  # O-O, SPC
 DEPTH, STIFFNESS, R0, BEND, THETA0 = 5.0341, 2.287, 0.975, 3.8095, np.deg2rad(104.0)
 R_MIN, R_MAX = 2.3, 7.0
 """O-O distances, angstrom."""
-R_CONTACT = 3.3
-"""Largest O-O distance of a contact, angstrom."""
-CONTACTS = 500
 GROUPS = {"300K": 300, "600K": 400, "1000K": 300, "any": 1000}
 CLASHES = {"HH": 1.5, "OH": 1.45}
 """Closest intermolecular distances, angstrom, of the group `any`."""
+CONTACTS = {"contact": 290, "closer": 400}
+CONTACT_RANGE, CLOSER_RANGE = (2.3, 3.3), (2.1, 2.95)
+"""O-O distances, angstrom."""
+CLOSER_CLASHES = {"HH": 1.35, "OH": 1.35}
+STEEPEST = 1.0
+"""Largest interaction of a contact in the classical model, eV: what is far up no run ever sees."""
 
 
 def molecule_energy(x):
@@ -131,19 +135,19 @@ def thermal_molecules(rng, n):
     return molecules
 
 
-def any_pairs(rng, n, r_max=R_MAX, power=1.6):
+def any_pairs(rng, n, r_range=(R_MIN, R_MAX), power=1.6, clashes=CLASHES):
     """Any orientation, O-O distances denser where the interaction is strong; no clashes."""
     pairs = []
     while len(pairs) < n:
         first, second = thermal_molecules(rng, 2)
         for _ in range(20):
-            r = R_MIN + (r_max - R_MIN) * rng.random() ** power
+            r = r_range[0] + (r_range[1] - r_range[0]) * rng.random() ** power
             axis = rng.standard_normal(3)
             x = np.concatenate([first, second @ rotation(rng).T + r * axis / np.linalg.norm(axis)])
             d = np.linalg.norm(x[:3, None] - x[None, 3:], axis=2)
             if (
-                d[1:, 1:].min() > CLASHES["HH"]
-                and min(d[0, 1:].min(), d[1:, 0].min()) > CLASHES["OH"]
+                d[1:, 1:].min() > clashes["HH"]
+                and min(d[0, 1:].min(), d[1:, 0].min()) > clashes["OH"]
             ):
                 pairs.append(x)
                 break
@@ -161,8 +165,12 @@ def geometries(seed):
 
 
 def contacts(seed):
-    """Positions (n, 6, 3) at short O-O distances, evenly spread."""
-    return any_pairs(np.random.default_rng(seed), CONTACTS, R_CONTACT, 1.0)
+    """Positions (n, 6, 3) at short O-O distances, evenly spread, and the group of each."""
+    rng, closer = np.random.default_rng(seed), np.random.default_rng(seed + 1)
+    first = any_pairs(rng, CONTACTS["contact"], CONTACT_RANGE, 1.0)
+    second = any_pairs(closer, 2 * CONTACTS["closer"], CLOSER_RANGE, 1.0, CLOSER_CLASHES)
+    second = [x for x in second if pair_energy(x) < STEEPEST][: CONTACTS["closer"]]
+    return np.concatenate([first, second]), np.repeat(list(CONTACTS), list(CONTACTS.values()))
 
 
 def label(positions):
@@ -214,8 +222,7 @@ def main():
     parser.add_argument("--contacts", action="store_true", help="only at short O-O distances")
     args = parser.parse_args()
     if args.contacts:
-        positions = contacts(seed=22)
-        group, path = np.repeat("any", len(positions)), HERE / "contacts.npz"
+        (positions, group), path = contacts(seed=22), HERE / "contacts.npz"
     else:
         (positions, group), path = geometries(seed=21), HERE / "dimer.npz"
     per_frame = {"group": group[: args.limit]}
