@@ -9,6 +9,7 @@ import numpy as np
 from qmd.errors import InputError, MismatchError, quoted
 from qmd.potentials import (
     Circuit,
+    Model,
     Package,
     Quantum,
     RotationZ,
@@ -69,12 +70,16 @@ class Part(NamedTuple):
 
 def circuits(package: Package) -> list[Part]:
     """Every trained circuit in the model of `package`, in the order of the tree."""
-    model = package.model
+    return of_model(package.model, package.name)
+
+
+def of_model(model: Model, whole: str) -> list[Part]:
+    """Every trained circuit in a tree, in its order; one that is all of it is called `whole`."""
     terms, found = flatten(model), []
     for name, leaf in leaves(model):
         if isinstance(leaf, Quantum | Vqlm):
             uses = [term.atoms for term in terms if term.leaf is leaf]
-            found.append(Part(name or package.name, leaf, uses[0], len(uses)))
+            found.append(Part(name or whole, leaf, uses[0], len(uses)))
     return found
 
 
