@@ -40,8 +40,9 @@ def label(
         loaded = load(input, LabelConfig, set or ())
         with console.bars(quiet=quiet) as watch:
             target = label_session.run(
-                loaded, output, watch=lambda done, of: watch("labels", done, of)
-            )
+                loaded, output, say=console.note,
+                watch=lambda done, of: watch("labels", done, of),
+            )  # fmt: skip
         if not quiet:
             print(f"{target}, and its card {target.with_suffix('.json')}")
 

@@ -164,6 +164,8 @@ def _in_words(leaf: dict[str, Any]) -> str:
             return "true or false"
         case {"type": "null"}:
             return "null"
+        case {"type": "array"}:
+            return "a list"
         case {"type": "object", "properties": properties}:
             return f"a mapping with the keys {', '.join(properties)}"
         case {"pattern": pattern}:

@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from qmd.config import ASEConfig, Config, Count, DFTConfig, FCIConfig, Name
+from qmd.executor_config import ExecutorConfig, not_both
 
 Molecule = Annotated[list[Annotated[int, Field(ge=0, le=999)]], Field(min_length=1, max_length=999)]
 
@@ -21,6 +22,10 @@ class LabelConfig(Config):
     first: Count | None = None
     """Label only so many, from the first on; default: all."""
     workers: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Processes, one core each."""
+    """Processes, one core each: short for executor: {kind: processes, workers: N}."""
+    executor: Annotated[ExecutorConfig, Field(discriminator="kind")] | None = None
+    """Where the labels are computed; default: as workers says."""
     save_every: Count = 10
     """Frames between two saves; all that is done is also saved when it stops."""
+
+    _not_both = model_validator(mode="after")(not_both)

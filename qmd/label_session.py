@@ -62,6 +62,7 @@ def run(
     loaded: LoadedConfig[LabelConfig],
     output: Path | None = None,
     *,
+    say: Callable[[str], None] = lambda text: None,
     watch: Callable[[int, int], None] = lambda done, of: None,
 ) -> Path:
     """Label what is not labelled yet; returns the .npz file.
@@ -71,8 +72,8 @@ def run(
     loaded : LoadedConfig
     output : Path, optional
         The .npz file; default: `labels.npz` beside the input. A card, .json, is written with it.
-    watch : callable
-        Takes frames done and their number.
+    say, watch : callable
+        Take lines for the user, and frames done and their number.
 
     Raises
     ------
@@ -112,7 +113,8 @@ def run(
         try:
             labelling.label_frames(
                 labeller, positions, target, {"Z": numbers}, {}, workers=config.workers,
-                save_every=config.save_every, say=lambda text: None, watch=watch, saved=saved,
+                executor=config.executor, save_every=config.save_every, say=lambda text: None,
+                warn=say, watch=watch, saved=saved,
             )  # fmt: skip
         except ValueError as error:
             raise MismatchError(str(error), hint="give another --output") from None

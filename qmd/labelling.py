@@ -1,17 +1,16 @@
 """Label many geometries in parallel, frame by frame, resumable at any moment."""
 
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qmd import executors
 from qmd.dft import tell_processor
+from qmd.executor_config import ExecutorConfig, of_workers
 
 Array = NDArray[np.float64]
 Labels = dict[str, Array]
@@ -25,8 +24,10 @@ def label_frames(
     per_frame: dict[str, NDArray[np.generic]],
     *,
     workers: int = 1,
+    executor: ExecutorConfig | None = None,
     save_every: int = 25,
     say: Callable[[str], None] = print,
+    warn: Callable[[str], None] = print,
     watch: Callable[[int, int], None] = lambda done, of: None,
     saved: Callable[[int], None] = lambda done: None,
 ) -> int:
@@ -44,9 +45,11 @@ def label_frames(
         Arrays saved along: of all frames (``Z``), and with one row a frame, cut to those done.
     workers : int
         Processes, one core each.
-    say, watch, saved : callable
-        Take a line at each save, frames done and their number after each frame, and frames in the
-        file after each save.
+    executor : ExecutorConfig, optional
+        Where labels are computed, in place of `workers`.
+    say, warn, watch, saved : callable
+        Take a line at each save, a line if a worker dies, frames done and their number after each
+        frame, and frames in the file after each save.
 
     Returns
     -------
@@ -78,9 +81,10 @@ def label_frames(
             saved(in_file)
             say(f"{in_file} of {len(positions)} labelled")
 
-    with _mapped(label, positions[n:], workers) as answers:
+    with executors.opened(of_workers(executor, workers), warn) as opened:
+        answers = opened.answers(_Label(label), list(positions[n:]))
         try:
-            for labels in answers:
+            for labels in executors.in_order(answers):
                 rows.append(labels)
                 watch(len(rows), len(positions))
                 if len(rows) % save_every == 0:
@@ -90,31 +94,14 @@ def label_frames(
     return len(rows)
 
 
-@contextmanager
-def _mapped(
-    label: Callable[[Array], Labels], positions: Array, workers: int
-) -> Iterator[Iterator[Labels]]:
-    """Labels in order: computed here, or in processes whose waiting work ends with the block."""
-    if workers == 1:
-        yield map(label, positions)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        try:
-            yield pool.map(_While(os.getpid(), label), positions)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
 @dataclass(frozen=True)
-class _While:
-    """A label function of a worker that ends with its parent, even if that was killed."""
+class _Label:
+    """A label function as the work of an executor."""
 
-    parent: int
     label: Callable[[Array], Labels]
 
-    def __call__(self, positions: Array) -> Labels:
-        if os.getppid() != self.parent:
-            os._exit(1)
+    def __call__(self, positions: Array, link: executors.Link) -> Labels:
+        tell_processor()  # also where the environment of this process does not reach
         return self.label(positions)
 
 

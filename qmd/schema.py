@@ -24,7 +24,8 @@ def json_schema(root: type[Config] = RunConfig) -> dict[str, Any]:
 
 def _key_docs(root: type[Config]) -> dict[tuple[str, str], str]:
     """(class, key) -> the string below the key, of every section that `root` may have."""
-    modules = {Config.__module__: None, root.__module__: None}
+    sections = {cls.__module__: None for cls in Config.__subclasses__()}
+    modules = sections | {root.__module__: None}
     docs = {}
     for node in [n for m in modules for n in ast.parse(inspect.getsource(sys.modules[m])).body]:
         if isinstance(node, ast.ClassDef):

@@ -5,10 +5,11 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from qmd.config import Config, Count, Name, Seed
+from qmd.executor_config import ExecutorConfig, not_both
 
 MAY_CHANGE_ON_RESUME = (
-    "dataset", "test_dataset", "extra_dataset", "workers", "name", "description", "citation",
-    "licence", "level_of_theory",
+    "dataset", "test_dataset", "extra_dataset", "workers", "executor", "name", "description",
+    "citation", "licence", "level_of_theory",
 )  # fmt: skip
 """Keys that do not change the numbers of a training; data is known by its hash."""
 
@@ -343,6 +344,8 @@ class TrainConfig(Config):
     polynomials."""
     workers: Annotated[int, Field(ge=1, le=1024)] = 2
     """Cores to use: starts in parallel, or parts of the data if there is one start."""
+    executor: Annotated[ExecutorConfig, Field(discriminator="kind")] | None = None
+    """Where the starts run; default: as workers says."""
     description: Line = ""
     """One line for the list of potentials."""
     level_of_theory: Line = ""
@@ -351,6 +354,8 @@ class TrainConfig(Config):
     """Of the model, for the card."""
     licence: Line = ""
     """Of the package."""
+
+    _not_both = model_validator(mode="after")(not_both)
 
     @model_validator(mode="after")
     def _native_stages(self) -> "TrainConfig":

@@ -1,26 +1,22 @@
 """`qmd train`: fit a potential from an input, resumable, and leave its package and plots."""
 
 import json
-import os
-import signal
 import time
-import traceback
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
 from pathlib import Path
-from queue import Empty
 from typing import Any
 
-from qmd import atomic, models, train_data, train_package, train_start
-from qmd.errors import InputError, MismatchError, OutputError, StoppedEarly
+from qmd import atomic, executors, models, train_data, train_package, train_start
+from qmd.errors import InputError, MismatchError, StoppedEarly
+from qmd.executor_config import ExecutorConfig, SerialConfig, of_workers
+from qmd.executors import AbstractExecutor, News
 from qmd.inputs import LoadedConfig, changed_keys
 from qmd.lock import RunLock
 from qmd.signals import StopRequest, stop_signals
 from qmd.train_config import MAY_CHANGE_ON_RESUME, TrainConfig
 from qmd.train_data import Data
-from qmd.train_start import Plan, Stop, Trainer, Watch
+from qmd.train_start import Plan, Starts, Tick, Watch
 
 Say = Callable[[str], None]
 
@@ -98,7 +94,8 @@ def run(
         _check_record(prepared, plan, overwrite)
         if any(plan.states.glob("start-*.npz")):
             say(f"going on from {plan.states}")
-        interrupted = _train(plan, stop, watch)
+        with executors.opened(_executor(prepared.config), say) as executor:
+            interrupted = _train(plan, executor, stop, watch)
         ranked = _ranked(plan)
         if not ranked:
             raise StoppedEarly("Stopped before there was anything to keep.", _AGAIN)
@@ -141,8 +138,20 @@ def _plan(prepared: Prepared, directory: Path) -> Plan:
         train=train,
         validation=validation,
         rotations=prepared.family.rotations,
-        threads=config.workers if config.starts.count == 1 else 1,
+        threads=_threads(config),
     )
+
+
+def _executor(config: TrainConfig) -> ExecutorConfig:
+    """That of the input; else as many processes as there are starts for."""
+    return of_workers(config.executor, min(config.workers, config.starts.count))
+
+
+def _threads(config: TrainConfig) -> int:
+    """Parts of the data that one start computes at a time."""
+    if config.executor is None:
+        return config.workers if config.starts.count == 1 else 1
+    return 1 if isinstance(config.executor, SerialConfig) else config.executor.threads
 
 
 def _check_record(prepared: Prepared, plan: Plan, overwrite: bool) -> None:
@@ -164,15 +173,15 @@ def _check_record(prepared: Prepared, plan: Plan, overwrite: bool) -> None:
     atomic.write_text(path, json.dumps(record, indent=1))
 
 
-def _train(plan: Plan, stop: StopRequest, watch: Watch) -> bool:
+def _train(plan: Plan, executor: AbstractExecutor, stop: StopRequest, watch: Watch) -> bool:
     """All starts through the first stage, the finalists through the others; True if stopped."""
     config = plan.config
     everyone = range(config.starts.count)
-    if _run_all(plan, everyone, range(1), stop, watch):
+    if _run_all(plan, executor, everyone, range(1), stop, watch):
         return True
-    finalists = _ranked(plan)[: config.starts.finalists]
+    finalists = [start for start, _ in _ranked(plan)[: config.starts.finalists]]
     later = range(1, len(config.stages))
-    return bool(later) and _run_all(plan, [start for start, _ in finalists], later, stop, watch)
+    return bool(later) and _run_all(plan, executor, finalists, later, stop, watch)
 
 
 def _ranked(plan: Plan) -> list[tuple[int, int]]:
@@ -187,116 +196,33 @@ def _ranked(plan: Plan) -> list[tuple[int, int]]:
 
 
 def _run_all(
-    plan: Plan, starts: Iterable[int], stages: range, stop: StopRequest, watch: Watch
+    plan: Plan,
+    executor: AbstractExecutor,
+    starts: Iterable[int],
+    stages: range,
+    stop: StopRequest,
+    watch: Watch,
 ) -> bool:
-    """Run `stages` of each start, in this process or in several; True if stopped."""
+    """Run `stages` of each start; True if stopped. An error of one stops the others, too."""
     open_starts = [s for s in starts if not _is_done(plan, s, stages[-1])]
-    workers = min(plan.config.workers, len(open_starts))
-    if workers > 1:
-        return _run_in_processes(plan, open_starts, stages, stop, watch, workers)
-    trainer = Trainer(plan, lambda: stop.reason() is not None, watch)
-    with suppress(Stop):
-        for start in open_starts:
-            trainer.run(start, stages)
-        return False
-    return True
+    failed: list[Exception] = []
+
+    def stopping() -> bool:
+        return bool(failed) or stop.reason() is not None
+
+    def hear(news: News) -> None:
+        watch(Tick(*news))  # type: ignore[arg-type]  # as `Starts` tells it
+
+    for answer in executor.answers(
+        Starts(plan, stages), open_starts, stopping=stopping, hear=hear
+    ):  # fmt: skip
+        if answer.error is not None:
+            failed.append(answer.error)
+    if failed:
+        raise failed[0]
+    return not all(_is_done(plan, start, stages[-1]) for start in open_starts)
 
 
 def _is_done(plan: Plan, start: int, stage: int) -> bool:
     state = train_start.load(plan, start, stage)
     return state is not None and state.done
-
-
-def _run_in_processes(
-    plan: Plan, starts: list[int], stages: range, stop: StopRequest, watch: Watch, workers: int
-) -> bool:
-    context = get_context("spawn")
-    shared = _Shared(context.Value("i", 0), context.Event(), context.Queue())
-    arguments = (plan, starts, stages, shared)
-    processes = [context.Process(target=_work, args=arguments) for _ in range(workers)]
-    with _one_thread_each():
-        for process in processes:
-            process.start()
-    try:
-        while any(process.is_alive() for process in processes):
-            _pass_on(shared.news, watch)
-            if stop.reason():
-                shared.stopping.set()
-        _pass_on(shared.news, watch)
-    finally:
-        stopped = bool(shared.stopping.is_set())
-        shared.stopping.set()
-        for process in processes:
-            process.join()
-    if dead := [process.exitcode for process in processes if process.exitcode]:
-        raise OutputError(
-            f"A training process ended with code {dead[0]}; out of memory?",
-            "Set workers to 1, and run the same command again to go on.",
-        )
-    return stopped
-
-
-@dataclass(frozen=True, eq=False)
-class _Shared:
-    """Between this process and its workers."""
-
-    taken: Any
-    """How many starts have been taken."""
-    stopping: Any
-    news: Any
-    """Ticks, and errors."""
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Processes begun in the body compute on one core each."""
-    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false"
-    wanted = {"OMP_NUM_THREADS": "1", "XLA_FLAGS": flags.strip()}
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def _pass_on(news: Any, watch: Watch) -> None:
-    """Hand on what has come; waits a moment for the first."""
-    with suppress(Empty):
-        item = news.get(timeout=0.1)
-        while True:
-            if isinstance(item, Exception):
-                raise item
-            watch(item)
-            item = news.get_nowait()
-
-
-def _work(plan: Plan, starts: list[int], stages: range, shared: _Shared) -> None:
-    """Take one start after the other, until there is none, or a stop, or no parent."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)  # the parent hears them, and says when to stop
-    parent = parent_process()
-    assert parent is not None
-
-    def stopping() -> bool:
-        return shared.stopping.is_set() or not parent.is_alive()
-
-    try:
-        trainer = Trainer(plan, stopping, shared.news.put)
-        while not stopping():
-            with shared.taken.get_lock():
-                number = shared.taken.value
-                shared.taken.value += 1
-            if number >= len(starts):
-                return
-            trainer.run(starts[number], stages)
-    except Stop:
-        return
-    except Exception as error:  # raised again by the parent
-        error.add_note(traceback.format_exc())
-        shared.stopping.set()
-        shared.news.put(error)

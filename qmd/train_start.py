@@ -3,9 +3,10 @@
 import io
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import jax
 import numpy as np
@@ -13,6 +14,7 @@ from jax.flatten_util import ravel_pytree
 
 from qmd import atomic, first_order, least_squares, models
 from qmd.errors import CorruptError, NumericalError
+from qmd.executors import Link
 from qmd.jax_engine import JaxEngine
 from qmd.native_engine import NativeEngine
 from qmd.potentials import InvariantPolynomial, Vqlm, leaves, native_model
@@ -113,6 +115,10 @@ class Trainer:
         self._judged = judged(plan.validation, plan.config.starts.judged_below_eV)
         self._predictor = Predictor(self.first_model(0), self._judged.positions)
         self._problems: dict[int, Problem] = {}
+
+    def listen(self, stopping: Callable[[], bool], watch: Watch) -> None:
+        """Ask and tell others from now on."""
+        self._stopping, self._watch = stopping, watch
 
     def first_model(self, start: int) -> Any:
         config = self.plan.config
@@ -217,6 +223,40 @@ class Trainer:
                 threads=plan.threads,
             )
         return self._problems[stage]
+
+
+@dataclass(frozen=True, eq=False)
+class Starts:
+    """The work of an executor: run some stages of a start; True if it was stopped, and saved."""
+
+    plan: Plan
+    stages: range
+    token: str = field(default_factory=lambda: uuid4().hex)
+    """Goes to all workers, and tells there which trainer is ours."""
+
+    def __call__(self, start: int, link: Link) -> bool:
+        trainer = _trainer(self, link)
+        try:
+            trainer.run(start, self.stages)
+        except Stop:
+            return True
+        return False
+
+
+_kept: dict[str, Trainer] = {}
+"""The last trainer of this process: what it has compiled serves the next start."""
+
+
+def _trainer(starts: Starts, link: Link) -> Trainer:
+    def watch(tick: Tick) -> None:
+        link.tell(astuple(tick))
+
+    if starts.token not in _kept:
+        _kept.clear()
+        _kept[starts.token] = Trainer(starts.plan, link.stopping, watch)
+    trainer = _kept[starts.token]
+    trainer.listen(link.stopping, watch)
+    return trainer
 
 
 def engine(config: TrainConfig, model: Any) -> MakeEngine:

@@ -14,6 +14,11 @@ def label(positions: np.ndarray) -> dict[str, np.ndarray]:
     return {"E": positions.sum(), "F": 2 * positions}
 
 
+def saved(path) -> dict[str, np.ndarray]:
+    with np.load(path) as data:
+        return dict(data)
+
+
 def frames(n: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((n, 3, 3))
 
@@ -29,7 +34,7 @@ def test_labels_belong_to_their_frames_whatever_the_number_of_workers(tmp_path):
     for workers in (1, 2):
         path = tmp_path / f"{workers}.npz"
         assert run(positions, path, workers=workers) == 7
-        data = np.load(path)
+        data = saved(path)
         np.testing.assert_array_equal(data["R"], positions)
         np.testing.assert_array_equal(data["E"], positions.sum(axis=(1, 2)))
         np.testing.assert_array_equal(data["F"], 2 * positions)
@@ -39,7 +44,7 @@ def test_labels_belong_to_their_frames_whatever_the_number_of_workers(tmp_path):
 def test_as_many_frames_as_atoms_are_not_taken_for_one_another(tmp_path):
     path, positions = tmp_path / "labels.npz", frames(3)
     run(positions, path, save_every=1)
-    np.testing.assert_array_equal(np.load(path)["Z"], Z)
+    np.testing.assert_array_equal(saved(path)["Z"], Z)
 
 
 def test_a_failure_keeps_what_is_done_and_the_next_call_goes_on(tmp_path):
@@ -48,10 +53,10 @@ def test_a_failure_keeps_what_is_done_and_the_next_call_goes_on(tmp_path):
     bad[4, 0, 0] = 1e6
     with pytest.raises(RuntimeError, match="did not converge"):
         run(bad, path, save_every=2)
-    kept = np.load(path)
+    kept = saved(path)
     assert len(kept["E"]) == 4 and kept["group"].tolist() == [0, 1, 2, 3]
     assert run(positions, path, save_every=2) == 6
-    np.testing.assert_array_equal(np.load(path)["E"], positions.sum(axis=(1, 2)))
+    np.testing.assert_array_equal(saved(path)["E"], positions.sum(axis=(1, 2)))
 
 
 def test_labels_of_other_geometries_are_refused(tmp_path):
