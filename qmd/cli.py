@@ -11,6 +11,8 @@ from qmd.cli_analysis import ANALYZE_EXAMPLES, COMPARE_EXAMPLES, analyze, compar
 from qmd.cli_common import Commands, Debug, Input, Set, errors_in_one_line
 from qmd.cli_driver import EXAMPLES as DRIVER_EXAMPLES
 from qmd.cli_driver import driver
+from qmd.cli_ensemble import EXAMPLES as ENSEMBLE_EXAMPLES
+from qmd.cli_ensemble import ensemble
 from qmd.cli_potential import potentials
 from qmd.cli_reference import LABEL_EXAMPLES, REFERENCE_EXAMPLES, label, reference
 from qmd.cli_train import EXAMPLES, train
@@ -26,6 +28,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(potentials, name="potential")
+app.command(epilog=ENSEMBLE_EXAMPLES)(ensemble)
 app.command(epilog=EXAMPLES)(train)
 app.command(epilog=LABEL_EXAMPLES)(label)
 app.command(epilog=REFERENCE_EXAMPLES)(reference)
@@ -113,6 +116,9 @@ def validate(input: Input, set: Set = None, debug: Debug = False) -> None:
 def schema(
     train: Annotated[bool, typer.Option("--train", help="That of `qmd train` inputs.")] = False,
     label: Annotated[bool, typer.Option("--label", help="That of `qmd label` inputs.")] = False,
+    ensemble: Annotated[
+        bool, typer.Option("--ensemble", help="That of `qmd ensemble` inputs.")
+    ] = False,
 ) -> None:
     """Print the JSON Schema of the input, for editors and checkers."""
     with errors_in_one_line():
@@ -128,6 +134,10 @@ def schema(
             from qmd.label_config import LabelConfig
 
             print(json.dumps(json_schema(LabelConfig), indent=2))
+        elif ensemble:
+            from qmd.ensemble_config import EnsembleConfig
+
+            print(json.dumps(json_schema(EnsembleConfig), indent=2))
         else:
             print(json.dumps(json_schema(), indent=2))
 

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from qmd.lock import RunLock
 from qmd.paths import RunPaths
 from qmd.provenance import machine
 from qmd.reporters import LogReporter
-from qmd.signals import StopRequest, stop_signals
+from qmd.signals import Reason, StopRequest, stop_signals
 from qmd.simulation import Progress, Simulation
 from qmd.trajectory import TrajectoryWriter
 
@@ -43,6 +43,7 @@ def run(
     overwrite: bool = False,
     say: Say = lambda text: None,
     watch: Callable[[Progress], None] | None = None,
+    asked: Callable[[], Reason] | None = None,
 ) -> Finished:
     """Run an input to its last step, going on where an earlier call stopped.
 
@@ -57,6 +58,8 @@ def run(
         Takes lines for the user.
     watch : callable, optional
         Takes the `Progress` after every block of steps.
+    asked : callable, optional
+        Why to stop now, or None: for a run among others. Signals are then left to the caller.
 
     Raises
     ------
@@ -70,8 +73,8 @@ def run(
     start = start_state(setup) if overwrite or not _has_checkpoint(paths) else None
     with atomic.output_errors(paths.directory):
         paths.directory.mkdir(parents=True, exist_ok=True)
-    stop = StopRequest(paths.exit, wall_time_s=_seconds(setup.config.wall_time_h))
-    with RunLock(paths.directory), stop_signals(stop):
+    stop = StopRequest(paths.exit, _seconds(setup.config.wall_time_h), asked=asked)
+    with RunLock(paths.directory), nullcontext() if asked else stop_signals(stop):
         if overwrite:
             _remove(paths)
         state, writer, log, resumed = _open(setup, paths, start, say)
