@@ -7,7 +7,7 @@ needs neither.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import polynomial, sivqlm, vqlm, water_pair
+from . import polynomial, sivqlm, spc_fw, vqlm, water_pair
 from .circuit import Circuit, Encode, Heisenberg, Observable, RotationZ, clusters
 from .classical import (
     WATER_PAIRS,
@@ -16,11 +16,26 @@ from .classical import (
     SphericalWall,
     WaterBaseline,
 )
+from .external import External
 from .features import Entry, LinearVectors, VectorDensities
 from .model import MAX_PARAMETER, Architecture, Parameters
+from .molecular import HarmonicAngles, HarmonicBonds, LennardJones, MorseBonds, PointCharges
 from .package import SHIPPED, Domain, Package, PackageError, find, load, save, shipped
 from .polynomial import InvariantPolynomial, PolynomialParameters
-from .tree import ManyBody, Model, OnAtoms, Quantum, Sum, Switch, Switched, flatten, leaves
+from .serialization import model_sha256
+from .tree import (
+    Committee,
+    ManyBody,
+    Model,
+    OnAtoms,
+    Quantum,
+    Scaled,
+    Sum,
+    Switch,
+    Switched,
+    flatten,
+    leaves,
+)
 from .vqlm import Vqlm
 
 if TYPE_CHECKING:
@@ -39,15 +54,21 @@ __all__ = [
     "Architecture",
     "BaselineParameters",
     "Circuit",
+    "Committee",
     "Domain",
     "Encode",
     "Entry",
+    "External",
+    "HarmonicAngles",
+    "HarmonicBonds",
     "Heisenberg",
     "InvariantPolynomial",
+    "LennardJones",
     "LinearVectors",
     "ManyBody",
     "Model",
     "ModelPotential",
+    "MorseBonds",
     "NativeKernel",
     "Observable",
     "OnAtoms",
@@ -57,8 +78,10 @@ __all__ = [
     "WaterBaseline",
     "ParameterGradient",
     "Parameters",
+    "PointCharges",
     "Quantum",
     "RotationZ",
+    "Scaled",
     "ShortRangeWall",
     "SphericalWall",
     "Sum",
@@ -75,6 +98,7 @@ __all__ = [
     "jax_model",
     "leaves",
     "load",
+    "model_sha256",
     "native_kernel",
     "native_model",
     "polynomial",
@@ -82,6 +106,7 @@ __all__ = [
     "save",
     "shipped",
     "sivqlm",
+    "spc_fw",
     "vqc",
     "vqlm",
     "vqlm_reference",

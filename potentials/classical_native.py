@@ -52,12 +52,12 @@ def sphere_arrays(model: SphericalWall) -> Arrays:
 
 
 @_njit
-def _distance(x, i, j):
+def distance(x, i, j):
     return math.sqrt((x[j, 0] - x[i, 0]) ** 2 + (x[j, 1] - x[i, 1]) ** 2 + (x[j, 2] - x[i, 2]) ** 2)
 
 
 @_njit
-def _push(x, forces, i, j, factor):
+def push(x, forces, i, j, factor):
     """Forces of dE/dr = factor r."""
     for axis in range(3):
         force = factor * (x[j, axis] - x[i, axis])
@@ -77,21 +77,21 @@ def baseline_into(positions, forces, program, workspace):
     for k in range(9):
         i, j = WATER_PAIRS[k]
         kind = WATER_KINDS[k]
-        r = _distance(positions, i, j)
+        r = distance(positions, i, j)
         decay, dispersion = workspace[DECAY + kind], workspace[DISPERSION + kind]
         repelled = math.exp(workspace[REPULSION + kind] - decay * r)
         soft = 1.0 / (r**6 + R6)
         energy += repelled - dispersion * soft
         slope = 6.0 * dispersion * r**5 * soft * soft - decay * repelled
-        _push(positions, forces, i, j, slope / r)
+        push(positions, forces, i, j, slope / r)
     return energy
 
 
 @_njit
 def _charges(x, w, first):
     """Sites of the molecule whose O is atom `first`: H1, H2, M."""
-    d1 = _distance(x, first, first + 1) - BOND
-    d2 = _distance(x, first, first + 2) - BOND
+    d1 = distance(x, first, first + 1) - BOND
+    d2 = distance(x, first, first + 2) - BOND
     site = SITES + 4 * first
     w[site + 3] = w[CHARGE] + w[STRETCH] * d1 + w[CROSS] * d2
     w[site + 7] = w[CHARGE] + w[STRETCH] * d2 + w[CROSS] * d1
@@ -135,7 +135,7 @@ def _charge_forces(x, forces, w, first):
     for k, change in enumerate(
         (w[STRETCH] * by_q1 + w[CROSS] * by_q2, w[STRETCH] * by_q2 + w[CROSS] * by_q1)
     ):
-        _push(x, forces, first, first + 1 + k, change / _distance(x, first, first + 1 + k))
+        push(x, forces, first, first + 1 + k, change / distance(x, first, first + 1 + k))
     for axis in range(3):
         of_site = w[site + 8 + axis]
         forces[first, axis] -= (1.0 - w[SITE]) * of_site
@@ -150,11 +150,11 @@ def wall_into(positions, forces, program, workspace):
     energy = 0.0
     for pair in range(program[N_PAIRS]):
         i, j = program[PAIRS + 2 * pair], program[PAIRS + 2 * pair + 1]
-        r = _distance(positions, i, j)
+        r = distance(positions, i, j)
         inside = workspace[1 + pair] - r
         if inside > 0.0:
             energy += workspace[0] * inside**3
-            _push(positions, forces, i, j, -3.0 * workspace[0] * inside * inside / r)
+            push(positions, forces, i, j, -3.0 * workspace[0] * inside * inside / r)
     return energy
 
 

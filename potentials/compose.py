@@ -3,6 +3,7 @@
 import numpy as np
 
 from .classical import ShortRangeWall, SphericalWall, WaterBaseline
+from .molecular import HarmonicAngles, HarmonicBonds, LennardJones, MorseBonds, PointCharges
 from .native import NativeKernel, check_bytes, native_kernel
 from .polynomial import InvariantPolynomial
 from .tree import Leaf, Model, Quantum, Switch, Term, flatten
@@ -33,7 +34,7 @@ def native_model(model: Model) -> NativeKernel:
 
 def _leaf_arrays(leaf: Leaf) -> tuple[np.ndarray, np.ndarray]:
     """Program and workspace of a leaf."""
-    from . import classical_native
+    from . import classical_native, molecular_native
 
     match leaf:
         case Quantum() | Vqlm() | InvariantPolynomial():
@@ -45,6 +46,16 @@ def _leaf_arrays(leaf: Leaf) -> tuple[np.ndarray, np.ndarray]:
             return classical_native.wall_arrays(leaf)
         case SphericalWall():
             return classical_native.sphere_arrays(leaf)
+        case MorseBonds():
+            return molecular_native.morse_arrays(leaf)
+        case HarmonicBonds():
+            return molecular_native.bonds_arrays(leaf)
+        case HarmonicAngles():
+            return molecular_native.angles_arrays(leaf)
+        case LennardJones():
+            return molecular_native.lennard_jones_arrays(leaf)
+        case PointCharges():
+            return molecular_native.charges_arrays(leaf)
 
 
 def _pack(n_atoms: int, terms: list[Term]) -> NativeKernel:
@@ -58,6 +69,11 @@ def _pack(n_atoms: int, terms: list[Term]) -> NativeKernel:
         WaterBaseline: layout.BASELINE,
         ShortRangeWall: layout.WALL,
         SphericalWall: layout.SPHERE,
+        MorseBonds: layout.MORSE,
+        HarmonicBonds: layout.BONDS,
+        HarmonicAngles: layout.ANGLES,
+        LennardJones: layout.LENNARD_JONES,
+        PointCharges: layout.CHARGES,
     }
     # Molecules of one kind share a leaf, and so can share its arrays.
     shared = {id(term.leaf): term.leaf for term in terms}
@@ -68,6 +84,11 @@ def _pack(n_atoms: int, terms: list[Term]) -> NativeKernel:
         own_program, own_workspace = _leaf_arrays(leaf)
         places[key] = *_append(integers, own_program), *_append(numbers, own_workspace)
         check_bytes(8 * sum(map(len, numbers)))
+    factors = {
+        factor: _append(numbers, np.array([factor]))[0]
+        for factor in dict.fromkeys(term.factor for term in terms)
+        if factor != 1
+    }
     program = integers[0]
     program[: layout.HEAD] = n_atoms, len(terms), 0, 3 * n_atoms
     for i, term in enumerate(terms):
@@ -77,6 +98,7 @@ def _pack(n_atoms: int, terms: list[Term]) -> NativeKernel:
         record[layout.N_TERM_ATOMS] = term.leaf.n_atoms
         record[layout.PROGRAM : layout.WORKSPACE_END + 1] = places[id(term.leaf)]
         record[layout.SWITCH_I : layout.SWITCH + 1] = _switch_record(term.switch, numbers)
+        record[layout.FACTOR] = factors.get(term.factor, layout.NO_FACTOR)
     return NativeKernel(layout.energy_and_forces, np.concatenate(integers), np.concatenate(numbers))
 
 

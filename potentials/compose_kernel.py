@@ -10,16 +10,17 @@ import math
 import numba
 import numpy as np
 
-from . import classical_native, kernel, polynomial_native, vqlm_native
+from . import classical_native, kernel, molecular_native, polynomial_native, vqlm_native
 from .kernel import SIGNATURE
 
 # fmt: off
 N_ATOMS, N_TERMS, POSITIONS, FORCES, HEAD = range(5)
 (KIND, ATOMS, N_TERM_ATOMS, PROGRAM, PROGRAM_END, WORKSPACE, WORKSPACE_END,
- SWITCH_I, SWITCH_J, SWITCH, RECORD) = range(11)
-QUANTUM, VQLM, BASELINE, WALL, SPHERE, POLYNOMIAL = range(6)
+ SWITCH_I, SWITCH_J, SWITCH, FACTOR, RECORD) = range(12)
+(QUANTUM, VQLM, POLYNOMIAL, BASELINE, WALL, SPHERE, MORSE, BONDS, ANGLES, LENNARD_JONES,
+ CHARGES) = range(11)
 # fmt: on
-NO_SWITCH = -1
+NO_SWITCH = NO_FACTOR = -1
 
 _njit = numba.njit(cache=True, error_model="numpy")
 
@@ -44,7 +45,17 @@ def _leaf(kind, x, f, program, workspace):
         return classical_native.baseline_into(x, f, program, workspace)
     if kind == WALL:
         return classical_native.wall_into(x, f, program, workspace)
-    return classical_native.sphere_into(x, f, program, workspace)
+    if kind == SPHERE:
+        return classical_native.sphere_into(x, f, program, workspace)
+    if kind == MORSE:
+        return molecular_native.morse_into(x, f, program, workspace)
+    if kind == BONDS:
+        return molecular_native.bonds_into(x, f, program, workspace)
+    if kind == ANGLES:
+        return molecular_native.angles_into(x, f, program, workspace)
+    if kind == LENNARD_JONES:
+        return molecular_native.lennard_jones_into(x, f, program, workspace)
+    return molecular_native.charges_into(x, f, program, workspace)
 
 
 @_njit
@@ -60,6 +71,9 @@ def _term(positions, forces, record, program, workspace):
         factor, slope = _switch(r, workspace[at], workspace[at + 1])
         if factor == 0.0:
             return 0.0
+    if program[record + FACTOR] != NO_FACTOR:
+        factor *= workspace[program[record + FACTOR]]
+        slope *= workspace[program[record + FACTOR]]
     n, atoms = program[record + N_TERM_ATOMS], program[record + ATOMS]
     local = workspace[program[POSITIONS] : program[POSITIONS] + 3 * n].reshape((n, 3))
     local_forces = workspace[program[FORCES] : program[FORCES] + 3 * n].reshape((n, 3))

@@ -4,6 +4,7 @@ Importing this module makes the tree a pytree: its leaves are the trained arrays
 """
 
 from functools import reduce
+from itertools import combinations
 from typing import Any
 
 import jax
@@ -23,8 +24,9 @@ from .classical import (
     SphericalWall,
     WaterBaseline,
 )
+from .molecular import HarmonicAngles, HarmonicBonds, LennardJones, MorseBonds, PointCharges
 from .polynomial import InvariantPolynomial
-from .tree import ManyBody, Model, OnAtoms, Quantum, Sum, Switched
+from .tree import Committee, ManyBody, Model, OnAtoms, Quantum, Scaled, Sum, Switched
 from .vqlm import Vqlm
 
 _TRAINED: dict[type[Any], tuple[list[str], list[str]]] = {
@@ -34,9 +36,16 @@ _TRAINED: dict[type[Any], tuple[list[str], list[str]]] = {
     WaterBaseline: (["parameters"], []),
     ShortRangeWall: ([], ["pairs", "onsets", "stiffness"]),
     SphericalWall: ([], ["n_atoms", "radius", "stiffness"]),
+    MorseBonds: ([], ["n_atoms", "bonds", "depth", "steepness", "length"]),
+    HarmonicBonds: ([], ["n_atoms", "bonds", "stiffness", "length"]),
+    HarmonicAngles: ([], ["n_atoms", "angles", "stiffness", "angle"]),
+    LennardJones: ([], ["n_atoms", "atoms", "depth", "diameter"]),
+    PointCharges: ([], ["charges", "molecules"]),
     OnAtoms: (["model"], ["atoms"]),
     Switched: (["model"], ["between", "inner", "outer"]),
+    Scaled: (["model"], ["factor"]),
     Sum: (["terms"], []),
+    Committee: (["members"], []),
     ManyBody: (["monomer", "pair"], ["n_molecules"]),
 }
 """Fields that hold arrays or models, and those that are fixed."""
@@ -61,14 +70,33 @@ def energy(model: Model, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]
         case SphericalWall():
             outside = jnp.linalg.norm(positions, axis=-1) - model.radius
             return model.stiffness * jnp.sum(jnp.maximum(outside, 0.0) ** 3)
+        case MorseBonds():
+            stretch = _distances(model.bonds, positions) - model.length
+            return model.depth * jnp.sum((1 - jnp.exp(-model.steepness * stretch)) ** 2)
+        case HarmonicBonds():
+            stretch = _distances(model.bonds, positions) - model.length
+            return model.stiffness / 2 * jnp.sum(stretch**2)
+        case HarmonicAngles():
+            return _angles(model, positions)
+        case LennardJones():
+            pairs = list(combinations(model.atoms, 2))
+            sixth = (model.diameter / _distances(pairs, positions)) ** 6
+            return 4 * model.depth * jnp.sum(sixth * (sixth - 1))
+        case PointCharges():
+            return _charges(model, positions)
         case OnAtoms():
             return energy(model.model, positions[np.array(model.atoms)])
         case Switched():
             i, j = model.between
             r = jnp.linalg.norm(positions[i] - positions[j])
             return switch(r, model.inner, model.outer) * energy(model.model, positions)
+        case Scaled():
+            return model.factor * energy(model.model, positions)
         case Sum():
             return reduce(jnp.add, [energy(t, positions[: t.n_atoms]) for t in model.terms])
+        case Committee():
+            total = reduce(jnp.add, [energy(member, positions) for member in model.members])
+            return total / len(model.members)
         case ManyBody():
             one = jax.vmap(lambda x: energy(model.monomer, x))(positions[model.molecules])
             two = jax.vmap(lambda x: energy(model.pair, x))(positions[model.pairs])
@@ -95,6 +123,23 @@ def _polynomial(model: InvariantPolynomial, positions: Float[Array, "atoms 3"]) 
     term = np.repeat(np.arange(len(model.orbits)), [len(orbit) for orbit in model.orbits])
     monomials = jnp.prod(powers[exponents, np.arange(len(y))], axis=1)
     return jnp.dot(jnp.asarray(model.parameters.weights)[term], monomials)
+
+
+def _angles(model: HarmonicAngles, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
+    i, vertex, k = np.array(model.angles).T
+    u, v = positions[i] - positions[vertex], positions[k] - positions[vertex]
+    sine = jnp.linalg.norm(jnp.cross(u, v), axis=-1)
+    bend = jnp.arctan2(sine, jnp.sum(u * v, axis=-1)) - model.angle
+    return model.stiffness / 2 * jnp.sum(bend**2)
+
+
+def _charges(model: PointCharges, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
+    charges, molecules = np.array(model.charges), np.array(model.molecules)
+    i, j = np.triu_indices(model.n_atoms, 1)
+    apart = molecules[i] != molecules[j]
+    i, j = i[apart], j[apart]
+    r = _distances(np.stack([i, j], axis=1), positions)
+    return COULOMB * jnp.sum(charges[i] * charges[j] / r)
 
 
 def _baseline(model: WaterBaseline, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:

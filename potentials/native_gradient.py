@@ -15,7 +15,18 @@ from . import jax_model, lowering, native
 from .circuit import Circuit
 from .features import LinearVectors
 from .kernel_layout import N_PAIRS, N_SECTORS
-from .tree import Leaf, ManyBody, Model, OnAtoms, Quantum, Sum, Switched, leaves
+from .tree import (
+    Committee,
+    Leaf,
+    ManyBody,
+    Model,
+    OnAtoms,
+    Quantum,
+    Scaled,
+    Sum,
+    Switched,
+    leaves,
+)
 
 Array = np.ndarray
 
@@ -64,6 +75,11 @@ class ParameterGradient:
                 return self._rows(model.model, x[:, model.atoms])
             case Switched():
                 return np.asarray(_switch(model, x)[:, None] * self._rows(model.model, x))
+            case Scaled():
+                return model.factor * self._rows(model.model, x)
+            case Committee():
+                parts = [self._rows(member, x) for member in model.members]
+                return np.concatenate(parts, axis=1) / len(parts)
             case Sum():
                 parts = [self._rows(term, x[:, : term.n_atoms]) for term in model.terms]
                 return np.concatenate(parts, axis=1)

@@ -5,6 +5,8 @@ of those built in, and nothing is looked up by name. Arrays are stored apart, by
 `tree.named_parameters`.
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -14,8 +16,20 @@ from .circuit import Circuit, Encode, Heisenberg, Observable, Pair, RotationZ
 from .classical import BaselineParameters, ShortRangeWall, SphericalWall, WaterBaseline
 from .features import Entry, Features, LinearVectors, VectorDensities
 from .model import Architecture, Parameters
+from .molecular import HarmonicAngles, HarmonicBonds, LennardJones, MorseBonds, PointCharges
 from .polynomial import InvariantPolynomial, PolynomialParameters
-from .tree import Leaf, ManyBody, Model, OnAtoms, Quantum, Sum, Switched
+from .tree import (
+    Committee,
+    Leaf,
+    ManyBody,
+    Model,
+    OnAtoms,
+    Quantum,
+    Scaled,
+    Sum,
+    Switched,
+    named_parameters,
+)
 from .vqlm import Vqlm, VqlmParameters
 
 
@@ -54,6 +68,45 @@ def model_to_json(model: Model) -> dict[str, Any]:
                 "radius_A": model.radius,
                 "stiffness_eV_per_A3": model.stiffness,
             }
+        case MorseBonds():
+            return {
+                "kind": "morse_bonds",
+                "n_atoms": model.n_atoms,
+                "bonds": [list(pair) for pair in model.bonds],
+                "depth_eV": model.depth,
+                "steepness_per_A": model.steepness,
+                "length_A": model.length,
+            }
+        case HarmonicBonds():
+            return {
+                "kind": "harmonic_bonds",
+                "n_atoms": model.n_atoms,
+                "bonds": [list(pair) for pair in model.bonds],
+                "stiffness_eV_per_A2": model.stiffness,
+                "length_A": model.length,
+            }
+        case HarmonicAngles():
+            return {
+                "kind": "harmonic_angles",
+                "n_atoms": model.n_atoms,
+                "angles": [list(triple) for triple in model.angles],
+                "stiffness_eV_per_rad2": model.stiffness,
+                "angle_rad": model.angle,
+            }
+        case LennardJones():
+            return {
+                "kind": "lennard_jones",
+                "n_atoms": model.n_atoms,
+                "atoms": list(model.atoms),
+                "depth_eV": model.depth,
+                "diameter_A": model.diameter,
+            }
+        case PointCharges():
+            return {
+                "kind": "point_charges",
+                "charges_e": list(model.charges),
+                "molecules": list(model.molecules),
+            }
         case OnAtoms():
             return {
                 "kind": "on_atoms",
@@ -68,8 +121,16 @@ def model_to_json(model: Model) -> dict[str, Any]:
                 "inner_A": model.inner,
                 "outer_A": model.outer,
             }
+        case Scaled():
+            return {
+                "kind": "scaled",
+                "model": model_to_json(model.model),
+                "factor": model.factor,
+            }
         case Sum():
             return {"kind": "sum", "terms": [model_to_json(term) for term in model.terms]}
+        case Committee():
+            return {"kind": "committee", "members": [model_to_json(m) for m in model.members]}
         case ManyBody():
             return {
                 "kind": "many_body",
@@ -101,6 +162,11 @@ def model_from_json(
             (between,) = _pairs([data["between"]])
             inner, outer = number(data["inner_A"]), number(data["outer_A"])
             return Switched(part(data["model"], "model"), between, inner, outer)
+        case "scaled":
+            return Scaled(part(data["model"], "model"), number(data["factor"]))
+        case "committee":
+            members = enumerate(data["members"])
+            return Committee(tuple(part(member, f"members.{i}") for i, member in members))
         case "sum":
             return Sum(tuple(part(term, f"terms.{i}") for i, term in enumerate(data["terms"])))
         case "many_body":
@@ -108,6 +174,14 @@ def model_from_json(
             return ManyBody(monomer, pair, integer(data["n_molecules"]))
         case _:
             return _leaf_from_json(data, lambda fields: [arrays[prefix + f] for f in fields])
+
+
+def model_sha256(model: Model) -> str:
+    """SHA-256 of a tree and its arrays: equal for equal potentials."""
+    digest = hashlib.sha256(json.dumps(model_to_json(model), sort_keys=True).encode())
+    for name, values in sorted(named_parameters(model).items()):
+        digest.update(name.encode() + np.asarray(values, "<f8").tobytes())
+    return digest.hexdigest()
 
 
 def _leaf_from_json(
@@ -144,6 +218,42 @@ def _leaf_from_json(
                 n_atoms=integer(data["n_atoms"]),
                 radius=number(data["radius_A"]),
                 stiffness=number(data["stiffness_eV_per_A3"]),
+            )
+        case "morse_bonds":
+            return MorseBonds(
+                n_atoms=integer(data["n_atoms"]),
+                bonds=_pairs(data["bonds"]),
+                depth=number(data["depth_eV"]),
+                steepness=number(data["steepness_per_A"]),
+                length=number(data["length_A"]),
+            )
+        case "harmonic_bonds":
+            return HarmonicBonds(
+                n_atoms=integer(data["n_atoms"]),
+                bonds=_pairs(data["bonds"]),
+                stiffness=number(data["stiffness_eV_per_A2"]),
+                length=number(data["length_A"]),
+            )
+        case "harmonic_angles":
+            return HarmonicAngles(
+                n_atoms=integer(data["n_atoms"]),
+                angles=tuple(
+                    (integer(i), integer(vertex), integer(k)) for i, vertex, k in data["angles"]
+                ),
+                stiffness=number(data["stiffness_eV_per_rad2"]),
+                angle=number(data["angle_rad"]),
+            )
+        case "lennard_jones":
+            return LennardJones(
+                n_atoms=integer(data["n_atoms"]),
+                atoms=_integers(data["atoms"]),
+                depth=number(data["depth_eV"]),
+                diameter=number(data["diameter_A"]),
+            )
+        case "point_charges":
+            return PointCharges(
+                charges=tuple(number(charge) for charge in data["charges_e"]),
+                molecules=_integers(data["molecules"]),
             )
         case kind:
             raise ValueError(f"model {kind!r} is unknown to this version")

@@ -15,6 +15,7 @@ import numpy as np
 
 from .classical import ShortRangeWall, SphericalWall, WaterBaseline
 from .model import Architecture, Parameters
+from .molecular import HarmonicAngles, HarmonicBonds, LennardJones, MorseBonds, PointCharges
 from .polynomial import InvariantPolynomial
 from .vqlm import Vqlm
 
@@ -134,6 +135,64 @@ class Sum:
 
 
 @dataclass(frozen=True)
+class Scaled:
+    """``factor E``: a model with a weight.
+
+    Raises
+    ------
+    ValueError
+        If `factor` is not finite.
+    """
+
+    model: "Model"
+    factor: float
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.factor):
+            raise ValueError(f"The factor of a model must be finite, but it is {self.factor}.")
+
+    @property
+    def n_atoms(self) -> int:
+        """Atoms whose positions are the input."""
+        return self.model.n_atoms
+
+    def check(self) -> None:
+        """Raise ValueError if parameters have wrong shapes or are not finite."""
+        self.model.check()
+
+
+@dataclass(frozen=True)
+class Committee:
+    """The mean of models of the same atoms, which by their spread tell how far to trust it.
+
+    Raises
+    ------
+    ValueError
+        If there are not two members or more, or they are not for as many atoms.
+    """
+
+    members: tuple["Model", ...]
+
+    def __post_init__(self) -> None:
+        sizes = {member.n_atoms for member in self.members}
+        if len(self.members) < 2 or len(sizes) != 1:
+            raise ValueError(
+                f"A committee needs two members or more for as many atoms, but got "
+                f"{len(self.members)} for {sorted(sizes)} atoms."
+            )
+
+    @property
+    def n_atoms(self) -> int:
+        """Atoms whose positions are the input."""
+        return self.members[0].n_atoms
+
+    def check(self) -> None:
+        """Raise ValueError if parameters have wrong shapes or are not finite."""
+        for member in self.members:
+            member.check()
+
+
+@dataclass(frozen=True)
 class ManyBody:
     """``sum_m E1(m) + sum_{m<n} E2(m, n)`` over equal molecules, one after the other.
 
@@ -179,10 +238,21 @@ class ManyBody:
         self.pair.check()
 
 
-Leaf: TypeAlias = (
-    Quantum | Vqlm | InvariantPolynomial | WaterBaseline | ShortRangeWall | SphericalWall
+Trained: TypeAlias = Quantum | Vqlm | InvariantPolynomial | WaterBaseline
+Fixed: TypeAlias = (
+    ShortRangeWall
+    | SphericalWall
+    | MorseBonds
+    | HarmonicBonds
+    | HarmonicAngles
+    | LennardJones
+    | PointCharges
 )
-Model: TypeAlias = Union[Leaf, OnAtoms, Switched, Sum, ManyBody]  # noqa: UP007  # forward names
+"""Leaves without trained numbers."""
+Leaf: TypeAlias = Trained | Fixed
+Model: TypeAlias = Union[  # noqa: UP007  # forward names
+    Leaf, OnAtoms, Switched, Scaled, Sum, Committee, ManyBody
+]
 
 
 class Switch(NamedTuple):
@@ -199,6 +269,7 @@ class Term(NamedTuple):
     leaf: Leaf
     atoms: tuple[int, ...]
     switch: Switch | None
+    factor: float = 1.0
 
 
 def flatten(model: Model) -> list[Term]:
@@ -209,29 +280,38 @@ def flatten(model: Model) -> list[Term]:
     ValueError
         If a leaf lies under two switches.
     """
-    return list(_flatten(model, tuple(range(model.n_atoms)), None))
+    return list(_flatten(model, tuple(range(model.n_atoms)), None, 1.0))
 
 
-def _flatten(model: Model, atoms: tuple[int, ...], switch: Switch | None) -> Iterator[Term]:
+def _flatten(
+    model: Model, atoms: tuple[int, ...], switch: Switch | None, factor: float
+) -> Iterator[Term]:
     match model:
         case Sum():
             for term in model.terms:
-                yield from _flatten(term, atoms[: term.n_atoms], switch)
+                yield from _flatten(term, atoms[: term.n_atoms], switch, factor)
+        case Committee():
+            for member in model.members:
+                yield from _flatten(member, atoms, switch, factor / len(model.members))
+        case Scaled():
+            yield from _flatten(model.model, atoms, switch, factor * model.factor)
         case OnAtoms():
-            yield from _flatten(model.model, tuple(atoms[i] for i in model.atoms), switch)
+            yield from _flatten(model.model, tuple(atoms[i] for i in model.atoms), switch, factor)
         case Switched():
             if switch is not None:
                 raise ValueError("A model under two switches has no native kernel.")
             i, j = model.between
             here = Switch((atoms[i], atoms[j]), model.inner, model.outer)
-            yield from _flatten(model.model, atoms, here)
+            yield from _flatten(model.model, atoms, here, factor)
         case ManyBody():
             for members in model.molecules:
-                yield from _flatten(model.monomer, tuple(atoms[i] for i in members), switch)
+                own = tuple(atoms[i] for i in members)
+                yield from _flatten(model.monomer, own, switch, factor)
             for members in model.pairs:
-                yield from _flatten(model.pair, tuple(atoms[i] for i in members), switch)
+                own = tuple(atoms[i] for i in members)
+                yield from _flatten(model.pair, own, switch, factor)
         case _:
-            yield Term(model, atoms, switch)
+            yield Term(model, atoms, switch, factor)
 
 
 def leaves(model: Model) -> list[tuple[str, Leaf]]:
@@ -245,7 +325,10 @@ def _leaves(model: Model, name: str) -> Iterator[tuple[str, Leaf]]:
         case Sum():
             for i, term in enumerate(model.terms):
                 yield from _leaves(term, f"{prefix}terms.{i}")
-        case OnAtoms() | Switched():
+        case Committee():
+            for i, member in enumerate(model.members):
+                yield from _leaves(member, f"{prefix}members.{i}")
+        case OnAtoms() | Switched() | Scaled():
             yield from _leaves(model.model, f"{prefix}model")
         case ManyBody():
             yield from _leaves(model.monomer, f"{prefix}monomer")
@@ -259,6 +342,6 @@ def named_parameters(model: Model) -> dict[str, Any]:
     return {
         f"{name}.{field}" if name else field: value
         for name, leaf in leaves(model)
-        if not isinstance(leaf, ShortRangeWall | SphericalWall)
+        if not isinstance(leaf, Fixed)
         for field, value in leaf.parameters._asdict().items()
     }
