@@ -87,6 +87,7 @@ PYTHON_SECTIONS = {
 
 SUBMODULES = {
     "qmd.potentials.sivqlm": "Ready-made architectures.",
+    "qmd.potentials.spc_fw": "Flexible water by name.",
     "qmd.potentials.water_pair": "The interaction of two waters.",
     "qmd.potentials.vqlm": "The generic circuit.",
     "qmd.potentials.jax_model": "JAX; importing it makes the tree a pytree of its trained arrays.",
@@ -111,7 +112,7 @@ def input_page() -> str:
     definitions = schema["$defs"]
     parts = [_section("Top level", schema)]
     parts.append(_section("system", definitions["SystemConfig"]))
-    parts.append("## potential\n\nThe name or the path of a package, or one of these mappings.\n")
+    parts.append("## potential\n\nA name, the path of a package, or one of these mappings.\n")
     parts += _kinds("potential", schema["properties"]["potential"], definitions)
     parts += _kinds("integrator", schema["properties"]["integrator"], definitions)
     parts.append(_section("confinement", definitions["ConfinementConfig"]))
@@ -185,6 +186,10 @@ def _kind(node: dict[str, Any]) -> str:
             return ", ".join(f"`{value}`" for value in values)
         case {"items": {"items": _}}:
             return "a list of lists of whole numbers"
+        case {"items": {"type": "number" | "integer" as number}}:
+            return f"a list of {'numbers' if number == 'number' else 'whole numbers'}"
+        case {"items": {"anyOf": [{"type": "string"}, *_]}}:
+            return "a list of names or sections"
         case {"items": _}:
             return "a list of sections"
         case {"type": "number" | "integer" as number}:

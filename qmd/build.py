@@ -2,7 +2,6 @@
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +11,6 @@ from qmd.config import (
     ConfinementConfig,
     IntegratorConfig,
     LangevinConfig,
-    PackageConfig,
     RunConfig,
     VelocityVerletConfig,
 )
@@ -30,23 +28,15 @@ from qmd.integrators import (
     gaussian,
     initial_state,
 )
-from qmd.potentials import (
-    Domain,
-    Model,
-    Package,
-    PackageError,
-    SphericalWall,
-    Sum,
-    find,
-    load,
-    native_model,
-)
+from qmd.named import load_package as load_package  # where others look for it
+from qmd.potentials import Domain, SphericalWall
 from qmd.provenance import versions
+from qmd.resolve import Function, confined, resolve
+from qmd.resolve import build_force as build_force  # where others look for it
 from qmd.source import Source
 from qmd.structure import load_system
 from qmd.system import (
     System,
-    check_species,
     degrees_of_freedom,
     n_rotations,
     start_velocities,
@@ -68,6 +58,8 @@ class Setup:
     """Kinetic degrees of freedom."""
     identity: str
     """SHA-256 of the start and of all settings that a resumed run must share."""
+    force_spread: Function | None = None
+    """Of a committee: positions, angstrom -> spread of the force on each atom, eV/angstrom."""
 
     @property
     def config(self) -> RunConfig:
@@ -93,39 +85,25 @@ def build(loaded: LoadedConfig[RunConfig]) -> Setup:
         In one line, if the structure, the package, or the two together cannot be used.
     """
     config, folder = loaded.config, loaded.path.parent
-    wanted = config.potential
     system = load_system(config.system.structure, folder)
-    sphere = _sphere(system.n_atoms, config.confinement)
-    if isinstance(wanted, PackageConfig):
-        package = load_package(wanted.name, folder, wanted.sha256)
-        check_species(system, package.species)
-        needs = ("jax",) if wanted.backend == "jax" else ()
-        source = Source(
-            package.name, package.sha256, package.citation, package.reference_energy_eV, needs,
-            package.domain,
-        )  # fmt: skip
-        model = Sum((package.model, sphere)) if sphere else package.model
-        force = build_force(model, wanted.backend)
-    else:
-        from qmd.reference_force import reference
-
-        source, force = reference(wanted, system, sphere)
+    potential = resolve(config.potential, system, folder)
+    if config.confinement is not None:
+        potential = confined(potential, _sphere(system.n_atoms, config.confinement))
     return Setup(
         loaded=loaded,
         system=system,
-        potential=source,
+        potential=potential.source,
         integrator=build_integrator(config.integrator),
-        force=force,
-        limits=build_limits(config, source.domain),
+        force=potential.force(),
+        limits=build_limits(config, potential.source.domain),
         stream=Stream(config.seed),
         dof=_degrees_of_freedom(config, system),
         identity=_identity(config, system),
+        force_spread=potential.force_spread,
     )
 
 
-def _sphere(n_atoms: int, config: ConfinementConfig | None) -> SphericalWall | None:
-    if config is None:
-        return None
+def _sphere(n_atoms: int, config: ConfinementConfig) -> SphericalWall:
     return SphericalWall(n_atoms, config.radius_A, config.stiffness_eV_per_A3)
 
 
@@ -135,28 +113,6 @@ def _identity(config: RunConfig, system: System) -> str:
     for array in (system.numbers, system.masses, system.positions, system.velocities):
         digest.update(b"" if array is None else array.tobytes())
     return digest.hexdigest()
-
-
-def load_package(name: str, folder: Path, sha256: str | None = None) -> Package:
-    """Load a package by name or path, for a user.
-
-    Raises
-    ------
-    MismatchError
-        If there is none, it is damaged, or its SHA-256 is not the one asked for.
-    """
-    try:
-        package = load(find(name, folder))
-    except FileNotFoundError as error:
-        raise MismatchError(str(error)) from None
-    except (PackageError, OSError) as error:
-        raise MismatchError(str(error), hint="copy the package again, or train it again") from None
-    if sha256 not in (None, package.sha256):
-        raise MismatchError(
-            f"potential {name} has SHA-256 {package.sha256}, but the input asks for {sha256}",
-            hint="use the package that the input was written for, or change `potential.sha256`",
-        )
-    return package
 
 
 def build_integrator(config: IntegratorConfig) -> AbstractIntegrator:
@@ -170,18 +126,6 @@ def build_integrator(config: IntegratorConfig) -> AbstractIntegrator:
                 kT=config.temperature_K * units.kB,
                 friction=config.friction_per_ps / units.ps,
             )
-
-
-def build_force(model: Model, backend: str) -> Force:
-    """The force of a model: its native kernel, or its JAX function through a callback."""
-    if backend == "native":
-        try:
-            return Force(*native_model(model))
-        except ValueError as error:
-            raise MismatchError(str(error), hint="set `potential.backend: jax`") from None
-    from qmd.jax_force import jax_force
-
-    return jax_force(model)
 
 
 def build_limits(config: RunConfig, domain: Domain) -> Limits:

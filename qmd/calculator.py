@@ -1,17 +1,22 @@
-"""A packaged potential as an ASE calculator, on the native kernel."""
+"""Any potential of qmd as an ASE calculator, on the native kernel where it has one."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, CalculatorSetupError, all_changes
 
-from qmd.build import load_package
-from qmd.potentials import evaluate
+from qmd.config import PackageConfig
+from qmd.errors import MismatchError
+from qmd.named import for_given_atoms, load_package
+from qmd.potentials import Package
+from qmd.resolve import Resolved, described, of_package, resolve
+from qmd.source import Source
+from qmd.system import System
 
 
 class QmdCalculator(Calculator):
@@ -19,14 +24,23 @@ class QmdCalculator(Calculator):
 
     Parameters
     ----------
-    potential : str or path
-        Name of a potential, or a .qmdp file.
+    potential : str, path or mapping
+        Name of a potential, a .qmdp file, or what stands under `potential:` in the input of a run,
+        such as ``{"kind": "committee", "members": [...]}``. Paths start from the current folder.
     absolute : bool
         Add the reference energy of the package, so that energies are those of its labels instead of
         relative to the zero of the model.
 
+    Attributes
+    ----------
+    results : dict
+        Of a committee also `force_spread`, the standard deviation of the force on each atom over
+        the members, eV/angstrom, shape (n_atoms,).
+
     Raises
     ------
+    InputError
+        If a mapping is not the description of a potential.
     MismatchError
         If there is no such potential, or it is damaged.
     CalculatorSetupError
@@ -49,11 +63,19 @@ class QmdCalculator(Calculator):
 
     implemented_properties = ["energy", "free_energy", "forces"]  # noqa: RUF012  (as in ASE)
 
-    def __init__(self, potential: str | PathLike[str], *, absolute: bool = False) -> None:
+    def __init__(
+        self, potential: str | PathLike[str] | Mapping[str, Any], *, absolute: bool = False
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.package = load_package(str(potential), Path())
         self.absolute = absolute
-        self._kernel = self.package.native()
+        self._config = described(potential)
+        self._species: tuple[str, ...] = ()
+        self._resolved: Resolved | None = None
+        self.package: Package | None = None
+        if isinstance(self._config, PackageConfig) and not for_given_atoms(self._config.name):
+            self.package = load_package(self._config.name, Path(), self._config.sha256)
+            self._species = self.package.species
+            self._resolved = of_package(self.package, self._config.backend)
 
     def calculate(
         self,
@@ -63,35 +85,45 @@ class QmdCalculator(Calculator):
     ) -> None:
         """Fill `results`; ASE calls it."""
         super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
-        positions = self._positions()
-        self._warn_outside(positions)
-        energy, forces = evaluate(self._kernel, positions)
-        total = float(energy) + (self.package.reference_energy_eV if self.absolute else 0.0)
-        self.results: dict[str, Any] = {
-            "energy": total, "free_energy": total, "forces": forces.copy()
-        }  # fmt: skip
+        potential, served = self._serving(), cast(Atoms, self.atoms)
+        positions = np.array(served.positions, float, order="C")
+        self._warn_outside(potential.source, positions)
+        energy, forces = potential.energy_and_forces(positions)
+        total = energy + (potential.source.reference_energy_eV if self.absolute else 0.0)
+        self.results: dict[str, Any] = {"energy": total, "free_energy": total, "forces": forces}
+        if potential.force_spread:
+            self.results["force_spread"] = potential.force_spread(positions)
 
-    def _positions(self) -> np.ndarray:
+    def _serving(self) -> Resolved:
+        """The potential on the present atoms; made again when they are others."""
         atoms: Any = self.atoms
-        found = tuple(atoms.get_chemical_symbols())
-        if found != self.package.species:
+        species = tuple(atoms.get_chemical_symbols())
+        if self.package and species != self.package.species:
             raise CalculatorSetupError(
                 f"{self.package.name} is for {' '.join(self.package.species)} in this order, but "
-                f"the atoms are {' '.join(found)}."
+                f"the atoms are {' '.join(species)}."
             )
         if atoms.pbc.any():
-            raise CalculatorSetupError(f"{self.package.name} is for isolated molecules.")
-        return np.array(atoms.positions, float, order="C")
+            raise CalculatorSetupError("Potentials of qmd are for isolated molecules.")
+        if self._resolved is None or species != self._species:
+            masses = atoms.get_masses()
+            system = System(atoms.numbers, atoms.positions, masses, None, "the Atoms object")
+            try:
+                self._resolved = resolve(self._config, system, Path())
+            except MismatchError as error:
+                raise CalculatorSetupError(f"{error} {error.hint or ''}".strip()) from None
+            self._species = species
+        return self._resolved
 
-    def _warn_outside(self, positions: np.ndarray) -> None:
-        domain = self.package.domain
+    def _warn_outside(self, source: Source, positions: np.ndarray) -> None:
+        domain = source.domain
         i, j = domain.pairs.T
         distances = np.linalg.norm(positions[j] - positions[i], axis=1)
         outside = ~((distances >= domain.warn[:, 0]) & (distances <= domain.warn[:, 1]))
         if outside.any():
             k = int(outside.argmax())
             warnings.warn(
-                f"{self.package.name}: atoms {i[k]} and {j[k]} are {distances[k]:.3f} A apart; the "
+                f"{source.name}: atoms {i[k]} and {j[k]} are {distances[k]:.3f} A apart; the "
                 f"training data has {domain.warn[k, 0]:.3f} to {domain.warn[k, 1]:.3f} A.",
                 stacklevel=3,
             )

@@ -1,41 +1,71 @@
 """What `qmd potential list` and `qmd potential info` print."""
 
 import json
+from importlib.metadata import EntryPoint
 
 import numpy as np
 
 from qmd.build import load_package
+from qmd.named import brought_by, installed
 from qmd.parts import circuits
 from qmd.potentials import (
     SHIPPED,
+    Committee,
+    HarmonicAngles,
+    HarmonicBonds,
+    LennardJones,
     ManyBody,
     Model,
+    MorseBonds,
     OnAtoms,
     Package,
+    PointCharges,
     Quantum,
+    Scaled,
     ShortRangeWall,
+    SphericalWall,
     Sum,
     Switched,
     Vqlm,
     WaterBaseline,
     shipped,
+    spc_fw,
 )
+
+KINDS = (
+    "morse", "harmonic_bond", "harmonic_angle", "lennard_jones", "point_charges", "sum",
+    "committee", "ase", "dft", "fci",
+)  # fmt: skip
+"""Potentials that an input describes, `potential: {kind: ...}`."""
 
 
 def table() -> str:
-    """One line for each shipped potential."""
-    packages = [load_package(name, SHIPPED) for name in shipped()]
-    width = max((len(p.name) for p in packages), default=4)
-    lines = [f"{'name':{width}}  atoms        qubits  layers  energies in  description"]
-    for package in packages:
+    """One line for each potential that a name stands for, then the kinds that have no name."""
+    rows = [("name", "kind", "atoms", "qubits", "layers", "energies in", "description")]
+    for name in shipped():
+        package = load_package(name, SHIPPED)
         parts = circuits(package)
         qubits = "+".join(str(part.n_qubits) for part in parts)
         layers = "+".join(str(part.n_layers) for part in parts)
-        lines.append(
-            f"{package.name:{width}}  {','.join(package.species):11}  {qubits:>6}  {layers:>6}"
-            f"  {'eV':11}  {package.description}"
-        )
-    return "\n".join(lines)
+        species = ",".join(package.species)
+        rows.append((name, "trained", species, qubits, layers, "eV", package.description))
+    for name, water in spc_fw.BY_NAME.items():
+        rows.append((name, "classical", "O,H,H,...", "", "", "eV", f"any waters; {water.citation}"))
+    for name, points in sorted(installed().items()):
+        rows.append((name, "installed", "", "", "", "", _origin(name, points)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    return "\n".join([*lines, "", f"Described in an input, by kind: {', '.join(KINDS)}."])
+
+
+def _origin(name: str, points: list[EntryPoint]) -> str:
+    origin = " and ".join(sorted(map(brought_by, points)))
+    if name in (*shipped(), *spc_fw.BY_NAME):
+        return f"of {origin}, hidden by the one above"
+    return f"of {origin}" + (", which both claim it" if len(points) > 1 else "")
 
 
 def card(package: Package) -> str:
@@ -53,13 +83,16 @@ def card(package: Package) -> str:
         "atoms, in order": ", ".join(package.species),
         "model": "\n".join(_outline(package.model)),
         "units": "eV, angstrom",
-        "energy zero": f"{package.reference_energy_eV:.6f} eV of the labels",
+        "energy zero": f"{package.reference_energy_eV:.6f} eV of the labels"
+        if package.training
+        else "",
         "domain": "\n".join(domain),
-        "training": json.dumps(dict(package.training), indent=2),
+        "training": json.dumps(dict(package.training), indent=2) if package.training else "",
         "citation": package.citation,
         "licence": package.licence,
         "sha256": package.sha256,
     }
+    rows = {key: value for key, value in rows.items() if value}  # what was not trained has fewer
     width = max(map(len, rows))
     return "\n".join(
         f"{key:{width}}  " + value.replace("\n", "\n" + " " * (width + 2))
@@ -83,11 +116,42 @@ def _outline(model: Model) -> list[str]:
         case OnAtoms():
             head = f"on atoms {', '.join(str(atom + 1) for atom in model.atoms)}"
             below = (model.model,)
+        case Scaled():
+            head, below = f"{model.factor:g} times", (model.model,)
+        case Committee():
+            head, below = f"mean of {len(model.members)}", model.members
         case ShortRangeWall():
             return [f"wall at short range: {len(model.pairs)} pairs"]
+        case SphericalWall():
+            return [f"sphere of {model.radius:g} A"]
+        case MorseBonds() | HarmonicBonds() | HarmonicAngles() | LennardJones() | PointCharges():
+            return [_classical(model)]
         case Quantum() | WaterBaseline() | Vqlm():
             return [_trained(model)]
     return [head, *(f"  {line}" for node in below for line in _outline(node))]
+
+
+def _classical(
+    leaf: MorseBonds | HarmonicBonds | HarmonicAngles | LennardJones | PointCharges,
+) -> str:
+    match leaf:
+        case MorseBonds():
+            return (
+                f"Morse bonds: {len(leaf.bonds)}, {leaf.depth:g} eV, {leaf.steepness:g} 1/A, "
+                f"{leaf.length:g} A"
+            )
+        case HarmonicBonds():
+            bonds = f"harmonic bonds: {len(leaf.bonds)}"
+            return f"{bonds}, {leaf.stiffness:g} eV/A^2, {leaf.length:g} A"
+        case HarmonicAngles():
+            angles, degrees = f"harmonic angles: {len(leaf.angles)}", np.degrees(leaf.angle)
+            return f"{angles}, {leaf.stiffness:g} eV/rad^2, {degrees:g} degrees"
+        case LennardJones():
+            atoms = f"Lennard-Jones between {len(leaf.atoms)} atoms"
+            return f"{atoms}, {leaf.depth:g} eV, {leaf.diameter:g} A"
+        case PointCharges():
+            charges = ", ".join(f"{charge:g}" for charge in sorted(set(leaf.charges)))
+            return f"point charges of {len(set(leaf.molecules))} molecules: {charges} e"
 
 
 def _trained(leaf: Quantum | WaterBaseline | Vqlm) -> str:

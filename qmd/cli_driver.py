@@ -1,6 +1,7 @@
 """The command `qmd driver`: a potential as a force provider for i-PI."""
 
 import time
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -25,6 +26,11 @@ def driver(
         int | None, typer.Option(min=1, max=65535, help="Port instead.", show_default=False)
     ] = None,
     host: Annotated[str, typer.Option(help="Machine of the port.")] = "localhost",
+    structure: Annotated[
+        str | None,
+        typer.Option(help="Atoms for a potential that serves any: a name or a file.",
+                     show_default=False),
+    ] = None,
     wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for i-PI.")] = 30.0,
     debug: Debug = False,
 ) -> None:  # fmt: skip
@@ -37,9 +43,16 @@ def driver(
         from ase import Atoms
 
         from qmd.calculator import QmdCalculator
+        from qmd.structure import load_system
 
         calculator = QmdCalculator(potential, absolute=True)
-        atoms = Atoms("".join(calculator.package.species), calculator=calculator)
+        if structure is not None:
+            species = load_system(structure, Path()).symbols
+        elif calculator.package is not None:
+            species = calculator.package.species
+        else:
+            raise InputError(f"{potential} is made for given atoms", "name them by --structure")
+        atoms = Atoms("".join(species), calculator=calculator)
         client = _connect(wait, {"unixsocket": unix} if unix else {"host": host, "port": port})
         client.run(atoms, use_stress=False)
 

@@ -2,11 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qmd.cli_common import Commands, Debug, errors_in_one_line
+
+if TYPE_CHECKING:
+    from qmd.potentials import Package
 
 potentials = typer.Typer(
     cls=Commands,
@@ -17,12 +20,26 @@ potentials = typer.Typer(
 
 
 Potential = Annotated[str, typer.Argument(help="Name or path of a .qmdp.", show_default=False)]
+Structure = Annotated[
+    str | None,
+    typer.Option(
+        help="Atoms for a potential that serves any: built-in name or file.", show_default=False
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _package(name: str, structure: str | None) -> "Package":
+    from qmd.named import load_package
+    from qmd.structure import load_system
+
+    system = None if structure is None else load_system(structure, Path())
+    return load_package(name, Path(), system=system)
 
 
 @potentials.command("list", epilog="Example: `qmd potential list`.")
 def list_potentials() -> None:
-    """List the potentials that come with the program."""
+    """List the potentials that have a name, and the kinds that an input describes."""
     with errors_in_one_line():
         from qmd.cards import table
 
@@ -30,13 +47,12 @@ def list_potentials() -> None:
 
 
 @potentials.command("info", epilog="Example: `qmd potential info sivqlm-h2o`.")
-def potential_info(potential: Potential, debug: Debug = False) -> None:
+def potential_info(potential: Potential, structure: Structure = None, debug: Debug = False) -> None:
     """Show the card of a potential: circuit, training, errors, domain, citation."""
     with errors_in_one_line(debug):
-        from qmd.build import load_package
         from qmd.cards import card
 
-        print(card(load_package(potential, Path())))
+        print(card(_package(potential, structure)))
 
 
 @potentials.command(
@@ -49,18 +65,18 @@ def check(
         int, typer.Option(min=0, max=100_000, help="Random distortions of the test vectors.")
     ] = 16,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    structure: Structure = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Audit symmetries, forces, interpreters, domain and smoothness; takes a minute."""
     with errors_in_one_line(debug):
         from qmd import audit, console
-        from qmd.build import load_package
         from qmd.errors import NumericalError
         from qmd.jax_force import use_compilation_cache
 
         use_compilation_cache()
-        package = load_package(potential, Path())
+        package = _package(potential, structure)
         say = console.note if sys.stderr.isatty() else lambda text: None
         found = audit.audit(package, n_geometries=geometries, seed=seed, say=say)
         print(audit.as_json(package, found) if json else audit.table(found))
@@ -115,6 +131,7 @@ def evaluate(
             package, dataset, energy_key=energy_key, forces_key=forces_key,
             energy_unit=energy_unit, length_unit=length_unit, forces_unit=forces_unit,
         )  # fmt: skip
+        package = evaluation.for_labels(package, labels)
         result = evaluation.evaluate(package, labels, fit_offset=fit_offset)
         print(evaluation.as_json(result) if json else evaluation.table(result))
 

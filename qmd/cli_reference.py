@@ -63,17 +63,18 @@ def reference(
     """Dynamics on a reference method, every step kept, or go on where it stopped."""
     with errors_in_one_line(debug):
         from qmd.cli import run
-        from qmd.config import PackageConfig
+        from qmd.config import ReferenceConfig
         from qmd.errors import InputError
         from qmd.inputs import load_config
 
         changes = list(set or ())
         config = load_config(input, changes).config
-        if isinstance(config.potential, PackageConfig):
+        if not isinstance(config.potential, ReferenceConfig):
+            wanted = config.potential
             raise InputError(
-                f"potential {config.potential.name} is no reference method; expected a mapping "
-                "with kind dft, fci or ase",
-                "`qmd run` runs packaged potentials.",
+                f"potential {wanted.name if wanted.kind == 'package' else wanted.kind} is no "
+                "reference method; expected a mapping with kind dft, fci or ase",
+                "`qmd run` runs all other potentials.",
             )
         given = config.output.model_fields_set
         changes += [f"output.{key}=1" for key in EVERY_STEP if key not in given]

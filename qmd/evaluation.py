@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from qmd.errors import MismatchError, NumericalError
-from qmd.potentials import Domain, Package
+from qmd.named import load_package
+from qmd.potentials import Domain, Package, spc_fw
+from qmd.system import System
 
 if TYPE_CHECKING:
     from qmd.datasets import Dataset
@@ -94,6 +96,27 @@ def evaluate(package: Package, labels: "Dataset", *, fit_offset: bool = False) -
         mae_energy_meV=1000 * mae_energy,
         mae_forces_meV_per_A=None if mae_forces is None else 1000 * mae_forces,
     )
+
+
+def for_labels(package: Package, labels: "Dataset") -> Package:
+    """Flexible water for the molecules of the labels; any other package as it is.
+
+    Raises
+    ------
+    MismatchError
+        If the labels are not of water.
+    """
+    from ase.data import atomic_masses, atomic_numbers
+
+    if package.name not in spc_fw.BY_NAME:
+        return package
+    numbers = labels.numbers
+    if numbers is None:  # the file does not say
+        waters = spc_fw.WATER * (labels.positions.shape[1] // 3)
+        numbers = np.array([atomic_numbers[symbol] for symbol in waters])
+    masses = atomic_masses[numbers]
+    system = System(numbers, labels.positions[0], masses, None, labels.name)
+    return load_package(package.name, Path(), system=system)
 
 
 def _errors(residuals: Array) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 """A JAX potential as the force of a run; the only module of `qmd run` that imports JAX."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -12,6 +13,11 @@ from qmd.potentials import Model, ModelPotential, compiled
 
 def jax_force(model: Model) -> Force:
     """Wrap the jitted energy and forces of a model; double precision, cached programs."""
+    return python_force(jax_function(model))
+
+
+def jax_function(model: Model) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Jitted energy and forces of a model, from arrays to arrays."""
     jax.config.update("jax_enable_x64", True)
     # Each step waits for its forces: handing the call to another thread only costs (measured:
     # 1.5 to 2 times the time of a call). Takes effect if JAX has not computed anything yet.
@@ -23,7 +29,7 @@ def jax_force(model: Model) -> Force:
         energy, forces = function(positions)
         return np.asarray(energy), np.asarray(forces)
 
-    return python_force(energy_and_forces)
+    return energy_and_forces
 
 
 def use_compilation_cache() -> Path:

@@ -1,6 +1,7 @@
 """Reference methods as the force of a run: PySCF, or any ASE calculator."""
 
 import hashlib
+import os
 import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -15,38 +16,16 @@ from qmd.config import ASEConfig, DFTConfig, FCIConfig
 from qmd.dft import DFT, SCFError, tell_processor
 from qmd.errors import MismatchError, NumericalError
 from qmd.fci import FCI
-from qmd.integrators import Force, python_force
-from qmd.potentials import Domain, SphericalWall, evaluate, native_model
-from qmd.source import Source
 from qmd.system import System
 
 Array = np.ndarray
 Method = Callable[[Array], tuple[float, Array]]
 """Positions (n_atoms, 3), angstrom -> energy (eV), forces (eV/angstrom)."""
-ANYWHERE = Domain(np.zeros((0, 2), np.int64), np.zeros((0, 2)), np.zeros((0, 2)))
 SLOPE_ERROR = 1e-3
 """eV/angstrom: energies that converge to 1e-10 hartree, differences over 2e-4 angstrom."""
 CLOSE_A, NEAR_A = 0.05, 0.5
 """Moves of an atom over which densities are extrapolated, and over which the last one serves."""
 INSTALL = 'install it: python -m pip install "qmd[reference]"'
-
-
-def reference(
-    config: DFTConfig | FCIConfig | ASEConfig, system: System, sphere: SphericalWall | None
-) -> tuple[Source, Force]:
-    """The method of the input on the atoms of `system`, and in the sphere if there is one.
-
-    Raises
-    ------
-    MismatchError
-        If what it needs is not installed, or cannot treat these atoms.
-    """
-    name, method, needs = reference_method(config, system)
-    settings = config.model_dump_json().encode()
-    source = Source(
-        name, hashlib.sha256(settings).hexdigest(), "", 0.0, needs, ANYWHERE, SLOPE_ERROR
-    )
-    return source, python_force(_within(method, sphere) if sphere else method)
 
 
 def reference_method(
@@ -162,15 +141,14 @@ def _calculator(config: ASEConfig) -> Any:
         ) from None
 
 
-def _within(method: Method, sphere: SphericalWall) -> Method:
-    kernel = native_model(sphere)
-
-    def energy_and_forces(positions: Array) -> tuple[float, Array]:
-        energy, forces = method(positions)
-        wall, push = evaluate(kernel, positions.copy())
-        return energy + wall, forces + push
-
-    return energy_and_forces
+def settings_sha256(config: DFTConfig | FCIConfig | ASEConfig) -> str:
+    """SHA-256 of the settings of a method, and of the files that they name: models, parameters."""
+    digest = hashlib.sha256(config.model_dump_json().encode())
+    for value in config.arguments.values() if isinstance(config, ASEConfig) else ():
+        if isinstance(value, str) and os.path.isfile(value):
+            with open(value, "rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
 
 
 def _require(*packages: str) -> None:

@@ -1,9 +1,12 @@
 """Reporters: each says when it is due, and takes what the run has reached."""
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
+
+import numpy as np
 
 from qmd import atomic, units
 from qmd.errors import CorruptError
@@ -14,6 +17,8 @@ LOG_COLUMNS = (
     "step", "time_ps", "potential_energy_eV", "kinetic_energy_eV", "total_energy_eV",
     "temperature_K",
 )  # fmt: skip
+SPREAD_COLUMN = "force_spread_eV_per_A"
+"""One more, of a committee."""
 
 
 class Snapshot(NamedTuple):
@@ -79,6 +84,8 @@ class LogReporter:
         Length that a checkpoint recorded: what follows is cut off. None starts a new file.
     every : int
         Steps between rows.
+    force_spread : callable, optional
+        Positions -> spread of the force on each atom, eV/angstrom; its largest is a column.
 
     Raises
     ------
@@ -88,8 +95,14 @@ class LogReporter:
         If the file cannot be written.
     """
 
-    def __init__(self, path: Path, n_bytes: int | None, every: int) -> None:
-        self.every, self._path = every, path
+    def __init__(
+        self,
+        path: Path,
+        n_bytes: int | None,
+        every: int,
+        force_spread: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> None:
+        self.every, self._path, self._force_spread = every, path, force_spread
         self._rows: list[str] = []
         if n_bytes is not None:
             _check_length(path, n_bytes)
@@ -97,17 +110,21 @@ class LogReporter:
             flags = os.O_WRONLY | os.O_NOFOLLOW
             if n_bytes is None:
                 flags |= os.O_CREAT | os.O_EXCL
-                self._rows.append(",".join(LOG_COLUMNS) + "\n")
+                more = (SPREAD_COLUMN,) if force_spread else ()
+                self._rows.append(",".join(LOG_COLUMNS + more) + "\n")
             self._fd = os.open(path, flags, 0o644)
             self._size = n_bytes or 0
             os.ftruncate(self._fd, self._size)
 
     def report(self, snapshot: Snapshot) -> None:
         state = snapshot.state
+        spread = ""
+        if self._force_spread:
+            spread = f",{self._force_spread(state.positions).max():.9f}"
         self._rows.append(
             f"{state.step},{snapshot.time / units.ps:.9f},{state.energy:.12f},"
             f"{snapshot.kinetic_energy:.12f},{snapshot.total_energy:.12f},"
-            f"{snapshot.temperature_K:.6f}\n"
+            f"{snapshot.temperature_K:.6f}{spread}\n"
         )
 
     def flush(self) -> None:

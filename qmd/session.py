@@ -126,7 +126,7 @@ def _open(
     topology.write_pdb(paths.topology, setup.system.numbers, setup.system.positions, bonds)
     title = f"{setup.system.name} on {setup.potential.name}"
     writer = TrajectoryWriter.create(paths.trajectory, setup.system.numbers, title, __version__)
-    return state, writer, LogReporter(paths.log, None, setup.config.output.log_every), False
+    return state, writer, _log(setup, paths, None), False
 
 
 def _resume(setup: Setup, paths: RunPaths, say: Say) -> tuple[State, TrajectoryWriter, LogReporter]:
@@ -139,13 +139,18 @@ def _resume(setup: Setup, paths: RunPaths, say: Say) -> tuple[State, TrajectoryW
         say(f"Other versions than before ({', '.join(changed)}): bits may differ from here on.")
     trajectory = saved.outputs["trajectory"]
     writer = TrajectoryWriter.append(paths.trajectory, trajectory["frames"], trajectory["digest"])
-    log = LogReporter(paths.log, saved.outputs["log"]["bytes"], setup.config.output.log_every)
+    log = _log(setup, paths, saved.outputs["log"]["bytes"])
     if saved.step < setup.config.steps:
         say(f"Going on from step {saved.step} of {setup.config.steps}.")
     else:
         say(f"Already at step {saved.step}; the input asks for {setup.config.steps}.")
     state = State(saved.positions, saved.velocities, saved.forces, saved.energy, saved.step)
     return state, writer, log
+
+
+def _log(setup: Setup, paths: RunPaths, n_bytes: int | None) -> LogReporter:
+    every = setup.config.output.log_every
+    return LogReporter(paths.log, n_bytes, every, setup.force_spread)
 
 
 def _check_same_run(setup: Setup, saved: checkpoint.Checkpoint, paths: RunPaths) -> None:

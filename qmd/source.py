@@ -2,7 +2,12 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from qmd.potentials import Domain
+
+ANYWHERE = Domain(np.zeros((0, 2), np.int64), np.zeros((0, 2)), np.zeros((0, 2)))
+"""The domain of a potential that was not trained, or does not say on what."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -11,7 +16,7 @@ class Source:
 
     name: str
     sha256: str
-    """Of the package, or of the settings of a reference method."""
+    """Of the package, or of all that makes another potential what it is."""
     citation: str
     reference_energy_eV: float
     needs: tuple[str, ...]

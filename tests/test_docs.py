@@ -208,12 +208,16 @@ def test_pages_are_ascii() -> None:
 def test_the_outputs_page_names_every_file_column_and_variable() -> None:
     from qmd import trajectory
     from qmd.paths import RunPaths
-    from qmd.reporters import LOG_COLUMNS
+    from qmd.reporters import LOG_COLUMNS, SPREAD_COLUMN
 
     page = (DOCS / "reference" / "outputs.md").read_text()
     files = [path.name for path in RunPaths(Path()).written()]
     variables = inspect.getattr_static(trajectory, "_VARIABLES")
-    assert [name for name in (*files, *LOG_COLUMNS, *variables) if f"`{name}`" not in page] == []
+    assert [
+        name
+        for name in (*files, *LOG_COLUMNS, SPREAD_COLUMN, *variables)
+        if f"`{name}`" not in page
+    ] == []
     for name, variable in variables.items():
         unit = variable.attributes.get("units")
         assert unit is None or re.search(rf"^\| `{name}` .*\| {unit} \|", page, re.M), name
@@ -229,13 +233,17 @@ def test_the_exit_codes_page_lists_every_code() -> None:
 
 def test_the_package_page_names_every_key() -> None:
     from qmd.potentials import (
+        Committee,
         ManyBody,
         Model,
+        MorseBonds,
         OnAtoms,
+        Scaled,
         ShortRangeWall,
         SphericalWall,
         Sum,
         find,
+        spc_fw,
         vqlm,
         water_pair,
     )
@@ -247,7 +255,8 @@ def test_the_package_page_names_every_key() -> None:
         card = json.loads(archive.read("model.json"))
         members = archive.namelist()
     wall = ShortRangeWall(((0, 3),), (2.0,), 100.0)
-    pair = Sum((water_pair.interaction(seed=0), wall, SphericalWall(6, 9.0, 1.0)))
+    classical = Scaled(Committee((spc_fw.SPC_FW.model(2), MorseBonds(6, ((0, 1),), 5, 2, 1))), 0.5)
+    pair = Sum((water_pair.interaction(seed=0), wall, SphericalWall(6, 9.0, 1.0), classical))
     model = ManyBody(OnAtoms(vqlm.water(), (0, 1, 2)), pair)
     found = set(words(model_to_json(model)))
     tables = {re.sub("(?<!^)([A-Z])", r"_\1", kind.__name__).lower() for kind in get_args(Model)}

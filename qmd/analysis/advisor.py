@@ -4,14 +4,16 @@ The fluctuation of the total energy has a part of the integrator, which falls as
 a surface that is not smooth, which does not: ``rms^2 = (c dt^2)^2 + s^2``.
 """
 
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from qmd import units
 from qmd.analysis.series import Series
 from qmd.errors import QmdError
+
+if TYPE_CHECKING:
+    from qmd.analysis.methods import Source
 
 LENGTH_PS = 5.0
 """Of each of the three runs, or the length of the run that is asked about."""
@@ -37,24 +39,22 @@ class Advice(NamedTuple):
 def advise(run: Series) -> Advice | None:
     """Run the potential of `run` again from its first frame.
 
-    None for reference methods, whose steps cost too much, and for a potential that is not there.
+    None for Python functions such as reference methods, whose steps cost too much, and for a
+    potential that is not there.
     """
-    from qmd.build import load_package
-    from qmd.integrators import Force
-    from qmd.potentials import Domain
+    from qmd.analysis.methods import of_run
 
-    config = run.record["input"]["potential"]
-    if config["kind"] != "package":
+    if run.record["input"]["potential"]["kind"] in ("dft", "fci", "ase"):
         return None
     try:
-        package = load_package(config["name"], Path.cwd(), run.record["potential"]["sha256"])
+        source = of_run(run)
     except QmdError:
         return None
-    domain: Domain = package.domain
+    if not source.compiled:
+        return None
     length = min(LENGTH_PS, float(run.log.times_ps[-1]))
     timesteps = tuple(run.timestep_fs / k for k in FACTORS)
-    force = Force(*package.native())
-    found = [_fluctuation(run, force, domain, dt, length) for dt in timesteps]
+    found = [_fluctuation(run, source, dt, length) for dt in timesteps]
     if any(x is None for x in found):
         return None
     rms = np.array(found, float)
@@ -69,27 +69,18 @@ def advise(run: Series) -> Advice | None:
     return Advice(timesteps, tuple(rms.tolist()), of_integrator, of_surface, good)
 
 
-def _fluctuation(
-    run: Series, force: Any, domain: Any, dt_fs: float, length_ps: float
-) -> float | None:
+def _fluctuation(run: Series, source: "Source", dt_fs: float, length_ps: float) -> float | None:
     """meV an atom, about a straight line; None if the run fails."""
-    from qmd.integrators import (
-        Limits,
-        Status,
-        Stream,
-        VelocityVerlet,
-        initial_state,
-        kinetic_energy,
-    )
+    from qmd.integrators import Status, Stream, VelocityVerlet, initial_state, kinetic_energy
 
     steps = round(1000 * length_ps / dt_fs)
     every = max(1, steps // SAMPLES)
-    limits = Limits(np.inf, 1.0, domain.pairs, domain.warn, domain.stop)
+    force = source.force
     state = initial_state(force, run.positions[0], run.velocities[0])
     verlet, inverse = VelocityVerlet(dt_fs * units.fs), 1 / run.masses
     energies = [state.energy + kinetic_energy(state.velocities, run.masses)]
     for _ in range(steps // every):
-        advanced = verlet.advance(state, force, inverse, Stream(0), limits, every)
+        advanced = verlet.advance(state, force, inverse, Stream(0), source.limits, every)
         if advanced.status != Status.OK:
             return None
         state = advanced.state

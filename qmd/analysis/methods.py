@@ -1,6 +1,7 @@
 """The potential of a run as a function, to evaluate it elsewhere."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,11 +10,11 @@ import numpy.typing as npt
 from pydantic import TypeAdapter
 
 from qmd.analysis.series import Series
-from qmd.build import load_package
-from qmd.config import PackageConfig, PotentialConfig
+from qmd.config import Potential, ReferenceConfig
 from qmd.errors import MismatchError
-from qmd.integrators import Force, Limits, python_force
+from qmd.integrators import Force, Limits
 from qmd.potentials import Package, evaluate
+from qmd.resolve import Resolved, resolve
 from qmd.system import System
 
 Array = npt.NDArray[np.float64]
@@ -28,6 +29,8 @@ class Source(NamedTuple):
     force: Force
     limits: Limits
     """Of the trained domain, for a packaged one."""
+    compiled: bool
+    """Whether all of it runs on the native kernel, so that a step costs little."""
 
 
 def of_run(run: Series) -> Source:
@@ -38,14 +41,17 @@ def of_run(run: Series) -> Source:
     MismatchError
         If it, or what it needs, is not there.
     """
-    config: Any = TypeAdapter(PotentialConfig).validate_python(run.record["input"]["potential"])
-    if isinstance(config, PackageConfig):
-        sha256 = str(run.record["potential"]["sha256"])
-        return of_package(_package(config.name, run.folder, sha256))
-    from qmd.reference_force import reference_method
-
-    name, method, _ = reference_method(config, system(run))
-    return Source(name, method, python_force(method), _anywhere())
+    config: Any = TypeAdapter(Potential).validate_python(run.record["input"]["potential"])
+    if isinstance(config, ReferenceConfig):
+        found = resolve(config, system(run), run.folder)
+    else:
+        found = _resolved(config, run)
+    if found.model is not None:  # faster than JAX, and equal to it
+        found = replace(found, backend="native")
+    source, domain = found.source, found.source.domain
+    limits = Limits(np.inf, 1.0, domain.pairs, domain.warn, domain.stop)
+    compiled = found.model is not None
+    return Source(source.name, found.energy_and_forces, found.force(), limits, compiled)
 
 
 def of_package(package: Package) -> Source:
@@ -57,7 +63,7 @@ def of_package(package: Package) -> Source:
         return float(energy), forces.copy()
 
     limits = Limits(np.inf, 1.0, domain.pairs, domain.warn, domain.stop)
-    return Source(package.name, energy_and_forces, Force(*kernel), limits)
+    return Source(package.name, energy_and_forces, Force(*kernel), limits, compiled=True)
 
 
 def system(run: Series) -> System:
@@ -68,18 +74,26 @@ def system(run: Series) -> System:
     return System(numbers, run.positions[0], run.masses, None, run.name)
 
 
-def _anywhere() -> Limits:
-    none = np.zeros((0, 2))
-    return Limits(np.inf, 1.0, none.astype(np.int64), none, none)
-
-
-def _package(name: str, folder: Path, sha256: str) -> Package:
-    """By name, or a file beside the input, which is often the folder above the outputs."""
+def _resolved(config: Any, run: Series) -> Resolved:
+    """Files of the input are often beside it, in the folder above the outputs."""
     problem: MismatchError | None = None
-    for place in (folder.parent, folder, Path.cwd()):
+    for place in (run.folder.parent, run.folder, Path.cwd()):
         try:
-            return load_package(name, place, sha256)
+            found = resolve(config, system(run), place)
+            _check_same(found, run)
+            return found
         except MismatchError as error:
             problem = problem or error
     assert problem is not None
     raise problem
+
+
+def _check_same(found: Resolved, run: Series) -> None:
+    """Raise MismatchError unless it is the potential that `run` was made with."""
+    used = str(run.record["potential"]["sha256"])
+    if found.source.sha256 != used:
+        raise MismatchError(
+            f"potential {found.source.name} has SHA-256 {found.source.sha256}, but the run was "
+            f"made with {used}",
+            "use the potential that the run was made with",
+        )
