@@ -2,8 +2,8 @@
 
     python docs/reference.py
 
-Writes reference/input.md, train.md and label.md from the JSON Schemas of the inputs, and
-reference/python.md from signatures and docstrings; models.md from the cards of the packages.
+Writes reference/input.md, train.md, label.md and ensemble.md from the JSON Schemas of the inputs,
+and reference/python.md from signatures and docstrings; models.md from the cards of the packages.
 `tests/test_docs.py` holds the committed pages to this script.
 """
 
@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
 
+from qmd.ensemble_config import EnsembleConfig
 from qmd.label_config import LabelConfig
 from qmd.potentials import find, load, shipped
 from qmd.schema import json_schema
@@ -54,7 +55,9 @@ training; [Train a potential](../train.md) shows it at work.
 - Paths are relative to the input file; that of the labels may also start where you are.
 - `--set starts.count=4` overrides a key for one command, checked like the file.
 - A key that is a list, `stages`, can only be changed in the file.
-- Only names, texts, `workers` and the paths of the same labels may change when a training goes on.
+- Only names, texts, `workers`, `executor` and the paths of the same labels may change when a
+  training goes on.
+- `executor` has [several kinds](ensemble.md#executor-kind-serial).
 
 """
 
@@ -65,7 +68,21 @@ The keys of `label.yaml`. `qmd label label.yaml` writes `labels.npz` and its car
 [Analyse and compare](../analyze.md#references-of-your-own) shows it at work.
 
 - Units stand in the key names. Unknown keys are errors, and so are numbers that are not finite.
+- `executor` has [several kinds](ensemble.md#executor-kind-serial).
 - Atoms count from 0. Charges and open shells have no keys: molecules are neutral, closed shells.
+
+"""
+
+ENSEMBLE_HEAD = """\
+# Ensemble input
+
+The keys of `ensemble.yaml`. `qmd ensemble ensemble.yaml --check` checks the input of every run;
+[Run many at once](../howto.md#run-many-at-once) shows it at work. `qmd label` and `qmd train` take
+the same `executor`.
+
+- Unknown keys are errors, also those under `vary`, which are the keys of a [run](input.md).
+- The runs are every combination of the items of `vary`; the last one changes fastest.
+- `executor` may change when an ensemble goes on, and values may be added.
 
 """
 
@@ -102,6 +119,8 @@ PATTERNS = {
     r"^[^\x00-\x1f\x7f]*$": "one line",
     "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$": "letters, digits and `._-`",
     "^(eV|meV|Hartree|kcal/mol|kJ/mol)/(angstrom|bohr|nm)$": "energy/length",
+    r"^(tcp|tls)://[^\s/]+:[0-9]{1,5}$": "tcp://host:port, tls://host:port",
+    r"^[A-Za-z0-9._:-]{1,64}$": "name of an interface",
 }
 """What a pattern of the schema means, in words."""
 
@@ -142,6 +161,16 @@ def label_page() -> str:
     parts = [_section("Top level", schema)]
     parts += _kinds("method", schema["properties"]["method"], schema["$defs"])
     return GENERATED + LABEL_HEAD + "\n".join(parts)
+
+
+def ensemble_page() -> str:
+    """Tables of all keys of an ensemble, and of the executors of all inputs."""
+    schema = json_schema(EnsembleConfig)
+    definitions = schema["$defs"]
+    parts = [_section("Top level", schema)]
+    parts.append(_section("vary, in place of a list", definitions["RangeConfig"]))
+    parts += _kinds("executor", schema["properties"]["executor"], definitions)
+    return GENERATED + ENSEMBLE_HEAD + "\n".join(parts)
 
 
 def _kinds(title: str, node: dict[str, Any], definitions: dict[str, Any]) -> Iterator[str]:
@@ -190,6 +219,8 @@ def _kind(node: dict[str, Any]) -> str:
             return f"a list of {'numbers' if number == 'number' else 'whole numbers'}"
         case {"items": {"anyOf": [{"type": "string"}, *_]}}:
             return "a list of names or sections"
+        case {"items": {"type": "string"}}:
+            return "a list of lines"
         case {"items": _}:
             return "a list of sections"
         case {"type": "number" | "integer" as number}:
@@ -327,6 +358,7 @@ PAGES = {
     "reference/input.md": input_page,
     "reference/train.md": train_page,
     "reference/label.md": label_page,
+    "reference/ensemble.md": ensemble_page,
     "reference/python.md": python_page,
 }
 

@@ -265,5 +265,6 @@ def _names(config: EnsembleConfig) -> dict[str, str]:
 
 def _word(value: Value) -> str:
     """A value as part of the name of a folder."""
-    text = value if isinstance(value, str) else json.dumps(value)
-    return re.sub(r"[^A-Za-z0-9.+-]+", "-", text).strip(".") or "empty"
+    if not isinstance(value, str):
+        return json.dumps(value)
+    return re.sub(r"[^A-Za-z0-9.+-]+", "-", value).strip(".-") or "empty"

@@ -6,6 +6,7 @@ input names, and open no dashboard.
 """
 
 import logging
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -118,6 +119,7 @@ def _connect(config: DaskConfig | SlurmConfig, stack: ExitStack, say: Callable[[
         _check_workers(client, config.scheduler)
         return client
     stack.enter_context(dask.config.set(_settings(config.threads)))
+    stack.enter_context(_same_environment())
     if isinstance(config, SlurmConfig):
         folder = Path(stack.enter_context(TemporaryDirectory(prefix=".qmd-", dir=Path.home())))
         with _errors_of_slurm(config):
@@ -212,6 +214,17 @@ def _settings(threads: int) -> dict[str, Any]:
     }
 
 
+@contextmanager
+def _same_environment() -> Iterator[None]:
+    """Put the variables back that Dask sets in this process, too, for its workers."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 def _client_of(scheduler: str) -> Any:
     try:
         return Client(scheduler, timeout=10, set_as_default=False)
@@ -223,7 +236,7 @@ def _client_of(scheduler: str) -> Any:
 
 
 def _check_workers(client: Any, scheduler: str) -> None:
-    """The workers of a scheduler that somebody else started must be able to serve."""
+    """A scheduler that somebody else started, and its workers, must be able to serve."""
     threads = client.nthreads()
     if crowded := [address for address, n in threads.items() if n > 1]:
         raise MismatchError(
@@ -232,18 +245,17 @@ def _check_workers(client: Any, scheduler: str) -> None:
             "Start workers with `dask worker --nthreads 1`, more of them with `--nworkers`.",
         )
     try:
-        versions = client.run(_version)
+        versions = {client.run_on_scheduler(_version), *client.run(_version).values()}
     except Exception as error:
         raise MismatchError(
-            f"executor.scheduler {scheduler}: its workers cannot import qmd: {error}",
+            f"executor.scheduler {scheduler}: it or its workers cannot import qmd: {error}",
             "Start them in the environment of this command.",
         ) from None
-    for address, version in versions.items():
-        if version != __version__:
-            raise MismatchError(
-                f"executor.scheduler {scheduler}: worker {address} has qmd {version}, here is "
-                f"{__version__}"
-            )
+    if others := versions - {__version__}:
+        raise MismatchError(
+            f"executor.scheduler {scheduler}: it or its workers have qmd {', '.join(others)}; "
+            f"expected {__version__}, as here"
+        )
 
 
 def _version() -> str:
@@ -261,7 +273,7 @@ def _result(future: Any) -> Answer:
         ) from None
     except Exception as error:
         raise OutputError(
-            f"The Dask cluster was lost ({type(error).__name__}: {error}).",
+            f"Dask could not end a task ({type(error).__name__}: {error}).",
             "Run the same command again to go on.",
         ) from None
 

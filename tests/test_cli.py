@@ -282,6 +282,7 @@ COMMANDS = (
     "label",
     "reference",
     "driver",
+    "ensemble",
 )
 
 

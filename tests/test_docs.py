@@ -169,6 +169,7 @@ def test_a_run_is_analysed_as_written(player: Any, tmp_path: Path) -> None:
         "reference/input.md",
         "reference/train.md",
         "reference/label.md",
+        "reference/ensemble.md",
         "reference/python.md",
     ],
 )

@@ -33,14 +33,15 @@ SERIAL = SerialConfig(kind="serial")
 PROCESSES = ProcessesConfig(kind="processes", workers=2)
 DASK = DaskConfig(kind="dask", workers=2)
 ROOT = Path(__file__).parents[1]
+ENVIRONMENT = os.environ | {"PYTHONPATH": f"{ROOT / 'tests'}{os.pathsep}{ROOT}"}
+"""Of programs that import `chores`."""
 
 
 @contextlib.contextmanager
 def executor(config: ExecutorConfig, said: list[str] | None = None) -> Iterator[AbstractExecutor]:
     """An executor whose workers can import `chores`, and are gone afterwards."""
     with pytest.MonkeyPatch.context() as patch:
-        paths = [str(ROOT / "tests"), str(ROOT), os.environ.get("PYTHONPATH", "")]
-        patch.setenv("PYTHONPATH", os.pathsep.join(paths))
+        patch.setenv("PYTHONPATH", ENVIRONMENT["PYTHONPATH"])
         with opened(config, said.append if said is not None else print) as one:
             yield one
     assert not workers(), "a worker was left behind"
@@ -194,7 +195,7 @@ def test_workers_end_with_a_parent_that_is_killed(config, tmp_path):
     program.write_text(PARENT.format(config=type(config).__name__, arguments=keys))
     parent = subprocess.Popen(
         [sys.executable, program, tmp_path / "0.txt", tmp_path / "1.txt"],
-        env=os.environ | {"PYTHONPATH": f"{ROOT / 'tests'}{os.pathsep}{ROOT}"},
+        env=ENVIRONMENT,
     )
     pids = [tmp_path / "0.pid", tmp_path / "1.pid"]
     wait_for(lambda: all(path.exists() and path.read_text() for path in pids))
@@ -215,7 +216,7 @@ def scheduler(tmp_path) -> Iterator[str]:
     process = subprocess.Popen(
         [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port",
          "0", "--no-dashboard", "--dashboard-address", "127.0.0.1:0", "--scheduler-file", file],
-        stderr=subprocess.DEVNULL,
+        env=ENVIRONMENT, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     wait_for(lambda: file.exists() and file.read_text().endswith("}"))
     yield json.loads(file.read_text())["address"]
@@ -228,7 +229,7 @@ def worker(scheduler: str, folder: Path, *options: str) -> Iterator[None]:
     process = subprocess.Popen(
         [sys.executable, "-m", "distributed.cli.dask_worker", scheduler, "--host", "127.0.0.1",
          "--no-dashboard", "--local-directory", folder, *options],
-        env=os.environ | {"PYTHONPATH": f"{ROOT / 'tests'}{os.pathsep}{ROOT}"},
+        env=ENVIRONMENT,
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
@@ -249,7 +250,7 @@ def test_a_scheduler_that_runs_is_used_and_a_task_nobody_waits_for_ends(schedule
         program.write_text(PARENT.format(config="DaskConfig", arguments=keys))
         parent = subprocess.Popen(
             [sys.executable, program, tmp_path / "0.txt"],
-            env=os.environ | {"PYTHONPATH": f"{ROOT / 'tests'}{os.pathsep}{ROOT}"},
+            env=ENVIRONMENT,
         )
         counted = tmp_path / "0.txt"
         wait_for(counted.exists)
