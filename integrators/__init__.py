@@ -11,12 +11,14 @@ from .force import FORCE_SIGNATURE, Force
 from .kernels import drift, kick, kinetic_energy, ou
 from .langevin import LangevinBAOAB
 from .limits import Limits, Status, unlimited
-from .noise import THERMOSTAT, VELOCITIES, Stream, gaussian
+from .noise import SHOTS, THERMOSTAT, VELOCITIES, Stream, gaussian
+from .noisy_langevin import NoisyLangevinBAOAB, with_noise
 from .state import Advanced, State
 from .verlet import VelocityVerlet
 
 __all__ = [
     "FORCE_SIGNATURE",
+    "SHOTS",
     "THERMOSTAT",
     "VELOCITIES",
     "AbstractIntegrator",
@@ -24,6 +26,7 @@ __all__ = [
     "Force",
     "LangevinBAOAB",
     "Limits",
+    "NoisyLangevinBAOAB",
     "State",
     "Status",
     "Stream",
@@ -38,4 +41,5 @@ __all__ = [
     "python_force",
     "raise_pending",
     "unlimited",
+    "with_noise",
 ]

@@ -27,6 +27,8 @@ class Status(IntEnum):
     """Some atom moved more than `Limits.max_displacement` in one step."""
     DOMAIN = 4
     """Some pair distance is outside `Limits.stop`."""
+    NOISE = 5
+    """The noise of the forces is more than the bath can make up for."""
 
 
 class Limits(NamedTuple):

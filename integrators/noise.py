@@ -23,6 +23,8 @@ THERMOSTAT = 0
 """Purpose of the noise of a stochastic integrator."""
 VELOCITIES = 1
 """Purpose of initial velocities, which so never share the noise of step 0."""
+SHOTS = 2
+"""Purpose of the noise of forces that are measured with finite shots."""
 
 # Numba turns a mix of uint64 and int64 into float64: every constant here must be uint64.
 _MULTIPLIER_0, _MULTIPLIER_1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
@@ -101,7 +103,7 @@ def gaussian(out, stream, step, purpose=THERMOSTAT):
     step : int
         From 0 to 2**56 - 1.
     purpose : int
-        `THERMOSTAT`, `VELOCITIES` or another number up to 255: separates uses of one step.
+        `THERMOSTAT`, `VELOCITIES`, `SHOTS` or another number up to 255: separates uses of one step.
 
     Notes
     -----

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from .jax_potential import ModelPotential
     from .native import NativeKernel, evaluate, evaluate_all, native_kernel
     from .native_gradient import ParameterGradient
+    from .shots import shot_covariance
 
 __all__ = [
     "MAX_PARAMETER",
@@ -105,6 +106,7 @@ __all__ = [
     "reference",
     "save",
     "shipped",
+    "shot_covariance",
     "sivqlm",
     "spc_fw",
     "vqc",
@@ -123,6 +125,7 @@ _LAZY = {
     "native_kernel": "native",
     "ModelPotential": "jax_potential",
     "native_model": "compose",
+    "shot_covariance": "shots",
 }
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from . import classical_native, kernel, molecular_native, polynomial_native, vqlm_native
 from .kernel import SIGNATURE
+from .switch_native import NO_SWITCH, switch
 
 # fmt: off
 N_ATOMS, N_TERMS, POSITIONS, FORCES, HEAD = range(5)
@@ -20,17 +21,9 @@ N_ATOMS, N_TERMS, POSITIONS, FORCES, HEAD = range(5)
 (QUANTUM, VQLM, POLYNOMIAL, BASELINE, WALL, SPHERE, MORSE, BONDS, ANGLES, LENNARD_JONES,
  CHARGES) = range(11)
 # fmt: on
-NO_SWITCH = NO_FACTOR = -1
+NO_FACTOR = -1
 
 _njit = numba.njit(cache=True, error_model="numpy")
-
-
-@_njit
-def _switch(r, inner, outer):
-    """S and its derivative."""
-    t = min(max((r - inner) / (outer - inner), 0.0), 1.0)
-    value = 1.0 - t * t * t * (10.0 - t * (15.0 - 6.0 * t))
-    return value, -30.0 * t * t * (1.0 - t) * (1.0 - t) / (outer - inner)
 
 
 @_njit
@@ -68,7 +61,7 @@ def _term(positions, forces, record, program, workspace):
         z = positions[j, 2] - positions[i, 2]
         r = math.sqrt(x * x + y * y + z * z)
         at = program[record + SWITCH]
-        factor, slope = _switch(r, workspace[at], workspace[at + 1])
+        factor, slope = switch(r, workspace[at], workspace[at + 1])
         if factor == 0.0:
             return 0.0
     if program[record + FACTOR] != NO_FACTOR:

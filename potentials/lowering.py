@@ -345,6 +345,42 @@ def _terms(circuit: Circuit, weights: np.ndarray, place: dict[int, int]) -> Iter
         yield Term(pairs, constants, with_ancilla)
 
 
+def settings(architecture: Architecture, parameters: Parameters) -> tuple[tuple[Term, ...], ...]:
+    """What one setting measures: the observable's part along x, along y and along z.
+
+    Each spin is read along the same axis, the ancilla along z. All products of a part then come
+    from the same shots; together the parts are the observable of `lower`.
+    """
+    circuit = architecture.circuit
+    place = {q: i for i, q in enumerate(_pairing(circuit))}
+    weights = np.asarray(parameters.weights)
+    return tuple(tuple(_part(circuit, weights, place, axis)) for axis in range(3))
+
+
+def _part(
+    circuit: Circuit, weights: np.ndarray, place: dict[int, int], axis: int
+) -> Iterator[Term]:
+    sums: dict[tuple[Pair, bool], Any] = {}
+    for weight, observable in zip(weights, circuit.observables, strict=True):
+        for p, q in observable.pairs:
+            pairs = _two(frozenset({place[p] // 2, place[q] // 2}), len(place) // 2)
+            key = (pairs, observable.with_ancilla)
+            product = _along(place[p], place[q], pairs, axis)
+            sums[key] = sums.get(key, 0) + weight * _grade(product)
+    for (pairs, with_ancilla), constants in sums.items():
+        yield Term(pairs, constants, with_ancilla)
+
+
+def _along(p: int, q: int, pairs: Pair, axis: int) -> np.ndarray:
+    """One of the three products of `_coupling`, real symmetric (16, 16)."""
+    p, q = sorted((p, q), key=lambda x: pairs.index(x // 2))
+    if p // 2 == q // 2:
+        inside = np.diag([-1.0 if i in (0, 1 + axis) else 1.0 for i in range(4)])
+        both = (inside, np.eye(4)) if p // 2 == pairs[0] else (np.eye(4), inside)
+        return np.asarray(np.kron(*both))
+    return np.asarray(-np.kron(GENERATORS[p % 2][axis], GENERATORS[q % 2][axis]))
+
+
 def _initial_state(circuit: Circuit, place: dict[int, int]) -> np.ndarray:
     """Singlets, |0> elsewhere, in the magic basis, shape (4**n_pairs,)."""
     n = len(place)

@@ -11,6 +11,7 @@ from qmd.config import (
     ConfinementConfig,
     IntegratorConfig,
     LangevinConfig,
+    NoiseConfig,
     RunConfig,
     VelocityVerletConfig,
 )
@@ -22,14 +23,16 @@ from qmd.integrators import (
     Force,
     LangevinBAOAB,
     Limits,
+    NoisyLangevinBAOAB,
     State,
     Stream,
     VelocityVerlet,
     gaussian,
     initial_state,
+    with_noise,
 )
 from qmd.named import load_package as load_package  # where others look for it
-from qmd.potentials import Domain, SphericalWall
+from qmd.potentials import Domain, Model, SphericalWall
 from qmd.provenance import versions
 from qmd.resolve import Function, confined, resolve
 from qmd.resolve import build_force as build_force  # where others look for it
@@ -93,7 +96,7 @@ def build(loaded: LoadedConfig[RunConfig]) -> Setup:
         loaded=loaded,
         system=system,
         potential=potential.source,
-        integrator=build_integrator(config.integrator),
+        integrator=build_integrator(config.integrator, config.noise, potential.native_model),
         force=potential.force(),
         limits=build_limits(config, potential.source.domain),
         stream=Stream(config.seed),
@@ -115,9 +118,21 @@ def _identity(config: RunConfig, system: System) -> str:
     return digest.hexdigest()
 
 
-def build_integrator(config: IntegratorConfig) -> AbstractIntegrator:
-    """Integrator of the input, in internal units."""
+def build_integrator(
+    config: IntegratorConfig, noise: NoiseConfig | None = None, model: Model | None = None
+) -> AbstractIntegrator:
+    """Integrator of the input, in internal units; with `noise`, on the circuits of `model`."""
     match config:
+        case LangevinConfig() if noise is not None:
+            from qmd.shot_noise import noisy_langevin  # compiled when first needed
+
+            if model is None:
+                raise MismatchError(
+                    "noise is that of circuits on the native kernel; this potential has a part "
+                    "that is a function, or set to JAX",
+                    hint="remove `noise`",
+                )
+            return noisy_langevin(config, noise, model)
         case VelocityVerletConfig():
             return VelocityVerlet(dt=config.timestep_fs * units.fs)
         case LangevinConfig():
@@ -158,9 +173,11 @@ def start_state(setup: Setup) -> State:
         If the start lies outside the stop level of the trained domain.
     NumericalError
         If energy or forces are not finite, too large, or not each other's derivative.
+    InputError
+        If the forces have more noise than the bath can make up for.
     """
     _check_domain(setup)
-    state = unchecked_start(setup)
+    state = _exact_start(setup)
     largest = float(np.linalg.norm(state.forces, axis=1).max())
     if not (np.isfinite(state.energy) and largest <= setup.limits.max_force):
         raise NumericalError(
@@ -169,11 +186,25 @@ def start_state(setup: Setup) -> State:
             hint="relax the structure, or raise `guards.max_force_eV_per_A`",
         )
     _check_slope(setup, state)
-    return state
+    if isinstance(setup.integrator, NoisyLangevinBAOAB) and setup.config.noise is not None:
+        from qmd.shot_noise import check_share
+
+        check_share(setup.integrator, setup.config.noise, state.positions, setup.system.masses)
+    return _with_noise(setup, state)
 
 
 def unchecked_start(setup: Setup) -> State:
     """State at step 0: a function of the input alone."""
+    return _with_noise(setup, _exact_start(setup))
+
+
+def _with_noise(setup: Setup, exact: State) -> State:
+    if isinstance(setup.integrator, NoisyLangevinBAOAB):
+        return with_noise(exact, setup.integrator.covariance, setup.stream)
+    return exact
+
+
+def _exact_start(setup: Setup) -> State:
     normals = np.empty_like(setup.system.positions)
     gaussian(normals, setup.stream, 0, VELOCITIES)
     velocities = start_velocities(setup.system, setup.config.system, normals)

@@ -285,6 +285,15 @@ class ConfinementConfig(Config):
     """Its energy is stiffness times the cube of the distance beyond the radius."""
 
 
+class NoiseConfig(Config):
+    """Forces as a quantum computer would give them."""
+
+    shots: Annotated[int, Field(ge=1, le=10**12), BeforeValidator(_integral)]
+    """Repetitions of each circuit: of every quarter turn, in each of three settings."""
+    compensate: bool = True
+    """Let the bath give less by what the noise gives; false: a temperature that is too high."""
+
+
 class OutputConfig(Config):
     """How often results are written."""
 
@@ -321,10 +330,12 @@ class RunConfig(Config):
     """The method of integration."""
     confinement: ConfinementConfig | None = None
     """A sphere that keeps the molecules together; default: none."""
+    noise: NoiseConfig | None = None
+    """Finite shots, of circuits on the native kernel under a bath; default: exact forces."""
     steps: Count
     """Total number of steps: running the same input again continues to it."""
     seed: Seed = 1
-    """Seed of the start velocities and of the bath."""
+    """Seed of the start velocities, of the bath and of the shots."""
     output: OutputConfig = OutputConfig()
     """How often results are written."""
     guards: GuardsConfig = GuardsConfig()
@@ -339,3 +350,24 @@ class RunConfig(Config):
         | None
     ) = None
     """Stop in good time before this many hours, resumable; also h:mm:ss."""
+
+    @field_validator("noise")
+    @classmethod
+    def _needs_circuits_and_a_bath(
+        cls, value: NoiseConfig | None, info: ValidationInfo
+    ) -> NoiseConfig | None:
+        if value is None:
+            return value
+        if isinstance(info.data.get("integrator"), VelocityVerletConfig):
+            raise ValueError(
+                "needs a bath: with `velocity_verlet` every step adds energy, without end; "
+                "use `langevin_baoab`, whose friction takes it out again"
+            )
+        potential = info.data.get("potential")
+        if isinstance(potential, DFTConfig | FCIConfig | ASEConfig):
+            raise ValueError(
+                f"is that of circuits, and a potential of kind {potential.kind} has none"
+            )
+        if isinstance(potential, PackageConfig) and potential.backend != "native":
+            raise ValueError("needs `potential.backend: native`, which knows the variances")
+        return value

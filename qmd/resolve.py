@@ -112,6 +112,11 @@ class Resolved:
         return energy_and_forces
 
     @property
+    def native_model(self) -> Model | None:
+        """The tree, if the native kernel interprets it."""
+        return self.model if self.backend == "native" else None
+
+    @property
     def force_spread(self) -> Function | None:
         """Of a committee: positions -> standard deviation of the force on each atom, eV/angstrom.
 

@@ -16,7 +16,14 @@ import numpy as np
 from qmd import checkpoint, extxyz, units
 from qmd.build import Setup, unchecked_start
 from qmd.errors import NumericalError
-from qmd.integrators import Advanced, State, Status, kinetic_energy, raise_pending
+from qmd.integrators import (
+    Advanced,
+    NoisyLangevinBAOAB,
+    State,
+    Status,
+    kinetic_energy,
+    raise_pending,
+)
 from qmd.paths import RunPaths
 from qmd.reporters import LogReporter, Snapshot, TrajectoryReporter, steps_until_due
 from qmd.signals import Reason, StopRequest
@@ -255,17 +262,28 @@ class Simulation:
             Status.DOMAIN: f"{_outside(state, self._setup)}, outside the trained domain of "
             f"{self._setup.potential.name}",
         }
+        if advanced.status == Status.NOISE:
+            self._give_up(state, *self._noise(state))
         self._give_up(state, causes[Status(advanced.status)])
 
-    def _give_up(self, bad: State, cause: str) -> NoReturn:
+    def _noise(self, state: State) -> tuple[str, str]:
+        from qmd.shot_noise import excess
+
+        method, noise = self._setup.integrator, self._setup.config.noise
+        assert isinstance(method, NoisyLangevinBAOAB) and noise is not None
+        return excess(method, noise, state.positions, self._setup.system.masses)
+
+    def _give_up(self, bad: State, cause: str, advice: str | None = None) -> NoReturn:
         """Keep the last good states for the user; the checkpoint stays as it is."""
         good = self._last_good_states(bad.step)
         extxyz.write(self._paths.failure, self._setup.system, good)
         timestep = self._setup.config.integrator.timestep_fs
+        advice = advice or (
+            f"Try a smaller `timestep_fs` (now {timestep:g}), a lower temperature, or another start"
+        )
         raise NumericalError(
             f"Stopped at step {bad.step} ({bad.step * timestep / 1000:g} ps): {cause}.",
-            f"The last {len(good)} states before are in {self._paths.failure}. Try a smaller "
-            f"`timestep_fs` (now {timestep:g}), a lower temperature, or another start.",
+            f"The last {len(good)} states before are in {self._paths.failure}. {advice}.",
         )
 
     def _last_good_states(self, bad_step: int) -> list[State]:

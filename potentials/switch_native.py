@@ -1,0 +1,14 @@
+"""The switch of `tree.Switched` in Numba, for energies and for what finite shots do to them."""
+
+import numba
+
+NO_SWITCH = -1
+"""In place of the atoms of a switch."""
+
+
+@numba.njit(cache=True, error_model="numpy")
+def switch(r, inner, outer):
+    """S and its derivative."""
+    t = min(max((r - inner) / (outer - inner), 0.0), 1.0)
+    value = 1.0 - t * t * t * (10.0 - t * (15.0 - 6.0 * t))
+    return value, -30.0 * t * t * (1.0 - t) * (1.0 - t) / (outer - inner)
