@@ -7,7 +7,7 @@ the splitting literature are `kick` (B), `drift` (A) and `ou` (O); each method h
 from .base import AbstractIntegrator
 from .callback import python_force, raise_pending
 from .evaluate import evaluate, initial_state
-from .force import FORCE_SIGNATURE, Force
+from .force import FORCE_SIGNATURE, Force, compute, pointer
 from .kernels import drift, kick, kinetic_energy, ou
 from .langevin import LangevinBAOAB
 from .limits import Limits, Status, unlimited
@@ -31,6 +31,7 @@ __all__ = [
     "Status",
     "Stream",
     "VelocityVerlet",
+    "compute",
     "drift",
     "evaluate",
     "gaussian",
@@ -38,6 +39,7 @@ __all__ = [
     "kick",
     "kinetic_energy",
     "ou",
+    "pointer",
     "python_force",
     "raise_pending",
     "unlimited",

@@ -8,6 +8,8 @@ import typer
 import qmd.cli_export  # noqa: F401  # adds its command to `qmd potential`
 from qmd import __version__
 from qmd.cli_analysis import ANALYZE_EXAMPLES, COMPARE_EXAMPLES, analyze, compare
+from qmd.cli_benchmark import EXAMPLES as BENCHMARK_EXAMPLES
+from qmd.cli_benchmark import benchmark
 from qmd.cli_common import Commands, Debug, Input, Set, errors_in_one_line
 from qmd.cli_driver import EXAMPLES as DRIVER_EXAMPLES
 from qmd.cli_driver import driver
@@ -34,7 +36,7 @@ app.command(epilog=LABEL_EXAMPLES)(label)
 app.command(epilog=REFERENCE_EXAMPLES)(reference)
 app.command(epilog=ANALYZE_EXAMPLES)(analyze)
 app.command(epilog=COMPARE_EXAMPLES)(compare)
-
+app.command(epilog=BENCHMARK_EXAMPLES)(benchmark)
 app.command(epilog=DRIVER_EXAMPLES)(driver)
 
 
@@ -112,34 +114,35 @@ def validate(input: Input, set: Set = None, debug: Debug = False) -> None:
         )
 
 
-@app.command(epilog="Example: `qmd schema > qmd.schema.json`, which `qmd init` inputs refer to.")
+SCHEMAS = {
+    "run": "qmd.config.RunConfig",
+    "train": "qmd.train_config.TrainConfig",
+    "label": "qmd.label_config.LabelConfig",
+    "ensemble": "qmd.ensemble_config.EnsembleConfig",
+    "benchmark": "qmd.benchmark_config.BenchmarkConfig",
+    "benchmark-results": "qmd.benchmark_results.BenchmarkResults",
+}
+
+
+@app.command(
+    epilog="Examples: `qmd schema > qmd.schema.json`, which `qmd init` inputs refer to; "
+    "`qmd schema train`."
+)
 def schema(
-    train: Annotated[bool, typer.Option("--train", help="That of `qmd train` inputs.")] = False,
-    label: Annotated[bool, typer.Option("--label", help="That of `qmd label` inputs.")] = False,
-    ensemble: Annotated[
-        bool, typer.Option("--ensemble", help="That of `qmd ensemble` inputs.")
-    ] = False,
+    of: Annotated[str, typer.Argument(help=f"One of {', '.join(SCHEMAS)}.")] = "run",
 ) -> None:
-    """Print the JSON Schema of the input, for editors and checkers."""
+    """Print the JSON Schema of an input, or of results, for editors and checkers."""
     with errors_in_one_line():
         import json
+        from importlib import import_module
 
+        from qmd.errors import InputError
         from qmd.schema import json_schema
 
-        if train:
-            from qmd.train_config import TrainConfig
-
-            print(json.dumps(json_schema(TrainConfig), indent=2))
-        elif label:
-            from qmd.label_config import LabelConfig
-
-            print(json.dumps(json_schema(LabelConfig), indent=2))
-        elif ensemble:
-            from qmd.ensemble_config import EnsembleConfig
-
-            print(json.dumps(json_schema(EnsembleConfig), indent=2))
-        else:
-            print(json.dumps(json_schema(), indent=2))
+        if of not in SCHEMAS:
+            raise InputError(f"there is no schema {of}; expected one of {', '.join(SCHEMAS)}")
+        module, _, name = SCHEMAS[of].rpartition(".")
+        print(json.dumps(json_schema(getattr(import_module(module), name)), indent=2))
 
 
 @app.command(epilog="Example: `qmd init > input.yaml`.")

@@ -279,6 +279,8 @@ COMMANDS = (
     "train",
     "analyze",
     "compare",
+    "benchmark",
+    "ensemble",
     "label",
     "reference",
     "driver",
