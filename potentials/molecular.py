@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from .classical import Pair
 
 Triple = tuple[int, int, int]
+MAX_ATOMS = 1000
+"""Of terms between all pairs: there is no neighbour list to go further."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +135,8 @@ class LennardJones:
     Raises
     ------
     ValueError
-        If there are not two atoms or more, one is not there or comes twice, or a number is not
-        positive and finite.
+        If there are not 2 to `MAX_ATOMS` atoms, one is not there or comes twice, or a number is
+        not positive and finite.
 
     References
     ----------
@@ -147,8 +149,10 @@ class LennardJones:
     diameter: float
 
     def __post_init__(self) -> None:
-        if len(self.atoms) < 2:
-            raise ValueError(f"Lennard-Jones needs two atoms or more, but got {self.atoms}.")
+        if not 2 <= len(self.atoms) <= MAX_ATOMS:
+            raise ValueError(
+                f"Lennard-Jones needs 2 to {MAX_ATOMS} atoms, but got {len(self.atoms)}."
+            )
         _check_atoms("Lennard-Jones", self.n_atoms, [self.atoms], len(self.atoms))
         _check_positive("Lennard-Jones", self.depth, self.diameter)
 
@@ -170,7 +174,8 @@ class PointCharges:
     Raises
     ------
     ValueError
-        If the two do not fit together, a charge is not finite, or there is only one molecule.
+        If the two do not fit together, a charge is not finite, there is only one molecule, or
+        there are more than `MAX_ATOMS` atoms.
     """
 
     charges: tuple[float, ...]
@@ -182,6 +187,10 @@ class PointCharges:
                 "Point charges need a charge and a molecule for each atom, and two molecules or "
                 f"more, but there are {len(self.charges)} charges, {len(self.molecules)} atoms in "
                 f"molecules and {len(set(self.molecules))} molecules."
+            )
+        if len(self.charges) > MAX_ATOMS:
+            raise ValueError(
+                f"There may be {MAX_ATOMS} point charges, but there are {len(self.charges)}."
             )
         if not all(math.isfinite(charge) for charge in self.charges):
             raise ValueError("Point charges must be finite.")

@@ -2,10 +2,12 @@
 
 import json
 from importlib.metadata import EntryPoint
+from typing import get_args
 
 import numpy as np
 
 from qmd.build import load_package
+from qmd.config import PotentialConfig
 from qmd.named import brought_by, installed
 from qmd.parts import circuits
 from qmd.potentials import (
@@ -32,10 +34,9 @@ from qmd.potentials import (
     spc_fw,
 )
 
-KINDS = (
-    "morse", "harmonic_bond", "harmonic_angle", "lennard_jones", "point_charges", "sum",
-    "committee", "ase", "dft", "fci",
-)  # fmt: skip
+KINDS = tuple(
+    get_args(config.model_fields["kind"].annotation)[0] for config in get_args(PotentialConfig)
+)
 """Potentials that an input describes, `potential: {kind: ...}`."""
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from qmd.cli_common import Debug, errors_in_one_line
-from qmd.cli_potential import potentials
+from qmd.cli_potential import Structure, named_package, potentials
 from qmd.export import Format
 
 
@@ -25,6 +25,7 @@ def export_potential(
         Path | None,
         typer.Option("-o", "--output", help="File to write; default: from the name."),
     ] = None,
+    structure: Structure = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a file that is there.")
     ] = False,
@@ -32,10 +33,9 @@ def export_potential(
 ) -> None:
     """Write a potential for other programs: StableHLO, ASE, OpenMM-JAX, tojax (kUPS)."""
     with errors_in_one_line(debug):
-        from qmd.build import load_package
         from qmd.export import default_path, export
 
-        package = load_package(potential, Path())
+        package = named_package(potential, structure)
         path = output or default_path(package, to)
         size = export(package, to, path, overwrite=overwrite)
         print(f"{path}: {package.name} for {to}, {size / 1024:.0f} KiB.")

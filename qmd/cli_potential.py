@@ -29,7 +29,8 @@ Structure = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def _package(name: str, structure: str | None) -> "Package":
+def named_package(name: str, structure: str | None) -> "Package":
+    """The package of a name, on the atoms of `structure` if that is given."""
     from qmd.named import load_package
     from qmd.structure import load_system
 
@@ -52,7 +53,7 @@ def potential_info(potential: Potential, structure: Structure = None, debug: Deb
     with errors_in_one_line(debug):
         from qmd.cards import card
 
-        print(card(_package(potential, structure)))
+        print(card(named_package(potential, structure)))
 
 
 @potentials.command(
@@ -72,11 +73,13 @@ def check(
     """Audit symmetries, forces, interpreters, domain and smoothness; takes a minute."""
     with errors_in_one_line(debug):
         from qmd import audit, console
-        from qmd.errors import NumericalError
+        from qmd.errors import MismatchError, NumericalError
         from qmd.jax_force import use_compilation_cache
 
         use_compilation_cache()
-        package = _package(potential, structure)
+        package = named_package(potential, structure)
+        if not len(package.test_positions):
+            raise MismatchError(f"{potential} brings no geometry", "name one by --structure")
         say = console.note if sys.stderr.isatty() else lambda text: None
         found = audit.audit(package, n_geometries=geometries, seed=seed, say=say)
         print(audit.as_json(package, found) if json else audit.table(found))

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from qmd.build import load_package
+from qmd.errors import MismatchError
 from qmd.potentials import (
     Architecture,
     Parameters,
     Quantum,
+    leaves,
     polynomial,
     sivqlm,
     vqlm,
@@ -53,7 +55,7 @@ def family(config: ModelConfig, folder: Path) -> Family:
     Raises
     ------
     MismatchError
-        If a package that is named cannot be used.
+        If a package that is named cannot be used, or has no trained numbers.
     """
     match config:
         case LiHConfig():
@@ -72,6 +74,8 @@ def family(config: ModelConfig, folder: Path) -> Family:
             return Family(tuple(config.species), True, BRAAMS)
         case PackageModelConfig():
             package = load_package(config.name, folder)
+            if not any(hasattr(leaf, "parameters") for _, leaf in leaves(package.model)):
+                raise MismatchError(f"{config.name} has no numbers to train")
             return Family(package.species, False, package.citation)
 
 

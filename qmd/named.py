@@ -32,7 +32,7 @@ from qmd.system import System, check_species
 GROUP = "qmd.potentials"
 """Entry-point group in which other packages announce their potentials."""
 MAX_SOURCES = 2000
-"""Python files of another package that are read to know it again."""
+"""Python files of another package that are read to know it again; beyond, its version tells."""
 
 
 @dataclass(frozen=True)
@@ -89,11 +89,13 @@ def load_package(
     Raises
     ------
     MismatchError
-        If there is none, it is damaged, its SHA-256 is not the one asked for, or it is a Python
-        function, without a model to look into.
+        If there is none, it is damaged, its SHA-256 is not the one asked for, it is for other
+        atoms than those of `system`, or it is a Python function, without a model to look into.
     """
     named = find_named(name, folder, system)
     check_sha256(name, named, sha256)
+    if system is not None:
+        check_species(system, named.found.species)
     if isinstance(named.found, External):
         raise MismatchError(
             f"{name} is a Python function of another package, without a model",
@@ -138,14 +140,9 @@ def _flexible_water(name: str, system: System | None) -> Package:
 
         system = load_system("h2o-dimer", Path())
     water = spc_fw.BY_NAME[name]
+    check_species(system, spc_fw.WATER * max(1, system.symbols.count("O")))
     try:
-        n_molecules = spc_fw.n_molecules(system.symbols)
-    except ValueError:
-        n_waters = max(1, system.symbols.count("O"))
-        check_species(system, spc_fw.WATER * n_waters)  # says in which order
-        raise
-    try:
-        model = water.model(n_molecules)
+        model = water.model(spc_fw.n_molecules(system.symbols))
     except ValueError as error:
         raise MismatchError(f"{name}: {error}") from None
     made = External(system.symbols, model, water.citation, "flexible water of three charges")

@@ -331,14 +331,28 @@ def _committee(members: Sequence[Resolved]) -> Resolved:
     name = f"mean of {', '.join(source.name for source in sources)}"
     shares = [1 / len(members)] * len(members)
     source = _joined("committee", name, sources, shares)
-    methods = [member.energy_and_forces for member in members]
-    models = _trees(members)
+    methods = [_remembered(member.energy_and_forces) for member in members]
+    variance, models = _variance_of(methods), _trees(members)
     if models:
-        return Resolved(
-            source, Committee(models), members[0].backend, variance=_variance_of(methods)
-        )
-    mean = _added(members, shares)
-    return Resolved(source, function=mean.energy_and_forces, variance=_variance_of(methods))
+        return Resolved(source, Committee(models), members[0].backend, variance=variance)
+    return Resolved(source, function=_adding(methods, shares), variance=variance)
+
+
+def _remembered(method: Method) -> Method:
+    """`method`, not asked again for the positions it was asked for last.
+
+    A row of the log then costs no calculation, and leaves no mark on methods that remember where
+    they were, such as DFT.
+    """
+    asked, told = np.zeros((0, 3)), (0.0, np.zeros((0, 3)))
+
+    def energy_and_forces(positions: Array) -> tuple[float, Array]:
+        nonlocal asked, told
+        if not np.array_equal(asked, positions):
+            told, asked = method(positions), positions.copy()
+        return told[0], told[1].copy()
+
+    return energy_and_forces
 
 
 def _joined(kind: str, name: str, parts: Sequence[Source], weights: Sequence[float]) -> Source:
@@ -377,8 +391,11 @@ def _added(parts: Sequence[Resolved], weights: Sequence[float]) -> Resolved:
     if models:
         scaled = [m if w == 1 else Scaled(m, w) for m, w in zip(models, weights, strict=True)]
         return Resolved(parts[0].source, Sum(tuple(scaled)), parts[0].backend, variance=variance)
-    methods = [part.energy_and_forces for part in parts]
+    function = _adding([part.energy_and_forces for part in parts], weights)
+    return Resolved(parts[0].source, function=function, variance=variance)
 
+
+def _adding(methods: Sequence[Method], weights: Sequence[float]) -> Method:
     def energy_and_forces(positions: Array) -> tuple[float, Array]:
         total, summed = 0.0, np.zeros(positions.shape)
         for method, weight in zip(methods, weights, strict=True):
@@ -386,7 +403,7 @@ def _added(parts: Sequence[Resolved], weights: Sequence[float]) -> Resolved:
             total, summed = total + weight * float(energy), summed + weight * forces
         return total, summed
 
-    return Resolved(parts[0].source, function=energy_and_forces, variance=variance)
+    return energy_and_forces
 
 
 def _variance_of(methods: Sequence[Method]) -> Function:

@@ -122,3 +122,24 @@ def test_resources_as_table_and_json(potential: Run):
     (circuit,) = json.loads(potential("resources", "sivqlm-h2o", "--json").out)["circuits"]
     # Two blocks of four Heisenberg pairs in 11 layers, and two singlets.
     assert circuit["two_qubit_gates"] == 2 * 4 * 11 + 2
+
+
+def test_flexible_water_has_a_card_for_its_atoms(potential: Run):
+    one = potential("info", "spc-fw", "--structure", "h2o").out
+    two = potential("info", "spc-fw").out
+    assert "Wu, Tepper, Voth" in one and "point charges" not in one
+    assert "point charges of 2 molecules: -0.82, 0.41 e" in two
+    assert_one_line(potential("info", "spc-fw", "--structure", "lih"), 3, "O,H,H; lih has Li,H")
+    assert_one_line(potential("info", "sivqlm-lih", "--structure", "h2o"), 3, "Li,H; h2o has")
+    assert_one_line(potential("draw", "spc-fw"), 3, "no circuit")
+    listed = potential("list").out
+    assert "spc-fw" in listed and "committee" in listed
+
+
+def test_flexible_water_is_evaluated_on_the_molecules_of_the_labels(potential: Run, tmp_path):
+    data = np.load(LABELS)
+    few = np.argsort(data["E"])[:40]
+    np.savez("labels.npz", Z=data["Z"], R=data["R"][few], E=data["E"][few], F=data["F"][few])
+    told = json.loads(potential("evaluate", "spc-fw", "labels.npz", "--json", "--fit-offset").out)
+    # The 40 lowest labels; a bond that is 0.04 A longer is off by 46 eV/A^2 (0.04 A)^2 / 2 a bond.
+    assert told["n"] == 40 and told["mae_energy_meV"] < 500
