@@ -135,6 +135,7 @@ def input_page() -> str:
     parts += _kinds("potential", schema["properties"]["potential"], definitions)
     parts += _kinds("integrator", schema["properties"]["integrator"], definitions)
     parts.append(_section("confinement", definitions["ConfinementConfig"]))
+    parts.append(_section("noise", definitions["ShotNoiseConfig"]))
     parts.append(_section("output", definitions["OutputConfig"]))
     parts.append(_section("guards", definitions["GuardsConfig"]))
     return GENERATED + INPUT_HEAD + "\n".join(parts)

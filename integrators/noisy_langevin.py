@@ -71,6 +71,13 @@ class NoisyLangevinBAOAB(AbstractIntegrator):
             if not 0 < value < math.inf:
                 raise ValueError(f"`{name}` must be positive and finite, but {name}={value}.")
 
+    def noise(self, positions: npt.ArrayLike) -> FloatArray:
+        """C (eV^2/angstrom^2), shape (3 n_atoms, 3 n_atoms), at `positions` (angstrom)."""
+        x = np.array(positions, dtype=np.float64, order="C")
+        covariance = np.empty((x.size, x.size))
+        compute(pointer(self.covariance), x, covariance)
+        return covariance
+
     def share(self, positions: npt.ArrayLike, inv_masses: npt.ArrayLike) -> float:
         """Part of the bath's power that the noise takes over, in the direction of the largest.
 
@@ -83,11 +90,8 @@ class NoisyLangevinBAOAB(AbstractIntegrator):
         inv_masses : array, shape (n_atoms,)
             In 1/u.
         """
-        x = np.array(positions, dtype=np.float64, order="C")
         weights = np.repeat(np.sqrt(np.asarray(inv_masses, dtype=np.float64)), 3)
-        covariance = np.empty((x.size, x.size))
-        compute(pointer(self.covariance), x, covariance)
-        largest = np.linalg.eigvalsh(weights[:, None] * covariance * weights).max()
+        largest = np.linalg.eigvalsh(weights[:, None] * self.noise(positions) * weights).max()
         taken, given = _powers(self.dt, self.kT, self.friction)
         return float(taken * largest / given)
 

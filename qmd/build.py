@@ -11,8 +11,8 @@ from qmd.config import (
     ConfinementConfig,
     IntegratorConfig,
     LangevinConfig,
-    NoiseConfig,
     RunConfig,
+    ShotNoiseConfig,
     VelocityVerletConfig,
 )
 from qmd.errors import MismatchError, NumericalError
@@ -119,7 +119,7 @@ def _identity(config: RunConfig, system: System) -> str:
 
 
 def build_integrator(
-    config: IntegratorConfig, noise: NoiseConfig | None = None, model: Model | None = None
+    config: IntegratorConfig, noise: ShotNoiseConfig | None = None, model: Model | None = None
 ) -> AbstractIntegrator:
     """Integrator of the input, in internal units; with `noise`, on the circuits of `model`."""
     match config:

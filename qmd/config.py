@@ -285,7 +285,7 @@ class ConfinementConfig(Config):
     """Its energy is stiffness times the cube of the distance beyond the radius."""
 
 
-class NoiseConfig(Config):
+class ShotNoiseConfig(Config):
     """Forces as a quantum computer would give them."""
 
     shots: Annotated[int, Field(ge=1, le=10**12), BeforeValidator(_integral)]
@@ -330,7 +330,7 @@ class RunConfig(Config):
     """The method of integration."""
     confinement: ConfinementConfig | None = None
     """A sphere that keeps the molecules together; default: none."""
-    noise: NoiseConfig | None = None
+    noise: ShotNoiseConfig | None = None
     """Finite shots, of circuits on the native kernel under a bath; default: exact forces."""
     steps: Count
     """Total number of steps: running the same input again continues to it."""
@@ -354,8 +354,8 @@ class RunConfig(Config):
     @field_validator("noise")
     @classmethod
     def _needs_circuits_and_a_bath(
-        cls, value: NoiseConfig | None, info: ValidationInfo
-    ) -> NoiseConfig | None:
+        cls, value: ShotNoiseConfig | None, info: ValidationInfo
+    ) -> ShotNoiseConfig | None:
         if value is None:
             return value
         if isinstance(info.data.get("integrator"), VelocityVerletConfig):

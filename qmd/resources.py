@@ -118,10 +118,10 @@ def _any_unitary(n: int) -> int:
 def shift_evaluations(part: Part) -> int:
     """Expectation values from which the parameter-shift rule [1]_ gives all forces.
 
-    A change of the vector of an encoding turns its gate by a small rotation about some axis,
-    ``dV = -i (dw . sigma) V``, with the ancilla ``dV = -i (dw . sigma) X_A V``. The derivative for
-    each of three axes is a difference of two expectation values, with the gate followed by a turn
-    of plus or minus a quarter. With D layers and n encoding gates in each encoding that makes
+    A change of the vector v of an encoding is a small rotation in the middle of its gate,
+    ``dV(v) = -i V(v/2) (dw . sigma) V(v/2)``, with the ancilla ``(dw . sigma) X_A``. The derivative
+    for each of three axes is a difference of two expectation values, with a turn of plus or minus
+    a quarter put there. With D layers and n encoding gates in each encoding that makes
     ``2 * 3 * n * (D + 1)`` for any number of atoms: the chain rule does the rest. The rotations of
     the generic circuit have one fixed axis: ``2 * n * (D + 1)``.
 

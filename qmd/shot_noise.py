@@ -5,16 +5,18 @@ import math
 import numpy as np
 
 from qmd import units
-from qmd.config import LangevinConfig, NoiseConfig
+from qmd.config import LangevinConfig, ShotNoiseConfig
 from qmd.errors import InputError, MismatchError
 from qmd.integrators import Force, NoisyLangevinBAOAB
 from qmd.potentials import Model, shot_covariance
 
-MARGIN = 2
+MARGIN = 1.25
 """How many times the power of the noise an advice leaves to the bath."""
 
 
-def noisy_langevin(bath: LangevinConfig, noise: NoiseConfig, model: Model) -> NoisyLangevinBAOAB:
+def noisy_langevin(
+    bath: LangevinConfig, noise: ShotNoiseConfig, model: Model
+) -> NoisyLangevinBAOAB:
     """The integrator of the input, with the covariance of the forces of `model`.
 
     Raises
@@ -36,7 +38,7 @@ def noisy_langevin(bath: LangevinConfig, noise: NoiseConfig, model: Model) -> No
 
 
 def check_share(
-    method: NoisyLangevinBAOAB, noise: NoiseConfig, positions: np.ndarray, masses: np.ndarray
+    method: NoisyLangevinBAOAB, noise: ShotNoiseConfig, positions: np.ndarray, masses: np.ndarray
 ) -> None:
     """Raise InputError if the noise at `positions` is more than the bath can make up for."""
     if noise.compensate and not method.share(positions, 1 / masses) <= 1:
@@ -45,7 +47,7 @@ def check_share(
 
 
 def excess(
-    method: NoisyLangevinBAOAB, noise: NoiseConfig, positions: np.ndarray, masses: np.ndarray
+    method: NoisyLangevinBAOAB, noise: ShotNoiseConfig, positions: np.ndarray, masses: np.ndarray
 ) -> tuple[str, str]:
     """What is too much, and the shots or the friction that leave the bath a `MARGIN`."""
     share = method.share(positions, 1 / masses)
@@ -60,7 +62,7 @@ def excess(
     if slope < 0.5:
         friction = 2 / method.dt * math.atanh(slope) * units.ps
         advice += f", or `friction_per_ps` to {_rounded(friction)}"
-    return cause, f"{advice}: {MARGIN} times what is needed here, for the noise changes"
+    return cause, f"{advice}: {MARGIN} times what is needed here, for the noise changes on the way"
 
 
 def _rounded(value: float) -> int:

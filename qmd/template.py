@@ -31,8 +31,12 @@ integrator:
 #   radius_A: 6.0
 #   stiffness_eV_per_A3: 1.0  # its energy: stiffness x (distance beyond the radius)^3
 
+# noise:                      # forces as a quantum computer would give them; slower
+#   shots: 200000             # of every circuit; too few for the bath are refused
+#   compensate: true          # the bath gives less by what the noise gives
+
 steps: 200000                 # total: running again continues to it
-seed: 1                       # of the start velocities and of the bath
+seed: 1                       # of the start velocities, of the bath and of the shots
 # wall_time_h: 23.5           # stop in good time before this many hours, resumable (or 23:30:00)
 
 output:                       # numbers of steps

@@ -437,7 +437,7 @@ def test_the_template_loads_and_shows_every_key_and_default(write):
         assert re.search(rf"^[# ]*{path.rpartition('.')[2]}: ", TEMPLATE, re.MULTILINE), path
     # The section of the potential that is shown as a comment is valid as well.
     shown = re.sub(
-        r"^# (wall_time_h|potential:|confinement:|  )", r"\1", TEMPLATE, flags=re.MULTILINE
+        r"^# (wall_time_h|potential:|confinement:|noise:|  )", r"\1", TEMPLATE, flags=re.MULTILINE
     )
     shown = re.sub(r"^potential: s.*\n", "", shown, flags=re.MULTILINE)
     config = load_config(write(shown)).config

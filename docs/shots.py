@@ -1,0 +1,143 @@
+"""The table of what finite shots do to a run of water.
+
+    python docs/shots.py
+
+Writes docs/shots.md: the temperature with and without compensation, and the heating that a run at
+constant energy would have, each beside its prediction. Some minutes on one core.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from qmd import units
+from qmd.analysis.statistics import mean
+from qmd.integrators import (
+    Force,
+    NoisyLangevinBAOAB,
+    Status,
+    Stream,
+    initial_state,
+    kinetic_energy,
+    unlimited,
+    with_noise,
+)
+from qmd.potentials import find, load, shot_covariance
+from qmd.structure import load_system
+
+TARGET = Path(__file__).parent / "shots.md"
+SHOTS = 2_000, 4_000, 20_000, 200_000
+TIMESTEP_FS, TEMPERATURE_K, FRICTION_PER_PS = 0.5, 300, 50
+STEPS, EVERY = 24_000, 20
+REPLICAS, HEAT_EV, MOST_STEPS = 40, 0.1, 300
+"""Of runs without a bath: how many, until which predicted heat, or for how many steps."""
+HEAD = """\
+| shots | part of the bath's power | T, K | T without compensation, K | predicted | \
+heating without a bath, eV/ps | predicted |
+| --: | --: | --: | --: | --: | --: | --: |
+"""
+
+
+class Water:
+    """The shipped water with finite shots, at one friction."""
+
+    def __init__(self, shots):
+        package, system = load(find("sivqlm-h2o")), load_system("h2o", Path())
+        self.force, self.positions, self.masses = (
+            Force(*package.native()), system.positions, system.masses
+        )  # fmt: skip
+        self.covariance = Force(*shot_covariance(package.model, shots))
+
+    def method(self, friction_per_ps, *, compensate):
+        dt, kT = TIMESTEP_FS * units.fs, TEMPERATURE_K * units.kB
+        friction = friction_per_ps / units.ps
+        return NoisyLangevinBAOAB(dt, kT, friction, self.covariance, compensate)
+
+    def at_rest(self, stream):
+        exact = initial_state(self.force, self.positions, np.zeros_like(self.positions))
+        return with_noise(exact, self.covariance, stream)
+
+    def advance(self, method, state, stream, n_steps):
+        inverse = 1 / self.masses
+        done = method.advance(state, self.force, inverse, stream, unlimited(), n_steps)
+        assert done.status == Status.OK, Status(done.status).name
+        return done.state
+
+    def heating(self, method, state):
+        """``dt/2 tr(M^-1 C)``, eV per internal time: what noise brings on the average."""
+        return method.dt / 2 * np.sum(np.diag(method.noise(state.positions)).reshape(-1, 3).T
+                                      / self.masses)  # fmt: skip
+
+    def temperature(self, method, state):
+        """Of the velocities, K, with what they lack at the end of a step, as `qmd analyze`."""
+        lacking = method.dt**2 / 8 * np.sum(state.forces**2 / self.masses[:, None])
+        n = state.positions.size
+        return 2 / n / units.kB * (kinetic_energy(state.velocities, self.masses) + lacking)
+
+
+def under_a_bath(water, *, compensate):
+    """Mean and error of the temperature (K), and of the heating by noise (eV per time)."""
+    method, stream = water.method(FRICTION_PER_PS, compensate=compensate), Stream(1)
+    state, found = water.at_rest(stream), []
+    for _ in range(STEPS // EVERY):
+        state = water.advance(method, state, stream, EVERY)
+        found.append((water.temperature(method, state), water.heating(method, state)))
+    temperatures, heating = np.array(found).T
+    measured = mean(temperatures)
+    return measured, heating[measured.begin :].mean()
+
+
+def without_a_bath(water):
+    """Rise of the energy, measured, its error, and predicted: eV/ps, over REPLICAS short runs."""
+    bath, free = (
+        water.method(FRICTION_PER_PS, compensate=True),
+        water.method(1e-9, compensate=False),
+    )
+    state, rises, predicted = water.at_rest(Stream(2)), [], []
+    n_steps = int(min(MOST_STEPS, HEAT_EV / water.heating(free, state) / free.dt))
+    for replica in range(REPLICAS):
+        state = water.advance(bath, state, Stream(2), 100)  # another start of the ensemble
+        stream = Stream(3, replica)
+        exact = initial_state(water.force, state.positions, state.velocities)
+        run = with_noise(exact, water.covariance, stream)
+        first = run.energy + kinetic_energy(run.velocities, water.masses)
+        predicted.append(water.heating(free, run))
+        run = water.advance(free, run, stream, n_steps)
+        predicted[-1] = (predicted[-1] + water.heating(free, run)) / 2
+        last = run.energy + kinetic_energy(run.velocities, water.masses)
+        rises.append((last - first) / (n_steps * free.dt))
+    error = np.std(rises, ddof=1) / np.sqrt(REPLICAS)
+    return units.ps * np.array([np.mean(rises), error, np.mean(predicted)])
+
+
+def row(shots):
+    """Cells of one number of shots."""
+    water = Water(shots)
+    method = water.method(FRICTION_PER_PS, compensate=True)
+    right, _ = under_a_bath(water, compensate=True)
+    hot, heating = under_a_bath(water, compensate=False)
+    # The bath takes out 2 gamma (K - K_0); in steps, 2/dt tanh(gamma dt/2) stands for gamma.
+    friction = 2 / method.dt * np.tanh(method.friction * method.dt / 2)
+    predicted = TEMPERATURE_K + heating / friction / units.kB / water.positions.size
+    rise, error, expected = without_a_bath(water)
+    share = method.share(water.positions, 1 / water.masses)
+    return (
+        f"| {shots:,} | {share:.3f} | {right.value:.0f} +- {right.error:.0f} "
+        f"| {hot.value:.0f} +- {hot.error:.0f} | {predicted:.0f} "
+        f"| {rise:.3f} +- {error:.3f} | {expected:.3f} |"
+    )
+
+
+def main():
+    rows = [row(shots) for shots in SHOTS]
+    settings = (
+        f"Water (`sivqlm-h2o`), {TEMPERATURE_K} K, {TIMESTEP_FS} fs, {FRICTION_PER_PS}/ps, "
+        f"{STEPS * TIMESTEP_FS / 1000:g} ps each; heating over at most "
+        f"{MOST_STEPS * TIMESTEP_FS:g} fs of {REPLICAS} runs. Written by `python docs/shots.py`."
+    )
+    TARGET.write_text(HEAD + "\n".join(rows) + f"\n\n{settings}\n")
+    print(TARGET.read_text(), end="")
+
+
+if __name__ == "__main__":
+    main()
