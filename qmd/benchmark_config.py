@@ -114,6 +114,8 @@ class SpeedConfig(MeasureConfig):
     """As in the input of a run."""
     rounds: Annotated[int, Field(ge=2, le=1000)] = 9
     """Samples of each; medians are taken."""
+    starts: Annotated[int, Field(ge=1, le=1000)] = 3
+    """New processes for the time of a start; medians are taken."""
 
 
 class ResourcesConfig(MeasureConfig):

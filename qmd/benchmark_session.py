@@ -322,7 +322,7 @@ def _speed(
     folder = directory / (measure.name or measure.kind)
     if (known := _known(folder / RESULT, identity)) is not None:
         return dict(known["result"])
-    found = benchmark_speed.speed(potentials, system, measure.structure, measure.rounds, watch)
+    found = benchmark_speed.speed(potentials, system, measure, watch)
     with atomic.output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     saved = {"identity": identity, "potential": {"name": "all"}, "result": found}

@@ -16,6 +16,7 @@ import numba
 import numpy as np
 
 from qmd import units
+from qmd.benchmark_config import SpeedConfig
 from qmd.benchmark_static import Numbers
 from qmd.config import PotentialConfig
 from qmd.errors import NumericalError
@@ -36,7 +37,6 @@ from qmd.system import System
 SAMPLE_S = 0.05
 """So long a sample takes, as far as one call is shorter."""
 TIMESTEP_FS, TEMPERATURE_K = 0.5, 300.0
-STARTS = 3
 
 Sample = Callable[[int], None]
 
@@ -44,8 +44,7 @@ Sample = Callable[[int], None]
 def speed(
     potentials: dict[str, tuple[PotentialConfig, Resolved]],
     system: System,
-    structure: str,
-    rounds: int,
+    measure: SpeedConfig,
     watch: Callable[[str, int, int], None] = lambda what, done, of: None,
 ) -> dict[str, Numbers]:
     """Medians over interleaved samples: us a force, steps a second, s of a start.
@@ -55,9 +54,8 @@ def speed(
     potentials : dict
         Label -> configuration and potential.
     system : System
-    structure : str
-        Of `system`, for the starts: a built-in name or an absolute path.
-    rounds : int
+    measure : SpeedConfig
+        With the structure of `system`: a built-in name or an absolute path.
     watch : callable
     """
     forces = {label: potential.force() for label, (_, potential) in potentials.items()}
@@ -67,11 +65,11 @@ def speed(
         samples[label, "step"] = _steps(force, system)
     counts = {key: _count(sample) for key, sample in samples.items()}
     times: dict[tuple[str, str], list[float]] = {key: [] for key in samples}
-    for turn in range(rounds):
+    for turn in range(measure.rounds):
         for key, sample in samples.items():
             times[key].append(_seconds(sample, counts[key]) / counts[key])
-        watch("rounds of speed", turn + 1, rounds)
-    starts = _starts({k: c for k, (c, _) in potentials.items()}, structure, watch)
+        watch("rounds of speed", turn + 1, measure.rounds)
+    starts = _starts({k: c for k, (c, _) in potentials.items()}, measure, watch)
     return {
         label: {
             "us_per_force": 1e6 * statistics.median(times[label, "force"]),
@@ -137,17 +135,17 @@ def _steps(force: Force, system: System) -> Sample:
 
 def _starts(
     configs: dict[str, PotentialConfig],
-    structure: str,
+    measure: SpeedConfig,
     watch: Callable[[str, int, int], None],
 ) -> dict[str, float]:
     """Wall time (s) of `qmd run` of one step in a new process, with warm caches: medians."""
     seconds: dict[str, list[float]] = {label: [] for label in configs}
     with tempfile.TemporaryDirectory() as folder:
-        for turn in range(STARTS + 1):
+        for turn in range(measure.starts + 1):  # the first one fills the caches
             for k, (label, config) in enumerate(configs.items()):
                 path = Path(folder) / f"{k}.yaml"
                 settings = {
-                    "system": {"structure": structure, "temperature_K": TEMPERATURE_K},
+                    "system": {"structure": measure.structure, "temperature_K": TEMPERATURE_K},
                     "potential": config.model_dump(mode="json"),
                     "integrator": {"kind": "velocity_verlet", "timestep_fs": TIMESTEP_FS},
                     "steps": 1,
@@ -161,5 +159,5 @@ def _starts(
                     raise NumericalError(f"{label}: {done.stderr.strip()[-300:]}")
                 if turn:
                     seconds[label].append(time.perf_counter() - begin)
-            watch("starts", turn + 1, STARTS + 1)
+            watch("starts", turn + 1, measure.starts + 1)
     return {label: statistics.median(values) for label, values in seconds.items()}

@@ -40,8 +40,9 @@ def document(**changes: object) -> dict[str, object]:
             "weak": WEAK,
         },
         "measures": [
-            {"kind": "errors", "test_frames_of": str(ROOT / "runs/train-h2o/train.yaml"),
-             "below_eV": 0.6},
+            {"kind": "errors", "dataset": str(ROOT / "runs/labels-h2o/test.npz"), "below_eV": 0.6},
+            {"kind": "errors", "name": "unseen", "frames": 40,
+             "test_frames_of": str(ROOT / "runs/train-h2o/train.yaml")},
             {"kind": "path", "reference": str(ROOT / "runs/reference/h2o"), "every": 200},
             {"kind": "nve", "structure": "h2o", "temperature_K": 300, "timesteps_fs": [0.5, 1.0],
              "length_ps": 0.5, "seeds": 2, "potentials": ["siVQLM", "springs"]},
@@ -49,7 +50,8 @@ def document(**changes: object) -> dict[str, object]:
              "seeds": 2},
             {"kind": "symmetry", "structure": "h2o", "geometries": 3},
             {"kind": "resources", "structure": "h2o"},
-            {"kind": "speed", "structure": "h2o", "rounds": 2, "potentials": ["siVQLM", "springs"]},
+            {"kind": "speed", "structure": "h2o", "rounds": 2, "starts": 1,
+             "potentials": ["siVQLM", "springs"]},
         ],
     } | changes  # fmt: skip
 
@@ -65,10 +67,10 @@ def finished(tmp_path_factory) -> benchmark_session.Finished:
     return measured(tmp_path_factory.mktemp("benchmark"))
 
 
-def result(finished, kind: str, label: str, **variation: float) -> dict[str, float]:
+def result(finished, measure: str, label: str, **variation: float) -> dict[str, float]:
     (found,) = (
         cell["result"] for cell in finished.results["cells"]
-        if (cell["kind"], cell["potential"]) == (kind, label)
+        if (cell["measure"], cell["potential"]) == (measure, label)
         and variation.items() <= cell["variation"].items()
     )  # fmt: skip
     return found
@@ -81,15 +83,14 @@ def test_results_follow_their_schema(finished):
 
 
 def test_errors_are_those_of_evaluate(finished):
-    # The card of the package says what these frames gave when it was trained.
+    # The card of the package says what its unseen frames gave.
     from qmd.build import load_package
 
-    card = load_package("sivqlm-h2o", Path()).training["errors"]["test"]["below 0.6 eV"]
+    card = load_package("sivqlm-h2o", Path()).training["errors"]["test"]["below_0.6_eV"]
     found = result(finished, "errors", "siVQLM")
-    # The card has absolute energies; here their mean difference is taken out.
-    assert found["energy_rmse_meV"] == pytest.approx(card["energy_rmse_meV"], rel=0.2)
-    assert found["forces_rmse_meV_per_A"] == pytest.approx(card["forces_rmse_meV_per_A"], rel=1e-3)
-    assert found["frames"] == card["n"]
+    # Other frames of the same kind: squares of errors over some 200 frames, of heavy tails.
+    assert found["energy_rmse_meV"] == pytest.approx(card["energy_rmse_meV"], rel=0.5)
+    assert found["forces_rmse_meV_per_A"] == pytest.approx(card["forces_rmse_meV_per_A"], rel=0.5)
 
 
 def test_the_worse_potential_is_worse(finished):
@@ -138,7 +139,7 @@ def test_speeds_are_of_this_machine(finished):
 
 def test_the_page_and_the_report(finished, tmp_path):
     text = benchmark_table.markdown(finished.results)
-    assert text.count("| siVQLM |") == 7 and "2 of 2" in text and "nan" not in text
+    assert text.count("| siVQLM |") == 8 and "2 of 2" in text and "nan" not in text
     page.write(tmp_path / "report.html", of_benchmark.page(finished.results))
     html = (tmp_path / "report.html").read_text()
     assert html.count("data:image/png;base64,") == 1 and len(html) < page.MAX_BYTES

@@ -1,11 +1,14 @@
 """DFT labels of the water monomer: RPBE-D3(0)/def2-TZVPD energies and forces.
 
     python runs/labels-h2o/label.py --workers 2
+    python runs/labels-h2o/label.py --test
 
 Geometries come from one seeded stream: thermal samples of a Morse + harmonic bend surface
 at 300, 600 and 1200 K, stretched and compressed OH bonds (0.75 to 1.5 angstrom), and bent
 molecules. They are labelled in a shuffled order and saved as they come, so that a run that
 is stopped is resumed by the same command and a partial file is a fair sample.
+
+`--test` draws others in the same way, `test.npz`, which no training sees: for comparisons.
 """
 
 import argparse
@@ -23,6 +26,7 @@ METHOD = DFT()
 KB_EV_PER_K = 8.617333262e-5
 # Morse OH and harmonic bend of flexible SPC type: (eV, 1/angstrom, angstrom, eV/rad^2, rad).
 DEPTH, STIFFNESS, R0, BEND, THETA0 = 5.0341, 2.287, 0.975, 3.8095, np.deg2rad(104.0)
+SEED, TEST_SEED, TEST_FRAMES = 20, 120, 280
 GROUPS = {"300K": 300, "600K": 300, "1200K": 400, "stretched": 280, "bent": 120}
 
 
@@ -88,14 +92,17 @@ def label(positions):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workers", type=int, default=1, help="processes, one core each")
-    parser.add_argument("--seed", type=int, default=20)
+    parser.add_argument("--test", action="store_true", help="the frames that no training sees")
     parser.add_argument("--limit", type=int, default=None, help="label only the first N")
     args = parser.parse_args()
-    q, group = internal_coordinates(args.seed)
-    positions = np.array([cartesian(row) for row in q])[: args.limit]
-    path, per_frame = HERE / "h2o.npz", {"group": group[: args.limit]}
+    seed, name = (TEST_SEED, "test.npz") if args.test else (SEED, "h2o.npz")
+    limit = TEST_FRAMES if args.test else args.limit
+    q, group = internal_coordinates(seed)
+    positions = np.array([cartesian(row) for row in q])[:limit]
+    path, per_frame = HERE / name, {"group": group[:limit]}
     labelling.label_frames(label, positions, path, {"Z": NUMBERS}, per_frame, workers=args.workers)
-    write_card(path)
+    if not args.test:
+        write_card(path)
 
 
 def write_card(path):
