@@ -28,8 +28,8 @@ from qmd.structure import load_system
 TARGET = Path(__file__).parent / "shots.md"
 SHOTS = 2_000, 4_000, 20_000, 200_000
 TIMESTEP_FS, TEMPERATURE_K, FRICTION_PER_PS = 0.5, 300, 50
-STEPS, EVERY = 24_000, 20
-REPLICAS, HEAT_EV, MOST_STEPS = 40, 0.1, 300
+STEPS, EVERY = 60_000, 20
+REPLICAS, HEAT_EV, MOST_STEPS = 100, 0.1, 300
 """Of runs without a bath: how many, until which predicted heat, or for how many steps."""
 HEAD = """\
 | shots | part of the bath's power | T, K | T without compensation, K | predicted | \
@@ -43,9 +43,8 @@ class Water:
 
     def __init__(self, shots):
         package, system = load(find("sivqlm-h2o")), load_system("h2o", Path())
-        self.force, self.positions, self.masses = (
-            Force(*package.native()), system.positions, system.masses
-        )  # fmt: skip
+        self.positions, self.masses = system.positions, system.masses
+        self.force = Force(*package.native())
         self.covariance = Force(*shot_covariance(package.model, shots))
 
     def method(self, friction_per_ps, *, compensate):
@@ -65,8 +64,8 @@ class Water:
 
     def heating(self, method, state):
         """``dt/2 tr(M^-1 C)``, eV per internal time: what noise brings on the average."""
-        return method.dt / 2 * np.sum(np.diag(method.noise(state.positions)).reshape(-1, 3).T
-                                      / self.masses)  # fmt: skip
+        variances = np.diag(method.noise(state.positions)).reshape(-1, 3)
+        return method.dt / 2 * np.sum(variances / self.masses[:, None])
 
     def temperature(self, method, state):
         """Of the velocities, K, with what they lack at the end of a step, as `qmd analyze`."""
@@ -75,9 +74,9 @@ class Water:
         return 2 / n / units.kB * (kinetic_energy(state.velocities, self.masses) + lacking)
 
 
-def under_a_bath(water, *, compensate):
+def under_a_bath(water, stream, *, compensate):
     """Mean and error of the temperature (K), and of the heating by noise (eV per time)."""
-    method, stream = water.method(FRICTION_PER_PS, compensate=compensate), Stream(1)
+    method = water.method(FRICTION_PER_PS, compensate=compensate)
     state, found = water.at_rest(stream), []
     for _ in range(STEPS // EVERY):
         state = water.advance(method, state, stream, EVERY)
@@ -87,17 +86,15 @@ def under_a_bath(water, *, compensate):
     return measured, heating[measured.begin :].mean()
 
 
-def without_a_bath(water):
+def without_a_bath(water, shots):
     """Rise of the energy, measured, its error, and predicted: eV/ps, over REPLICAS short runs."""
-    bath, free = (
-        water.method(FRICTION_PER_PS, compensate=True),
-        water.method(1e-9, compensate=False),
-    )
-    state, rises, predicted = water.at_rest(Stream(2)), [], []
+    bath = water.method(FRICTION_PER_PS, compensate=True)
+    free = water.method(1e-9, compensate=False)
+    state, rises, predicted = water.at_rest(Stream(shots, 2)), [], []
     n_steps = int(min(MOST_STEPS, HEAT_EV / water.heating(free, state) / free.dt))
     for replica in range(REPLICAS):
-        state = water.advance(bath, state, Stream(2), 100)  # another start of the ensemble
-        stream = Stream(3, replica)
+        state = water.advance(bath, state, Stream(shots, 2), 100)  # another start of the ensemble
+        stream = Stream(shots, 3 + replica)
         exact = initial_state(water.force, state.positions, state.velocities)
         run = with_noise(exact, water.covariance, stream)
         first = run.energy + kinetic_energy(run.velocities, water.masses)
@@ -114,12 +111,12 @@ def row(shots):
     """Cells of one number of shots."""
     water = Water(shots)
     method = water.method(FRICTION_PER_PS, compensate=True)
-    right, _ = under_a_bath(water, compensate=True)
-    hot, heating = under_a_bath(water, compensate=False)
+    right, _ = under_a_bath(water, Stream(shots, 0), compensate=True)
+    hot, heating = under_a_bath(water, Stream(shots, 1), compensate=False)
     # The bath takes out 2 gamma (K - K_0); in steps, 2/dt tanh(gamma dt/2) stands for gamma.
     friction = 2 / method.dt * np.tanh(method.friction * method.dt / 2)
     predicted = TEMPERATURE_K + heating / friction / units.kB / water.positions.size
-    rise, error, expected = without_a_bath(water)
+    rise, error, expected = without_a_bath(water, shots)
     share = method.share(water.positions, 1 / water.masses)
     return (
         f"| {shots:,} | {share:.3f} | {right.value:.0f} +- {right.error:.0f} "
@@ -131,8 +128,8 @@ def row(shots):
 def main():
     rows = [row(shots) for shots in SHOTS]
     settings = (
-        f"Water (`sivqlm-h2o`), {TEMPERATURE_K} K, {TIMESTEP_FS} fs, {FRICTION_PER_PS}/ps, "
-        f"{STEPS * TIMESTEP_FS / 1000:g} ps each; heating over at most "
+        f"Water (`sivqlm-h2o`), {TEMPERATURE_K} K, {TIMESTEP_FS} fs, friction "
+        f"{FRICTION_PER_PS}/ps, {STEPS * TIMESTEP_FS / 1000:g} ps each; heating over at most "
         f"{MOST_STEPS * TIMESTEP_FS:g} fs of {REPLICAS} runs. Written by `python docs/shots.py`."
     )
     TARGET.write_text(HEAD + "\n".join(rows) + f"\n\n{settings}\n")

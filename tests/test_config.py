@@ -443,7 +443,8 @@ def test_the_template_loads_and_shows_every_key_and_default(write):
     config = load_config(write(shown)).config
     assert config.wall_time_h == 23.5
     assert config.confinement is not None and config.confinement.radius_A == 6.0
-    unset = {"wall_time_h": None, "confinement": None}
+    assert config.noise is not None and config.noise.shots == 200_000
+    unset = {"wall_time_h": None, "confinement": None, "noise": None}
     assert config.model_copy(update=unset) == loaded.config
     assert TEMPLATE.startswith("# yaml-language-server: $schema=")
 
