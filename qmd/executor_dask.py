@@ -46,7 +46,6 @@ from qmd.executors import (
 MARGIN_S = 120
 """Workers of a job leave so long before its end, or after half of it: time to save and move on."""
 _LOOK_EVERY_S = 0.1
-_NOT_BEGUN = "not begun"
 _stopped: set[str] = set()
 """In a worker: topics whose tasks are to end soon."""
 
@@ -93,20 +92,24 @@ class Dask(AbstractExecutor):
                 if not stopped and stopping():
                     stopped = True
                     self._client.register_plugin(_Stop(topic), name=topic)
-                with suppress(Empty):
+                try:
                     item = came.get(timeout=_LOOK_EVERY_S)
-                    if isinstance(item, tuple):
-                        hear(item)
-                        continue
-                    left -= 1
-                    answer = _result(item)
-                    if answer.result != _NOT_BEGUN:
-                        yield answer
+                except Empty:
+                    if stopped and not self._client.nthreads():
+                        return  # no worker is there, or comes: jobs that still wait in a queue
+                    continue
+                if isinstance(item, tuple):
+                    hear(item)
+                    continue
+                left -= 1
+                if (answer := _result(item)) is not None:
+                    yield answer
         finally:
-            self._client.cancel(futures)
-            self._client.unsubscribe_topic(topic)
-            if stopped:
-                self._client.unregister_worker_plugin(topic)
+            with suppress(OSError, TimeoutError):  # of a scheduler that is gone
+                self._client.cancel(futures)
+                self._client.unsubscribe_topic(topic)
+                if stopped:
+                    self._client.unregister_worker_plugin(topic)
 
     def close(self) -> None:
         self._stack.close()
@@ -117,6 +120,8 @@ def _connect(config: DaskConfig | SlurmConfig, stack: ExitStack, say: Callable[[
     if isinstance(config, DaskConfig) and config.scheduler is not None:
         client = stack.enter_context(_client_of(config.scheduler))
         _check_workers(client, config.scheduler)
+        if not client.nthreads():
+            say(f"{config.scheduler} has no workers yet; waiting for the first")
         return client
     stack.enter_context(dask.config.set(_settings(config.threads)))
     stack.enter_context(_same_environment())
@@ -262,9 +267,10 @@ def _version() -> str:
     return __version__
 
 
-def _result(future: Any) -> Answer:
+def _result(future: Any) -> Answer | None:
+    """The answer of a task, or None if it was not begun."""
     try:
-        answer: Answer = future.result()
+        answer: Answer | None = future.result()
         return answer
     except KilledWorker as error:
         raise OutputError(
@@ -281,10 +287,10 @@ def _result(future: Any) -> Answer:
 # --- in the workers
 
 
-def _do(work: Work, number: int, task: Any, topic: str) -> Answer:
-    """Do a task, unless it is to stop; begin it again elsewhere if only this worker is to end."""
+def _do(work: Work, number: int, task: Any, topic: str) -> Answer | None:
+    """Do a task, unless all are to stop; begin it elsewhere if only this worker is to end."""
     if topic in _stopped:
-        return Answer(number, _NOT_BEGUN)
+        return None
     worker = get_worker()
     key = worker.get_current_task()
 

@@ -266,6 +266,14 @@ def test_a_scheduler_that_runs_is_used_and_a_task_nobody_waits_for_ends(schedule
 
 
 @pytest.mark.slow
+def test_a_stop_does_not_wait_for_workers_that_never_came(scheduler):
+    said: list[str] = []
+    with opened(DaskConfig(kind="dask", scheduler=scheduler), said.append) as one:
+        assert list(one.answers(chores.cube, range(3), stopping=lambda: True)) == []
+    assert said == [f"{scheduler} has no workers yet; waiting for the first"]
+
+
+@pytest.mark.slow
 def test_workers_that_do_several_tasks_in_one_process_are_refused(scheduler, tmp_path):
     with (
         worker(scheduler, tmp_path, "--nthreads", "2"),

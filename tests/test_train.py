@@ -142,6 +142,11 @@ def test_workers_change_nothing_and_leave_no_process_behind(path, tmp_path):
     alone = rows(path)
     train_session.run(prepare(path, "workers=2"), overwrite=True)
     np.testing.assert_array_equal(rows(path), alone)
+    path.write_text(INPUT.replace("workers: 1", "executor: {kind: dask, workers: 2}"))
+    ticks = []
+    train_session.run(prepare(path), overwrite=True, watch=ticks.append)
+    np.testing.assert_array_equal(rows(path), alone)
+    assert {(tick.start, tick.stage) for tick in ticks if tick.done} >= {(0, 0), (1, 0)}
 
 
 @pytest.mark.slow
