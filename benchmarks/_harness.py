@@ -149,12 +149,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, rule, *rows])
 
 
-def environment(packages: Sequence[str]) -> dict[str, Any]:
+def environment(packages: Sequence[str], threads: int = 1) -> dict[str, Any]:
     """Machine, its load, and versions of Python, qmd and `packages`, for the JSON report."""
     from qmd import provenance
 
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    cores = {"cores": os.cpu_count(), "load_average": load, "threads_used": 1}
+    cores = {"cores": os.cpu_count(), "load_average": load, "threads_used": threads}
     return {
         "machine": provenance.machine() | cores,
         "versions": provenance.versions("jax") | {name: _version(name) for name in packages},
@@ -204,8 +204,13 @@ def _footer(result: Mapping[str, Any]) -> str:
     machine, versions = result["machine"], result["versions"]
     load = machine["load_average"]
     return (
-        f"Medians of {result['repeats']} interleaved rounds, one thread. {machine['cpu']}, "
-        f"{machine['cores']} cores, {machine['system']}"
+        f"Medians of {result['repeats']} interleaved rounds, {_threads(machine)}. "
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}"
         f"{'' if load is None else f', load average at the end {load:.1f}'}. "
         f"{', '.join(f'{name} {version}' for name, version in versions.items())}."
     )
+
+
+def _threads(machine: Mapping[str, Any]) -> str:
+    used = machine["threads_used"]
+    return "one thread" if used == 1 else f"up to {used} threads"

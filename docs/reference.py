@@ -41,7 +41,9 @@ The keys of `input.yaml`, as `qmd schema` knows them. `qmd init` prints a commen
 - Paths are relative to the input file.
 - `--set integrator.temperature_K=350` overrides a key for one command, checked like the file.
 - `system.temperature_K` is needed for `velocities: thermal`, and refused with the others.
-- Only `steps`, `wall_time_h` and `output` may change when a run is continued.
+- Only `steps`, `wall_time_h`, `output`, `threads` and `guards.on_failure` may change when a run is
+  continued, and `output.trajectories` may not.
+- `threads`, `output.trajectories: separate` and `guards.on_failure: drop` need `replicas`.
 
 """
 

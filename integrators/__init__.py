@@ -5,6 +5,7 @@ the splitting literature are `kick` (B), `drift` (A) and `ou` (O); each method h
 """
 
 from .base import AbstractIntegrator
+from .batch import AdvancedBatch, Batch, kinetic_energies
 from .callback import python_force, raise_pending
 from .evaluate import evaluate, initial_state
 from .force import FORCE_SIGNATURE, Force, compute, pointer
@@ -13,6 +14,7 @@ from .langevin import LangevinBAOAB
 from .limits import Limits, Status, unlimited
 from .noise import SHOTS, THERMOSTAT, VELOCITIES, Stream, gaussian
 from .noisy_langevin import NoisyLangevinBAOAB, with_noise
+from .replicas import AbstractReplicas, BatchedReplicas, NativeReplicas
 from .state import Advanced, State
 from .verlet import VelocityVerlet
 
@@ -22,10 +24,15 @@ __all__ = [
     "THERMOSTAT",
     "VELOCITIES",
     "AbstractIntegrator",
+    "AbstractReplicas",
     "Advanced",
+    "AdvancedBatch",
+    "Batch",
+    "BatchedReplicas",
     "Force",
     "LangevinBAOAB",
     "Limits",
+    "NativeReplicas",
     "NoisyLangevinBAOAB",
     "State",
     "Status",
@@ -37,6 +44,7 @@ __all__ = [
     "gaussian",
     "initial_state",
     "kick",
+    "kinetic_energies",
     "kinetic_energy",
     "ou",
     "pointer",

@@ -5,6 +5,7 @@ import abc
 import numpy as np
 import numpy.typing as npt
 
+from .batch import Batch, IntArray
 from .force import Force, ForcePointer, pointer
 from .limits import Limits, Status
 from .noise import Stream
@@ -33,6 +34,23 @@ class AbstractIntegrator(abc.ABC):
         n_steps: int,
     ) -> Finished:
         """Make the steps in compiled code, in place in the arrays of `state`."""
+
+    @abc.abstractmethod
+    def _loop_each(
+        self,
+        batch: Batch,
+        ended: IntArray,
+        inv_masses: FloatArray,
+        force: ForcePointer,
+        seed: int,
+        limits: Limits,
+        n_steps: int,
+    ) -> None:
+        """Make the steps of one replica after the other, each by the code of `_loop`.
+
+        In place in the arrays of `batch`, without the lock of Python, so that threads can share
+        the replicas. Row r of `ended` takes step, status and warned of replica r.
+        """
 
     def advance(
         self,

@@ -7,6 +7,7 @@ import numba
 import numpy as np
 
 from .base import AbstractIntegrator, Finished
+from .batch import Batch, IntArray, put, replica_state
 from .force import ForcePointer, compute
 from .kernels import copy_into, drift, kick, ou
 from .limits import Limits, Status, check, require_valid
@@ -95,6 +96,19 @@ class LangevinBAOAB(AbstractIntegrator):
             n_steps,
         )
 
+    def _loop_each(
+        self,
+        batch: Batch,
+        ended: IntArray,
+        inv_masses: FloatArray,
+        force: ForcePointer,
+        seed: int,
+        limits: Limits,
+        n_steps: int,
+    ) -> None:
+        parameters = float(self.dt), float(self.kT), float(self.friction)
+        _advance_each(batch, ended, inv_masses, parameters, force, seed, limits, n_steps)
+
 
 @numba.njit(cache=True)
 def _advance(state, inv_masses, dt, kT, friction, force, stream, limits, n_steps):
@@ -112,6 +126,15 @@ def _advance(state, inv_masses, dt, kT, friction, force, stream, limits, n_steps
         if status != Status.OK:
             return energy, step, status, warned
     return energy, step, Status.OK, warned
+
+
+@numba.njit(cache=True, nogil=True)
+def _advance_each(batch, ended, inv_masses, parameters, force, seed, limits, n_steps):
+    dt, kT, friction = parameters
+    for r in range(batch.replicas.size):
+        state, stream = replica_state(batch, r), Stream(seed, batch.replicas[r])
+        finished = _advance(state, inv_masses, dt, kT, friction, force, stream, limits, n_steps)
+        put(batch, ended, r, finished)
 
 
 @numba.njit(cache=True)

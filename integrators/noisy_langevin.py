@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .base import AbstractIntegrator, Finished
+from .batch import Batch, IntArray
 from .force import Force, ForcePointer, compute, pointer
 from .kernels import copy_into, drift, kick, ou
 from .limits import Limits, Status, check, require_valid
@@ -117,6 +118,19 @@ class NoisyLangevinBAOAB(AbstractIntegrator):
             limits,
             n_steps,
         )
+
+    def _loop_each(
+        self,
+        batch: Batch,
+        ended: IntArray,
+        inv_masses: FloatArray,
+        force: ForcePointer,
+        seed: int,
+        limits: Limits,
+        n_steps: int,
+    ) -> None:
+        # The covariance has scratch of its own, which threads would have to have each.
+        raise NotImplementedError("Forces with noise are for one trajectory at a time.")
 
 
 def with_noise(state: State, covariance: Force, stream: Stream) -> State:

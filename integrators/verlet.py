@@ -7,6 +7,7 @@ import numba
 import numpy as np
 
 from .base import AbstractIntegrator, Finished
+from .batch import Batch, IntArray, put, replica_state
 from .force import ForcePointer, compute
 from .kernels import copy_into, drift, kick
 from .limits import Limits, Status, check, require_valid
@@ -60,6 +61,18 @@ class VelocityVerlet(AbstractIntegrator):
     ) -> Finished:
         return _advance(state, inv_masses, float(self.dt), force, limits, n_steps)
 
+    def _loop_each(
+        self,
+        batch: Batch,
+        ended: IntArray,
+        inv_masses: FloatArray,
+        force: ForcePointer,
+        seed: int,
+        limits: Limits,
+        n_steps: int,
+    ) -> None:
+        _advance_each(batch, ended, inv_masses, float(self.dt), force, limits, n_steps)
+
 
 @numba.njit(cache=True)
 def _advance(state, inv_masses, dt, force, limits, n_steps):
@@ -79,3 +92,10 @@ def _advance(state, inv_masses, dt, force, limits, n_steps):
         if status != Status.OK:
             return energy, step, status, warned
     return energy, step, Status.OK, warned
+
+
+@numba.njit(cache=True, nogil=True)
+def _advance_each(batch, ended, inv_masses, dt, force, limits, n_steps):
+    for r in range(batch.replicas.size):
+        state = replica_state(batch, r)
+        put(batch, ended, r, _advance(state, inv_masses, dt, force, limits, n_steps))

@@ -15,14 +15,18 @@ from qmd.config import (
     ShotNoiseConfig,
     VelocityVerletConfig,
 )
-from qmd.errors import MismatchError, NumericalError
+from qmd.errors import InputError, MismatchError, NumericalError
 from qmd.inputs import LoadedConfig
 from qmd.integrators import (
     VELOCITIES,
     AbstractIntegrator,
+    AbstractReplicas,
+    Batch,
+    BatchedReplicas,
     Force,
     LangevinBAOAB,
     Limits,
+    NativeReplicas,
     NoisyLangevinBAOAB,
     State,
     Stream,
@@ -34,16 +38,20 @@ from qmd.integrators import (
 from qmd.named import load_package as load_package  # where others look for it
 from qmd.potentials import Domain, Model, SphericalWall
 from qmd.provenance import versions
-from qmd.resolve import Function, confined, resolve
+from qmd.resolve import Function, Resolved, confined, resolve
 from qmd.resolve import build_force as build_force  # where others look for it
 from qmd.source import Source
 from qmd.structure import load_system
 from qmd.system import (
+    Array,
     System,
     degrees_of_freedom,
     n_rotations,
     start_velocities,
 )
+
+MAX_BATCH_ATOMS = 1_000_000
+"""In all replicas: what a checkpoint has room for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,10 +71,17 @@ class Setup:
     """SHA-256 of the start and of all settings that a resumed run must share."""
     force_spread: Function | None = None
     """Of a committee: positions, angstrom -> spread of the force on each atom, eV/angstrom."""
+    jax_model: Model | None = None
+    """The model whose JAX function gives the forces, if that is what the input asks for."""
 
     @property
     def config(self) -> RunConfig:
         return self.loaded.config
+
+    @property
+    def title(self) -> str:
+        """For trajectories and people."""
+        return f"{self.system.name} on {self.potential.name}"
 
     @property
     def dt(self) -> float:
@@ -90,6 +105,7 @@ def build(loaded: LoadedConfig[RunConfig]) -> Setup:
     config, folder = loaded.config, loaded.path.parent
     system = load_system(config.system.structure, folder)
     potential = resolve(config.potential, system, folder)
+    _check_replicas(config, system, potential)
     if config.confinement is not None:
         potential = confined(potential, _sphere(system.n_atoms, config.confinement))
     return Setup(
@@ -99,11 +115,53 @@ def build(loaded: LoadedConfig[RunConfig]) -> Setup:
         integrator=build_integrator(config.integrator, config.noise, potential.native_model),
         force=potential.force(),
         limits=build_limits(config, potential.source.domain),
-        stream=Stream(config.seed),
+        stream=Stream(config.seed, config.replica),
         dof=_degrees_of_freedom(config, system),
         identity=_identity(config, system),
         force_spread=potential.force_spread,
+        jax_model=potential.model if potential.backend == "jax" else None,
     )
+
+
+def _check_replicas(config: RunConfig, system: System, potential: Resolved) -> None:
+    """Refuse replicas that cannot run together or would all be the same, and what needs them."""
+    n, first = config.replicas, config.replica
+    if n == 1:
+        without = {
+            "threads": config.threads is not None,
+            "output.trajectories: separate": config.output.trajectories == "separate",
+            "guards.on_failure: drop": config.guards.on_failure == "drop",
+        }
+        for key in (key for key, given in without.items() if given):
+            raise InputError(f"`{key}` has no effect without `replicas`", hint="remove it")
+        return
+    if first + n > 2**32:
+        raise InputError(
+            f"`replicas: {n}` from `replica: {first}` on are too many: the last stream of a seed "
+            f"is that of replica {2**32 - 1}",
+            hint="begin at a lower `replica`, or use another `seed`",
+        )
+    if config.noise is not None:
+        raise InputError(
+            "`noise` is that of one trajectory at a time",
+            hint="run one after the other in folders of their own: `qmd ensemble`",
+        )
+    if potential.model is None:
+        raise InputError(
+            f"`replicas: {n}` needs a potential that is compiled, but {potential.source.name} is "
+            "a Python function",
+            hint="run one after the other in folders of their own: `--set replica=1 --output 1`",
+        )
+    if not n * system.n_atoms <= MAX_BATCH_ATOMS:
+        raise InputError(
+            f"{n} replicas of {system.n_atoms} atoms are more than {MAX_BATCH_ATOMS} atoms",
+            hint="run them in parts: `replica` is the index of the first one of a part",
+        )
+    if isinstance(config.integrator, VelocityVerletConfig) and not config.system.temperature_K:
+        raise InputError(
+            f"all {n} replicas would be the same: nothing random is in this input",
+            hint="use `system.velocities: thermal` above 0 K, or a thermostat",
+        )
 
 
 def _sphere(n_atoms: int, config: ConfinementConfig) -> SphericalWall:
@@ -111,7 +169,11 @@ def _sphere(n_atoms: int, config: ConfinementConfig) -> SphericalWall:
 
 
 def _identity(config: RunConfig, system: System) -> str:
-    settings = config.model_dump_json(exclude=set(MAY_CHANGE_ON_RESUME))
+    exclude: dict[str, set[str] | bool] = {}
+    for key in MAY_CHANGE_ON_RESUME:
+        section, _, name = key.partition(".")
+        exclude[section] = {name} if name else True
+    settings = config.model_dump_json(exclude=exclude)
     digest = hashlib.sha256(settings.encode())
     for array in (system.numbers, system.masses, system.positions, system.velocities):
         digest.update(b"" if array is None else array.tobytes())
@@ -205,10 +267,41 @@ def _with_noise(setup: Setup, exact: State) -> State:
 
 
 def _exact_start(setup: Setup) -> State:
-    normals = np.empty_like(setup.system.positions)
-    gaussian(normals, setup.stream, 0, VELOCITIES)
-    velocities = start_velocities(setup.system, setup.config.system, normals)
+    velocities = _velocities(setup, setup.stream)
     return initial_state(setup.force, setup.system.positions, velocities)
+
+
+def start_batch(setup: Setup) -> Batch:
+    """States of all replicas at step 0: that of each is what `unchecked_start` gives it alone."""
+    first, n = unchecked_start(setup), setup.config.replicas
+    replicas = setup.stream.replica + np.arange(n)
+    streams = [setup.stream._replace(replica=int(replica)) for replica in replicas]
+    return Batch(
+        positions=np.repeat(first.positions[None], n, axis=0),
+        velocities=np.stack([_velocities(setup, stream) for stream in streams]),
+        forces=np.repeat(first.forces[None], n, axis=0),
+        energies=np.full(n, first.energy),
+        replicas=replicas,
+        step=0,
+    )
+
+
+def _velocities(setup: Setup, stream: Stream) -> Array:
+    normals = np.empty_like(setup.system.positions)
+    gaussian(normals, stream, 0, VELOCITIES)
+    return start_velocities(setup.system, setup.config.system, normals)
+
+
+def build_replicas(setup: Setup, threads: int) -> AbstractReplicas:
+    """The loop that advances all replicas of a run."""
+    integrator, inv_masses, seed = setup.integrator, 1 / setup.system.masses, setup.stream.seed
+    if setup.jax_model is None:
+        return NativeReplicas(integrator, setup.force, inv_masses, seed, setup.limits, threads)
+    from qmd.jax_force import jax_batch_force
+
+    start = np.repeat(setup.system.positions[None], setup.config.replicas, axis=0)
+    function = jax_batch_force(setup.jax_model, start, setup.stream.replica)
+    return BatchedReplicas(integrator, function, inv_masses, seed, setup.limits, threads)
 
 
 def _check_domain(setup: Setup) -> None:

@@ -10,12 +10,16 @@ length   header, canonical JSON (sorted keys, ASCII, no spaces)
 rest     float64, little-endian: positions, velocities, forces (n_atoms, 3), energy
 =======  ==========================================================================
 
+Of replicas the arrays have shape (n, n_atoms, 3), the energies (n,), and the header says which
+replicas they are and which have failed.
+
 The forces are stored because computing them again may differ in the last bit. No state of a
 random generator is: the noise is a function of (seed, replica, step).
 """
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +30,7 @@ import numpy.typing as npt
 from qmd import atomic
 from qmd.errors import CorruptError, InputError, NumericalError, QmdError
 
-SCHEMA = 1
+SCHEMA, SCHEMA_OF_REPLICAS = 1, 2
 MAX_BYTES = 2**27
 """Room for a million atoms, the limit of the trajectory format."""
 
@@ -41,6 +45,7 @@ _HEADER_TYPES: dict[str, type] = {
     "model_sha256": str,
     "versions": dict,
 }
+_OF_REPLICAS: dict[str, type] = {"replicas": list, "failures": list}
 
 Array = npt.NDArray[np.float64]
 
@@ -62,10 +67,14 @@ class Checkpoint:
         The resolved input; JSON types only.
     versions : dict of str to str
         Library versions: bits are promised for the same ones only.
-    positions, velocities, forces : float array, shape (n_atoms, 3)
+    positions, velocities, forces : float array, shape (n_atoms, 3) or (n, n_atoms, 3)
         Internal units: angstrom, sqrt(eV/u), eV/angstrom.
-    energy : float
+    energy : float or float array, shape (n,)
         Potential energy (eV).
+    replicas : list of int, optional
+        Of a run of replicas, those that the n rows belong to.
+    failures : list of list, optional
+        Of a run of replicas, those that a guard has dropped: replica, step, cause.
     """
 
     step: int
@@ -79,7 +88,9 @@ class Checkpoint:
     positions: Array
     velocities: Array
     forces: Array
-    energy: float
+    energy: float | Array
+    replicas: list[int] | None = None
+    failures: list[list[Any]] | None = None
 
 
 def write(path: Path, checkpoint: Checkpoint) -> None:
@@ -157,8 +168,11 @@ def read_latest(path: Path) -> tuple[Checkpoint, str | None]:
 
 def encode(checkpoint: Checkpoint) -> bytes:
     """The bytes of a checkpoint file: equal for equal checkpoints."""
-    fields = {name: getattr(checkpoint, name) for name in _HEADER_TYPES}
-    fields |= {"schema": SCHEMA, "n_atoms": len(checkpoint.positions)}
+    single = checkpoint.replicas is None
+    names = _HEADER_TYPES if single else _HEADER_TYPES | _OF_REPLICAS
+    fields = {name: getattr(checkpoint, name) for name in names}
+    fields["schema"] = SCHEMA if single else SCHEMA_OF_REPLICAS
+    fields["n_atoms"] = checkpoint.positions.shape[-2]
     text = json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)
     header = text.encode("ascii")
     payload = len(header).to_bytes(8, "little") + header + _values(checkpoint).tobytes()
@@ -179,18 +193,20 @@ def decode(data: bytes) -> Checkpoint:
     end = 8 + int.from_bytes(payload[:8], "little")
     header = _decode_header(payload[8:end])
     n_atoms = header.pop("n_atoms")
-    if len(payload) - end != 8 * (9 * n_atoms + 1):
+    rows = () if "replicas" not in header else (len(header["replicas"]),)
+    n = math.prod(rows)
+    if len(payload) - end != 8 * n * (9 * n_atoms + 1):
         raise ValueError(f"is damaged: its size does not fit {n_atoms} atoms")
     values = np.frombuffer(payload[end:], "<f8").astype(np.float64)
     if not np.isfinite(values).all():
         raise ValueError("is damaged: it holds values that are not finite")
-    positions, velocities, forces = values[:-1].reshape(3, n_atoms, 3)
+    positions, velocities, forces = values[: len(values) - n].reshape(3, *rows, n_atoms, 3)
     return Checkpoint(
         **header,
         positions=positions,
         velocities=velocities,
         forces=forces,
-        energy=float(values[-1]),
+        energy=values[len(values) - n :] if rows else float(values[-1]),
     )
 
 
@@ -210,9 +226,12 @@ def _decode_header(data: bytes) -> dict[str, Any]:
     schema = header.pop("schema", None) if isinstance(header, dict) else None
     if type(schema) is not int:
         raise ValueError("is damaged: its header has no schema version")
-    if schema > SCHEMA:
-        raise _NewerSchema(f"has schema version {schema}, this version of qmd reads {SCHEMA}")
+    if schema > SCHEMA_OF_REPLICAS:
+        raise _NewerSchema(
+            f"has schema version {schema}, this version of qmd reads {SCHEMA_OF_REPLICAS}"
+        )
     types = _HEADER_TYPES | {"n_atoms": int}
+    types |= _OF_REPLICAS if schema == SCHEMA_OF_REPLICAS else {}
     if {name: type(value) for name, value in header.items()} != types:
         raise ValueError("is damaged: its header lacks entries or has wrong ones")
     return dict(header)
@@ -220,7 +239,7 @@ def _decode_header(data: bytes) -> dict[str, Any]:
 
 def _values(checkpoint: Checkpoint) -> Array:
     vectors = (checkpoint.positions, checkpoint.velocities, checkpoint.forces)
-    return np.concatenate([*(v.ravel() for v in vectors), [checkpoint.energy]], dtype="<f8")
+    return np.concatenate([*(v.ravel() for v in vectors), np.ravel(checkpoint.energy)], dtype="<f8")
 
 
 def _content(path: Path) -> bytes:

@@ -105,9 +105,10 @@ def validate(input: Input, set: Set = None, debug: Debug = False) -> None:
         from qmd.inputs import load_config
 
         setup = build(load_config(input, set or ()))
-        state = start_state(setup)
+        state, n = start_state(setup), setup.config.replicas
+        many = f"{n} replicas of " if n > 1 else ""
         print(
-            f"{input}: valid. {setup.system.name} ({', '.join(setup.system.symbols)}) on "
+            f"{input}: valid. {many}{setup.system.name} ({', '.join(setup.system.symbols)}) on "
             f"{setup.potential.name}, {setup.config.steps} steps of "
             f"{setup.config.integrator.timestep_fs:g} fs, {setup.dof} degrees of freedom, start at "
             f"{state.energy:.4f} eV."

@@ -31,11 +31,16 @@ Report = Annotated[
 Json = Annotated[
     Path | None, typer.Option("--json", help="Write the numbers here.", show_default=False)
 ]
+Replica = Annotated[
+    int | None,
+    typer.Option(min=0, help="Of a run of replicas, the one to take.", show_default=False),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no summary.")]
 
 
 def analyze(
     run: Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)],
+    replica: Replica = None,
     report: Report = None,
     json_file: Json = None,
     no_timestep: Annotated[
@@ -50,8 +55,9 @@ def analyze(
         from qmd.analysis.analyze import as_data
         from qmd.report import of_analysis, page
 
-        found = of_folder(run, timestep=not no_timestep)
-        target = report or found.run.folder / "report.html"
+        found = of_folder(run, timestep=not no_timestep, replica=replica)
+        name = "report.html" if replica is None else f"report-{replica:04d}.html"
+        target = report or found.run.folder / name
         page.write(target, of_analysis.page(found))
         _write_json(json_file, as_data(found))
         if not quiet:
@@ -66,6 +72,7 @@ def compare(
     reference: Annotated[
         Path, typer.Argument(help="Folder of a reference run.", show_default=False)
     ],
+    replica: Replica = None,
     report: Report = None,
     json_file: Json = None,
     points: Annotated[
@@ -85,7 +92,7 @@ def compare(
         from qmd.report import of_comparison, page
 
         judged = series.read(reference)
-        ours = _run_or_potential(run, judged)
+        ours = _run_or_potential(run, judged, replica)
         with console.bars(quiet=quiet) as watch:
             found = with_reference(ours, judged, points=points, watch=watch)
         folder = ours.folder if isinstance(ours, series.Series) else Path()
@@ -97,14 +104,14 @@ def compare(
             print(f"report: {target}")
 
 
-def _run_or_potential(name: str, reference: "Series") -> "Series | Source":
+def _run_or_potential(name: str, reference: "Series", replica: int | None) -> "Series | Source":
     from qmd.analysis import series
     from qmd.analysis.methods import of_package
     from qmd.build import load_package
     from qmd.errors import MismatchError
 
     if Path(name).is_dir():
-        return series.read(name)
+        return series.read(name, replica)
     package = load_package(name, Path())
     if package.species != reference.species:
         raise MismatchError(

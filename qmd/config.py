@@ -17,7 +17,7 @@ from pydantic import (
     field_validator,
 )
 
-MAY_CHANGE_ON_RESUME = ("steps", "wall_time_h", "output")
+MAY_CHANGE_ON_RESUME = ("steps", "wall_time_h", "output", "threads", "guards.on_failure")
 """Keys, or sections, that do not change the trajectory of a run that is continued."""
 
 
@@ -41,6 +41,8 @@ def as_package(value: object) -> object:
     return {"kind": "package", "name": value} if isinstance(value, str) else value
 
 
+MAX_REPLICAS = 100_000
+"""Each costs memory, and a place in every checkpoint."""
 _DURATION = "^[0-9]{1,6}:[0-5][0-9]:[0-5][0-9]$"
 Name = Annotated[str, Field(min_length=1, max_length=4096)]
 Count = Annotated[int, Field(ge=1, le=10**12), BeforeValidator(_integral)]
@@ -303,6 +305,8 @@ class OutputConfig(Config):
     """Steps between rows of log.csv."""
     checkpoint_every: Count = 10_000
     """Steps between checkpoints, of which at most one a second is written."""
+    trajectories: Literal["together", "separate"] = "together"
+    """With replicas: all in trajectory.nc, or trajectory-0000.nc and so on, one file each."""
 
 
 class GuardsConfig(Config):
@@ -314,6 +318,8 @@ class GuardsConfig(Config):
     """Largest displacement (angstrom) of an atom in one step."""
     on_leaving_domain: Literal["stop", "warn"] = "stop"
     """What to do beyond the stop level of the trained domain."""
+    on_failure: Literal["stop", "drop"] = "stop"
+    """With replicas: a guard stops them all, or drops the one that failed, on record."""
 
 
 IntegratorConfig = VelocityVerletConfig | LangevinConfig
@@ -336,6 +342,12 @@ class RunConfig(Config):
     """Total number of steps: running the same input again continues to it."""
     seed: Seed = 1
     """Seed of the start velocities, of the bath and of the shots."""
+    replica: Annotated[int, Field(ge=0, lt=2**32), BeforeValidator(_integral)] = 0
+    """Which stream of the seed, from 0 to 2**32 - 1; with replicas that of the first."""
+    replicas: Annotated[int, Field(ge=1, le=MAX_REPLICAS), BeforeValidator(_integral)] = 1
+    """Copies of the system to run together, each with the stream of its own."""
+    threads: Annotated[int, Field(ge=1, le=1024), BeforeValidator(_integral)] | None = None
+    """Threads that share the replicas; default: one for each core that the process may use."""
     output: OutputConfig = OutputConfig()
     """How often results are written."""
     guards: GuardsConfig = GuardsConfig()

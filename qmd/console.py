@@ -116,6 +116,9 @@ class _Bar:
             f"{ns_per_day(rate, self._timestep_fs):,.1f} ns/day",
             f"{progress.snapshot.temperature_K:.0f} K",
         ]
+        if progress.replicas > 1:
+            left = progress.replicas - progress.failed
+            parts.append(f"{left} of {progress.replicas} replicas")
         if self._conserves_energy:
             change = progress.snapshot.total_energy - progress.first.total_energy
             parts.append(f"dE {1000 * change:+.3f} meV")
@@ -137,7 +140,8 @@ def summary(finished: "Finished") -> str:
     timestep = setup.config.integrator.timestep_fs
     total = progress.first_step + progress.steps_done
     title = f"{setup.system.name} on {setup.potential.name}"
-    lines = [f"{title}: {total} steps, {total * timestep / 1000:g} ps"]
+    many = f"{progress.replicas} replicas of " if progress.replicas > 1 else ""
+    lines = [f"{many}{title}: {total} steps, {total * timestep / 1000:g} ps"]
     if progress.steps_done:
         rate = progress.steps_done / progress.seconds
         share = 1 - progress.in_kernel_s / progress.seconds
@@ -146,12 +150,24 @@ def summary(finished: "Finished") -> str:
             f"{ns_per_day(rate, timestep):,.1f} ns/day, {1e6 / rate:.2f} us/step "
             f"({100 * share:.0f} % for output); start-up {finished.start_s:.2f} s"
         )
+        if progress.replicas > 1:
+            lines.append(
+                f"all replicas: {progress.replicas * rate:,.0f} steps/s, "
+                f"{ns_per_day(progress.replicas * rate, timestep):,.1f} ns/day, "
+                f"on {progress.threads} thread{'s' if progress.threads > 1 else ''}"
+            )
     if progress.snapshot is not None and progress.first is not None:
         first, last = progress.first, progress.snapshot
         change = 1000 * (last.total_energy - first.total_energy)
         lines.append(
             f"temperature {last.temperature_K:.1f} K ({setup.dof} degrees of freedom), "
             f"total energy {change:+.4f} meV in {(last.time - first.time) / units.ps:g} ps"
+            + (", means over the replicas" if progress.replicas > 1 else "")
+        )
+    if progress.failed:
+        lines.append(
+            f"warning: {progress.failed} of {progress.replicas} replicas failed, see "
+            f"{paths.replicas.name}; the energy is that of the others"
         )
     if progress.warned_steps:
         lines.append(

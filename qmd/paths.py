@@ -1,5 +1,6 @@
 """Names of the files of a run: fixed, so that nobody has to read code to find them."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ class RunPaths:
     `final.extxyz`    last structure with momenta and forces
     `run.json`        input, hashes, versions, timings
     `failure.extxyz`  last good states, if a guard stopped the run
+    `replicas.csv`    of a run of replicas, how far each one came and why it ended
     `EXIT`            made by the user: stop soon, resumable
     ================  ====================================================================
     """
@@ -51,6 +53,18 @@ class RunPaths:
         return self.directory / "failure.extxyz"
 
     @property
+    def replicas(self) -> Path:
+        return self.directory / "replicas.csv"
+
+    def trajectory_of(self, replica: int) -> Path:
+        """Where replicas have a file each."""
+        return self.directory / f"trajectory-{replica:04d}.nc"
+
+    def failure_of(self, replica: int) -> Path:
+        """Last good states of a replica that a guard dropped."""
+        return self.directory / f"failure-{replica:04d}.extxyz"
+
+    @property
     def exit(self) -> Path:
         return self.directory / "EXIT"
 
@@ -62,5 +76,17 @@ class RunPaths:
         previous = self.checkpoint.with_name("checkpoint.prev")
         return [
             self.checkpoint, previous, self.trajectory, self.log, self.topology, self.final,
-            self.failure, self.record,
+            self.failure, self.record, self.replicas, *self.of_replicas(), *self._failures(),
         ]  # fmt: skip
+
+    def of_replicas(self) -> list[Path]:
+        """The trajectories here that are each of one replica."""
+        return self._named(r"trajectory-\d{4,10}\.nc")
+
+    def _failures(self) -> list[Path]:
+        return self._named(r"failure-\d{4,10}\.extxyz")
+
+    def _named(self, pattern: str) -> list[Path]:
+        if not self.directory.is_dir():
+            return []
+        return sorted(p for p in self.directory.iterdir() if re.fullmatch(pattern, p.name))

@@ -1,12 +1,10 @@
 """Reporters: each says when it is due, and takes what the run has reached."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple, Protocol
-
-import numpy as np
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from qmd import atomic, units
 from qmd.errors import CorruptError
@@ -21,6 +19,9 @@ SPREAD_COLUMN = "force_spread_eV_per_A"
 """One more, of a committee."""
 
 
+S = TypeVar("S", contravariant=True)
+
+
 class Snapshot(NamedTuple):
     """A state with what follows from it."""
 
@@ -32,20 +33,47 @@ class Snapshot(NamedTuple):
     temperature_K: float
 
     @property
+    def step(self) -> int:
+        return self.state.step
+
+    @property
     def total_energy(self) -> float:
         """eV"""
         return self.state.energy + self.kinetic_energy
 
+    def log_row(self) -> str:
+        return (
+            f"{self.step},{self.time / units.ps:.9f},{self.state.energy:.12f},"
+            f"{self.kinetic_energy:.12f},{self.total_energy:.12f},{self.temperature_K:.6f}"
+        )
 
-class Reporter(Protocol):
-    """Takes a snapshot every `every` steps."""
+
+class Reached(Protocol):
+    """What a run has reached, be it of one trajectory or of many."""
+
+    @property
+    def step(self) -> int: ...
+    @property
+    def time(self) -> float: ...
+    @property
+    def temperature_K(self) -> float: ...
+    @property
+    def total_energy(self) -> float: ...
+    def log_row(self) -> str:
+        """A row of log.csv."""
+
+
+class Reporter(Protocol[S]):
+    """Takes a snapshot every `every` steps; `sync` brings all of them to the disk."""
 
     every: int
 
-    def report(self, snapshot: Snapshot) -> None: ...
+    def report(self, snapshot: S) -> None: ...
+    def sync(self) -> object: ...
+    def close(self) -> None: ...
 
 
-def steps_until_due(reporter: Reporter, step: int) -> int:
+def steps_until_due(reporter: Reporter[S], step: int) -> int:
     """Steps from `step` to the next multiple of `every`, at least 1."""
     return reporter.every - step % reporter.every
 
@@ -73,6 +101,9 @@ class TrajectoryReporter:
     def sync(self) -> Synced:
         return self.writer.sync()
 
+    def close(self) -> None:
+        self.writer.close()
+
 
 class LogReporter:
     """Rows of log.csv; kept in memory until `flush` or `sync`.
@@ -84,8 +115,10 @@ class LogReporter:
         Length that a checkpoint recorded: what follows is cut off. None starts a new file.
     every : int
         Steps between rows.
-    force_spread : callable, optional
-        Positions -> spread of the force on each atom, eV/angstrom; its largest is a column.
+    columns : sequence of str
+        What `Reached.log_row` of the snapshots writes, and then `more`.
+    more : callable, optional
+        Snapshot -> further cells of its row, each after a comma.
 
     Raises
     ------
@@ -100,9 +133,10 @@ class LogReporter:
         path: Path,
         n_bytes: int | None,
         every: int,
-        force_spread: Callable[[np.ndarray], np.ndarray] | None = None,
+        columns: Sequence[str] = LOG_COLUMNS,
+        more: Callable[[Any], str] | None = None,
     ) -> None:
-        self.every, self._path, self._force_spread = every, path, force_spread
+        self.every, self._path, self._more = every, path, more
         self._rows: list[str] = []
         if n_bytes is not None:
             _check_length(path, n_bytes)
@@ -110,22 +144,14 @@ class LogReporter:
             flags = os.O_WRONLY | os.O_NOFOLLOW
             if n_bytes is None:
                 flags |= os.O_CREAT | os.O_EXCL
-                more = (SPREAD_COLUMN,) if force_spread else ()
-                self._rows.append(",".join(LOG_COLUMNS + more) + "\n")
+                self._rows.append(",".join(columns) + "\n")
             self._fd = os.open(path, flags, 0o644)
             self._size = n_bytes or 0
             os.ftruncate(self._fd, self._size)
 
-    def report(self, snapshot: Snapshot) -> None:
-        state = snapshot.state
-        spread = ""
-        if self._force_spread:
-            spread = f",{self._force_spread(state.positions).max():.9f}"
-        self._rows.append(
-            f"{state.step},{snapshot.time / units.ps:.9f},{state.energy:.12f},"
-            f"{snapshot.kinetic_energy:.12f},{snapshot.total_energy:.12f},"
-            f"{snapshot.temperature_K:.6f}{spread}\n"
-        )
+    def report(self, snapshot: Reached) -> None:
+        more = self._more(snapshot) if self._more else ""
+        self._rows.append(f"{snapshot.log_row()}{more}\n")
 
     def flush(self) -> None:
         """Let other processes see the rows so far."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qmd import __version__, atomic, checkpoint, extxyz, topology
+from qmd import __version__, atomic, checkpoint, topology
 from qmd.build import Setup, build, start_state
 from qmd.config import MAY_CHANGE_ON_RESUME, RunConfig
 from qmd.errors import MismatchError, OutputError, StoppedEarly
@@ -17,9 +17,9 @@ from qmd.integrators import State
 from qmd.lock import RunLock
 from qmd.paths import RunPaths
 from qmd.provenance import machine
-from qmd.reporters import LogReporter
+from qmd.reporters import LOG_COLUMNS, SPREAD_COLUMN, LogReporter, Snapshot
 from qmd.signals import Reason, StopRequest, stop_signals
-from qmd.simulation import Progress, Simulation
+from qmd.simulation import AbstractSimulation, Progress, Simulation
 from qmd.trajectory import TrajectoryWriter
 
 Say = Callable[[str], None]
@@ -77,9 +77,10 @@ def run(
     with RunLock(paths.directory), nullcontext() if asked else stop_signals(stop):
         if overwrite:
             _remove(paths)
-        state, writer, log, resumed = _open(setup, paths, start, say)
-        with closing(writer), closing(log):  # what a failed run has reached stays readable
-            simulation = Simulation(setup, paths, state, writer, log, stop, watch)
+        simulation, resumed = _open(setup, paths, start, stop, say)
+        if watch:
+            simulation.progress.watch = watch
+        with closing(simulation):
             if not resumed:
                 simulation.begin()
             finished = Finished(setup, paths, simulation.progress, time.perf_counter() - begin)
@@ -88,13 +89,13 @@ def run(
             reason = simulation.run()
         if simulation.progress.steps_done:
             _write_record(finished)
-        last = simulation.snapshot().state
         if reason:
             raise StoppedEarly(
-                f"Stopped by {reason} at step {last.step} of {setup.config.steps}; all is saved.",
+                f"Stopped by {reason} at step {simulation.step} of {setup.config.steps}; all is "
+                "saved.",
                 "Run the same command again to go on.",
             )
-        extxyz.write(paths.final, setup.system, [last])
+        simulation.write_final()
     return finished
 
 
@@ -113,23 +114,61 @@ def _has_checkpoint(paths: RunPaths) -> bool:
 
 
 def _open(
-    setup: Setup, paths: RunPaths, start: State | None, say: Say
-) -> tuple[State, TrajectoryWriter, LogReporter, bool]:
-    """Outputs to append to, and the state that belongs to their ends."""
+    setup: Setup, paths: RunPaths, start: State | None, stop: StopRequest, say: Say
+) -> tuple[AbstractSimulation[Any], bool]:
+    """The simulation where its outputs end, and whether it goes on from a checkpoint."""
+    saved = None
     if _has_checkpoint(paths):
-        return *_resume(setup, paths, say), True
-    _clear_unbegun(setup, paths)
-    state = start or start_state(setup)
+        saved = _saved(setup, paths, say)
+    else:
+        _clear_unbegun(setup, paths)
+        start = start or start_state(setup)
+        _write_topology(setup, paths)
+    progress = Progress(saved.step if saved else 0, setup.config.steps)
+    simulation: AbstractSimulation[Any]
+    if setup.config.replicas > 1:
+        from qmd.ensemble import open_ensemble
+
+        simulation = open_ensemble(setup, paths, saved, progress, stop)
+    else:
+        simulation = _open_single(setup, paths, saved or start, progress, stop)
+    if saved and saved.step < setup.config.steps:
+        say(f"Going on from step {saved.step} of {setup.config.steps}.")
+    elif saved:
+        say(f"Already at step {saved.step}; the input asks for {setup.config.steps}.")
+    return simulation, saved is not None
+
+
+def _write_topology(setup: Setup, paths: RunPaths) -> None:
     bonds = topology.bonds(setup.system.numbers, setup.system.positions)
     # The record comes first: it marks what follows as belonging to this input.
     _write_unbegun_record(setup, paths)
     topology.write_pdb(paths.topology, setup.system.numbers, setup.system.positions, bonds)
-    title = f"{setup.system.name} on {setup.potential.name}"
-    writer = TrajectoryWriter.create(paths.trajectory, setup.system.numbers, title, __version__)
-    return state, writer, _log(setup, paths, None), False
 
 
-def _resume(setup: Setup, paths: RunPaths, say: Say) -> tuple[State, TrajectoryWriter, LogReporter]:
+def _open_single(
+    setup: Setup,
+    paths: RunPaths,
+    begin: checkpoint.Checkpoint | State | None,
+    progress: Progress,
+    stop: StopRequest,
+) -> Simulation:
+    if isinstance(begin, checkpoint.Checkpoint):
+        synced = begin.outputs["trajectory"]
+        writer = TrajectoryWriter.append(paths.trajectory, synced["frames"], synced["digest"])
+        log = _log(setup, paths, begin.outputs["log"]["bytes"])
+        energy = float(begin.energy)
+        state = State(begin.positions, begin.velocities, begin.forces, energy, begin.step)
+    else:
+        assert begin is not None
+        state, numbers = begin, setup.system.numbers
+        writer = TrajectoryWriter.create(paths.trajectory, numbers, setup.title, __version__)
+        log = _log(setup, paths, None)
+    return Simulation(setup, paths, state, writer, log, progress, stop)
+
+
+def _saved(setup: Setup, paths: RunPaths, say: Say) -> checkpoint.Checkpoint:
+    """The last good checkpoint, which must be of this input."""
     saved, note = checkpoint.read_latest(paths.checkpoint)
     if note:
         say(note)
@@ -137,20 +176,19 @@ def _resume(setup: Setup, paths: RunPaths, say: Say) -> tuple[State, TrajectoryW
     if saved.versions != setup.versions:
         changed = changed_keys(saved.versions, setup.versions)
         say(f"Other versions than before ({', '.join(changed)}): bits may differ from here on.")
-    trajectory = saved.outputs["trajectory"]
-    writer = TrajectoryWriter.append(paths.trajectory, trajectory["frames"], trajectory["digest"])
-    log = _log(setup, paths, saved.outputs["log"]["bytes"])
-    if saved.step < setup.config.steps:
-        say(f"Going on from step {saved.step} of {setup.config.steps}.")
-    else:
-        say(f"Already at step {saved.step}; the input asks for {setup.config.steps}.")
-    state = State(saved.positions, saved.velocities, saved.forces, saved.energy, saved.step)
-    return state, writer, log
+    return saved
 
 
 def _log(setup: Setup, paths: RunPaths, n_bytes: int | None) -> LogReporter:
     every = setup.config.output.log_every
-    return LogReporter(paths.log, n_bytes, every, setup.force_spread)
+    spread = setup.force_spread
+    if spread is None:
+        return LogReporter(paths.log, n_bytes, every)
+
+    def more(snapshot: Snapshot) -> str:
+        return f",{spread(snapshot.state.positions).max():.9f}"
+
+    return LogReporter(paths.log, n_bytes, every, (*LOG_COLUMNS, SPREAD_COLUMN), more)
 
 
 def _check_same_run(setup: Setup, saved: checkpoint.Checkpoint, paths: RunPaths) -> None:
@@ -224,6 +262,7 @@ def _write_record(finished: Finished) -> None:
                 "wall_s": round(progress.seconds, 3),
                 "force_and_integration_s": round(progress.in_kernel_s, 3),
                 "steps_outside_training_range": progress.warned_steps,
+                "threads": progress.threads,
             },
         },
     )

@@ -5,11 +5,12 @@ interrupted: the integrators are exact functions of state and step, and a resume
 outputs back to the last checkpoint.
 """
 
+import abc
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import Generic, NoReturn, TypeVar
 
 import numpy as np
 
@@ -25,7 +26,14 @@ from qmd.integrators import (
     raise_pending,
 )
 from qmd.paths import RunPaths
-from qmd.reporters import LogReporter, Snapshot, TrajectoryReporter, steps_until_due
+from qmd.reporters import (
+    LogReporter,
+    Reached,
+    Reporter,
+    Snapshot,
+    TrajectoryReporter,
+    steps_until_due,
+)
 from qmd.signals import Reason, StopRequest
 from qmd.system import kinetic_temperature
 from qmd.trajectory import TrajectoryWriter
@@ -36,6 +44,8 @@ CHECKPOINT_S = 1.0
 """A checkpoint that comes due sooner (s) after the last one is left out: it costs several ms."""
 FLUSH_S = 2.0
 """How often (s) log and trajectory are shown to readers between checkpoints."""
+LONG_CHECKPOINT_S = 0.05
+"""A checkpoint that takes n times as long lets the next one, and the readers, wait n times."""
 LAST_STATES = 20
 """Good states before a failure that are written to failure.extxyz."""
 MAX_KT = 1e6
@@ -52,8 +62,12 @@ class Progress:
     begin: float = field(default_factory=time.perf_counter)
     in_kernel_s: float = 0.0
     warned_steps: int = 0
-    snapshot: Snapshot | None = None
-    first: Snapshot | None = None
+    replicas: int = 1
+    threads: int = 1
+    failed: int = 0
+    """Replicas that a guard has dropped, in all sessions."""
+    snapshot: Reached | None = None
+    first: Reached | None = None
     watch: Callable[["Progress"], None] = lambda progress: None
 
     @property
@@ -63,70 +77,72 @@ class Progress:
     @property
     def steps_done(self) -> int:
         """In this session."""
-        return 0 if self.snapshot is None else self.snapshot.state.step - self.first_step
+        return 0 if self.snapshot is None else self.snapshot.step - self.first_step
 
 
-class Simulation:
-    """One session of a run, from the state it starts with to the last step or a stop.
+S = TypeVar("S", bound=Reached)
+
+
+class AbstractSimulation(abc.ABC, Generic[S]):
+    """One session of a run, from where it starts to the last step or a stop.
 
     Parameters
     ----------
     setup : Setup
     paths : RunPaths
-    state : State
-        Where to go on from.
-    writer : TrajectoryWriter
-    log : LogReporter
+    frames, log : Reporter
+    progress : Progress
     stop : StopRequest
-    watch : callable, optional
-        Called with the `Progress` after every block, e.g. to draw it.
     """
 
     def __init__(
         self,
         setup: Setup,
         paths: RunPaths,
-        state: State,
-        writer: TrajectoryWriter,
+        frames: Reporter[S],
         log: LogReporter,
+        progress: Progress,
         stop: StopRequest,
-        watch: Callable[[Progress], None] | None = None,
     ) -> None:
-        output = setup.config.output
         self._setup, self._paths, self._stop = setup, paths, stop
-        self._frames = TrajectoryReporter(writer, output.trajectory_every)
-        self._log = log
-        self._state = state
-        self._inv_masses = 1 / setup.system.masses
+        self._frames, self._log = frames, log
         self._block, self._flushed, self._saved = 1, time.monotonic(), time.monotonic()
         self._checkpoint_s = 0.0
-        self._earlier: deque[State] = deque()
+        self.progress = progress
         # That of step 0, also in a session that goes on: all sessions stop at the same limits.
-        self._start_energy, temperature = self._start()
-        self._hottest_K = 10 * temperature + 2000
-        self.progress = Progress(state.step, setup.config.steps)
-        if watch:
-            self.progress.watch = watch
-
-    def _start(self) -> tuple[float, float]:
-        """Potential energy (eV) and temperature (K) that the run began with."""
-        config, start = self._setup.config, self._snapshot(unchecked_start(self._setup))
+        start, config = unchecked_start(setup), setup.config
+        kinetic = kinetic_energy(start.velocities, setup.system.masses)
         bath = getattr(config.integrator, "temperature_K", None)
-        wanted = bath or config.system.temperature_K or start.temperature_K
-        return start.state.energy, float(wanted)
+        wanted = bath or config.system.temperature_K or kinetic_temperature(kinetic, setup.dof)
+        self._start_energy, self._hottest_K = start.energy, 10 * float(wanted) + 2000
 
-    def snapshot(self) -> Snapshot:
-        """The present state with time, kinetic energy and temperature."""
-        return self._snapshot(self._state)
+    @property
+    @abc.abstractmethod
+    def step(self) -> int:
+        """Where the run is."""
 
-    def _snapshot(self, state: State) -> Snapshot:
-        kinetic = kinetic_energy(state.velocities, self._setup.system.masses)
-        return Snapshot(
-            state=state,
-            time=state.step * self._setup.dt,
-            kinetic_energy=kinetic,
-            temperature_K=kinetic_temperature(kinetic, self._setup.dof),
-        )
+    @abc.abstractmethod
+    def snapshot(self) -> S:
+        """The present state with what follows from it."""
+
+    @abc.abstractmethod
+    def write_final(self) -> None:
+        """Write final.extxyz."""
+
+    @abc.abstractmethod
+    def _make_steps(self, n: int) -> tuple[S, float]:
+        """Make `n` steps and judge them; where that leads, and the seconds in compiled code."""
+
+    @abc.abstractmethod
+    def _save(self) -> None:
+        """Sync the outputs, then replace the checkpoint."""
+
+    def close(self) -> None:
+        """Close the outputs: what a failed run has reached stays readable."""
+        try:
+            self._log.close()
+        finally:
+            self._frames.close()
 
     def begin(self) -> None:
         """Report and checkpoint the state at step 0."""
@@ -147,12 +163,12 @@ class Simulation:
         """
         progress = self.progress
         progress.first = progress.snapshot = self.snapshot()
-        while self._state.step < progress.n_steps:
+        while self.step < progress.n_steps:
             reason = self._stop.reason(self._checkpoint_s)
             if reason:
                 self.checkpoint()
                 return reason
-            self._advance_block(min(steps_until_due(r, self._state.step) for r in self._due()))
+            self._advance_block(min(steps_until_due(r, self.step) for r in self._due()))
             if self._checkpoint_is_due():
                 self.checkpoint()
             progress.watch(progress)
@@ -161,17 +177,108 @@ class Simulation:
         return None
 
     def _checkpoint_is_due(self) -> bool:
-        on_grid = self._state.step % self._setup.config.output.checkpoint_every == 0
-        return on_grid and time.monotonic() - self._saved >= CHECKPOINT_S
+        on_grid = self.step % self._setup.config.output.checkpoint_every == 0
+        return on_grid and time.monotonic() - self._saved >= CHECKPOINT_S * self._patience()
 
-    def _due(self) -> tuple[TrajectoryReporter | LogReporter, ...]:
+    def _patience(self) -> float:
+        """Factor on CHECKPOINT_S and FLUSH_S where syncing takes longer than usual."""
+        return max(1.0, self._checkpoint_s / LONG_CHECKPOINT_S)
+
+    def _due(self) -> tuple[Reporter[S], ...]:
         return self._frames, self._log
 
     def _advance_block(self, until_due: int) -> None:
         """At most to the next report, checkpoint or end, and not for longer than BLOCK_S."""
         every = self._setup.config.output.checkpoint_every
-        step = self._state.step
+        step = self.step
         n = min(until_due, every - step % every, self.progress.n_steps - step, self._block)
+        snapshot, seconds = self._make_steps(n)
+        if n == self._block:  # grow step by step: the first call compiles or loads the loop
+            self._block = max(1, min(4 * n, int(n * BLOCK_S / max(seconds, 1e-9))))
+        self.progress.in_kernel_s += seconds
+        self._report(snapshot)
+
+    def _too_energetic(self, potential: float, kinetic: float) -> str | None:
+        """What is wrong with these energies (eV), or None."""
+        change = potential - self._start_energy
+        if not abs(change) <= MAX_KT * units.kB * self._hottest_K:
+            return f"the potential energy is {potential:.4g} eV"
+        # Heat that a stretched start released is no sign of an explosion.
+        temperature = kinetic_temperature(kinetic + min(0.0, change), self._setup.dof)
+        if not temperature <= self._hottest_K:
+            return f"the temperature is {temperature:.0f} K (limit {self._hottest_K:.0f} K)"
+        return None
+
+    def _report(self, snapshot: S) -> None:
+        self.progress.snapshot = snapshot
+        for reporter in self._due():
+            if snapshot.step % reporter.every == 0:
+                reporter.report(snapshot)
+        if time.monotonic() - self._flushed > FLUSH_S * self._patience():
+            self._log.flush()
+            self._frames.sync()
+            self._flushed = time.monotonic()
+
+    def checkpoint(self) -> None:
+        """Sync the outputs, then replace the checkpoint."""
+        begin = time.monotonic()
+        self._save()
+        self._saved = self._flushed = time.monotonic()
+        self._checkpoint_s = self._saved - begin
+
+
+class Simulation(AbstractSimulation[Snapshot]):
+    """One session of a run of one trajectory.
+
+    Parameters
+    ----------
+    setup : Setup
+    paths : RunPaths
+    state : State
+        Where to go on from.
+    writer : TrajectoryWriter
+    log : LogReporter
+    progress : Progress
+    stop : StopRequest
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        paths: RunPaths,
+        state: State,
+        writer: TrajectoryWriter,
+        log: LogReporter,
+        progress: Progress,
+        stop: StopRequest,
+    ) -> None:
+        self._writer, self._state = writer, state
+        self._inv_masses = 1 / setup.system.masses
+        self._earlier: deque[State] = deque()
+        frames = TrajectoryReporter(writer, setup.config.output.trajectory_every)
+        super().__init__(setup, paths, frames, log, progress, stop)
+
+    @property
+    def step(self) -> int:
+        return self._state.step
+
+    def snapshot(self) -> Snapshot:
+        """The present state with time, kinetic energy and temperature."""
+        return self._snapshot(self._state)
+
+    def write_final(self) -> None:
+        extxyz.write(self._paths.final, self._setup.system, [self._state])
+
+    def _snapshot(self, state: State) -> Snapshot:
+        kinetic = kinetic_energy(state.velocities, self._setup.system.masses)
+        return Snapshot(
+            state=state,
+            time=state.step * self._setup.dt,
+            kinetic_energy=kinetic,
+            temperature_K=kinetic_temperature(kinetic, self._setup.dof),
+        )
+
+    def _make_steps(self, n: int) -> tuple[Snapshot, float]:
         begin = time.perf_counter()
         advanced = self._advance(self._state, n)
         seconds = time.perf_counter() - begin
@@ -180,11 +287,8 @@ class Simulation:
         snapshot = self._snapshot(advanced.state)
         self._check_energies(snapshot)
         self._accept(advanced.state)
-        if n == self._block:  # grow step by step: the first call compiles or loads the loop
-            self._block = max(1, min(4 * n, int(n * BLOCK_S / max(seconds, 1e-9))))
-        self.progress.in_kernel_s += seconds
         self.progress.warned_steps += advanced.warned
-        self._report(snapshot)
+        return snapshot, seconds
 
     def _advance(self, state: State, n_steps: int) -> Advanced:
         setup = self._setup
@@ -194,17 +298,9 @@ class Simulation:
 
     def _check_energies(self, snapshot: Snapshot) -> None:
         """Guards of each block, which the forces of each step need not notice."""
-        energy, change = snapshot.state.energy, snapshot.state.energy - self._start_energy
-        if not abs(change) <= MAX_KT * units.kB * self._hottest_K:
-            self._give_up(snapshot.state, f"the potential energy is {energy:.4g} eV")
-        # Heat that a stretched start released is no sign of an explosion.
-        heat = snapshot.kinetic_energy + min(0.0, change)
-        temperature = kinetic_temperature(heat, self._setup.dof)
-        if not temperature <= self._hottest_K:
-            self._give_up(
-                snapshot.state,
-                f"the temperature is {temperature:.0f} K (limit {self._hottest_K:.0f} K)",
-            )
+        cause = self._too_energetic(snapshot.state.energy, snapshot.kinetic_energy)
+        if cause:
+            self._give_up(snapshot.state, cause)
 
     def _accept(self, state: State) -> None:
         """Make `state` the present one; the LAST_STATES steps up to it can be made again."""
@@ -213,21 +309,9 @@ class Simulation:
             self._earlier.popleft()
         self._state = state
 
-    def _report(self, snapshot: Snapshot) -> None:
-        self.progress.snapshot = snapshot
-        for reporter in self._due():
-            if snapshot.state.step % reporter.every == 0:
-                reporter.report(snapshot)
-        if time.monotonic() - self._flushed > FLUSH_S:
-            self._log.flush()
-            self._frames.sync()
-            self._flushed = time.monotonic()
-
-    def checkpoint(self) -> None:
-        """Sync the outputs, then replace the checkpoint."""
-        begin = time.monotonic()
+    def _save(self) -> None:
         setup, state = self._setup, self._state
-        trajectory, log_bytes = self._frames.sync(), self._log.sync()
+        trajectory, log_bytes = self._writer.sync(), self._log.sync()
         checkpoint.write(
             self._paths.checkpoint,
             checkpoint.Checkpoint(
@@ -245,26 +329,12 @@ class Simulation:
                 energy=state.energy,
             ),
         )
-        self._saved = self._flushed = time.monotonic()
-        self._checkpoint_s = self._saved - begin
 
     def _fail(self, advanced: Advanced) -> NoReturn:
         raise_pending(self._setup.force)
-        limits, state = self._setup.limits, advanced.state
-        with np.errstate(invalid="ignore", over="ignore"):
-            largest = np.linalg.norm(state.forces, axis=1).max()
-        causes = {
-            Status.NOT_FINITE: "the energy, a force or a position is not finite",
-            Status.FORCE: f"the largest force is {largest:.4g} eV/angstrom "
-            f"(limit {limits.max_force:g}, `guards.max_force_eV_per_A`)",
-            Status.DISPLACEMENT: "an atom moved more than "
-            f"{limits.max_displacement:g} angstrom (`guards.max_displacement_A_per_step`)",
-            Status.DOMAIN: f"{_outside(state, self._setup)}, outside the trained domain of "
-            f"{self._setup.potential.name}",
-        }
         if advanced.status == Status.NOISE:
-            self._give_up(state, *self._noise(state))
-        self._give_up(state, causes[Status(advanced.status)])
+            self._give_up(advanced.state, *self._noise(advanced.state))
+        self._give_up(advanced.state, broken_limit(self._setup, advanced.state, advanced.status))
 
     def _noise(self, state: State) -> tuple[str, str]:
         from qmd.shot_noise import excess
@@ -296,6 +366,23 @@ class Simulation:
             states.append(advanced.state)
             advanced = self._advance(advanced.state, 1)
         return states or starts[-LAST_STATES:]  # a Python force need not answer the same again
+
+
+def broken_limit(setup: Setup, state: State, status: int) -> str:
+    """What the limit of `status` was, and what `state` has instead."""
+    limits = setup.limits
+    with np.errstate(invalid="ignore", over="ignore"):
+        largest = np.linalg.norm(state.forces, axis=1).max()
+    causes = {
+        Status.NOT_FINITE: "the energy, a force or a position is not finite",
+        Status.FORCE: f"the largest force is {largest:.4g} eV/angstrom "
+        f"(limit {limits.max_force:g}, `guards.max_force_eV_per_A`)",
+        Status.DISPLACEMENT: "an atom moved more than "
+        f"{limits.max_displacement:g} angstrom (`guards.max_displacement_A_per_step`)",
+        Status.DOMAIN: f"{_outside(state, setup)}, outside the trained domain of "
+        f"{setup.potential.name}",
+    }
+    return causes[Status(status)]
 
 
 def _outside(state: State, setup: Setup) -> str:

@@ -37,15 +37,20 @@ integrator:
 
 steps: 200000                 # total: running again continues to it
 seed: 1                       # of the start velocities, of the bath and of the shots
+replica: 0                    # which stream of the seed; with replicas that of the first
+replicas: 1                   # copies to run together, each with a stream of its own
+# threads: 2                  # that share the replicas; default: the cores it may use
 # wall_time_h: 23.5           # stop in good time before this many hours, resumable (or 23:30:00)
 
 output:                       # numbers of steps
   trajectory_every: 100
   log_every: 100
   checkpoint_every: 10000
+  trajectories: together      # together | separate, of replicas
 
 guards:                       # the run stops itself (exit code 4) beyond these
   max_force_eV_per_A: 50
   max_displacement_A_per_step: 0.1
   on_leaving_domain: stop     # stop | warn, beyond the trained domain of the potential
+  on_failure: stop            # stop | drop, of replicas: end the run, or this replica
 """

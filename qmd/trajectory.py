@@ -14,6 +14,7 @@ forces             f4    kilocalorie/mole/angstrom   eV/angstrom
 potential_energy   f8    eV                          eV
 kinetic_energy     f8    eV                          eV
 step               f8    1                           exact to 2**53; the format has no int64
+replica            f8    1                           only where replicas share the file
 =================  ====  ==========================  =======================================
 
 The frames are written without the NetCDF library: a record has a fixed size, so appending is one
@@ -51,6 +52,7 @@ _SCALARS = {
     "potential_energy": Variable(">f8", _FRAME, {"units": "eV"}),
     "kinetic_energy": Variable(">f8", _FRAME, {"units": "eV"}),
 }
+_REPLICA = {"replica": Variable(">f8", _FRAME, {"units": "1"})}
 _VECTORS = {
     "coordinates": Variable(">f4", _FRAME_ATOM, {"units": "angstrom"}),
     "velocities": Variable(">f4", _FRAME_ATOM, {"units": "angstrom/picosecond"}),
@@ -62,6 +64,7 @@ _FIXED = {
     "Z": Variable(">i4", ("atom",), {"long_name": "atomic number"}),
 }
 _VARIABLES = _FIXED | _SCALARS | _VECTORS
+_OF_REPLICAS = _FIXED | _SCALARS | _REPLICA | _VECTORS
 # The unit of each variable in internal units, where it is not 1.
 _UNITS = {"time": units.ps, "velocities": 1 / units.ps, "forces": units.kcal_per_mol}
 _LIMIT = 1e36
@@ -82,6 +85,21 @@ class Frame(NamedTuple):
     kinetic_energy: float
 
 
+class ReplicaFrames(NamedTuple):
+    """Frames of n replicas at one step in internal units; vectors have shape (n, n_atoms, 3)."""
+
+    step: int
+    time: float
+    replicas: npt.NDArray[np.int64]
+    positions: Array
+    velocities: Array
+    forces: Array
+    potential_energies: Array
+    """Shape (n,)"""
+    kinetic_energies: Array
+    """Shape (n,)"""
+
+
 class Synced(NamedTuple):
     """What is on the disk, for the checkpoint: frames, file size (bytes), `digest` of the file."""
 
@@ -97,22 +115,30 @@ class TrajectoryWriter:
     a function of the frames, not of blocks, syncs and restarts.
     """
 
-    def __init__(self, path: Path, n_frames: int) -> None:
+    def __init__(self, path: Path, n_frames: int, block: int | None = None) -> None:
         self._path, self._header = path, verify(path)
+        self._names = [*_SCALARS, *(name for name in _REPLICA if name in self._header.variables)]
         record = self._header.record
         self._start, self._last = _start_and_last(path, self._header, n_frames)
         self._published = self._written = n_frames
         self._buffered = 0
-        block = max(1, min(_BLOCK_FRAMES, _BLOCK_BYTES // record.itemsize))
+        block = max(1, min(block or _BLOCK_FRAMES, _BLOCK_BYTES // record.itemsize))
         # Plain float64, converted block by block: 5 us a frame; one by one took 55.
-        self._scalars = np.zeros((block, len(_SCALARS)))
+        self._scalars = np.zeros((block, len(self._names)))
         self._vectors = np.zeros((block, len(_VECTORS), self._header.dims["atom"], 3))
         with output_errors(path):
             self._fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
 
     @classmethod
     def create(
-        cls, path: Path, numbers: npt.NDArray[np.integer], title: str, program_version: str
+        cls,
+        path: Path,
+        numbers: npt.NDArray[np.integer],
+        title: str,
+        program_version: str,
+        *,
+        of_replicas: bool = False,
+        block: int | None = None,
     ) -> Self:
         """Start a new file.
 
@@ -124,6 +150,10 @@ class TrajectoryWriter:
             Atomic numbers.
         title, program_version : str
             Go into the global attributes.
+        of_replicas : bool
+            Whether replicas share the file, which then takes `ReplicaFrames`.
+        block : int, optional
+            Frames to keep in memory at most.
 
         Raises
         ------
@@ -133,15 +163,17 @@ class TrajectoryWriter:
         with output_errors(path):
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
             try:
-                write_all(fd, _encode_start(numbers, title, program_version), 0)
+                write_all(fd, _encode_start(numbers, title, program_version, of_replicas), 0)
                 os.fsync(fd)
             finally:
                 os.close(fd)
             fsync_directory(path.parent)
-        return cls(path, n_frames=0)
+        return cls(path, 0, block)
 
     @classmethod
-    def append(cls, path: Path, n_frames: int, last_frame_digest: str) -> Self:
+    def append(
+        cls, path: Path, n_frames: int, last_frame_digest: str, *, block: int | None = None
+    ) -> Self:
         """Go on behind frame `n_frames` of a file, and drop those that follow it.
 
         Parameters
@@ -150,6 +182,8 @@ class TrajectoryWriter:
             A file written by this class.
         n_frames, last_frame_digest : int, str
             `frames` and `digest` of the `Synced` that the checkpoint holds.
+        block : int, optional
+            As in `create`.
 
         Raises
         ------
@@ -172,7 +206,7 @@ class TrajectoryWriter:
                 "Restore the file that belongs to the checkpoint.",
             )
         netcdf_header.set_frames(path, n_frames)
-        return cls(path, n_frames)
+        return cls(path, n_frames, block)
 
     def write(self, frame: Frame) -> None:
         """Take one frame, converted to the units of the file.
@@ -188,12 +222,30 @@ class TrajectoryWriter:
         vectors = self._vectors[self._buffered]
         vectors[0], vectors[1], vectors[2] = frame.positions, frame.velocities, frame.forces
         if not (np.abs(vectors).max() <= _LIMIT and math.isfinite(sum(scalars))):
-            raise NumericalError(
-                f"The frame at step {frame.step} is not finite and was not written.",
-                "Try a smaller `timestep_fs`, or check the potential.",
-            )
+            raise _not_finite(frame.step)
         self._scalars[self._buffered] = scalars
         self._buffered += 1
+        self._flush_full()
+
+    def write_replicas(self, frames: ReplicaFrames) -> None:
+        """Take a frame of each replica; errors as in `write`, then of all of them."""
+        n = len(frames.replicas)
+        scalars, vectors = np.empty((n, len(self._names))), np.empty((n, *self._vectors.shape[1:]))
+        scalars[:, 0], scalars[:, 1], scalars[:, 4] = frames.time, frames.step, frames.replicas
+        scalars[:, 2], scalars[:, 3] = frames.potential_energies, frames.kinetic_energies
+        vectors[:, 0], vectors[:, 1], vectors[:, 2] = frames[3:6]
+        if not (np.abs(vectors).max(initial=0) <= _LIMIT and np.isfinite(scalars).all()):
+            raise _not_finite(frames.step)
+        done = 0
+        while done < n:
+            end = min(self._buffered + n - done, len(self._vectors))
+            taken = slice(done, done + end - self._buffered)
+            self._scalars[self._buffered : end] = scalars[taken]
+            self._vectors[self._buffered : end] = vectors[taken]
+            self._buffered, done = end, taken.stop
+            self._flush_full()
+
+    def _flush_full(self) -> None:
         if self._buffered == len(self._vectors):
             with self._writing():
                 self._flush()
@@ -232,7 +284,7 @@ class TrajectoryWriter:
         if not n:
             return
         records: npt.NDArray[np.void] = np.zeros(n, self._header.record)
-        for k, name in enumerate(_SCALARS):
+        for k, name in enumerate(self._names):
             records[name] = self._scalars[:n, k] / _UNITS.get(name, 1)
         for k, name in enumerate(_VECTORS):
             records[name] = self._vectors[:n, k] / _UNITS.get(name, 1)
@@ -269,7 +321,8 @@ def verify(path: Path) -> Header:
     variables = {name: v._replace(begin=0) for name, v in header.variables.items()}
     atoms = header.dims.get("atom", 0)
     convention = (header.attributes.get("Conventions"), header.attributes.get("ConventionVersion"))
-    if (variables, dict(header.dims), convention) != (_VARIABLES, _dims(atoms), ("AMBER", "1.0")):
+    known = variables in (_VARIABLES, _OF_REPLICAS)
+    if not known or (dict(header.dims), convention) != (_dims(atoms), ("AMBER", "1.0")):
         raise CorruptError(f"{path} is not a trajectory of this version of qmd, or is damaged.")
     return header
 
@@ -280,7 +333,21 @@ def read_scalars(path: Path) -> dict[str, Array]:
     Returns
     -------
     dict of str to float array
-        `time` (ps), `step`, `potential_energy` and `kinetic_energy` (eV).
+        `time` (ps), `step`, `potential_energy` and `kinetic_energy` (eV); `replica`, if
+        replicas share the file.
+
+    Raises
+    ------
+    InputError, CorruptError
+        As `verify`.
+    """
+    header, frames = verify(path), read_frames(path)
+    names = [name for name in (*_SCALARS, *_REPLICA) if name in header.variables]
+    return {name: frames[name].astype(np.float64) for name in names}
+
+
+def read_frames(path: Path) -> npt.NDArray[np.void]:
+    """The frames as the file holds them: one record each, mapped, not read.
 
     Raises
     ------
@@ -289,16 +356,24 @@ def read_scalars(path: Path) -> dict[str, Array]:
     """
     header = verify(path)
     if not header.n_frames:  # mmap refuses an empty range
-        return {name: np.empty(0) for name in _SCALARS}
-    frames = np.memmap(path, header.record, "r", header.begin, (header.n_frames,))
-    return {name: frames[name].astype(np.float64) for name in _SCALARS}
+        return np.empty(0, header.record)
+    return np.memmap(path, header.record, "r", header.begin, (header.n_frames,))
 
 
 def _dims(n_atoms: int) -> dict[str, int]:
     return {"frame": 0, "spatial": 3, "atom": n_atoms}
 
 
-def _encode_start(numbers: npt.NDArray[np.integer], title: str, program_version: str) -> bytes:
+def _not_finite(step: int) -> NumericalError:
+    return NumericalError(
+        f"The frame at step {step} is not finite and was not written.",
+        "Try a smaller `timestep_fs`, or check the potential.",
+    )
+
+
+def _encode_start(
+    numbers: npt.NDArray[np.integer], title: str, program_version: str, of_replicas: bool
+) -> bytes:
     """The file up to the first frame."""
     attributes = {
         "title": title,
@@ -307,7 +382,8 @@ def _encode_start(numbers: npt.NDArray[np.integer], title: str, program_version:
         "Conventions": "AMBER",
         "ConventionVersion": "1.0",
     }
-    header = netcdf_header.encode(_dims(len(numbers)), attributes, _VARIABLES)
+    variables = _OF_REPLICAS if of_replicas else _VARIABLES
+    header = netcdf_header.encode(_dims(len(numbers)), attributes, variables)
     return header + b"xyz\0" + numbers.astype(">i4").tobytes()
 
 

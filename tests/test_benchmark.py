@@ -74,7 +74,7 @@ def test_the_table_names_machine_and_versions(md_loop):
         assert f"{name} {version}" in md_loop.markdown
 
 
-@pytest.mark.parametrize("name", ["md_loop", "force", "training", "startup"])
+@pytest.mark.parametrize("name", ["md_loop", "force", "training", "replicas", "startup"])
 def test_help_gives_an_example(name):
     done = script(name, "--help")
     assert f"Example: python benchmarks/{name}.py" in " ".join(done.stdout.split())

@@ -132,7 +132,7 @@ def header(**changes: object) -> dict[str, object]:
         (b"CDF\x02" + bytes(100), "not a qmd checkpoint"),
         (b"\x80\x04\x95" + bytes(100), "not a qmd checkpoint"),  # a pickle
         (b"QMDCKPT1", "does not match"),
-        (seal(header(schema=2)), "schema version 2, this version of qmd reads 1"),
+        (seal(header(schema=3)), "schema version 3, this version of qmd reads 2"),
         (seal({"schema": 9}), "schema version 9"),
         (seal(header(schema="1")), "no schema"),
         (seal([1, 2]), "no schema"),
@@ -167,8 +167,8 @@ def test_a_file_above_the_limit_is_not_read_into_memory(path: Path, monkeypatch)
 def test_a_newer_checkpoint_is_not_replaced_by_an_older_one(path: Path) -> None:
     checkpoint.write(path, example(1))
     path.rename(path.with_name("checkpoint.prev"))
-    path.write_bytes(seal(header(schema=2)))
-    with pytest.raises(CorruptError, match="schema version 2"):
+    path.write_bytes(seal(header(schema=3)))
+    with pytest.raises(CorruptError, match="schema version 3"):
         checkpoint.read_latest(path)
 
 

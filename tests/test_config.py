@@ -42,12 +42,17 @@ FULL: dict[str, Any] = {
     "confinement.stiffness_eV_per_A3": 1.0,
     "steps": 200000,
     "seed": 1,
+    "replica": 0,
+    "replicas": 3,
+    "threads": 4,
     "output.trajectory_every": 100,
     "output.log_every": 100,
     "output.checkpoint_every": 10000,
+    "output.trajectories": "together",
     "guards.max_force_eV_per_A": 50,
     "guards.max_displacement_A_per_step": 0.1,
     "guards.on_leaving_domain": "stop",
+    "guards.on_failure": "stop",
     "wall_time_h": 23.5,
 }
 
@@ -146,12 +151,15 @@ def test_defaults_are_those_of_the_documentation(write):
         "trajectory_every": 100,
         "log_every": 100,
         "checkpoint_every": 10_000,
+        "trajectories": "together",
     }
     assert config.guards.model_dump() == {
         "max_force_eV_per_A": 50.0,
         "max_displacement_A_per_step": 0.1,
         "on_leaving_domain": "stop",
+        "on_failure": "stop",
     }
+    assert (config.replica, config.replicas, config.threads) == (0, 1, None)
 
 
 def test_a_config_cannot_be_changed(write):
@@ -216,7 +224,7 @@ def test_a_missing_key_is_named_with_what_is_expected(path, write):
 @pytest.mark.parametrize("path", FULL)
 def test_null_is_refused_unless_the_key_is_optional(path, write):
     text = as_yaml({**FULL, path: "null"})
-    if path in ("wall_time_h", "potential.sha256"):
+    if path in ("wall_time_h", "potential.sha256", "threads"):
         load_config(write(text))
     else:
         assert path in refusal(write(text)).message

@@ -38,7 +38,9 @@ class Analysis:
     advice: Advice | None
 
 
-def analyze(run_dir: str | PathLike[str], *, timestep: bool = True) -> Analysis:
+def analyze(
+    run_dir: str | PathLike[str], *, timestep: bool = True, replica: int | None = None
+) -> Analysis:
     """Read and analyse a run.
 
     Parameters
@@ -47,13 +49,15 @@ def analyze(run_dir: str | PathLike[str], *, timestep: bool = True) -> Analysis:
         The folder of the run, or its folder `output/`.
     timestep : bool
         Whether to run the potential again at shorter time steps; see `advisor`.
+    replica : int, optional
+        Of a run of replicas, the one to analyse.
 
     Raises
     ------
     InputError, CorruptError
         If files are missing, damaged or truncated, or hold too little.
     """
-    run = read(run_dir)
+    run = read(run_dir, replica)
     if len(run.log.times_ps) < MIN_ROWS or len(run.times_ps) < MIN_ROWS:
         raise InputError(
             f"{run.folder} has {len(run.times_ps)} frames and {len(run.log.times_ps)} rows of log; "
@@ -65,7 +69,7 @@ def analyze(run_dir: str | PathLike[str], *, timestep: bool = True) -> Analysis:
         conservation(run) if run.conserves_energy else None,
         temperature(run),
         internal.coordinates(run),
-        hydrogen_bonds.hydrogen_bonds(run_dir),
+        hydrogen_bonds.hydrogen_bonds(run_dir, replica),
         no_spectrum,
         None if no_spectrum else spectrum.velocity_autocorrelation(run),
         None if no_spectrum else spectrum.spectrum(run),

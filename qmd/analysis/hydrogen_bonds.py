@@ -25,13 +25,15 @@ class HydrogenBonds(NamedTuple):
     the run; None if there are none."""
 
 
-def hydrogen_bonds(run_dir: str | PathLike[str]) -> HydrogenBonds | None:
+def hydrogen_bonds(
+    run_dir: str | PathLike[str], replica: int | None = None
+) -> HydrogenBonds | None:
     """Count them; None if the run has not two molecules with oxygen or nitrogen and hydrogen."""
     from MDAnalysis.analysis.hydrogenbonds import HydrogenBondAnalysis
 
     import qmd
 
-    universe = qmd.load(run_dir)
+    universe = qmd.load(run_dir, replica)
     heavy = universe.select_atoms("element O N F")
     hydrogens = [h for h in universe.select_atoms("element H") if set(h.bonded_atoms) & set(heavy)]
     if len(heavy.fragments) < 2 or not hydrogens:

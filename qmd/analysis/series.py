@@ -92,21 +92,34 @@ class Series:
         )
 
 
-def read(run_dir: str | PathLike[str]) -> Series:
+def read(run_dir: str | PathLike[str], replica: int | None = None) -> Series:
     """Open the folder of a run, or its folder `output/`.
+
+    Parameters
+    ----------
+    run_dir : path
+    replica : int, optional
+        Of a run of replicas, the one to read. Its log is made of its frames.
 
     Raises
     ------
     InputError
-        If a file is missing.
+        If a file is missing, or `replica` does not say which of several.
     CorruptError
         If a file is damaged or truncated.
     """
     import qmd
+    from qmd.universe import find
 
-    universe = qmd.load(run_dir)
-    folder = Path(universe.trajectory.filename).parent
+    folder = find(Path(run_dir))
     record = _record(folder / "run.json")
+    n_replicas = record["input"].get("replicas", 1)
+    if n_replicas > 1 and replica is None:
+        raise InputError(
+            f"{folder} has {n_replicas} replicas: an analysis is of one of them.",
+            "Choose it with `--replica 7`; replicas.csv and log.csv are about all of them.",
+        )
+    universe = qmd.load(run_dir, replica)
     frames = [
         (
             ts.positions.astype(float), ts.velocities.astype(float), ts.forces.astype(float),
@@ -117,6 +130,11 @@ def read(run_dir: str | PathLike[str]) -> Series:
     positions, velocities, forces, times, potential, kinetic = map(
         np.array, zip(*frames, strict=True)
     )
+    if replica is None:
+        log = _log(folder / "log.csv")
+    else:
+        temperature = 2 * kinetic / (record["degrees_of_freedom"] * units.kB)
+        log = Log(times, potential - potential[0], kinetic, temperature)
     return Series(
         folder=folder,
         name=str(record["potential"]["name"]),
@@ -129,7 +147,7 @@ def read(run_dir: str | PathLike[str]) -> Series:
         forces=forces * KJ_PER_MOL,
         potential=potential,
         kinetic=kinetic,
-        log=_log(folder / "log.csv"),
+        log=log,
         record=record,
     )
 
