@@ -227,7 +227,7 @@ def _checked(what: str, found: object) -> Package | External:
 def _named(point: EntryPoint, found: Package | External, system: System | None) -> Named:
     needs = (point.dist.name,) if point.dist else ()
     if isinstance(found, Package):
-        sha256 = found.sha256 or model_sha256(found.model)
+        sha256 = model_sha256(found.model)  # it may have changed since it was read from a file
         return Named(replace(found, sha256=sha256), sha256, needs)
     if not callable(found.potential):
         package = _package(point.name, found, found.potential, system)

@@ -9,7 +9,7 @@ With both installed, the name `qmd` is known to it::
 
 The forces come from a `PythonForce`, which calls the native kernel in every step. Molecules are
 isolated: periodic topologies are refused, but for the atoms of a mixed system, which must be whole
-there: their distances are taken as they stand.
+there: their distances are taken as they stand. The trained domain is not watched.
 
 References
 ----------

@@ -206,6 +206,14 @@ def test_a_pinned_hash_holds_for_names_without_a_file(tmp_path: Path) -> None:
         build(load_config(write(tmp_path, potential, "h2o")))
 
 
-def test_a_function_has_no_card() -> None:
+def test_a_function_has_no_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = "from qmd.potentials import External\nx = External(('H',), abs, '')\n"
+    pretend(tmp_path, "pure", "f = pure:x", source)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(MismatchError, match="f is a Python function of another package"):
+        load_package("f", Path())
+
+
+def test_a_tree_is_for_as_many_atoms_as_species() -> None:
     with pytest.raises(ValueError, match="for 2 atoms, but there are 3 species"):
         External(("O", "H", "H"), MorseBonds(2, ((0, 1),), 1.0, 1.0, 1.0), "")
