@@ -57,7 +57,7 @@ def excess(
     )
     wanted = MARGIN * share
     advice = f"set `noise.shots` to {_rounded(wanted * noise.shots)}"
-    # The power is 4 kT tanh(friction dt / 2) / dt^2: no friction gives more than it does at 1.
+    # The power grows as tanh(friction dt / 2): from one half on more friction hardly helps.
     slope = wanted * math.tanh(method.friction * method.dt / 2)
     if slope < 0.5:
         friction = 2 / method.dt * math.atanh(slope) * units.ps
