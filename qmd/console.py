@@ -119,7 +119,7 @@ class _Bar:
         if progress.replicas > 1:
             left = progress.replicas - progress.failed
             parts.append(f"{left} of {progress.replicas} replicas")
-        if self._conserves_energy:
+        if self._conserves_energy and not progress.failed:
             change = progress.snapshot.total_energy - progress.first.total_energy
             parts.append(f"dE {1000 * change:+.3f} meV")
         return "  ".join(parts)
@@ -159,15 +159,16 @@ def summary(finished: "Finished") -> str:
     if progress.snapshot is not None and progress.first is not None:
         first, last = progress.first, progress.snapshot
         change = 1000 * (last.total_energy - first.total_energy)
-        lines.append(
-            f"temperature {last.temperature_K:.1f} K ({setup.dof} degrees of freedom), "
-            f"total energy {change:+.4f} meV in {(last.time - first.time) / units.ps:g} ps"
-            + (", means over the replicas" if progress.replicas > 1 else "")
-        )
+        text = f"temperature {last.temperature_K:.1f} K ({setup.dof} degrees of freedom)"
+        if not progress.failed:  # the mean over others is no change
+            text += (
+                f", total energy {change:+.4f} meV in {(last.time - first.time) / units.ps:g} ps"
+            )
+        lines.append(text + (", means over the replicas" if progress.replicas > 1 else ""))
     if progress.failed:
         lines.append(
-            f"warning: {progress.failed} of {progress.replicas} replicas failed, see "
-            f"{paths.replicas.name}; the energy is that of the others"
+            f"warning: {progress.failed} of {progress.replicas} replicas failed; "
+            f"{paths.replicas.name} says when and why"
         )
     if progress.warned_steps:
         lines.append(

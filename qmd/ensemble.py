@@ -144,18 +144,19 @@ class Ensemble(AbstractSimulation[EnsembleSnapshot]):
 
     def _failed(self, advanced: AdvancedBatch, snapshot: EnsembleSnapshot) -> list[Failure]:
         """Replicas that broke a limit, in the order in which they did."""
-        failures = []
-        numbers = zip(advanced.steps, advanced.batch.replicas, advanced.status, strict=True)
-        for row, (step, replica, status) in enumerate(numbers):
-            cause = None
-            if status != Status.OK:
-                cause = broken_limit(self._setup, advanced.batch.state(row), int(status))
-            elif self._on_grid(snapshot.step):
-                energies = snapshot.batch.energies[row], snapshot.kinetic_energies[row]
-                cause = self._too_energetic(float(energies[0]), float(energies[1]))
-            if cause:
-                failures.append(Failure(int(step), int(replica), cause))
-        return sorted(failures)
+        causes: dict[int, str | None] = {}
+        if self._on_grid(snapshot.step):
+            energies = zip(snapshot.batch.energies, snapshot.kinetic_energies, strict=True)
+            causes = {row: self._too_energetic(*both) for row, both in enumerate(energies)}
+        for row in np.flatnonzero(advanced.status != Status.OK).tolist():
+            state, status = advanced.batch.state(row), int(advanced.status[row])
+            causes[row] = broken_limit(self._setup, state, status)
+        steps, replicas = advanced.steps, advanced.batch.replicas
+        return sorted(
+            Failure(int(steps[row]), int(replicas[row]), cause)
+            for row, cause in causes.items()
+            if cause
+        )
 
     def _on_grid(self, step: int) -> bool:
         """Whether every run gets here between two blocks, however it was divided: which replicas

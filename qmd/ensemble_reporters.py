@@ -4,6 +4,7 @@ import csv
 import io
 import resource
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -131,8 +132,9 @@ class SeparateReporter:
         return {_key(r): writer.sync()._asdict() for r, writer in self._writers.items()}
 
     def close(self) -> None:
-        for writer in self._writers.values():
-            writer.close()
+        with ExitStack() as stack:  # one that fails must not keep the others open
+            for writer in self._writers.values():
+                stack.callback(writer.close)
 
 
 def open_trajectories(
