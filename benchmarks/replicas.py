@@ -52,7 +52,7 @@ def main() -> None:
 def measure(options: argparse.Namespace, progress: _harness.Progress) -> dict[str, Any]:
     """Check the replicas, then time them; what `--json` writes."""
     progress("loading")
-    from qmd.ensemble import allowed_cores
+    from qmd.replicas import allowed_cores
 
     threads = options.threads or allowed_cores()
     found: dict[str, Any] = {}

@@ -127,9 +127,9 @@ def _open(
     progress = Progress(saved.step if saved else 0, setup.config.steps)
     simulation: AbstractSimulation[Any]
     if setup.config.replicas > 1:
-        from qmd.ensemble import open_ensemble
+        from qmd.replicas import open_replicas
 
-        simulation = open_ensemble(setup, paths, saved, progress, stop)
+        simulation = open_replicas(setup, paths, saved, progress, stop)
     else:
         simulation = _open_single(setup, paths, saved or start, progress, stop)
     if saved and saved.step < setup.config.steps:

@@ -14,7 +14,7 @@ import pytest
 from forked import Lab
 
 import qmd
-from qmd import checkpoint, ensemble, session, simulation, trajectory
+from qmd import checkpoint, replicas, session, simulation, trajectory
 from qmd.analysis import series
 from qmd.build import build, build_replicas, start_batch
 from qmd.errors import InputError, MismatchError, NumericalError
@@ -190,9 +190,8 @@ def lab() -> Iterator[Lab]:
         yield lab
 
 
-@pytest.mark.parametrize(
-    "trajectories", ["together", pytest.param("separate", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("trajectories", ["together", "separate"])
 def test_a_run_killed_at_random_moments_gives_the_same_bytes(
     tmp_path: Path, lab: Lab, trajectories: str
 ) -> None:
@@ -202,7 +201,7 @@ def test_a_run_killed_at_random_moments_gives_the_same_bytes(
     path = write_input(tmp_path, steps=1001)
     whole = lab.qmd("run", path, *words, "--output", tmp_path / "whole")
     assert whole.code == 0, whole.output
-    moments = np.random.default_rng(4).uniform(0.0, 0.15, 4)
+    moments = np.random.default_rng(4).uniform(0.0, 0.15, 6)
     for moment in moments:
         lab.qmd("run", path, *words, disturb=(signal.SIGKILL,), after_s=float(moment))
     ended = lab.qmd("run", path, *words)
@@ -215,7 +214,7 @@ def test_a_run_killed_at_random_moments_gives_the_same_bytes(
     assert len(checkpoint.read(tmp_path / "whole" / "checkpoint").failures or ()) == 2
 
 
-def test_a_run_asked_to_stop_does_so_at_once_and_goes_on(tmp_path: Path, lab: Lab) -> None:
+def test_a_run_that_is_stopped_and_then_killed_goes_on(tmp_path: Path, lab: Lab) -> None:
     path = write_input(tmp_path)
     many = ("--set", "steps=1e9")
     output = tmp_path / "output"
@@ -225,6 +224,8 @@ def test_a_run_asked_to_stop_does_so_at_once_and_goes_on(tmp_path: Path, lab: La
     assert ended.code == 75 and "Stopped by SIGTERM" in ended.output, ended.output
     assert ended.seconds < 5
     steps = f"steps={checkpoint.read(output / 'checkpoint').step + 11}"
+    killed = lab.qmd("run", path, "--set", steps, fault="after_link:checkpoint")
+    assert killed.code == 137, killed.output
     assert lab.qmd("run", path, "--set", steps).code == 0
     whole = lab.qmd("run", path, "--set", steps, "--output", tmp_path / "whole")
     assert whole.code == 0 and "5 replicas" in whole.output
@@ -293,7 +294,7 @@ def test_threads_are_by_default_the_cores_of_the_process(monkeypatch: pytest.Mon
     if not hasattr(os, "sched_getaffinity"):
         pytest.skip("this system does not tell")
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 3, 5})
-    assert ensemble.allowed_cores() == 3
+    assert replicas.allowed_cores() == 3
 
 
 # Readers

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::PendingDeprecationWarning"
 )
 FOLDER = Path(__file__).parents[1] / "runs" / "reference"
-STEPS = {"h2o": 4000}
+STEPS = {"h2o": 4000, "h2o-dimer": 2000, "lih": 4000}
 
 
 @pytest.mark.parametrize("name", sorted(p.parent.name for p in FOLDER.glob("*/trajectory.nc")))

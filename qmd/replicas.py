@@ -13,7 +13,10 @@ import numpy as np
 
 from qmd import checkpoint, extxyz
 from qmd.build import Setup, build_replicas, start_batch
-from qmd.ensemble_reporters import (
+from qmd.errors import NumericalError
+from qmd.integrators import AdvancedBatch, Batch, State, Status, kinetic_energies
+from qmd.paths import RunPaths
+from qmd.replica_reporters import (
     LOG_COLUMNS,
     EnsembleSnapshot,
     Failure,
@@ -22,16 +25,13 @@ from qmd.ensemble_reporters import (
     open_trajectories,
     write_table,
 )
-from qmd.errors import NumericalError
-from qmd.integrators import AdvancedBatch, Batch, State, Status, kinetic_energies
-from qmd.paths import RunPaths
 from qmd.reporters import LogReporter
 from qmd.signals import StopRequest
 from qmd.simulation import LAST_STATES, AbstractSimulation, Progress, broken_limit
 from qmd.system import kinetic_temperature
 
 
-def open_ensemble(
+def open_replicas(
     setup: Setup,
     paths: RunPaths,
     saved: checkpoint.Checkpoint | None,
