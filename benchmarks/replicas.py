@@ -52,9 +52,9 @@ def main() -> None:
 def measure(options: argparse.Namespace, progress: _harness.Progress) -> dict[str, Any]:
     """Check the replicas, then time them; what `--json` writes."""
     progress("loading")
-    from qmd.replicas import allowed_cores
+    from qmd.cores import available_cores
 
-    threads = options.threads or allowed_cores()
+    threads = options.threads or available_cores()
     found: dict[str, Any] = {}
     for kind in ("velocity_verlet", "langevin_baoab"):
         found[kind] = _measure(kind, options, threads, progress)

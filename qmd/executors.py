@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
+from qmd.cores import available_cores
 from qmd.errors import MismatchError
 from qmd.executor_config import (
     DaskConfig,
@@ -198,13 +199,6 @@ def job_script(config: SlurmConfig) -> str:
 def workers_of(config: ProcessesConfig | DaskConfig) -> int:
     """Workers on this machine: those asked for, or as fit on the cores this process may use."""
     return config.workers or max(1, available_cores() // config.threads)
-
-
-def available_cores() -> int:
-    """Cores that this process may use: its affinity, which schedulers and `taskset` set."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def thread_variables(threads: int) -> dict[str, str]:

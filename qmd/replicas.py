@@ -4,7 +4,6 @@ All replicas make the same steps, so that the run is at one step. What a replica
 its own state and stream alone: not on the others, on threads, on blocks or on restarts.
 """
 
-import os
 import time
 from collections import deque
 from typing import NoReturn
@@ -13,6 +12,7 @@ import numpy as np
 
 from qmd import checkpoint, extxyz
 from qmd.build import Setup, build_replicas, start_batch
+from qmd.cores import available_cores
 from qmd.errors import NumericalError
 from qmd.integrators import AdvancedBatch, Batch, State, Status, kinetic_energies
 from qmd.paths import RunPaths
@@ -54,14 +54,6 @@ def open_replicas(
     return Ensemble(setup, paths, start, batch, failures, frames, log, progress, stop)
 
 
-def allowed_cores() -> int:
-    """Cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS
-        return os.cpu_count() or 1
-
-
 class Ensemble(AbstractSimulation[EnsembleSnapshot]):
     """One session of a run of replicas.
 
@@ -94,7 +86,7 @@ class Ensemble(AbstractSimulation[EnsembleSnapshot]):
         self._trajectories = frames
         self._batch, self._failures = batch, failures
         self._earlier: deque[Batch] = deque()
-        progress.threads = min(setup.config.threads or allowed_cores(), len(batch.replicas))
+        progress.threads = min(setup.config.threads or available_cores(), len(batch.replicas))
         progress.replicas, progress.failed = setup.config.replicas, len(failures)
         self._replicas = build_replicas(setup, progress.threads)
         begun = self._snapshot(start)

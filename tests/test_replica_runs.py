@@ -14,7 +14,7 @@ import pytest
 from forked import Lab
 
 import qmd
-from qmd import checkpoint, replicas, session, simulation, trajectory
+from qmd import checkpoint, cores, session, simulation, trajectory
 from qmd.analysis import series
 from qmd.build import build, build_replicas, start_batch
 from qmd.errors import InputError, MismatchError, NumericalError
@@ -294,7 +294,7 @@ def test_threads_are_by_default_the_cores_of_the_process(monkeypatch: pytest.Mon
     if not hasattr(os, "sched_getaffinity"):
         pytest.skip("this system does not tell")
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 3, 5})
-    assert replicas.allowed_cores() == 3
+    assert cores.available_cores() == 3
 
 
 # Readers
