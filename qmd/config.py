@@ -57,6 +57,12 @@ AtomIndex = Annotated[int, Field(ge=0, le=999)]
 AtomPair = Annotated[list[AtomIndex], Field(min_length=2, max_length=2)]
 AtomTriple = Annotated[list[AtomIndex], Field(min_length=3, max_length=3)]
 Molecule = Annotated[list[AtomIndex], Field(min_length=1, max_length=1000)]
+WallTime = Annotated[
+    Hours,
+    BeforeValidator(
+        _hours, json_schema_input_type=Hours | Annotated[str, Field(pattern=_DURATION)]
+    ),
+]
 
 
 class Config(BaseModel):
@@ -352,15 +358,7 @@ class RunConfig(Config):
     """How often results are written."""
     guards: GuardsConfig = GuardsConfig()
     """When the run stops itself."""
-    wall_time_h: (
-        Annotated[
-            Hours,
-            BeforeValidator(
-                _hours, json_schema_input_type=Hours | Annotated[str, Field(pattern=_DURATION)]
-            ),
-        ]
-        | None
-    ) = None
+    wall_time_h: WallTime | None = None
     """Stop in good time before this many hours, resumable; also h:mm:ss."""
 
     @field_validator("noise")

@@ -3,9 +3,9 @@
 import re
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
-from qmd.config import _DURATION, Config, Hours, Name, _hours
+from qmd.config import Config, Name, WallTime
 
 C = TypeVar("C", bound=Config)
 Workers = Annotated[int, Field(ge=1, le=1024)]
@@ -66,12 +66,7 @@ class SlurmConfig(Config):
     """Cores of each worker: a job has cores / threads of them."""
     memory_GB: Annotated[float, Field(gt=0, le=100_000)]
     """Memory (GB) of a job."""
-    wall_time_h: Annotated[
-        Hours,
-        BeforeValidator(
-            _hours, json_schema_input_type=Hours | Annotated[str, Field(pattern=_DURATION)]
-        ),
-    ]
+    wall_time_h: WallTime
     """Hours of a job, also h:mm:ss; tasks that are not done by then go on in the next one."""
     queue: Name | None = None
     """Partition; default: that of the cluster."""

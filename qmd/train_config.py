@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from qmd.config import Config, Count, Name, Seed
-from qmd.executor_config import ExecutorConfig, not_both
+from qmd.executor_config import ExecutorConfig, Line, not_both
 
 MAY_CHANGE_ON_RESUME = (
     "dataset", "test_dataset", "extra_dataset", "workers", "executor", "name", "description",
@@ -14,7 +14,6 @@ MAY_CHANGE_ON_RESUME = (
 """Keys that do not change the numbers of a training; data is known by its hash."""
 
 EnergyUnit = Literal["eV", "meV", "Hartree", "kcal/mol", "kJ/mol"]
-Line = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Share = Count | Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, le=1e6)]
 NotNegative = Annotated[float, Field(ge=0, le=1e6)]
