@@ -47,6 +47,8 @@ LOWEST_LINE_PER_CM = 1000.0
 they are not resolved."""
 STRONG = 0.02
 """Share of the strongest line above which a line of the reference is judged."""
+WIDE_PER_CM = 50.0
+"""Width of a line above which a shift may be that to another line."""
 TIMES_FOR_DISTRIBUTION = 2.0
 
 
@@ -163,6 +165,11 @@ def compare(
     if why:
         notes.append(f"No spectrum: {why}.")
     spectra = None if why else (spectrum.spectrum(model), spectrum.spectrum(reference))
+    if spectra and (width := spectra[1].resolution_per_cm) > WIDE_PER_CM:
+        notes.append(
+            f"In so short a time lines are {width:.0f} 1/cm wide: closer ones merge, and what is "
+            "missing may be that. The normal modes at the minimum are free of it."
+        )
     drift = conservation(model), conservation(reference)
     coordinates = internal.coordinates(model), internal.coordinates(reference)
     gap = model.positions - reference.positions[:n]
