@@ -26,7 +26,7 @@ METHOD = DFT()
 KB_EV_PER_K = 8.617333262e-5
 # Morse OH and harmonic bend of flexible SPC type: (eV, 1/angstrom, angstrom, eV/rad^2, rad).
 DEPTH, STIFFNESS, R0, BEND, THETA0 = 5.0341, 2.287, 0.975, 3.8095, np.deg2rad(104.0)
-SEED, TEST_SEED, TEST_FRAMES = 20, 120, 280
+SEED, TEST_SEED, TEST_FRAMES = 20, 120, 125
 GROUPS = {"300K": 300, "600K": 300, "1200K": 400, "stretched": 280, "bent": 120}
 
 
