@@ -210,6 +210,7 @@ class Sampler(NamedTuple):
         return total
 
 
+@pytest.mark.physics
 def test_forces_that_pennylane_samples_have_the_mean_and_the_covariance():
     # One layer: 48 circuits with 3 settings each, 200 times.
     shots, n = 100, 200
