@@ -2,8 +2,8 @@
 
     python docs/reference.py
 
-Writes reference/input.md, train.md, label.md and ensemble.md from the JSON Schemas of the inputs,
-and reference/python.md from signatures and docstrings; models.md from the cards of the packages.
+Writes reference/input.md, train.md, label.md, ensemble.md and benchmark.md from the JSON Schemas of
+the inputs, and reference/python.md from signatures and docstrings; models.md from the cards of the packages.
 `tests/test_docs.py` holds the committed pages to this script.
 """
 
@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
 
+from qmd.benchmark_config import BenchmarkConfig
 from qmd.ensemble_config import EnsembleConfig
 from qmd.label_config import LabelConfig
 from qmd.potentials import find, load, shipped
@@ -88,6 +89,18 @@ the same `executor`.
 
 """
 
+BENCHMARK_HEAD = """\
+# Benchmark input
+
+The keys of `bench.yaml`; [Compare many potentials](../howto.md#compare-many-potentials) shows it at
+work.
+
+- Paths of labels, references and packages are relative to the input file.
+- A potential is what stands behind `potential` in the input of a [run](input.md#potential).
+- `executor` has [several kinds](ensemble.md#executor-kind-serial).
+
+"""
+
 PYTHON_HEAD = """\
 # Python
 
@@ -123,6 +136,9 @@ PATTERNS = {
     "^(eV|meV|Hartree|kcal/mol|kJ/mol)/(angstrom|bohr|nm)$": "energy/length",
     r"^(tcp|tls)://[^\s/]+:[0-9]{1,5}$": "tcp://host:port, tls://host:port",
     r"^[A-Za-z0-9._:-]{1,64}$": "name of an interface",
+    "^[a-z0-9][a-z0-9-]{0,39}$": "small letters, digits and `-`",
+    "^[A-Za-z0-9][A-Za-z0-9 ._()+/-]{0,59}$": "a label",
+    "^[A-Z][a-z]?$": "a symbol",
 }
 """What a pattern of the schema means, in words."""
 
@@ -174,6 +190,14 @@ def ensemble_page() -> str:
     parts.append(_section("vary, in place of a list", definitions["RangeConfig"]))
     parts += _kinds("executor", schema["properties"]["executor"], definitions)
     return GENERATED + ENSEMBLE_HEAD + "\n".join(parts)
+
+
+def benchmark_page() -> str:
+    """Tables of all keys of a benchmark."""
+    schema = json_schema(BenchmarkConfig)
+    parts = [_section("Top level", schema)]
+    parts += _kinds("measures", schema["properties"]["measures"]["items"], schema["$defs"])
+    return GENERATED + BENCHMARK_HEAD + "\n".join(parts)
 
 
 def _kinds(title: str, node: dict[str, Any], definitions: dict[str, Any]) -> Iterator[str]:
@@ -362,6 +386,7 @@ PAGES = {
     "reference/train.md": train_page,
     "reference/label.md": label_page,
     "reference/ensemble.md": ensemble_page,
+    "reference/benchmark.md": benchmark_page,
     "reference/python.md": python_page,
 }
 

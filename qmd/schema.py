@@ -3,6 +3,7 @@
 import ast
 import inspect
 import sys
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from qmd.config import Config, RunConfig
@@ -15,17 +16,23 @@ def json_schema(root: type[Config] = RunConfig) -> dict[str, Any]:
     cost every run 40 ms.
     """
     schema = root.model_json_schema()
-    docs = _key_docs(root)
+    classes = {cls.__name__: cls for cls in _subclasses(Config)}
+    docs = _key_docs({cls.__module__ for cls in classes.values()})
     for definition in (schema, *schema.get("$defs", {}).values()):
+        bases = [base.__name__ for base in classes[definition["title"]].__mro__]
         for key, value in definition.get("properties", {}).items():
-            value["description"] = docs[definition["title"], key]
+            value["description"] = next(docs[b, key] for b in bases if (b, key) in docs)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
-def _key_docs(root: type[Config]) -> dict[tuple[str, str], str]:
-    """(class, key) -> the string below the key, of every section that `root` may have."""
-    sections = {cls.__module__: None for cls in Config.__subclasses__()}
-    modules = sections | {root.__module__: None}
+def _subclasses(base: type[Config]) -> Iterator[type[Config]]:
+    for cls in base.__subclasses__():
+        yield cls
+        yield from _subclasses(cls)
+
+
+def _key_docs(modules: Iterable[str]) -> dict[tuple[str, str], str]:
+    """(class, key) -> the string below the key, of every section in `modules`."""
     docs = {}
     for node in [n for m in modules for n in ast.parse(inspect.getsource(sys.modules[m])).body]:
         if isinstance(node, ast.ClassDef):

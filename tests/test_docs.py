@@ -170,6 +170,7 @@ def test_a_run_is_analysed_as_written(player: Any, tmp_path: Path) -> None:
         "reference/train.md",
         "reference/label.md",
         "reference/ensemble.md",
+        "reference/benchmark.md",
         "reference/python.md",
     ],
 )
