@@ -3,7 +3,8 @@
     python docs/reference.py
 
 Writes reference/input.md, train.md, label.md, ensemble.md and benchmark.md from the JSON Schemas of
-the inputs, and reference/python.md from signatures and docstrings; models.md from the cards of the packages.
+the inputs, and reference/python.md from signatures and docstrings; models.md from the cards of the
+packages.
 `tests/test_docs.py` holds the committed pages to this script.
 """
 
@@ -136,7 +137,7 @@ PATTERNS = {
     "^(eV|meV|Hartree|kcal/mol|kJ/mol)/(angstrom|bohr|nm)$": "energy/length",
     r"^(tcp|tls)://[^\s/]+:[0-9]{1,5}$": "tcp://host:port, tls://host:port",
     r"^[A-Za-z0-9._:-]{1,64}$": "name of an interface",
-    "^[a-z0-9][a-z0-9-]{0,39}$": "small letters, digits and `-`",
+    "^[a-z0-9][a-z0-9.-]{0,39}$": "small letters, digits and `.-`",
     "^[A-Za-z0-9][A-Za-z0-9 ._()+/-]{0,59}$": "a label",
     "^[A-Z][a-z]?$": "a symbol",
 }

@@ -8,7 +8,7 @@ from qmd.config import Config, Count, Name, Potential, Temperature, Timestep
 from qmd.executor_config import ExecutorConfig, SerialConfig
 
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._()+/-]{0,59}$")]
-Title = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+Title = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,39}$")]
 Seeds = Annotated[int, Field(ge=1, le=1000)]
 Length = Annotated[float, Field(gt=0, le=1e6)]
 Text = Annotated[str, Field(max_length=2000)]

@@ -147,7 +147,7 @@ def slurm_cluster(config: SlurmConfig, folder: Path) -> Any:
     folder : Path
         Certificates for the workers go here: on all nodes, readable by the user alone.
     """
-    from dask_jobqueue.slurm import SLURMCluster
+    SLURMCluster = _slurm()
 
     workers, seconds = config.cores // config.threads, round(3600 * config.wall_time_h)
     exports = [f"export {k}={v!r}" for k, v in thread_variables(config.threads).items()]
@@ -174,6 +174,16 @@ def _certificates(folder: Path) -> Security:
         path.write_text(made[what])
         files |= {f"tls_{role}_{what}": str(path) for role in ("client", "scheduler", "worker")}
     return Security(require_encryption=True, tls_ca_file=str(folder / "cert.pem"), **files)
+
+
+def _slurm() -> Any:
+    """The class of dask-jobqueue, whose import takes SIGINT for itself: it is given back."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        from dask_jobqueue.slurm import SLURMCluster
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    return SLURMCluster
 
 
 def slurm_script(config: SlurmConfig) -> str:

@@ -247,7 +247,13 @@ def test_honest_noise_is_not_refused(water):
     check(noisy, WATER, forces=True)
 
 
-SPECIES = {"h2o": WATER, "lih": ("Li", "H"), "dimer": WATER * 2, "contacts": WATER * 2}
+SPECIES = {
+    "h2o": WATER,
+    "lih": ("Li", "H"),
+    "dimer": WATER * 2,
+    "contacts": WATER * 2,
+    "test": WATER,
+}
 
 
 @pytest.mark.parametrize(

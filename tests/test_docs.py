@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -245,6 +246,7 @@ def test_the_package_page_names_every_key() -> None:
         SphericalWall,
         Sum,
         find,
+        polynomial,
         spc_fw,
         vqlm,
         water_pair,
@@ -259,7 +261,8 @@ def test_the_package_page_names_every_key() -> None:
     wall = ShortRangeWall(((0, 3),), (2.0,), 100.0)
     classical = Scaled(Committee((spc_fw.SPC_FW.model(2), MorseBonds(6, ((0, 1),), 5, 2, 1))), 0.5)
     pair = Sum((water_pair.interaction(seed=0), wall, SphericalWall(6, 9.0, 1.0), classical))
-    model = ManyBody(OnAtoms(vqlm.water(), (0, 1, 2)), pair)
+    bare = polynomial.molecule(("O", "H", "H"), 1, np.eye(3)[None])
+    model = ManyBody(OnAtoms(Sum((vqlm.water(), bare)), (0, 1, 2)), pair)
     found = set(words(model_to_json(model)))
     tables = {re.sub("(?<!^)([A-Z])", r"_\1", kind.__name__).lower() for kind in get_args(Model)}
     assert tables <= found, "the model above must have one of each kind"

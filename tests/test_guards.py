@@ -84,7 +84,7 @@ def use_force(monkeypatch: pytest.MonkeyPatch) -> Callable[[Function], None]:
 
     def use(function: Function) -> None:
         force = python_force(function)
-        monkeypatch.setattr("qmd.build.build_force", lambda package, backend: force)
+        monkeypatch.setattr("qmd.resolve.build_force", lambda model, backend: force)
 
     return use
 

@@ -266,7 +266,7 @@ def test_beginning_again_clears_the_files_of_all_replicas(tmp_path: Path) -> Non
             "`guards.on_failure: drop` has no effect",
         ),
         ({"replica": 2**32 - 4}, "the last stream of a seed is that of replica 4294967295"),
-        ({"potential": {"kind": "fci"}}, "`replicas: 5` needs a trained potential"),
+        ({"potential": {"kind": "fci"}}, "`replicas: 5` needs a potential that is compiled"),
         (
             {"system": {"structure": "h2o", "velocities": "zero"}, "integrator": METHODS["nve"]},
             "all 5 replicas would be the same",

@@ -274,6 +274,7 @@ CHANGES = {
     "integrator.temperature_K": ["integrator.temperature_K=310"],
     "integrator.friction_per_ps": ["integrator.friction_per_ps=1"],
     "confinement": ["confinement.radius_A=5.0"],
+    "noise": ["noise.shots=1000000000"],
     "seed": ["seed=6"],
     "replica": ["replica=1"],
     "replicas": ["replicas=2"],

@@ -268,7 +268,7 @@ def test_circuits_of_a_tree_add_their_noise_and_classical_terms_have_none():
     x = np.concatenate([monomer, monomer[:, [2, 0, 1]] + [3.6, 0.4, 0.0]])
     x += 0.02 * rng.normal(size=x.shape)
     expected, of_energy = np.zeros((18, 18)), 0.0
-    for leaf, atoms, s in flatten(tree):
+    for leaf, atoms, s, _ in flatten(tree):
         if not isinstance(leaf, Quantum):
             continue
         own, energy = of_kernel(leaf, x[list(atoms)])

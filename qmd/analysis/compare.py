@@ -165,19 +165,17 @@ def compare(
     if why:
         notes.append(f"No spectrum: {why}.")
     spectra = None if why else (spectrum.spectrum(model), spectrum.spectrum(reference))
-    if spectra and (width := spectra[1].resolution_per_cm) > WIDE_PER_CM:
-        notes.append(
-            f"In so short a time lines are {width:.0f} 1/cm wide: closer ones merge, and what is "
-            "missing may be that. The normal modes at the minimum are free of it."
-        )
     drift = conservation(model), conservation(reference)
     coordinates = internal.coordinates(model), internal.coordinates(reference)
     gap = model.positions - reference.positions[:n]
+    lines = _of_spectra(*spectra, limits) if spectra else []
+    if spectra and not all(line.ok for line in lines):
+        notes += _short(spectra[1])
     criteria = [
         *([Criterion("runs to its end", float("nan"), 0.0, "")] if failure else []),
         *_of_paths(along_reference, along_model, limits),
         _of_drift(*drift),
-        *(_of_spectra(*spectra, limits) if spectra else []),
+        *lines,
         *_of_distributions(*coordinates, limits),
         *(_of_minima(reference, minima, limits) if minima else []),
     ]
@@ -264,6 +262,17 @@ def _of_spectra(model: Spectrum, reference: Spectrum, limits: Limits) -> list[Cr
         limit = limits.bend_per_cm if line < STRETCH_PER_CM else limits.stretch_per_cm
         found.append(Criterion(f"shift of the line at {line:.0f} 1/cm", shift, limit, "1/cm"))
     return found
+
+
+def _short(reference: Spectrum) -> list[str]:
+    """A word of doubt, where lines are too wide for their limits."""
+    width = reference.resolution_per_cm
+    if width <= WIDE_PER_CM:
+        return []
+    return [
+        f"In so short a time lines are {width:.0f} 1/cm wide: closer ones merge, and what is "
+        "missing may be that. The normal modes at the minimum are free of it."
+    ]
 
 
 def _limit(coordinate: Coordinate, limits: Limits) -> float:
