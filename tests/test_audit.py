@@ -94,6 +94,7 @@ def as_installed() -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow  # half a minute of compilation
 def test_the_interpreters_of_a_good_model_agree(as_installed):
     findings = audit_interpreters(subject(package(quantum(sivqlm.water(1, 1))), 2, seed=0))
     assert set(verdicts(findings).values()) == {Verdict.PASS}

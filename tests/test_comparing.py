@@ -2,9 +2,12 @@
 
 import json
 import os
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from qmd import benchmark_session, benchmark_table, inputs
@@ -189,3 +192,39 @@ def test_the_command(tmp_path, capsys):
     assert "| springs |" in capsys.readouterr().out
     assert table.read_text().startswith("# Two waters")
     assert (tmp_path / "bench" / "output" / "report.html").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["processes", "dask"])
+def test_a_worker_that_is_killed_changes_no_result(tmp_path, kind):
+    nve = {"kind": "nve", "structure": "h2o", "temperature_K": 300, "timesteps_fs": [0.5],
+           "length_ps": 400, "seeds": 2}  # fmt: skip
+    few = {"potentials": {"siVQLM": "sivqlm-h2o"}, "measures": [nve]}
+    for folder in ("whole", "other"):
+        (tmp_path / folder).mkdir()
+    undisturbed = measured(tmp_path / "whole", **few)
+    victim = tmp_path / "other/bench/output/nve/siVQLM/timestep_fs-0.5_seed-2/output"
+    killed: list[int] = []
+
+    def kill() -> None:
+        """Kill the process that holds the lock of a run which has been checkpointed midway."""
+        deadline = time.monotonic() + 120
+        while not killed and time.monotonic() < deadline:
+            time.sleep(0.02)
+            for process in psutil.Process().children(recursive=True):
+                if (victim / "checkpoint.prev").exists() and holds(process, victim / "run.lock"):
+                    process.kill()
+                    killed.append(process.pid)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    found = measured(tmp_path / "other", **few, executor={"kind": kind, "workers": 2})
+    killer.join()
+    assert killed and found.results["cells"] == undisturbed.results["cells"]
+
+
+def holds(process: psutil.Process, path: Path) -> bool:
+    try:
+        return str(path) in [file.path for file in process.open_files()]
+    except psutil.Error:
+        return False

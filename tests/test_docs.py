@@ -137,6 +137,7 @@ def test_the_recipes_run_as_written(player: Any, tmp_path: Path) -> None:
     assert (tmp_path / "trajectory.extxyz").stat().st_size > 0
 
 
+@pytest.mark.slow  # a minute and a half
 def test_a_potential_is_trained_as_written(player: Any, tmp_path: Path) -> None:
     # What the page takes for granted: the labels and the input of LiH in a checkout.
     for file in ("labels-lih/lih.npz", "train-lih/train.yaml"):

@@ -79,6 +79,7 @@ def test_the_other_scripts_of_the_page_run_as_written(name: str, folder: Path) -
     assert re.search(expected[name], printed), printed
 
 
+@pytest.mark.slow
 def test_bytes_depend_on_the_package_alone(folder: Path) -> None:
     """Another process writes the same bytes, and they name no source file of this machine."""
     script = "from exports import water; from qmd.export import *\n" + "".join(
@@ -150,7 +151,13 @@ def test_the_command_says_what_it_wrote_and_refuses_to_write_again(tmp_path: Pat
     assert CliRunner().invoke(app, [*command, "onnx"]).exit_code == 2
 
 
-@pytest.mark.parametrize("name", shipped())
+LARGE = {"sivqlm-h2o-dimer": pytest.mark.slow}
+"""JAX compiles it for half a minute."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=LARGE.get(name, ())) for name in shipped()]
+)
 def test_every_shipped_potential_can_be_exported(name: str) -> None:
     assert_exported(load(find(name)))
 

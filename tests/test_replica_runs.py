@@ -21,6 +21,7 @@ from qmd.errors import InputError, MismatchError, NumericalError
 from qmd.inputs import load_config
 from qmd.paths import RunPaths
 
+EMT = {"kind": "ase", "calculator": "ase.calculators.emt.EMT"}
 METHODS = {
     "nve": {"kind": "velocity_verlet", "timestep_fs": 0.5},
     "langevin": {"kind": "langevin_baoab", "timestep_fs": 0.5, "temperature_K": 300},
@@ -266,7 +267,7 @@ def test_beginning_again_clears_the_files_of_all_replicas(tmp_path: Path) -> Non
             "`guards.on_failure: drop` has no effect",
         ),
         ({"replica": 2**32 - 4}, "the last stream of a seed is that of replica 4294967295"),
-        ({"potential": {"kind": "fci"}}, "`replicas: 5` needs a potential that is compiled"),
+        ({"potential": EMT}, "`replicas: 5` needs a potential that is compiled"),
         (
             {"system": {"structure": "h2o", "velocities": "zero"}, "integrator": METHODS["nve"]},
             "all 5 replicas would be the same",

@@ -48,7 +48,14 @@ def geometry(x: np.ndarray) -> dict[str, float]:
     return {"mean_OH_A": lengths.mean(), "mean_HOH_deg": np.degrees(np.arccos(cosine)).mean()}
 
 
-@pytest.mark.parametrize("path", INPUTS, ids=lambda p: p.parent.name)
+LONG = {"dimer-langevin": pytest.mark.slow}
+"""As long as that of the dimer at constant energy, on the same potential."""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(p, marks=LONG.get(p.parent.name, ()), id=p.parent.name) for p in INPUTS],
+)
 def test_a_run_gives_what_it_promises(path, tmp_path):
     session.run(inputs.load_config(path), tmp_path)
     values = observed(tmp_path)

@@ -129,6 +129,7 @@ def test_least_squares_finds_the_parameters_that_made_the_labels(known, frames, 
     assert errors.energy_rmse_meV < 1e-3 and errors.forces_rmse_meV_per_A < 1e-3
 
 
+@pytest.mark.slow
 def test_levenberg_marquardt_ends_where_scipy_does(known, frames, near):
     noise = 0.02 * np.random.default_rng(4).standard_normal(25)
     problem = training.Problem(
@@ -179,6 +180,7 @@ ADAM = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_adam_is_the_same_to_the_last_bit_when_it_is_stopped_and_goes_on(problem, near):
     whole, rest = Log(), Log()
     first_order.adam(problem, begin(near), whole, **ADAM)
