@@ -38,6 +38,8 @@ def nve(
     integrator = {"kind": "velocity_verlet", "timestep_fs": variation["timestep_fs"]}
     settings = _input(config, potential, config.temperature_K, integrator, variation)
     failure, run = _run(settings, folder, asked, watch)
+    if run is None:
+        return {"failed": failure, "length_ps": 0.0}
     if failure is not None:
         return {"failed": failure, "length_ps": float(run.log.times_ps[-1])}
     found = conservation(run)
@@ -65,6 +67,8 @@ def stability(
     }
     settings = _input(config, potential, temperature, integrator, variation)
     failure, run = _run(settings, folder, asked, watch)
+    if run is None:
+        return {"time_ps": 0.0, "failed": failure}
     broken = _first_broken(run, config.stretch)
     if broken is not None:
         return {"time_ps": broken, "failed": "a bond broke"}
@@ -94,8 +98,8 @@ def _input(
 
 def _run(
     settings: dict[str, Any], folder: Path, asked: Asked, watch: Watch
-) -> tuple[str | None, Series]:
-    """Run, or go on with, an input; how it failed, if it did, and what it wrote."""
+) -> tuple[str | None, Series | None]:
+    """Run, or go on with, an input; how it failed, if it did, and what it wrote, if it began."""
     path, output = folder / "input.yaml", folder / "output"
     atomic.write_text(path, json.dumps(settings, indent=1) + "\n")
     failure = None
@@ -106,6 +110,8 @@ def _run(
         )  # fmt: skip
     except NumericalError as error:
         failure = error.message
+    if failure is not None and not (output / "log.csv").exists():
+        return failure, None
     return failure, series.read(output)
 
 

@@ -174,8 +174,9 @@ def run(
             done += bool(answer.result)
             watch("cells", done, len(cells))
     if stop.reason() or done < len(cells):
+        why = stop.reason() or "its executor"
         raise StoppedEarly(
-            f"Stopped by {stop.reason()} after {done} of {len(cells)} cells; all is saved.",
+            f"Stopped by {why} after {done} of {len(cells)} cells; all is saved.",
             "Run the same command again to go on.",
         )
     speeds = {
@@ -234,10 +235,14 @@ def _measured(
         return True
     with atomic.output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    if _identity_of(folder / RESULT) != identity:  # what is there is of another input
+        for outputs in (folder / "output").glob("*"):
+            outputs.unlink()
+        atomic.write_text(folder / RESULT, json.dumps({"identity": identity}) + "\n")
     result: Numbers
     match measure:
         case ErrorsConfig():
-            result = benchmark_static.errors(potential.energy_and_forces, labels, system)
+            result = benchmark_static.errors(potential.energy_and_forces, labels)
         case PathConfig():
             result = benchmark_static.along_path(potential.energy_and_forces, measure, base)
         case SymmetryConfig():
@@ -296,6 +301,14 @@ def _known(path: Path, identity: str | None = None) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return saved if identity in (None, saved.get("identity")) else None
+
+
+def _identity_of(path: Path) -> str | None:
+    """That of a cell which has begun, be it done or not."""
+    try:
+        return str(json.loads(path.read_text())["identity"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _speed(

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qmd.benchmark_config import ErrorsConfig, PathConfig, SymmetryConfig
-from qmd.errors import InputError, MismatchError, NumericalError
+from qmd.errors import InputError, NumericalError
 from qmd.findings import random_rotations
 from qmd.resolve import Method, Resolved
 from qmd.system import System
@@ -78,17 +78,14 @@ def _test_frames(config: ErrorsConfig, folder: Path) -> Labelled:
     return Labelled(species, data.test.positions, data.test.energies, data.test.forces, sha256)
 
 
-def errors(method: Method, labels: Labelled, atoms: System) -> Numbers:
+def errors(method: Method, labels: Labelled) -> Numbers:
     """Errors after the mean difference of the energies; RMSE and MAE.
 
     Raises
     ------
-    MismatchError
-        If the labels are of other atoms.
     NumericalError
         If an energy or a force is not finite.
     """
-    check_atoms(labels.symbols, atoms)
     energies, forces = evaluated(method, labels.positions)
     difference = energies - labels.energies
     found: Numbers = {"frames": len(energies)} | _sizes(difference - difference.mean(), "energy")
@@ -116,15 +113,6 @@ def along_path(method: Method, config: PathConfig, folder: Path) -> Numbers:
     found: Numbers = {"frames": len(energies)}
     found |= _sizes(difference - difference.mean(), "energy")
     return found | _sizes(forces - run.forces[rows], "forces")
-
-
-def check_atoms(symbols: tuple[str, ...], atoms: System) -> None:
-    """Raise MismatchError unless `atoms` are these, in this order."""
-    if atoms.symbols != symbols:
-        raise MismatchError(
-            f"the labels are of {' '.join(symbols)}, but the potential serves "
-            f"{' '.join(atoms.symbols)}"
-        )
 
 
 def evaluated(method: Method, positions: Array) -> tuple[Array, Array]:

@@ -162,6 +162,36 @@ def test_only_what_is_new_is_measured(tmp_path):
     assert len(changed) == 3 and other.results != first.results
 
 
+def test_a_run_of_another_input_is_begun_again(tmp_path):
+    nve = {"kind": "nve", "structure": "h2o", "temperature_K": 300, "timesteps_fs": [0.5],
+           "length_ps": 0.2, "seeds": 1}  # fmt: skip
+    few = {"potentials": {"siVQLM": "sivqlm-h2o"}, "measures": [nve]}
+    first = measured(tmp_path, **few)
+    nve["temperature_K"] = 500
+    again = measured(tmp_path, **few)
+    assert again.results["cells"] != first.results["cells"]
+    run = series.read(again.directory / "nve/siVQLM/timestep_fs-0.5_seed-1")
+    assert run.record["input"]["system"]["temperature_K"] == 500
+
+
+def test_a_potential_that_fails_at_the_start_is_a_result(tmp_path):
+    stiff = MORSE | {"depth_eV": 50.0, "steepness_per_A": 5.0, "length_A": 2.0}
+    few = [m for m in document()["measures"] if m["kind"] in ("nve", "stability")]
+    few = [{k: v for k, v in m.items() if k != "potentials"} for m in few]
+    found = measured(tmp_path, potentials={"stiff": stiff}, measures=few)
+    assert all("At the start" in cell["result"]["failed"] for cell in found.results["cells"])
+    assert "0 of 2 (0 ps)" in benchmark_table.markdown(found.results)
+
+
+def test_the_fit_in_the_benchmark_of_water_is_the_one_that_was_made():
+    fitted = (ROOT / "runs/train-h2o-peers/morse-bend.yaml").read_text()
+    potentials = inputs.load(ROOT / "benchmarks/water.yaml", BenchmarkConfig).config.potentials
+    terms = potentials["Morse and bend"].model_dump(exclude_unset=True)["terms"]
+    assert [
+        json.loads(line[4:]) for line in fitted.splitlines() if line.startswith("  - ")
+    ] == terms
+
+
 def test_the_front_has_those_that_none_beats():
     points = {"a": (1.0, 9.0), "b": (2.0, 9.5), "c": (3.0, 2.0), "d": (4.0, 2.0), "e": (5.0, 1.0)}
     assert of_benchmark.pareto(points) == ["a", "c", "e"]
