@@ -40,7 +40,7 @@ class Failure(NamedTuple):
     cause: str
 
 
-class EnsembleSnapshot(NamedTuple):
+class ReplicasSnapshot(NamedTuple):
     """The states of all replicas that run, with what follows from them; arrays of shape (n,)."""
 
     batch: Batch
@@ -85,7 +85,7 @@ class TogetherReporter:
     def __init__(self, writer: TrajectoryWriter, every: int) -> None:
         self.every, self._writer = every, writer
 
-    def report(self, snapshot: EnsembleSnapshot) -> None:
+    def report(self, snapshot: ReplicasSnapshot) -> None:
         batch = snapshot.batch
         self._writer.write_replicas(
             ReplicaFrames(
@@ -113,7 +113,7 @@ class SeparateReporter:
     def __init__(self, writers: Mapping[int, TrajectoryWriter], every: int) -> None:
         self.every, self._writers = every, dict(writers)
 
-    def report(self, snapshot: EnsembleSnapshot) -> None:
+    def report(self, snapshot: ReplicasSnapshot) -> None:
         for row, replica in enumerate(snapshot.batch.replicas):
             state = snapshot.batch.state(row)
             self._writers[int(replica)].write(
@@ -200,7 +200,7 @@ def _allow_open_files(n: int) -> None:
 
 def write_table(
     path: Path,
-    snapshot: EnsembleSnapshot,
+    snapshot: ReplicasSnapshot,
     start_energies: Mapping[int, float],
     failures: Sequence[Failure],
     n_steps: int,
@@ -212,7 +212,7 @@ def write_table(
     ----------
     path : Path
         Replaced in one step.
-    snapshot : EnsembleSnapshot
+    snapshot : ReplicasSnapshot
         Of those that run.
     start_energies : mapping
         Total energy (eV) of each replica at step 0.

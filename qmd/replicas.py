@@ -18,8 +18,8 @@ from qmd.integrators import AdvancedBatch, Batch, State, Status, kinetic_energie
 from qmd.paths import RunPaths
 from qmd.replica_reporters import (
     LOG_COLUMNS,
-    EnsembleSnapshot,
     Failure,
+    ReplicasSnapshot,
     SeparateReporter,
     TogetherReporter,
     open_trajectories,
@@ -37,7 +37,7 @@ def open_replicas(
     saved: checkpoint.Checkpoint | None,
     progress: Progress,
     stop: StopRequest,
-) -> "Ensemble":
+) -> "ReplicaSimulation":
     """A run of replicas at its start, or where the checkpoint `saved` has it go on."""
     start = start_batch(setup)
     batch, failures = start, list[Failure]()
@@ -51,10 +51,10 @@ def open_replicas(
     frames = open_trajectories(setup, paths, outputs)
     n_bytes = outputs["log"]["bytes"] if outputs is not None else None
     log = LogReporter(paths.log, n_bytes, setup.config.output.log_every, LOG_COLUMNS)
-    return Ensemble(setup, paths, start, batch, failures, frames, log, progress, stop)
+    return ReplicaSimulation(setup, paths, start, batch, failures, frames, log, progress, stop)
 
 
-class Ensemble(AbstractSimulation[EnsembleSnapshot]):
+class ReplicaSimulation(AbstractSimulation[ReplicasSnapshot]):
     """One session of a run of replicas.
 
     Parameters
@@ -97,13 +97,13 @@ class Ensemble(AbstractSimulation[EnsembleSnapshot]):
     def step(self) -> int:
         return self._batch.step
 
-    def snapshot(self) -> EnsembleSnapshot:
+    def snapshot(self) -> ReplicasSnapshot:
         return self._snapshot(self._batch)
 
-    def _snapshot(self, batch: Batch) -> EnsembleSnapshot:
+    def _snapshot(self, batch: Batch) -> ReplicasSnapshot:
         kinetic = kinetic_energies(batch.velocities, self._setup.system.masses)
         temperatures = np.array([kinetic_temperature(k, self._setup.dof) for k in kinetic])
-        return EnsembleSnapshot(batch, batch.step * self._setup.dt, kinetic, temperatures)
+        return ReplicasSnapshot(batch, batch.step * self._setup.dt, kinetic, temperatures)
 
     def write_final(self) -> None:
         states = [self._batch.state(row) for row in range(len(self._batch.replicas))]
@@ -113,7 +113,7 @@ class Ensemble(AbstractSimulation[EnsembleSnapshot]):
         self._replicas.close()
         super().close()
 
-    def _make_steps(self, n: int) -> tuple[EnsembleSnapshot, float]:
+    def _make_steps(self, n: int) -> tuple[ReplicasSnapshot, float]:
         begin = time.perf_counter()
         advanced = self._replicas.advance(self._batch, n)
         seconds = time.perf_counter() - begin
@@ -134,7 +134,7 @@ class Ensemble(AbstractSimulation[EnsembleSnapshot]):
             self._earlier.popleft()
         self._batch = batch
 
-    def _failed(self, advanced: AdvancedBatch, snapshot: EnsembleSnapshot) -> list[Failure]:
+    def _failed(self, advanced: AdvancedBatch, snapshot: ReplicasSnapshot) -> list[Failure]:
         """Replicas that broke a limit, in the order in which they did."""
         causes: dict[int, str | None] = {}
         if self._on_grid(snapshot.step):
@@ -228,7 +228,7 @@ class Ensemble(AbstractSimulation[EnsembleSnapshot]):
             ),
         )
 
-    def _write_table(self, snapshot: EnsembleSnapshot) -> None:
+    def _write_table(self, snapshot: ReplicasSnapshot) -> None:
         write_table(
             self._paths.replicas,
             snapshot,

@@ -2,13 +2,11 @@
 
 import json
 import os
-import threading
-import time
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
+from killer import killing
 
 from qmd import benchmark_session, benchmark_table, inputs
 from qmd.analysis import series
@@ -234,27 +232,6 @@ def test_a_worker_that_is_killed_changes_no_result(tmp_path, kind):
         (tmp_path / folder).mkdir()
     undisturbed = measured(tmp_path / "whole", **few)
     victim = tmp_path / "other/bench/output/nve/siVQLM/timestep_fs-0.5_seed-2/output"
-    killed: list[int] = []
-
-    def kill() -> None:
-        """Kill the process that holds the lock of a run which has been checkpointed midway."""
-        deadline = time.monotonic() + 120
-        while not killed and time.monotonic() < deadline:
-            time.sleep(0.02)
-            for process in psutil.Process().children(recursive=True):
-                if (victim / "checkpoint.prev").exists() and holds(process, victim / "run.lock"):
-                    process.kill()
-                    killed.append(process.pid)
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    found = measured(tmp_path / "other", **few, executor={"kind": kind, "workers": 2})
-    killer.join()
+    with killing(victim) as killed:
+        found = measured(tmp_path / "other", **few, executor={"kind": kind, "workers": 2})
     assert killed and found.results["cells"] == undisturbed.results["cells"]
-
-
-def holds(process: psutil.Process, path: Path) -> bool:
-    try:
-        return str(path) in [file.path for file in process.open_files()]
-    except psutil.Error:
-        return False

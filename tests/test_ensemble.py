@@ -4,12 +4,10 @@ import csv
 import json
 import os
 import signal
-import threading
-import time
 from pathlib import Path
 
-import psutil
 import pytest
+from killer import killing
 
 from qmd import ensemble_session, session
 from qmd.cli import app
@@ -190,30 +188,9 @@ def test_a_worker_that_is_killed_changes_no_byte(tmp_path, kind):
     assert statuses(undisturbed) == ["finished"] * 3
     path = write(tmp_path, vary, text=long, executor={"kind": kind, "workers": 2})
     victim = tmp_path / "many" / "seed-2"
-    killed: list[int] = []
-
-    def kill() -> None:
-        """Kill the process that holds the lock of a run which has been checkpointed midway."""
-        deadline = time.monotonic() + 120
-        while not killed and time.monotonic() < deadline:
-            time.sleep(0.05)
-            for process in psutil.Process().children(recursive=True):
-                if (victim / "checkpoint.prev").exists() and holds(process, victim / "run.lock"):
-                    process.kill()
-                    killed.append(process.pid)
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    ended = run(path)
-    killer.join()
+    with killing(victim) as killed:
+        ended = run(path)
     assert killed and statuses(ended) == ["finished"] * 3
     for seed in (1, 2, 3):
         folders = undisturbed.directory / f"seed-{seed}", ended.directory / f"seed-{seed}"
         assert content(folders[0]) == content(folders[1])
-
-
-def holds(process: psutil.Process, path: Path) -> bool:
-    try:
-        return str(path) in [file.path for file in process.open_files()]
-    except psutil.Error:
-        return False
