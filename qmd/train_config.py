@@ -9,9 +9,9 @@ from qmd.executor_config import ExecutorConfig, Line, not_both
 
 MAY_CHANGE_ON_RESUME = (
     "dataset", "test_dataset", "extra_dataset", "workers", "executor", "name", "description",
-    "citation", "licence", "level_of_theory",
+    "citation", "licence", "level_of_theory", "starts.average",
 )  # fmt: skip
-"""Keys that do not change the numbers of a training; data is known by its hash."""
+"""Keys that do not change the numbers of a start; data is known by its hash."""
 
 EnergyUnit = Literal["eV", "meV", "Hartree", "kcal/mol", "kJ/mol"]
 Share = Count | Annotated[float, Field(gt=0, lt=1)]
@@ -230,6 +230,9 @@ class StartsConfig(Config):
     """How many."""
     finalists: Annotated[int, Field(ge=1, le=10_000)] | None = None
     """How many go on to the second stage; default: all."""
+    average: Annotated[int, Field(ge=1, le=100)] = 1
+    """The potential is the mean of so many starts, the best ones: what each has learnt of its
+    frames alone averages out, and a force takes so many times as long."""
     seed: Seed = 0
     """Seed of the first; the others follow."""
     judged_below_eV: Positive | None = None
@@ -241,6 +244,14 @@ class StartsConfig(Config):
         count = info.data.get("count", 1)
         if value is not None and value > count:
             raise ValueError(f"must be at most starts.count = {count}")
+        return value
+
+    @field_validator("average")
+    @classmethod
+    def _not_more_than_finalists(cls, value: int, info: ValidationInfo) -> int:
+        key = "finalists" if info.data.get("finalists") else "count"
+        if value > info.data.get(key, 1):
+            raise ValueError(f"must be at most starts.{key} = {info.data.get(key, 1)}")
         return value
 
 

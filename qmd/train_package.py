@@ -16,7 +16,7 @@ from qmd.build import load_package
 from qmd.errors import NumericalError
 from qmd.inputs import LoadedConfig
 from qmd.models import Family
-from qmd.potentials import Domain, Package, compiled, save
+from qmd.potentials import Domain, Package, Scaled, Sum, compiled, save
 from qmd.provenance import machine, versions
 from qmd.report import of_training, page
 from qmd.train_config import DensityDimerConfig, LeastSquaresConfig, TrainConfig
@@ -44,17 +44,13 @@ def make(
     seconds: float,
     interrupted: bool,
 ) -> tuple[Package, Predicted]:
-    """The package of the best start, with its training card, and what it predicts."""
-    import jax
-    import jax.numpy as jnp
-    from jax.flatten_util import ravel_pytree
-
+    """The package of the best starts, with its training card, and what it predicts."""
     config = loaded.config
-    trainer = Trainer(plan, lambda: False, lambda tick: None)
-    chosen = _state(plan, *ranked[0])
-    unravel = ravel_pytree(trainer.first_model(0))[1]
-    model = jax.tree.map(np.asarray, unravel(jnp.asarray(chosen.best)))
+    chosen = ranked[: config.starts.average]
+    members = _members(plan, chosen)
+    model = members[0] if len(members) == 1 else _mean(members)
     predicted = predict(model, data)
+    size = _state(plan, *chosen[0]).best.size
     card = {
         "level_of_theory": config.level_of_theory,
         "labels": config.dataset,
@@ -66,10 +62,10 @@ def make(
         | {"seed": config.split.seed},
         "label_noise": config.label_noise.model_dump(),
         "loss": config.loss.model_dump(),
-        "stages": [_stage_card(stage, chosen.best.size) for stage in config.stages],
-        "parameters": int(chosen.best.size),
+        "stages": [_stage_card(stage, size) for stage in config.stages],
+        "parameters": int(size) * len(members),
         "starts": _starts_card(plan, ranked),
-        "chosen_start": ranked[0][0],
+        "chosen_starts": [start for start, _ in chosen],
         "errors_are_against": "the labels of the file, without label_noise",
         "errors": errors_card(predicted, data, config.starts.judged_below_eV),
         "seconds_of_all_starts": round(_seconds(plan, ranked)),
@@ -93,6 +89,24 @@ def make(
         test_positions=data.test.positions[:N_TEST_VECTORS],
     )
     return _to_run(package, config, data, loaded.path.parent), predicted
+
+
+def _members(plan: Plan, chosen: Ranked) -> list[Any]:
+    """Models of the best parameters that each start has seen."""
+    import jax
+    import jax.numpy as jnp
+    from jax.flatten_util import ravel_pytree
+
+    trainer = Trainer(plan, lambda: False, lambda tick: None)
+    unravel = ravel_pytree(trainer.first_model(0))[1]
+    return [
+        jax.tree.map(np.asarray, unravel(jnp.asarray(_state(plan, *which).best)))
+        for which in chosen
+    ]
+
+
+def _mean(models: list[Any]) -> Sum:
+    return Sum(tuple(Scaled(model, 1 / len(models)) for model in models))
 
 
 def _to_run(package: Package, config: TrainConfig, data: Data, folder: Path) -> Package:
@@ -234,7 +248,7 @@ def write(
     atomic.write_text(directory / "card.json", json.dumps(dict(package.training), indent=1))
     states = _all_states(plan)
     atomic.write_text(directory / "log.csv", log_text(states))
-    curve = learning_curve(states, package.training["chosen_start"])
+    curve = learning_curve(states, package.training["chosen_starts"])
     residuals = parity(predicted["test"], test)
     atomic.replace(directory / "learning-curve.png", curve, keep_previous=False)
     atomic.replace(directory / "parity.png", residuals, keep_previous=False)

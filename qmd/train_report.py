@@ -11,25 +11,25 @@ from qmd.training import Array, Frames
 GREY, COLOUR = "0.75", "C0"
 
 
-def learning_curve(states: dict[tuple[int, int], State], chosen: int) -> bytes:
-    """Loss and validation errors by iteration; the chosen start in colour."""
+def learning_curve(states: dict[tuple[int, int], State], chosen: list[int]) -> bytes:
+    """Loss and validation errors by iteration; the chosen starts in colour."""
     figure, axes = _figure(1, 3)
     titles = (
         "loss per frame",
         "validation energies, RMSE (meV)",
         "validation forces, RMSE (meV/\u00c5)",
     )
-    starts = sorted({start for start, _ in states}, key=lambda s: s == chosen)  # chosen on top
+    starts = sorted({start for start, _ in states}, key=lambda s: s in chosen)  # chosen on top
     for start in starts:
         rows = _joined([states[key] for key in sorted(states) if key[0] == start])
         for axis, column in zip(axes, rows.T[1:4], strict=True):
             if np.isfinite(column).any():
-                colour = COLOUR if start == chosen else GREY
+                colour = COLOUR if start in chosen else GREY
                 axis.semilogy(rows[:, 0], column, color=colour, label=f"start {start}")
     for axis, title in zip(axes, titles, strict=True):
         axis.set_title(title, fontsize="medium")
         axis.set_xlabel("iteration")
-    axes[0].set_ylabel(f"start {chosen} in colour" if len(starts) > 1 else "")
+    axes[0].set_ylabel(f"in colour: start {', '.join(map(str, chosen))}" if len(starts) > 1 else "")
     return _png(figure)
 
 

@@ -98,13 +98,34 @@ def test_a_training_leaves_a_package_that_runs_its_card_its_log_and_its_plots(wh
     assert errors["forces_rmse_meV_per_A"] == pytest.approx(1000 * np.sqrt((wrong**2).mean()))
     assert card["split"] == {"train": 40, "validation": 20, "test": 74, "seed": 3}
     assert card["labels_sha256"].keys() == {"dataset"} and not card["interrupted"]
-    assert len(card["starts"]) == 2 and card["starts"][0]["start"] == card["chosen_start"]
+    assert len(card["starts"]) == 2 and card["starts"][0]["start"] == card["chosen_starts"][0]
     # Both starts through the first stage, the better one through the second.
     assert [(t.start, t.stage) for t in ticks if t.done] == [
-        (0, 0), (1, 0), (card["chosen_start"], 1)
+        (0, 0), (1, 0), (card["chosen_starts"][0], 1)
     ]  # fmt: skip
     scores = {s["start"]: s["validation_score_eV_per_A"][0] for s in card["starts"]}
-    assert scores[card["chosen_start"]] == min(scores.values())
+    assert scores[card["chosen_starts"][0]] == min(scores.values())
+
+
+def test_the_potential_may_be_the_mean_of_the_best_starts(path):
+    first, *_ = INPUT.split("  - {kind: adam")
+    path.write_text(first + "starts: {count: 2}\nworkers: 1\nlicence: CC0-1.0\n")
+    mean = train_session.run(prepare(path, "starts.average=2"))
+    package = load_package(mean.package)
+    kernel, x = package.native(), package.test_positions[0]
+    parts = []
+    for seed in (0, 1):
+        alone = train_session.run(
+            prepare(path, "starts.count=1", f"starts.seed={seed}"), overwrite=True
+        )
+        parts.append(evaluate(load_package(alone.package).native(), x))
+    energy, forces = evaluate(kernel, x)
+    assert energy == pytest.approx((parts[0][0] + parts[1][0]) / 2, abs=1e-12)
+    np.testing.assert_allclose(forces, (parts[0][1] + parts[1][1]) / 2, rtol=0, atol=1e-12)
+    assert sorted(mean.card["chosen_starts"]) == [0, 1]
+    assert mean.card["parameters"] == 2 * alone.card["parameters"]
+    with pytest.raises(InputError, match="at most starts.count = 2"):
+        prepare(path, "starts.average=3")
 
 
 @pytest.mark.slow

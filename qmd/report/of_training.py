@@ -35,7 +35,7 @@ def page(
     shown = viewer(species, test, np.arange(len(test)) * 1e-3)
     sections = (
         Section("Errors", "", Table(HEAD, rows)),
-        Section("Learning curve", figures=(Figure(curve, "Each start; the chosen in colour."),)),
+        Section("Learning curve", figures=(Figure(curve, "Each start; what is kept in colour."),)),
         Section(
             "Test frames",
             figures=(Figure(parity, "Predicted against labelled, and residuals by energy."),),
