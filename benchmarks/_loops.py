@@ -15,7 +15,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.md.verlet import VelocityVerlet as ASEVelocityVerlet
 
 from qmd import units
-from qmd.build import build_force, build_limits, load_package
+from qmd.build import build_limits
 from qmd.config import RunConfig
 from qmd.errors import NumericalError
 from qmd.integrators import (
@@ -30,7 +30,9 @@ from qmd.integrators import (
     kinetic_energy,
     raise_pending,
 )
+from qmd.named import load_package
 from qmd.potentials import Package, compiled
+from qmd.resolve import build_force
 from qmd.structure import load_system
 from qmd.system import System, check_species, start_velocities
 

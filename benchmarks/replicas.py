@@ -73,8 +73,10 @@ def measure(options: argparse.Namespace, progress: _harness.Progress) -> dict[st
 def _measure(
     kind: str, options: argparse.Namespace, threads: int, progress: _harness.Progress
 ) -> dict[str, Any]:
-    from qmd.build import build_force, build_integrator, load_package
+    from qmd.build import build_integrator
     from qmd.integrators import NativeReplicas, Stream
+    from qmd.named import load_package
+    from qmd.resolve import build_force
 
     config, start, limits, masses = _start(kind, options)
     force = build_force(load_package(options.potential, _harness.ROOT).model, "native")

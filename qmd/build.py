@@ -35,11 +35,9 @@ from qmd.integrators import (
     initial_state,
     with_noise,
 )
-from qmd.named import load_package as load_package  # where others look for it
 from qmd.potentials import Domain, Model, SphericalWall
 from qmd.provenance import versions
 from qmd.resolve import Function, Resolved, confined, resolve
-from qmd.resolve import build_force as build_force  # where others look for it
 from qmd.source import Source
 from qmd.structure import load_system
 from qmd.system import (

@@ -6,9 +6,8 @@ from typing import get_args
 
 import numpy as np
 
-from qmd.build import load_package
 from qmd.config import PotentialConfig
-from qmd.named import brought_by, installed
+from qmd.named import brought_by, installed, load_package
 from qmd.parts import circuits
 from qmd.potentials import (
     SHIPPED,

@@ -107,8 +107,8 @@ def compare(
 def _run_or_potential(name: str, reference: "Series", replica: int | None) -> "Series | Source":
     from qmd.analysis import series
     from qmd.analysis.methods import of_package
-    from qmd.build import load_package
     from qmd.errors import MismatchError
+    from qmd.named import load_package
 
     if Path(name).is_dir():
         return series.read(name, replica)

@@ -125,8 +125,8 @@ def evaluate(
     """Errors of energies and forces on a data set."""
     with errors_in_one_line(debug):
         from qmd import evaluation
-        from qmd.build import load_package
         from qmd.jax_force import use_compilation_cache
+        from qmd.named import load_package
 
         use_compilation_cache()
         package = load_package(potential, Path())
@@ -163,7 +163,7 @@ def draw(
     """Draw the first layers of the circuit, by PennyLane."""
     with errors_in_one_line(debug):
         from qmd import drawing
-        from qmd.build import load_package
+        from qmd.named import load_package
         from qmd.parts import find_circuit
 
         part = find_circuit(load_package(potential, Path()), circuit)
@@ -181,7 +181,7 @@ def resources(potential: Potential, json: Json = False, debug: Debug = False) ->
     """Count qubits, gates, depth, parameters, and circuit evaluations of energies and forces."""
     with errors_in_one_line(debug):
         from qmd import resources
-        from qmd.build import load_package
+        from qmd.named import load_package
         from qmd.parts import circuits_or_error
 
         parts = circuits_or_error(load_package(potential, Path()))

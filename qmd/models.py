@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from qmd.build import load_package
 from qmd.errors import MismatchError
+from qmd.named import load_package
 from qmd.potentials import (
     Architecture,
     Parameters,

@@ -12,10 +12,10 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from qmd import assemble, atomic, least_squares, topology, train_start
-from qmd.build import load_package
 from qmd.errors import NumericalError
 from qmd.inputs import LoadedConfig
 from qmd.models import Family
+from qmd.named import load_package
 from qmd.potentials import Domain, Package, Scaled, Sum, compiled, save
 from qmd.provenance import machine, versions
 from qmd.report import of_training, page

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from qmd.assemble import FAR, two_waters
-from qmd.build import load_package
 from qmd.errors import MismatchError
+from qmd.named import load_package
 from qmd.potentials import evaluate, native_model, water_pair
 from qmd.train_package import domain
 

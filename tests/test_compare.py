@@ -10,10 +10,10 @@ import pytest
 from qmd import session
 from qmd.analysis import compare, minimum, replay, series
 from qmd.analysis.methods import of_package, of_run
-from qmd.build import load_package
 from qmd.cli import app
 from qmd.errors import CorruptError, InputError, MismatchError, NumericalError
 from qmd.inputs import load_config
+from qmd.named import load_package
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::PendingDeprecationWarning"

@@ -85,7 +85,7 @@ def test_results_follow_their_schema(finished):
 
 def test_errors_are_those_of_evaluate(finished):
     # The card of the package says what its unseen frames gave.
-    from qmd.build import load_package
+    from qmd.named import load_package
 
     card = load_package("sivqlm-h2o", Path()).training["errors"]["test"]["below_0.6_eV"]
     found = result(finished, "errors", "siVQLM")

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from qmd import evaluation
-from qmd.build import load_package
 from qmd.datasets import Dataset
 from qmd.errors import InputError, MismatchError, NumericalError
 from qmd.evaluation import CHUNK, batched, evaluate, load_labels, outside
+from qmd.named import load_package
 from qmd.potentials import SHIPPED, Package
 
 

@@ -9,7 +9,7 @@ from qmd.analysis import series
 from qmd.analysis.compare import compare
 from qmd.analysis.conservation import conservation
 from qmd.analysis.methods import of_package
-from qmd.build import load_package
+from qmd.named import load_package
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::PendingDeprecationWarning"

@@ -12,7 +12,7 @@ from pathlib import Path
 from qmd.analysis import series
 from qmd.analysis.compare import Comparison, compare
 from qmd.analysis.methods import of_package
-from qmd.build import load_package
+from qmd.named import load_package
 from qmd.report import of_comparison, page
 
 HERE = Path(__file__).parent
