@@ -2,7 +2,7 @@
 
 import json
 from importlib.metadata import EntryPoint
-from typing import get_args
+from typing import assert_never, get_args
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from qmd.potentials import (
     Committee,
     HarmonicAngles,
     HarmonicBonds,
+    InvariantPolynomial,
     LennardJones,
     ManyBody,
     Model,
@@ -126,8 +127,10 @@ def _outline(model: Model) -> list[str]:
             return [f"sphere of {model.radius:g} A"]
         case MorseBonds() | HarmonicBonds() | HarmonicAngles() | LennardJones() | PointCharges():
             return [_classical(model)]
-        case Quantum() | WaterBaseline() | Vqlm():
+        case Quantum() | WaterBaseline() | Vqlm() | InvariantPolynomial():
             return [_trained(model)]
+        case _:
+            assert_never(model)
     return [head, *(f"  {line}" for node in below for line in _outline(node))]
 
 
@@ -154,7 +157,7 @@ def _classical(
             return f"point charges of {len(set(leaf.molecules))} molecules: {charges} e"
 
 
-def _trained(leaf: Quantum | WaterBaseline | Vqlm) -> str:
+def _trained(leaf: Quantum | WaterBaseline | Vqlm | InvariantPolynomial) -> str:
     match leaf:
         case Quantum():
             circuit = leaf.architecture.circuit
@@ -163,5 +166,7 @@ def _trained(leaf: Quantum | WaterBaseline | Vqlm) -> str:
             head = "charges, repulsion and dispersion of two waters"
         case Vqlm():
             head = f"generic circuit: {leaf.n_qubits} qubits, {leaf.n_layers} layers"
+        case InvariantPolynomial():
+            head = f"invariant polynomial of degree {leaf.degree}"
     n = sum(np.asarray(values).size for values in leaf.parameters)
     return f"{head}, {n} trained numbers"

@@ -43,6 +43,7 @@ from qmd.potentials import (
     HarmonicAngles,
     HarmonicBonds,
     LennardJones,
+    ManyBody,
     Model,
     MorseBonds,
     NativeKernel,
@@ -434,5 +435,7 @@ def _variance_of_tree(model: Model, backend: str) -> Function | None:
         case Sum():
             parts = [_variance_of_tree(term, backend) for term in model.terms]
             return _variance_of_sum([(1.0, part) for part in parts if part is not None])
+        case ManyBody() if model.n_molecules == 2:
+            return _variance_of_tree(model.pair, backend)
         case _:
             return None

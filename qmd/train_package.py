@@ -16,7 +16,7 @@ from qmd.errors import NumericalError
 from qmd.inputs import LoadedConfig
 from qmd.models import Family
 from qmd.named import load_package
-from qmd.potentials import Domain, Package, Scaled, Sum, compiled, save
+from qmd.potentials import Committee, Domain, Package, compiled, save
 from qmd.provenance import machine, versions
 from qmd.report import of_training, page
 from qmd.train_config import DensityDimerConfig, LeastSquaresConfig, TrainConfig
@@ -48,7 +48,7 @@ def make(
     config = loaded.config
     chosen = ranked[: config.starts.average]
     members = _members(plan, chosen)
-    model = members[0] if len(members) == 1 else _mean(members)
+    model = members[0] if len(members) == 1 else Committee(tuple(members))
     predicted = predict(model, data)
     size = _state(plan, *chosen[0]).best.size
     card = {
@@ -103,10 +103,6 @@ def _members(plan: Plan, chosen: Ranked) -> list[Any]:
         jax.tree.map(np.asarray, unravel(jnp.asarray(_state(plan, *which).best)))
         for which in chosen
     ]
-
-
-def _mean(models: list[Any]) -> Sum:
-    return Sum(tuple(Scaled(model, 1 / len(models)) for model in models))
 
 
 def _to_run(package: Package, config: TrainConfig, data: Data, folder: Path) -> Package:

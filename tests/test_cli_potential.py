@@ -124,6 +124,17 @@ def test_resources_as_table_and_json(potential: Run):
     assert circuit["two_qubit_gates"] == 2 * 4 * 11 + 2
 
 
+def test_a_trained_peer_has_a_card(potential: Run):
+    peers = ROOT / "runs" / "train-h2o-peers"
+    said = {
+        "polynomial-h2o": "invariant polynomial of degree 7, 71 trained numbers",
+        "vqlm-h2o": "generic circuit: 3 qubits, 11 layers, 82 trained numbers",
+    }
+    for name, line in said.items():
+        code, out, _ = potential("info", str(peers / f"{name}.qmdp"))
+        assert code == 0 and line in " ".join(out.split()), out
+
+
 def test_flexible_water_has_a_card_for_its_atoms(potential: Run):
     one = potential("info", "spc-fw", "--structure", "h2o").out
     two = potential("info", "spc-fw").out
