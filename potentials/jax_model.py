@@ -95,12 +95,21 @@ def energy(model: Model, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]
         case Sum():
             return reduce(jnp.add, [energy(t, positions[: t.n_atoms]) for t in model.terms])
         case Committee():
-            total = reduce(jnp.add, [energy(member, positions) for member in model.members])
-            return total / len(model.members)
+            return _mean(model, positions)
         case ManyBody():
             one = jax.vmap(lambda x: energy(model.monomer, x))(positions[model.molecules])
             two = jax.vmap(lambda x: energy(model.pair, x))(positions[model.pairs])
             return jnp.sum(one) + jnp.sum(two)
+
+
+def _mean(model: Committee, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
+    """Members that differ in their numbers alone are one batch: the program is that of one."""
+    leaves, kinds = zip(*map(jax.tree.flatten, model.members), strict=True)
+    if len(set(kinds)) > 1:
+        return jnp.mean(jnp.stack([energy(member, positions) for member in model.members]))
+    stacked = [jnp.stack([jnp.asarray(x) for x in each]) for each in zip(*leaves, strict=True)]
+    together = jax.tree.unflatten(kinds[0], stacked)
+    return jnp.mean(jax.vmap(lambda member: energy(member, positions))(together))
 
 
 def switch(r: Float[Array, ""], inner: float, outer: float) -> Float[Array, ""]:

@@ -55,6 +55,7 @@ def _rotation(rng: np.random.Generator) -> np.ndarray:
 
 WATER = Quantum(*circuit_model("water"))
 PAIR = water_pair.interaction(1, n_layers=1, n_radial=4)
+PAIRS = Committee((PAIR, water_pair.interaction(2, n_layers=1, n_radial=4)))
 WALL = ShortRangeWall(WATER_PAIRS, (2.6,) + (1.9,) * 8, 40.0)
 
 
@@ -78,7 +79,7 @@ TREES: dict[str, Model] = {
     "committee": Committee((WALL, Scaled(Switched(WALL, (0, 3), 2.0, 9.0), -0.7))),
     "on atoms": OnAtoms(WATER, (4, 0, 2)),
     "molecules": Sum((polynomial_of_water(), OnAtoms(polynomial_of_water(), (4, 0, 2)))),
-    "dimer": ManyBody(WATER, Sum((PAIR, WALL))),
+    "dimer": ManyBody(WATER, Sum((PAIRS, WALL))),
     "trimer": ManyBody(vqlm.water(3, seed=2), Sum((PAIR, WALL)), 3),
 }
 
