@@ -19,6 +19,7 @@ from .kernel_layout import (
     ADJOINTS,
     CUTOFF,
     ENTRIES,
+    GAUSSIANS,
     GRADIENT,
     N_ATOMS,
     N_ENCODINGS,
@@ -36,6 +37,7 @@ from .kernel_layout import (
     STATES,
     STEPS,
     WEIGHTS,
+    padded,
 )
 from .lowering import ANCILLA, GRADED
 from .radial_native import FAR
@@ -169,10 +171,11 @@ def _add_linear_scales(w, row, factor, positions, program, base):
 @_njit
 def _add_radial_scales(w, row, factor, positions, program, base):
     n, n_radial, n_vectors = program[N_ENCODINGS], program[N_RADIAL], program[N_VECTORS]
+    size, values = 2 * padded(n), program[GAUSSIANS]
     for entry in range(program[N_ENTRIES]):
         record = program[ENTRIES] + 4 * entry
-        kind, along = program[record + 3], program[RADIAL] + entry * (2 * n + 3)
-        a, b, unit = program[record + 1], program[record + 2], along + 2 * n
+        kind, along = program[record + 3], program[RADIAL] + entry * (size + 3)
+        a, b, unit = program[record + 1], program[record + 2], along + size
         r = math.sqrt(
             (positions[b, 0] - positions[a, 0]) ** 2
             + (positions[b, 1] - positions[a, 1]) ** 2
@@ -186,17 +189,19 @@ def _add_radial_scales(w, row, factor, positions, program, base):
         t6 = t * t * t * t * t * t
         value = factor * (1.0 - t6 * (28.0 - t * (48.0 - 21.0 * t))) * math.exp(-u * u / 2.0)
         ratio = math.exp(u)
-        for e in range(n):  # in the place of radial functions that have been used
+        for g in range(n_radial):
+            w[values + g] = value
+            value *= ratio * w[program[STEPS] + g]
+        for e in range(n):
             gradient = program[GRADIENT] + 3 * (e * n_vectors + program[record])
-            w[along + e] = (
+            slope = (
                 w[gradient] * w[unit]
                 + w[gradient + 1] * w[unit + 1]
                 + w[gradient + 2] * w[unit + 2]
             )
-        for g in range(n_radial):
-            for e in range(n):
-                row[e * program[base + N_SCALES] + kind * n_radial + g] += value * w[along + e]
-            value *= ratio * w[program[STEPS] + g]
+            start = e * program[base + N_SCALES] + kind * n_radial
+            for g in range(n_radial):
+                row[start + g] += slope * w[values + g]
 
 
 @_njit

@@ -172,14 +172,18 @@ def _vectors(w, positions, program):
             r = np.sqrt(w[start] ** 2 + w[start + 1] ** 2 + w[start + 2] ** 2)
             w[start + 3] = np.cos(r)
             w[start + 4] = np.sin(r) / r if r > 1e-6 else 1.0 - r * r / 6.0
-        for s in range(program[N_SECTORS]):
-            for pair in range(k):
-                matrix = program[TURNS] + 32 * (k * (e * program[N_SECTORS] + s) + pair)
-                if pair > 0 and _alike(pair, program):
-                    for i in range(32):
-                        w[matrix + i] = w[matrix - 32 + i]
-                else:
-                    _rotation(w, matrix, e, s, pair, program)
+        matrix = program[TURNS] + 32 * k * e * program[N_SECTORS]
+        for pair in range(k):
+            if pair > 0 and _alike(pair, program):
+                for i in range(32):
+                    w[matrix + 32 * pair + i] = w[matrix + 32 * pair - 32 + i]
+            else:
+                _rotation(w, matrix + 32 * pair, e, pair, program)
+        if program[N_SECTORS] == 2:  # turned by -v: the transposed
+            for start in range(matrix, matrix + 32 * k, 32):
+                for i in range(16):
+                    w[start + 32 * k + i] = w[start + 16 + i]
+                    w[start + 32 * k + 16 + i] = w[start + i]
 
 
 @_njit
@@ -204,21 +208,21 @@ def _alike(pair, program):
 
 
 @_njit
-def _half_turn(w, e, s, spin, program):
-    """(cos |v|, v sin |v| / |v|) of one spin, with -v in the second sector."""
+def _half_turn(w, e, spin, program):
+    """(cos |v|, v sin |v| / |v|) of one spin."""
     vector = program[program[SPINS] + spin]
     if vector < 0:
         return 1.0, 0.0, 0.0, 0.0
     start = program[VECTORS] + VECTOR * (e * program[N_VECTORS] + vector)
-    sinc = w[start + 4] if s == 0 else -w[start + 4]
+    sinc = w[start + 4]
     return w[start + 3], sinc * w[start], sinc * w[start + 1], sinc * w[start + 2]
 
 
 @_njit
-def _rotation(w, matrix, e, s, pair, program):
+def _rotation(w, matrix, e, pair, program):
     """exp(-i v.sigma) of both spins of a pair, transposed and straight (16 numbers each)."""
-    a0, a1, a2, a3 = _half_turn(w, e, s, 2 * pair, program)
-    b0, b1, b2, b3 = _half_turn(w, e, s, 2 * pair + 1, program)
+    a0, a1, a2, a3 = _half_turn(w, e, 2 * pair, program)
+    b0, b1, b2, b3 = _half_turn(w, e, 2 * pair + 1, program)
     scratch = program[SCRATCH]
     # cos - sum_a s_a G_a: the generators are signed permutations, written out.
     left = ((a0, a1, a2, a3), (-a1, a0, -a3, a2), (-a2, a3, a0, -a1), (-a3, -a2, a1, a0))

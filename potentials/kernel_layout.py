@@ -1,11 +1,14 @@
 """Where `native` puts things for `kernel`: places in `program`, sizes of records."""
 
+import numba
+
 # fmt: off
 # Places of sizes and offsets at the head of `program`.
 (N_ATOMS, N_VECTORS, N_PAIRS, N_SECTORS, N_LAYERS, N_ENCODINGS, N_OPERATIONS, N_TERMS,
  WEIGHTS, SCALES, OFFSET, INITIAL, VECTORS, GRADIENT, TURNS, STATES, ADJOINTS, SCRATCH,
  OUTER, TORQUES, OPERATIONS, TERMS, SPINS, TWO_PAIRS,
- N_ENTRIES, N_RADIAL, ENTRIES, RANGES, STEPS, COEFFICIENTS, CUTOFF, RADIAL, HEAD) = range(33)
+ N_ENTRIES, N_RADIAL, ENTRIES, RANGES, STEPS, COEFFICIENTS, CUTOFF, RADIAL, GAUSSIANS,
+ HEAD) = range(34)
 # fmt: on
 RECORD = 7
 """Integers per operation: kind, pair or sector flip, pattern, two flips, offset, layer stride."""
@@ -13,4 +16,10 @@ VECTOR = 5
 """Numbers per encoding vector: x, y, z, cos r, sin r / r."""
 
 # Vector densities have entries, linear vectors none. Per entry RADIAL keeps, for each encoding,
-# w / r and dw / dr, and then the unit vector.
+# w / r and dw / dr, both filled up to fours, and then the unit vector.
+
+
+@numba.njit(cache=True)
+def padded(n: int) -> int:
+    """`n` filled up to a multiple of four."""
+    return (n + 3) & ~3

@@ -13,6 +13,7 @@ from .kernel_layout import (
     COEFFICIENTS,
     CUTOFF,
     ENTRIES,
+    GAUSSIANS,
     GRADIENT,
     HEAD,
     INITIAL,
@@ -44,6 +45,7 @@ from .kernel_layout import (
     VECTOR,
     VECTORS,
     WEIGHTS,
+    padded,
 )
 from .lowering import GRADED, TURN, Operation, Program, Term, lower
 from .model import Architecture, Parameters
@@ -148,7 +150,8 @@ def _pack(
     head[SCRATCH] = layout.scratch(2 * slice_size + 32)
     head[OUTER] = layout.scratch(16)
     head[TORQUES] = layout.scratch(3 * features.n_vectors)
-    head[RADIAL] = layout.scratch(int(head[N_ENTRIES]) * (2 * n_encodings + 3))
+    head[RADIAL] = layout.scratch(int(head[N_ENTRIES]) * (2 * padded(n_encodings) + 3))
+    head[GAUSSIANS] = layout.scratch(2 * int(head[N_RADIAL]))
     head[OPERATIONS] = HEAD
     head[TERMS] = head[OPERATIONS] + RECORD * len(operations)
     head[SPINS] = head[TERMS] + RECORD * len(terms)
@@ -177,7 +180,9 @@ def _pack_features(
     head[N_ENTRIES], head[N_RADIAL] = len(features.entries), features.n_radial
     head[RANGES] = layout.constant(np.stack([low, spacing], axis=1))
     head[STEPS] = layout.constant(np.exp(-0.5 - np.arange(features.n_radial)))
-    head[COEFFICIENTS] = layout.constant(np.moveaxis(coefficients, 0, 2))
+    filled = np.zeros((*coefficients.shape[1:], padded(len(scales))))
+    filled[:, :, : len(scales)] = np.moveaxis(coefficients, 0, 2)
+    head[COEFFICIENTS] = layout.constant(filled)
     head[CUTOFF] = layout.constant(np.array(features.cutoff))
 
 

@@ -12,6 +12,7 @@ from .kernel_layout import (
     COEFFICIENTS,
     CUTOFF,
     ENTRIES,
+    GAUSSIANS,
     GRADIENT,
     N_ENCODINGS,
     N_ENTRIES,
@@ -22,7 +23,9 @@ from .kernel_layout import (
     STEPS,
     VECTOR,
     VECTORS,
+    padded,
 )
+from .simd import radial_rows
 
 _njit = numba.njit(cache=True, error_model="numpy")
 FAR = 200.0
@@ -33,15 +36,16 @@ FAR = 200.0
 def add_vectors(w, positions, program):
     """Add every entry to its vector in all encodings; keeps w_t / r, its slope, and r^ of each."""
     n, n_vectors = program[N_ENCODINGS], program[N_VECTORS]
+    unit = 2 * padded(n)
     for entry in range(program[N_ENTRIES]):
         record = program[ENTRIES] + 4 * entry
-        kept = program[RADIAL] + entry * (2 * n + 3)
+        kept = program[RADIAL] + entry * (unit + 3)
         x = positions[program[record + 2], 0] - positions[program[record + 1], 0]
         y = positions[program[record + 2], 1] - positions[program[record + 1], 1]
         z = positions[program[record + 2], 2] - positions[program[record + 1], 2]
         r = math.sqrt(x * x + y * y + z * z)
         _weights(w, r, kept, program[record + 3], program)
-        w[kept + 2 * n], w[kept + 2 * n + 1], w[kept + 2 * n + 2] = x / r, y / r, z / r
+        w[kept + unit], w[kept + unit + 1], w[kept + unit + 2] = x / r, y / r, z / r
         for e in range(n):
             start = program[VECTORS] + VECTOR * (e * n_vectors + program[record])
             w[kept + e] /= r
@@ -53,8 +57,8 @@ def add_vectors(w, positions, program):
 @_njit
 def _weights(w, r, kept, kind, program):
     """Radial functions of all encodings at `kept`, then their derivatives."""
-    n, n_radial = program[N_ENCODINGS], program[N_RADIAL]
-    for i in range(2 * n):
+    size, n_radial = padded(program[N_ENCODINGS]), program[N_RADIAL]
+    for i in range(2 * size):
         w[kept + i] = 0.0
     t = r / w[program[CUTOFF]]
     if t >= 1.0:
@@ -67,30 +71,28 @@ def _weights(w, r, kept, kind, program):
     if u > FAR:
         return
     gaussian, factor = math.exp(-u * u / 2.0), math.exp(u)
-    row = program[COEFFICIENTS] + kind * n_radial * n
+    values = program[GAUSSIANS]
     for g in range(n_radial):
-        value = gaussian * envelope
-        change = gaussian * (slope - envelope * (u - g) / spacing)
-        for e in range(n):
-            w[kept + e] += value * w[row + e]
-            w[kept + n + e] += change * w[row + e]
+        w[values + 2 * g] = gaussian * envelope
+        w[values + 2 * g + 1] = gaussian * (slope - envelope * (u - g) / spacing)
         gaussian *= factor * w[program[STEPS] + g]
-        row += n
+    radial_rows(w, kept, program[COEFFICIENTS] + kind * n_radial * size, values, n_radial, size)
 
 
 @_njit
 def add_forces(w, forces, program):
     """Chain rule: ``dE = sum_e g_e . d(w_e r^)`` of every entry."""
     n, n_vectors = program[N_ENCODINGS], program[N_VECTORS]
+    slopes, unit = padded(n), 2 * padded(n)
     for entry in range(program[N_ENTRIES]):
         record = program[ENTRIES] + 4 * entry
-        kept = program[RADIAL] + entry * (2 * n + 3)
-        x, y, z = w[kept + 2 * n], w[kept + 2 * n + 1], w[kept + 2 * n + 2]
+        kept = program[RADIAL] + entry * (unit + 3)
+        x, y, z = w[kept + unit], w[kept + unit + 1], w[kept + unit + 2]
         along, ax, ay, az = 0.0, 0.0, 0.0, 0.0
         for e in range(n):
             gradient = program[GRADIENT] + 3 * (e * n_vectors + program[record])
             gx, gy, gz = w[gradient], w[gradient + 1], w[gradient + 2]
-            along += w[kept + n + e] * (gx * x + gy * y + gz * z)
+            along += w[kept + slopes + e] * (gx * x + gy * y + gz * z)
             ax += w[kept + e] * gx
             ay += w[kept + e] * gy
             az += w[kept + e] * gz

@@ -291,6 +291,35 @@ def outer_rows(typingctx, w, c, a, b, slices, step, size, stride):
     return types.void(w, *_indices(7)), codegen
 
 
+@intrinsic
+def radial_rows(typingctx, w, y, c, values, count, size):
+    """w[y + i] = sum_g w[values + 2 g] w[c + g size + i], and its slope at w[y + size + i].
+
+    i below `size`, a multiple of four; g below `count`. The slope is the same sum with
+    w[values + 2 g + 1].
+    """
+
+    def codegen(context, builder, signature, args):
+        block = _Block(context, builder, signature, args[0])
+        y, c, values, count, size = args[1:]
+        two = ir.Constant(count.type, 2)
+        with block.loop_to(size, 4) as lane:
+            totals = [block.accumulator() for _ in range(2)]
+            for total in totals:
+                builder.store(block.zero, total)
+            with cgutils.for_range(builder, count) as loop:
+                row = block.load(builder.add(builder.add(c, lane), builder.mul(loop.index, size)))
+                at = builder.add(values, builder.mul(loop.index, two))
+                for i, total in enumerate(totals):
+                    block.accumulate(total, block.broadcast(at, i), row)
+            to = builder.add(y, lane)
+            for start, total in zip((to, builder.add(to, size)), totals, strict=True):
+                block.store(builder.load(total), start)
+        return context.get_dummy_value()
+
+    return types.void(w, *_indices(5)), codegen
+
+
 def _graded(lanes):
     """Complex ``y[i] = sum_c u_c[i] x[i ^ flip_c]`` on four neighbours.
 
