@@ -3,6 +3,8 @@
 Neighbouring Gaussians of the evenly spaced grid differ by a factor: with u = (r - low) / s,
 ``G_{g+1} = G_g exp(u) exp(-g - 1/2)``, so that an entry takes two exponentials.
 """
+# mypy: disable-error-code="call-arg"
+# Numba passes the first argument of an intrinsic itself.
 
 import math
 
