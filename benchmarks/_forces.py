@@ -11,19 +11,15 @@ import numpy as np
 
 from qmd.integrators import Force
 from qmd.integrators.force import compute, pointer
+from qmd.named import load_package
 from qmd.potentials import (
-    WATER_PAIRS,
     Architecture,
-    ManyBody,
     ModelPotential,
     Parameters,
     Quantum,
-    ShortRangeWall,
-    Sum,
     compiled,
     native_model,
     sivqlm,
-    water_pair,
 )
 from qmd.structure import BUILT_IN
 
@@ -52,14 +48,12 @@ _CIRCUITS = {"h2o": (sivqlm.water, "h2o"), "dimer": (sivqlm.water_dimer, "h2o-di
 def model(molecule: str) -> Model:
     """The circuit of "h2o" or "dimer" in the paper's size, or "waters": a dimer to run.
 
-    With seeded random parameters. "waters" is E1 + E1' + E2 with a wall, as `qmd train` assembles
-    it: twice the circuit of water, and 8 layers of the pair circuit beside its baseline.
+    The circuits have seeded random parameters. "waters" is the dimer that ships: E1 + E1' + E2 with
+    a wall, as `qmd train` assembles it.
     """
     random = np.random.default_rng(1)
     if molecule == "waters":
-        pair = water_pair.interaction(1, n_layers=8, n_radial=16)
-        wall = ShortRangeWall(WATER_PAIRS, (1.0,) * len(WATER_PAIRS), 100.0)
-        potential: Any = ManyBody(_circuit(sivqlm.water(), random), Sum((pair, wall)))
+        potential: Any = load_package("sivqlm-h2o-dimer").model
         structure = "h2o-dimer"
     else:
         make, structure = _CIRCUITS[molecule]
