@@ -4,6 +4,7 @@ A `Task` makes `n` evaluations of one configuration and returns what the last on
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numba
@@ -53,7 +54,7 @@ def model(molecule: str) -> Model:
     """
     random = np.random.default_rng(1)
     if molecule == "waters":
-        potential: Any = load_package("sivqlm-h2o-dimer").model
+        potential: Any = load_package("sivqlm-h2o-dimer", Path()).model
         structure = "h2o-dimer"
     else:
         make, structure = _CIRCUITS[molecule]
@@ -128,6 +129,37 @@ def lightning(model: Model) -> Task:
         for _ in range(n):
             value, gradient = function(pnp.array(model.positions, requires_grad=True))
         return Result(float(value), -np.asarray(gradient))
+
+    return task
+
+
+def default_qubit(model: Model) -> Task:
+    """A PennyLane QNode on `default.qubit`, by backpropagation through jitted JAX.
+
+    The fastest way of that simulator once it is compiled, which takes minutes for water.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    from qmd.potentials import reference
+
+    architecture, parameters = model.potential.architecture, model.potential.parameters
+    node = reference.qnode(architecture.circuit, diff_method="backprop", interface="jax")
+    couplings = jnp.asarray(parameters.couplings)
+
+    def energy(positions: Any) -> Any:
+        angles = reference.spherical(architecture.features, parameters.scales, positions)
+        (value,) = node(couplings, angles)
+        return parameters.weights[0] * value + parameters.offset
+
+    function = jax.jit(jax.value_and_grad(energy))
+
+    def task(n: int) -> Result:
+        with jax.numpy_dtype_promotion("standard"):  # PennyLane mixes real and complex numbers
+            for _ in range(n):
+                value, gradient = function(model.positions)
+                result = Result(float(value), -np.asarray(gradient))
+        return result
 
     return task
 

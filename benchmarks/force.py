@@ -9,6 +9,7 @@ import argparse
 import functools
 import importlib.util
 import statistics
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +28,11 @@ LABELS = {
     "jax": "qmd, jitted JAX function",
     "lightning": "PennyLane lightning.qubit, adjoint, autograd QNode",
     "lightning_device": "its simulator alone: tape ready, no forces formed",
+    "default_qubit": "PennyLane default.qubit, jitted JAX through the QNode",
 }
 CALLS = {
     "native_h2o": 10_000, "jax_h2o": 500, "lightning_h2o": 1, "lightning_device_h2o": 5,
+    "default_qubit_h2o": 20,
     "native_dimer": 500, "jax_dimer": 20, "lightning_dimer": 1, "lightning_device_dimer": 1,
     "native_waters": 200, "jax_waters": 20,
 }  # fmt: skip
@@ -56,8 +59,9 @@ def measure(options: argparse.Namespace, progress: _harness.Progress) -> dict[st
     progress("loading")
     _harness.set_up_jax()
     tasks: dict[str, Callable[[], object]] = {}
+    compile_s: dict[str, float] = {}
     for molecule in MOLECULES:
-        for means, task in _checked_tasks(molecule, progress).items():
+        for means, task in _checked_tasks(molecule, options.quick, compile_s, progress).items():
             name = f"{means}_{molecule}"
             tasks[name] = functools.partial(task, CALLS[name])
     times = _harness.interleaved(tasks, options.repeats, progress)
@@ -69,12 +73,19 @@ def measure(options: argparse.Namespace, progress: _harness.Progress) -> dict[st
         "us": medians,
         "samples_us": us,
         "repeats": options.repeats,
-        "skipped": {} if _lightning_installed() else {"lightning": _MISSING},
+        "first_call_s": compile_s,
+        "skipped": _skipped(options.quick),
         **_harness.environment(["PennyLane", "pennylane-lightning"]),
     }
 
 
 _MISSING = "pennylane-lightning is not installed; it comes with the extra `bench`"
+_SLOW = "minutes to compile, left out of a quick look"
+
+
+def _skipped(quick: bool) -> dict[str, str]:
+    skipped = {} if _lightning_installed() else {"lightning": _MISSING}
+    return skipped | ({"default_qubit": _SLOW} if quick else {})
 
 
 def _lightning_installed() -> bool:
@@ -90,8 +101,10 @@ def _ratios(medians: dict[str, float]) -> dict[str, float]:
     return ratios
 
 
-def _checked_tasks(molecule: str, progress: _harness.Progress) -> dict[str, "Task"]:
-    """The tasks of one molecule.
+def _checked_tasks(
+    molecule: str, quick: bool, first_call_s: dict[str, float], progress: _harness.Progress
+) -> dict[str, "Task"]:
+    """The tasks of one molecule; what the first call of each took is added to `first_call_s`.
 
     Raises
     ------
@@ -107,11 +120,15 @@ def _checked_tasks(molecule: str, progress: _harness.Progress) -> dict[str, "Tas
     makers = {"native": _forces.native, "jax": _forces.jitted_jax}
     if _lightning_installed() and f"lightning_{molecule}" in CALLS:
         makers |= {"lightning": _forces.lightning, "lightning_device": _forces.lightning_device}
+    if f"default_qubit_{molecule}" in CALLS and not quick:
+        makers["default_qubit"] = _forces.default_qubit
     progress(f"compiling: {molecule}")
     tasks = {means: make(model) for means, make in makers.items()}
     native = tasks["native"](1)
     for means, task in tasks.items():
+        begin = time.perf_counter()
         result = task(1)
+        first_call_s[f"{means}_{molecule}"] = time.perf_counter() - begin
         forces = native.forces if result.forces is None else result.forces
         off = abs(result.energy - native.energy), float(np.abs(forces - native.forces).max())
         if not (off[0] <= ENERGY_TOLERANCE and off[1] <= FORCE_TOLERANCE):
@@ -134,6 +151,8 @@ def markdown(result: dict[str, Any]) -> str:
                 ratio = _harness.number(result.get(f"native_over_{name}", 1.0))
                 rows.append([label, *_harness.spread(result["samples_us"][name]), ratio])
         parts.append(_harness.table([title, "us", "middle half", "time over native"], rows))
+    if (first := result["first_call_s"].get("default_qubit_h2o")) is not None:
+        parts.append(f"The first call of default.qubit took {first:.0f} s, to compile.")
     parts += [f"Left out: {name}. {why}." for name, why in result["skipped"].items()]
     return "\n\n".join(parts)
 
