@@ -7,7 +7,7 @@ needs neither.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import polynomial, sivqlm, spc_fw, vqlm, water_pair
+from . import atom_centred, polynomial, sivqlm, spc_fw, vqlm, water_pair
 from .circuit import Circuit, Encode, Heisenberg, Observable, RotationZ, clusters
 from .classical import (
     WATER_PAIRS,
@@ -24,6 +24,7 @@ from .package import SHIPPED, Domain, Package, PackageError, find, load, save, s
 from .polynomial import InvariantPolynomial, PolynomialParameters
 from .serialization import model_sha256
 from .tree import (
+    AtomCentred,
     Committee,
     ManyBody,
     Model,
@@ -53,6 +54,7 @@ __all__ = [
     "WATER_PAIRS",
     "AbstractPotential",
     "Architecture",
+    "AtomCentred",
     "BaselineParameters",
     "Circuit",
     "Committee",
@@ -91,6 +93,7 @@ __all__ = [
     "VectorDensities",
     "Vqlm",
     "clusters",
+    "atom_centred",
     "compiled",
     "evaluate",
     "evaluate_all",

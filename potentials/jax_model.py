@@ -26,7 +26,7 @@ from .classical import (
 )
 from .molecular import HarmonicAngles, HarmonicBonds, LennardJones, MorseBonds, PointCharges
 from .polynomial import InvariantPolynomial
-from .tree import Committee, ManyBody, Model, OnAtoms, Quantum, Scaled, Sum, Switched
+from .tree import AtomCentred, Committee, ManyBody, Model, OnAtoms, Quantum, Scaled, Sum, Switched
 from .vqlm import Vqlm
 
 _TRAINED: dict[type[Any], tuple[list[str], list[str]]] = {
@@ -47,6 +47,7 @@ _TRAINED: dict[type[Any], tuple[list[str], list[str]]] = {
     Sum: (["terms"], []),
     Committee: (["members"], []),
     ManyBody: (["monomer", "pair"], ["n_molecules"]),
+    AtomCentred: (["models"], ["kinds"]),
 }
 """Fields that hold arrays or models, and those that are fixed."""
 
@@ -100,6 +101,11 @@ def energy(model: Model, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]
             one = jax.vmap(lambda x: energy(model.monomer, x))(positions[model.molecules])
             two = jax.vmap(lambda x: energy(model.pair, x))(positions[model.pairs])
             return jnp.sum(one) + jnp.sum(two)
+        case AtomCentred():
+            return reduce(jnp.add, [
+                jnp.sum(jax.vmap(lambda x, one=one: energy(one, x))(positions[model.of_kind(kind)]))
+                for kind, one in enumerate(model.models)
+            ])  # fmt: skip
 
 
 def _mean(model: Committee, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:

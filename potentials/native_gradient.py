@@ -16,6 +16,7 @@ from .circuit import Circuit
 from .features import LinearVectors
 from .kernel_layout import N_PAIRS, N_SECTORS
 from .tree import (
+    AtomCentred,
     Committee,
     Leaf,
     ManyBody,
@@ -87,6 +88,12 @@ class ParameterGradient:
                 one = sum(self._rows(model.monomer, x[:, m]) for m in model.molecules)
                 two = sum(self._rows(model.pair, x[:, p]) for p in model.pairs)
                 return np.concatenate([one, two], axis=1)
+            case AtomCentred():
+                each = enumerate(model.models)
+                return np.concatenate([
+                    np.sum([self._rows(one, x[:, order]) for order in model.of_kind(kind)], axis=0)
+                    for kind, one in each
+                ], axis=1)  # fmt: skip
             case _:
                 return _by_jax(model, x)
 
@@ -101,6 +108,12 @@ class ParameterGradient:
             case Sum():
                 parts = [self._sum(term, x[:, : term.n_atoms], factors) for term in model.terms]
                 return np.concatenate(parts)
+            case AtomCentred():
+                each = enumerate(model.models)
+                return np.concatenate([
+                    np.sum([self._sum(one, x[:, o], factors) for o in model.of_kind(kind)], axis=0)
+                    for kind, one in each
+                ])  # fmt: skip
             case _:
                 return np.asarray(factors @ self._rows(model, x))
 

@@ -19,6 +19,7 @@ from .model import Architecture, Parameters
 from .molecular import HarmonicAngles, HarmonicBonds, LennardJones, MorseBonds, PointCharges
 from .polynomial import InvariantPolynomial, PolynomialParameters
 from .tree import (
+    AtomCentred,
     Committee,
     Leaf,
     ManyBody,
@@ -138,6 +139,12 @@ def model_to_json(model: Model) -> dict[str, Any]:
                 "pair": model_to_json(model.pair),
                 "n_molecules": model.n_molecules,
             }
+        case AtomCentred():
+            return {
+                "kind": "atom_centred",
+                "kinds": list(model.kinds),
+                "models": [model_to_json(one) for one in model.models],
+            }
 
 
 def model_from_json(
@@ -172,6 +179,10 @@ def model_from_json(
         case "many_body":
             monomer, pair = part(data["monomer"], "monomer"), part(data["pair"], "pair")
             return ManyBody(monomer, pair, integer(data["n_molecules"]))
+        case "atom_centred":
+            models = enumerate(data["models"])
+            each = tuple(part(one, f"models.{i}") for i, one in models)
+            return AtomCentred(_integers(data["kinds"]), each)
         case _:
             return _leaf_from_json(data, lambda fields: [arrays[prefix + f] for f in fields])
 

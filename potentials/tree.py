@@ -19,7 +19,7 @@ from .molecular import HarmonicAngles, HarmonicBonds, LennardJones, MorseBonds, 
 from .polynomial import InvariantPolynomial
 from .vqlm import Vqlm
 
-MAX_MOLECULES = 64
+MAX_MOLECULES, MAX_CENTRES = 64, 1000
 
 
 @dataclass(frozen=True)
@@ -238,6 +238,66 @@ class ManyBody:
         self.pair.check()
 
 
+@dataclass(frozen=True)
+class AtomCentred:
+    """The sum over all atoms of the model of their kind, each on an atom and its surroundings.
+
+    Parameters
+    ----------
+    kinds : tuple of int
+        Of each atom, such as the place of its element; like atoms are alike.
+    models : tuple of models
+        One of each kind, of all atoms in the order of `surroundings`.
+
+    Raises
+    ------
+    ValueError
+        If kinds are not 0, 1, ..., there is not a model of each, or one is for another number of
+        atoms.
+    """
+
+    kinds: tuple[int, ...]
+    models: tuple["Model", ...]
+
+    def __post_init__(self) -> None:
+        n = len(self.models)
+        if not 0 < len(self.kinds) <= MAX_CENTRES or sorted(set(self.kinds)) != list(range(n)):
+            raise ValueError(
+                f"The kinds of 1 to {MAX_CENTRES} atoms must be 0 to {n - 1}, one for each model, "
+                f"but are {self.kinds}."
+            )
+        sizes = [model.n_atoms for model in self.models]
+        if set(sizes) != {len(self.kinds)}:
+            raise ValueError(
+                f"Every model must be for all {len(self.kinds)} atoms, but they are for {sizes}."
+            )
+
+    @property
+    def n_atoms(self) -> int:
+        """Atoms whose positions are the input."""
+        return len(self.kinds)
+
+    @property
+    def surroundings(self) -> tuple[tuple[int, ...], ...]:
+        """Of each atom: itself, then all others, kind by kind."""
+        return tuple(self.surroundings_of(self.kinds, i) for i in range(self.n_atoms))
+
+    @staticmethod
+    def surroundings_of(kinds: tuple[int, ...], centre: int) -> tuple[int, ...]:
+        """The atom `centre`, then all others, kind by kind."""
+        others = [j for j in range(len(kinds)) if j != centre]
+        return (centre, *sorted(others, key=lambda j: kinds[j]))
+
+    def of_kind(self, kind: int) -> np.ndarray:
+        """Surroundings of the atoms of a kind, (n_centres, n_atoms)."""
+        return np.array([o for o in self.surroundings if self.kinds[o[0]] == kind])
+
+    def check(self) -> None:
+        """Raise ValueError if parameters have wrong shapes or are not finite."""
+        for model in self.models:
+            model.check()
+
+
 Trained: TypeAlias = Quantum | Vqlm | InvariantPolynomial | WaterBaseline
 Fixed: TypeAlias = (
     ShortRangeWall
@@ -251,7 +311,7 @@ Fixed: TypeAlias = (
 """Leaves without trained numbers."""
 Leaf: TypeAlias = Trained | Fixed
 Model: TypeAlias = Union[  # noqa: UP007  # forward names
-    Leaf, OnAtoms, Switched, Scaled, Sum, Committee, ManyBody
+    Leaf, OnAtoms, Switched, Scaled, Sum, Committee, ManyBody, AtomCentred
 ]
 
 
@@ -310,6 +370,10 @@ def _flatten(
             for members in model.pairs:
                 own = tuple(atoms[i] for i in members)
                 yield from _flatten(model.pair, own, switch, factor)
+        case AtomCentred():
+            for order in model.surroundings:
+                own = tuple(atoms[i] for i in order)
+                yield from _flatten(model.models[model.kinds[order[0]]], own, switch, factor)
         case _:
             yield Term(model, atoms, switch, factor)
 
@@ -333,6 +397,9 @@ def _leaves(model: Model, name: str) -> Iterator[tuple[str, Leaf]]:
         case ManyBody():
             yield from _leaves(model.monomer, f"{prefix}monomer")
             yield from _leaves(model.pair, f"{prefix}pair")
+        case AtomCentred():
+            for i, one in enumerate(model.models):
+                yield from _leaves(one, f"{prefix}models.{i}")
         case _:
             yield name, model
 

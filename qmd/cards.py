@@ -11,6 +11,7 @@ from qmd.named import brought_by, installed, load_package
 from qmd.parts import circuits
 from qmd.potentials import (
     SHIPPED,
+    AtomCentred,
     Committee,
     HarmonicAngles,
     HarmonicBonds,
@@ -119,6 +120,8 @@ def _outline(model: Model) -> list[str]:
             below = (model.model,)
         case Scaled():
             head, below = f"{model.factor:g} times", (model.model,)
+        case AtomCentred():
+            head, below = f"each of {model.n_atoms} atoms, by its kind", model.models
         case Committee():
             head, below = f"mean of {len(model.members)}", model.members
         case ShortRangeWall():

@@ -12,6 +12,7 @@ from qmd.potentials import (
     Architecture,
     Parameters,
     Quantum,
+    atom_centred,
     leaves,
     polynomial,
     sivqlm,
@@ -19,8 +20,10 @@ from qmd.potentials import (
     water_pair,
 )
 from qmd.train_config import (
+    AtomCentredConfig,
     DensityDimerConfig,
     DimerConfig,
+    InitialConfig,
     LiHConfig,
     ModelConfig,
     PackageModelConfig,
@@ -72,6 +75,8 @@ def family(config: ModelConfig, folder: Path) -> Family:
             return Family(("O", "H", "H"), True, KISS)
         case PolynomialConfig():
             return Family(tuple(config.species), True, BRAAMS)
+        case AtomCentredConfig() | InitialConfig():
+            return Family(tuple(config.species), True, "")
         case PackageModelConfig():
             package = load_package(config.name, folder)
             if not any(hasattr(leaf, "parameters") for _, leaf in leaves(package.model)):
@@ -111,6 +116,16 @@ def start(config: ModelConfig, folder: Path, frames: Frames, seed: int) -> Any:
             return _generic(vqlm.water(config.layers, seed=seed), energies)
         case PolynomialConfig():
             return polynomial.molecule(tuple(config.species), config.degree, frames.positions)
+        case AtomCentredConfig():
+            return atom_centred.revised(
+                tuple(config.species), seed, n_qubits=config.qubits, n_layers=config.layers,
+                n_radial=config.radial, cutoff=config.cutoff_A, energy=float(np.mean(energies)),
+            )  # fmt: skip
+        case InitialConfig():
+            return atom_centred.initial(
+                tuple(config.species), seed, frames.positions[0], n_qubits=config.qubits,
+                n_layers=config.layers, energy=float(np.mean(energies)),
+            )  # fmt: skip
         case PackageModelConfig():
             return _shaken(load_package(config.name, folder).model, config.spread, seed)
 

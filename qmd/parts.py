@@ -8,11 +8,14 @@ import numpy as np
 
 from qmd.errors import InputError, MismatchError, quoted
 from qmd.potentials import (
+    AtomCentred,
     Circuit,
+    Committee,
     Model,
     Package,
     Quantum,
     RotationZ,
+    Sum,
     Switch,
     VectorDensities,
     Vqlm,
@@ -137,7 +140,21 @@ def claims_reflection(package: Package) -> bool:
 
 def claims_exchange(package: Package) -> bool:
     """Whether like atoms are alike to the model; to the generic circuit they are not."""
-    return all(part.circuit is not None for part in circuits(package))
+    generic = any(part.circuit is None for part in circuits(package))
+    return not generic and _treats_alike(package.model, package.species)
+
+
+def _treats_alike(model: Model, species: tuple[str, ...]) -> bool:
+    """Whether the atom-centred networks of a sum have one kind for each element."""
+    match model:
+        case AtomCentred():
+            return len(set(zip(species, model.kinds, strict=True))) == len(set(species))
+        case Sum():
+            return all(_treats_alike(term, species[: term.n_atoms]) for term in model.terms)
+        case Committee():
+            return all(_treats_alike(member, species) for member in model.members)
+        case _:
+            return True
 
 
 def switches(package: Package) -> list[Switch]:

@@ -18,6 +18,7 @@ Share = Count | Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, le=1e6)]
 NotNegative = Annotated[float, Field(ge=0, le=1e6)]
 Layers = Annotated[int, Field(ge=1, le=200)]
+Channels = Annotated[int, Field(ge=2, le=12, multiple_of=2)]
 
 
 class LabelsConfig(Config):
@@ -165,6 +166,48 @@ class PolynomialConfig(Config):
     """Chemical symbols in the atom order of the labels."""
     degree: Annotated[int, Field(ge=1, le=12)]
     """Of the polynomial; water has 71 numbers at degree 7."""
+
+
+class AtomCentredConfig(Config):
+    """A small circuit for each atom on vector densities of its neighbours, shared by element."""
+
+    kind: Literal["qnn-revised"]
+    """The architecture."""
+    species: Annotated[
+        list[Annotated[str, Field(pattern="^[A-Z][a-z]?$")]], Field(min_length=2, max_length=100)
+    ]
+    """Chemical symbols in the atom order of the labels."""
+    qubits: Channels = 4
+    """Channels of a circuit, an even number."""
+    layers: Layers = 4
+    """Trainable layers."""
+    radial: Annotated[int, Field(ge=2, le=100)] = 12
+    """Gaussians of each radial function."""
+    cutoff_A: Positive = 5.0
+    """Where neighbours end, angstrom."""
+
+
+class InitialConfig(Config):
+    """A small circuit for each atom, with a qubit for each of its nearest neighbours, by name."""
+
+    kind: Literal["qnn-initial"]
+    """The architecture."""
+    species: Annotated[
+        list[Annotated[str, Field(pattern="^[A-Z][a-z]?$")]], Field(min_length=2, max_length=100)
+    ]
+    """Chemical symbols in the atom order of the labels."""
+    qubits: Channels = 4
+    """Neighbours of an atom, an even number."""
+    layers: Layers = 4
+    """Trainable layers."""
+
+    @field_validator("qubits")
+    @classmethod
+    def _has_so_many_neighbours(cls, value: int, info: ValidationInfo) -> int:
+        others = len(info.data.get("species", [])) - 1
+        if value > others:
+            raise ValueError(f"an atom has {others} neighbours")
+        return value
 
 
 class PackageModelConfig(Config):
@@ -316,6 +359,8 @@ ModelConfig = (
     | VqlmLiHConfig
     | VqlmWaterConfig
     | PolynomialConfig
+    | AtomCentredConfig
+    | InitialConfig
     | PackageModelConfig
 )
 StageConfig = LeastSquaresConfig | AdamConfig | LBFGSConfig

@@ -74,7 +74,9 @@ def test_the_table_names_machine_and_versions(md_loop):
         assert f"{name} {version}" in md_loop.markdown
 
 
-@pytest.mark.parametrize("name", ["md_loop", "force", "kernel", "batch", "training", "replicas", "startup"])
+@pytest.mark.parametrize(
+    "name", ["md_loop", "force", "kernel", "batch", "training", "replicas", "startup"]
+)
 def test_help_gives_an_example(name):
     done = script(name, "--help")
     assert f"Example: python benchmarks/{name}.py" in " ".join(done.stdout.split())
@@ -86,7 +88,7 @@ def test_the_kernel_is_within_the_bound_that_its_phases_add_up_to(tmp_path):
     result = json.loads((tmp_path / "kernel.json").read_text())
     for circuit, counts in result["flops"].items():
         assert set(counts) == {"forward", "observe", "backward"}
-        # No kernel beats its arithmetic; measured 2 to 4 times the bound, the rest is room for load.
+        # No kernel beats its arithmetic; measured 2 to 4 times it, the rest is room for load.
         assert 1 <= result[f"{circuit}_over_bound"] <= 20
     # By hand: one encoding of two pairs is 2 x 16 x 16, a layer that and 16 x 32 of a coupling.
     assert result["flops"]["h2o"]["forward"] == 512 + 11 * (512 + 512)

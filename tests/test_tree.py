@@ -24,6 +24,7 @@ from qmd.potentials import (
     Sum,
     Switched,
     WaterBaseline,
+    atom_centred,
     compiled,
     evaluate,
     jax_model,
@@ -80,6 +81,8 @@ TREES: dict[str, Model] = {
     "on atoms": OnAtoms(WATER, (4, 0, 2)),
     "molecules": Sum((polynomial_of_water(), OnAtoms(polynomial_of_water(), (4, 0, 2)))),
     "dimer": ManyBody(WATER, Sum((PAIRS, WALL))),
+    "centred": atom_centred.revised(("O", "H", "H"), 1, n_qubits=2, n_layers=1, n_radial=4),
+    "centred on names": atom_centred.initial(("O", "H", "H"), 1, geometry(3), n_qubits=2),
     "trimer": ManyBody(vqlm.water(3, seed=2), Sum((PAIR, WALL)), 3),
 }
 

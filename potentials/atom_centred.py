@@ -1,0 +1,178 @@
+"""Atom-centred networks: one small circuit for each atom, on what surrounds it.
+
+The energy is a sum over atoms. In `revised` the circuit of an atom has as many qubits as one likes:
+they are channels, not atoms. Each channel and layer has its own vector density of the neighbours,
+``v_qd = sum_j w_qd(r_ij; Z_i, Z_j) r^_ij`` with learnable radial functions that end at a cut-off
+with a continuous second derivative; between the encodings stand Heisenberg gates on all pairs of
+channels. Everything that is trained belongs to the element of the centre, so that like atoms are
+alike, a neighbour that leaves changes nothing, and the same numbers serve any molecule of these
+elements. Rotation is exact because the gates are SU(2) invariant, inversion because the sectors of
+an ancilla see v and -v.
+
+`initial` gives a qubit to each of the nearest neighbours of an atom, by name, and encodes its
+distance in the angle: ``exp(-i alpha_j r_ij.sigma)``. Nothing is shared and nothing ends: it is for
+one molecule, whose atoms may not change places.
+"""
+
+from itertools import combinations
+
+import numpy as np
+
+from .circuit import Circuit, Encode, Heisenberg, Observable
+from .features import Entry, LinearVectors, VectorDensities
+from .model import Architecture, Parameters
+from .tree import AtomCentred, Quantum
+
+FROM_A = 0.5
+"""Centre of the first Gaussian, angstrom."""
+SPREAD = 0.3
+"""Standard deviation of the first radial coefficients, before they are made smooth."""
+
+
+def circuit(n_qubits: int, n_layers: int) -> Circuit:
+    """Encodings on `n_qubits` channels, all Heisenberg couplings between them, all observables.
+
+    Parameters
+    ----------
+    n_qubits : int
+        Channels, an even number: they start as singlets, which no rotation changes.
+    n_layers : int
+
+    Raises
+    ------
+    ValueError
+        If the number of channels is odd.
+    """
+    if n_qubits % 2:
+        raise ValueError(f"Channels start as singlets of two: {n_qubits} is odd.")
+    pairs = list(combinations(range(n_qubits), 2))
+    return Circuit(
+        n_qubits=n_qubits + 1,
+        n_layers=n_layers,
+        singlets=tuple((q, q + 1) for q in range(0, n_qubits, 2)),
+        encoding=tuple(Encode(q, q) for q in range(n_qubits)),
+        layer=tuple(Heisenberg(k, (pair,)) for k, pair in enumerate(pairs)),
+        observables=tuple(Observable((pair,)) for pair in pairs),
+        ancilla=n_qubits,
+    )
+
+
+def kinds(species: tuple[str, ...]) -> tuple[int, ...]:
+    """Place of each atom's element among all of them, in alphabetical order."""
+    elements = sorted(set(species))
+    return tuple(elements.index(symbol) for symbol in species)
+
+
+def revised(
+    species: tuple[str, ...],
+    seed: int,
+    *,
+    n_qubits: int = 4,
+    n_layers: int = 4,
+    n_radial: int = 12,
+    cutoff: float = 5.0,
+    energy: float = 0.0,
+) -> AtomCentred:
+    """Vector densities on channels, with random numbers to start a training from.
+
+    Parameters
+    ----------
+    species : tuple of str
+        Chemical symbols of the molecule, in the atom order of the labels.
+    seed : int
+    n_qubits, n_layers : int
+        As in `circuit`.
+    n_radial : int
+        Gaussians of each radial function, from 0.5 angstrom to the cut-off.
+    cutoff : float
+        angstrom
+    energy : float
+        Mean of the labels (eV), which the atoms share.
+    """
+    rng = np.random.default_rng(seed)
+    atoms = kinds(species)
+    made = circuit(n_qubits, n_layers)
+    models = []
+    for kind in range(max(atoms) + 1):
+        features = densities(atoms, kind, n_qubits, n_radial, cutoff)
+        size = n_layers + 1, n_qubits * (max(atoms) + 1), n_radial
+        parameters = Parameters(
+            scales=(SPREAD * _smooth(rng, size)).reshape(n_layers + 1, -1),
+            couplings=0.3 * rng.standard_normal((n_layers, made.n_couplings)),
+            weights=0.1 * rng.standard_normal(len(made.observables)),
+            offset=np.asarray(energy / len(atoms)),
+        )
+        models.append(Quantum(Architecture(features, made), parameters))
+    return AtomCentred(atoms, tuple(models))
+
+
+def densities(
+    atoms: tuple[int, ...], kind: int, n_qubits: int, n_radial: int, cutoff: float
+) -> VectorDensities:
+    """Vectors of every channel about a centre of one kind; atom 0 is the centre.
+
+    The others come in the order of `AtomCentred.surroundings`. Kinds of radial functions are those
+    of the neighbours, channel by channel.
+    """
+    others = sorted(atoms)
+    others.remove(kind)
+    n_kinds = max(atoms) + 1
+    return VectorDensities(
+        n_atoms=len(atoms),
+        entries=tuple(
+            Entry(q, 0, 1 + j, q * n_kinds + other)
+            for j, other in enumerate(others)
+            for q in range(n_qubits)
+        ),
+        ranges=((FROM_A, cutoff),) * (n_qubits * n_kinds),
+        n_radial=n_radial,
+        cutoff=cutoff,
+    )
+
+
+def initial(
+    species: tuple[str, ...],
+    seed: int,
+    positions: np.ndarray,
+    *,
+    n_qubits: int = 4,
+    n_layers: int = 4,
+    energy: float = 0.0,
+) -> AtomCentred:
+    """A qubit for each of the nearest neighbours, with random numbers to start a training from.
+
+    Parameters
+    ----------
+    species, seed, n_layers, energy
+        As in `revised`.
+    positions : (n_atoms, 3)
+        Of the molecule, angstrom: they say which neighbours are the nearest.
+    n_qubits : int
+        Neighbours of each atom.
+    """
+    rng = np.random.default_rng(seed)
+    n, made = len(species), circuit(n_qubits, n_layers)
+    models = []
+    for centre in range(n):
+        order = AtomCentred.surroundings_of(tuple(range(n)), centre)
+        far = np.linalg.norm(positions[list(order)] - positions[centre], axis=1)
+        weights = np.zeros((n_qubits, n))
+        weights[:, 0] = -1.0
+        weights[np.arange(n_qubits), np.argsort(far)[1 : n_qubits + 1]] = 1.0
+        features = LinearVectors(tuple(map(tuple, weights.tolist())), tuple(range(n_qubits)))
+        parameters = Parameters(
+            scales=0.5 + 0.1 * rng.standard_normal((n_layers + 1, n_qubits)),
+            couplings=0.3 * rng.standard_normal((n_layers, made.n_couplings)),
+            weights=0.1 * rng.standard_normal(len(made.observables)),
+            offset=np.asarray(energy / n),
+        )
+        models.append(Quantum(Architecture(features, made), parameters))
+    return AtomCentred(tuple(range(n)), tuple(models))
+
+
+def _smooth(rng: np.random.Generator, size: tuple[int, int, int]) -> np.ndarray:
+    """Random coefficients of unit variance, correlated over a fifth of the range."""
+    n_radial = size[-1]
+    apart = np.subtract.outer(np.arange(n_radial), np.arange(n_radial)) / (0.2 * n_radial)
+    covariance = np.exp(-(apart**2) / 2) + 1e-9 * np.eye(n_radial)
+    return np.asarray(rng.standard_normal(size) @ np.linalg.cholesky(covariance).T)
