@@ -246,6 +246,7 @@ def test_the_package_page_names_every_key() -> None:
         ShortRangeWall,
         SphericalWall,
         Sum,
+        atom_centred,
         find,
         polynomial,
         spc_fw,
@@ -263,7 +264,8 @@ def test_the_package_page_names_every_key() -> None:
     classical = Scaled(Committee((spc_fw.SPC_FW.model(2), MorseBonds(6, ((0, 1),), 5, 2, 1))), 0.5)
     pair = Sum((water_pair.interaction(seed=0), wall, SphericalWall(6, 9.0, 1.0), classical))
     bare = polynomial.molecule(("O", "H", "H"), 1, np.eye(3)[None])
-    model = ManyBody(OnAtoms(Sum((vqlm.water(), bare)), (0, 1, 2)), pair)
+    network = atom_centred.revised(("O", "H", "H"), seed=0)
+    model = ManyBody(OnAtoms(Sum((vqlm.water(), bare, network)), (0, 1, 2)), pair)
     found = set(words(model_to_json(model)))
     tables = {re.sub("(?<!^)([A-Z])", r"_\1", kind.__name__).lower() for kind in get_args(Model)}
     assert tables <= found, "the model above must have one of each kind"
