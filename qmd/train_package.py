@@ -68,6 +68,7 @@ def make(
         "chosen_starts": [start for start, _ in chosen],
         "errors_are_against": "the labels of the file, without label_noise",
         "errors": errors_card(predicted, data, config.starts.judged_below_eV),
+        **_errors_of_each(members, data),
         "seconds_of_all_starts": round(_seconds(plan, ranked)),
         "seconds_of_last_session": round(seconds),
         "interrupted": interrupted,
@@ -103,6 +104,14 @@ def _members(plan: Plan, chosen: Ranked) -> list[Any]:
         jax.tree.map(np.asarray, unravel(jnp.asarray(_state(plan, *which).best)))
         for which in chosen
     ]
+
+
+def _errors_of_each(members: list[Any], data: Data) -> dict[str, Any]:
+    """Errors on the test frames of what a mean is taken of."""
+    if len(members) == 1:
+        return {}
+    found = (errors_card(predict(model, data), data, None)["test"]["all"] for model in members)
+    return {"errors_of_each_alone": {"test": list(found)}}
 
 
 def _to_run(package: Package, config: TrainConfig, data: Data, folder: Path) -> Package:

@@ -124,6 +124,8 @@ def test_the_potential_may_be_the_mean_of_the_best_starts(path):
     np.testing.assert_allclose(forces, (parts[0][1] + parts[1][1]) / 2, rtol=0, atol=1e-12)
     assert sorted(mean.card["chosen_starts"]) == [0, 1]
     assert mean.card["parameters"] == 2 * alone.card["parameters"]
+    each = mean.card["errors_of_each_alone"]["test"]
+    assert alone.card["errors"]["test"]["all"] in each and len(each) == 2
     with pytest.raises(InputError, match="at most starts.count = 2"):
         prepare(path, "starts.average=3")
 
