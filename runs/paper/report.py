@@ -102,7 +102,8 @@ Root mean square errors of E2 = E - E1 - E1' and of its forces, on frames that h
 training: `runs/paper/dimer-interaction/train.yaml` on 2000 labels of our own (`runs/labels-dimer`:
 O-O 2.3 to 7 angstrom, any orientation, molecules distorted at up to 1000 K; the interaction spans
 -0.2 to 0.8 eV) and on 1600 frames of the q-AQUA surface at 300 K (MIT). The potential that ships
-(`runs/train-dimer/train.yaml`) has more layers, close contacts among its frames, and is the mean of two.
+(`runs/train-dimer/train.yaml`) has more layers, close contacts among its frames, and is the mean of
+two.
 
 """
 VARIANT_TEXT = """\
