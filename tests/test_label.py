@@ -95,6 +95,17 @@ def test_labelling_goes_on_where_it_stopped(tmp_path, monkeypatch):
     np.testing.assert_array_equal(again["E"], data["E"])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["processes", "dask"])
+def test_labels_are_the_same_wherever_they_are_computed(tmp_path, kind):
+    pytest.importorskip("distributed" if kind == "dask" else "numpy")
+    here = label(write(tmp_path))
+    (tmp_path / "labels.npz").unlink()
+    there = label(write(tmp_path, executor={"kind": kind, "workers": 2}))
+    for key, values in here.items():
+        np.testing.assert_array_equal(there[key], values)
+
+
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
