@@ -11,8 +11,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import _harness
 
@@ -20,6 +24,11 @@ SYSTEMS = {
     "h2o": ("h2o", "sivqlm-h2o", "H2O, frame every 100 steps"),
     "dimer": ("h2o-dimer", "sivqlm-h2o-dimer", "(H2O)2, frame every 100 steps"),
 }
+FRAME = 100
+PARTS = {
+    "forces": "forces and integration", "frames": "frames", "log": "rows of the log",
+    "checkpoints": "checkpoints", "rest": "the rest: energies, guards, the loop itself",
+}  # fmt: skip
 STEPS = {"h2o": 2_000_000, "dimer": 40_000}
 INPUT = """\
 system: {{structure: {structure}, temperature_K: 150}}
@@ -56,14 +65,57 @@ def measure(options: argparse.Namespace, progress: _harness.Progress) -> dict[st
                 wall, kernel = session["wall_s"], session["force_and_integration_s"]
                 shares[name].append(1 - kernel / wall)
                 us[name].append(1e6 * wall / steps)
+        progress("profile")
+        profiles = {}
+        for name, (structure, potential, _) in SYSTEMS.items():
+            steps = STEPS[name] // (20 if options.quick else 4)
+            text = INPUT.format(structure=structure, potential=potential, steps=steps)
+            profiles[name] = _profile(Path(folder) / f"{name}-profile", text, steps // FRAME)
     return {
         "benchmark": "output",
+        "us_per_frame": profiles,
         "share": {name: statistics.median(sample) for name, sample in shares.items()},
         "samples_share": shares,
         "samples_us_per_step": us,
         "repeats": options.repeats,
         **_harness.environment(["netCDF4"]),
     }
+
+
+def _profile(folder: Path, text: str, n_frames: int) -> dict[str, float]:
+    """Microseconds a frame in each of `PARTS`, and in the rest."""
+    from qmd import inputs, reporters, session, simulation, trajectory
+    from qmd.config import RunConfig
+
+    owners = {
+        "forces": (simulation.Simulation, "_advance"),
+        "frames": (trajectory.TrajectoryWriter, "write"),
+        "log": (reporters.LogReporter, "report"),
+        "checkpoints": (simulation.AbstractSimulation, "checkpoint"),
+        "whole": (simulation.AbstractSimulation, "run"),
+    }
+    seconds = dict.fromkeys(owners, 0.0)
+
+    def timed(part: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            begin = time.perf_counter()
+            try:
+                return method(*arguments)
+            finally:
+                seconds[part] += time.perf_counter() - begin
+
+        return call
+
+    folder.mkdir()
+    (folder / "input.yaml").write_text(text, encoding="utf-8")
+    with ExitStack() as stack:
+        for part, (owner, name) in owners.items():
+            method = timed(part, getattr(owner, name))
+            stack.enter_context(mock.patch.object(owner, name, method))
+        session.run(inputs.load(folder / "input.yaml", RunConfig))
+    us = {part: 1e6 * value / n_frames for part, value in seconds.items()}
+    whole = us.pop("whole")
+    return us | {"rest": whole - sum(us.values())}
 
 
 def _session(folder: Path, text: str) -> dict[str, Any]:
@@ -101,7 +153,14 @@ def markdown(result: dict[str, Any]) -> str:
         us, _ = _harness.spread(result["samples_us_per_step"][name])
         rows.append([label, median, f"{low} to {high}", us])
     head = ["`qmd run`", "share of output", "middle half", "us/step in all"]
-    return "# Share of output\n\n" + _harness.table(head, rows)
+    profile = [
+        [label, *(_harness.number(result["us_per_frame"][name][part]) for name in SYSTEMS)]
+        for part, label in PARTS.items()
+    ]
+    return "\n\n".join([
+        "# Share of output", _harness.table(head, rows),
+        _harness.table(["us a frame of 100 steps", "H2O", "(H2O)2"], profile),
+    ])  # fmt: skip
 
 
 if __name__ == "__main__":
