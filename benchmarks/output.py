@@ -87,14 +87,15 @@ def _profile(folder: Path, text: str, n_frames: int) -> dict[str, float]:
     from qmd import inputs, reporters, session, simulation, trajectory
     from qmd.config import RunConfig
 
-    owners = {
-        "forces": (simulation.Simulation, "_advance"),
-        "frames": (trajectory.TrajectoryWriter, "write"),
-        "log": (reporters.LogReporter, "report"),
-        "checkpoints": (simulation.AbstractSimulation, "checkpoint"),
-        "whole": (simulation.AbstractSimulation, "run"),
-    }
-    seconds = dict.fromkeys(owners, 0.0)
+    owners = (
+        ("forces", simulation.Simulation, "_advance"),
+        ("frames", trajectory.TrajectoryWriter, "write"),
+        ("log", reporters.LogReporter, "report"),
+        ("checkpoints", simulation.AbstractSimulation, "checkpoint"),
+        ("whole", simulation.AbstractSimulation, "begin"),
+        ("whole", simulation.AbstractSimulation, "run"),
+    )
+    seconds = dict.fromkeys((part for part, _, _ in owners), 0.0)
 
     def timed(part: str, method: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any) -> Any:
@@ -109,7 +110,7 @@ def _profile(folder: Path, text: str, n_frames: int) -> dict[str, float]:
     folder.mkdir()
     (folder / "input.yaml").write_text(text, encoding="utf-8")
     with ExitStack() as stack:
-        for part, (owner, name) in owners.items():
+        for part, owner, name in owners:
             method = timed(part, getattr(owner, name))
             stack.enter_context(mock.patch.object(owner, name, method))
         session.run(inputs.load(folder / "input.yaml", RunConfig))
