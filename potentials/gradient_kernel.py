@@ -40,7 +40,7 @@ from .kernel_layout import (
     padded,
 )
 from .lowering import ANCILLA, GRADED
-from .radial_native import FAR
+from .radial_native import FAR, same_gaussians
 
 # fmt: off
 # Places behind the program of the kernel, from `base`.
@@ -172,26 +172,14 @@ def _add_linear_scales(w, row, factor, positions, program, base):
 def _add_radial_scales(w, row, factor, positions, program, base):
     n, n_radial, n_vectors = program[N_ENCODINGS], program[N_RADIAL], program[N_VECTORS]
     size, values = 2 * padded(n), program[GAUSSIANS]
+    inside = False
     for entry in range(program[N_ENTRIES]):
         record = program[ENTRIES] + 4 * entry
-        kind, along = program[record + 3], program[RADIAL] + entry * (size + 3)
-        a, b, unit = program[record + 1], program[record + 2], along + size
-        r = math.sqrt(
-            (positions[b, 0] - positions[a, 0]) ** 2
-            + (positions[b, 1] - positions[a, 1]) ** 2
-            + (positions[b, 2] - positions[a, 2]) ** 2
-        )
-        t = r / w[program[CUTOFF]]
-        low, spacing = w[program[RANGES] + 2 * kind], w[program[RANGES] + 2 * kind + 1]
-        u = (r - low) / spacing
-        if t >= 1.0 or u > FAR:
+        kind, unit = program[record + 3], program[RADIAL] + entry * (size + 3) + size
+        if not same_gaussians(entry, w, program):
+            inside = _gaussians(w, factor, positions, record, program)
+        if not inside:
             continue
-        t6 = t * t * t * t * t * t
-        value = factor * (1.0 - t6 * (28.0 - t * (48.0 - 21.0 * t))) * math.exp(-u * u / 2.0)
-        ratio = math.exp(u)
-        for g in range(n_radial):
-            w[values + g] = value
-            value *= ratio * w[program[STEPS] + g]
         for e in range(n):
             gradient = program[GRADIENT] + 3 * (e * n_vectors + program[record])
             slope = (
@@ -202,6 +190,29 @@ def _add_radial_scales(w, row, factor, positions, program, base):
             start = e * program[base + N_SCALES] + kind * n_radial
             for g in range(n_radial):
                 row[start + g] += slope * w[values + g]
+
+
+@_njit
+def _gaussians(w, factor, positions, record, program):
+    """`factor` times the Gaussians of an entry and the envelope; False if all are zero."""
+    a, b, kind = program[record + 1], program[record + 2], program[record + 3]
+    r = math.sqrt(
+        (positions[b, 0] - positions[a, 0]) ** 2
+        + (positions[b, 1] - positions[a, 1]) ** 2
+        + (positions[b, 2] - positions[a, 2]) ** 2
+    )
+    t = r / w[program[CUTOFF]]
+    low, spacing = w[program[RANGES] + 2 * kind], w[program[RANGES] + 2 * kind + 1]
+    u = (r - low) / spacing
+    if t >= 1.0 or u > FAR:
+        return False
+    t6 = t * t * t * t * t * t
+    value = factor * (1.0 - t6 * (28.0 - t * (48.0 - 21.0 * t))) * math.exp(-u * u / 2.0)
+    ratio = math.exp(u)
+    for g in range(program[N_RADIAL]):
+        w[program[GAUSSIANS] + g] = value
+        value *= ratio * w[program[STEPS] + g]
+    return True
 
 
 @_njit

@@ -1,7 +1,8 @@
 """Vector densities in Numba: vectors of all encodings, and the forces that come back from them.
 
 Neighbouring Gaussians of the evenly spaced grid differ by a factor: with u = (r - low) / s,
-``G_{g+1} = G_g exp(u) exp(-g - 1/2)``, so that an entry takes two exponentials.
+``G_{g+1} = G_g exp(u) exp(-g - 1/2)``, so that an entry takes two exponentials; those that follow
+it with the same two atoms and the same Gaussians take none.
 """
 # mypy: disable-error-code="call-arg"
 # Numba passes the first argument of an intrinsic itself.
@@ -38,15 +39,19 @@ FAR = 200.0
 def add_vectors(w, positions, program):
     """Add every entry to its vector in all encodings; keeps w_t / r, its slope, and r^ of each."""
     n, n_vectors = program[N_ENCODINGS], program[N_VECTORS]
-    unit = 2 * padded(n)
+    unit, inside, r = 2 * padded(n), False, 0.0
+    x = y = z = 0.0
     for entry in range(program[N_ENTRIES]):
         record = program[ENTRIES] + 4 * entry
         kept = program[RADIAL] + entry * (unit + 3)
-        x = positions[program[record + 2], 0] - positions[program[record + 1], 0]
-        y = positions[program[record + 2], 1] - positions[program[record + 1], 1]
-        z = positions[program[record + 2], 2] - positions[program[record + 1], 2]
-        r = math.sqrt(x * x + y * y + z * z)
-        _weights(w, r, kept, program[record + 3], program)
+        if not same_pair(entry, program):
+            x = positions[program[record + 2], 0] - positions[program[record + 1], 0]
+            y = positions[program[record + 2], 1] - positions[program[record + 1], 1]
+            z = positions[program[record + 2], 2] - positions[program[record + 1], 2]
+            r = math.sqrt(x * x + y * y + z * z)
+        if not same_gaussians(entry, w, program):
+            inside = _gaussians(w, r, program[record + 3], program)
+        _weights(w, inside, kept, program[record + 3], program)
         w[kept + unit], w[kept + unit + 1], w[kept + unit + 2] = x / r, y / r, z / r
         for e in range(n):
             start = program[VECTORS] + VECTOR * (e * n_vectors + program[record])
@@ -57,28 +62,59 @@ def add_vectors(w, positions, program):
 
 
 @_njit
-def _weights(w, r, kept, kind, program):
-    """Radial functions of all encodings at `kept`, then their derivatives."""
-    size, n_radial = padded(program[N_ENCODINGS]), program[N_RADIAL]
-    for i in range(2 * size):
-        w[kept + i] = 0.0
+def same_pair(entry, program):
+    """Whether an entry joins the same two atoms as the one before."""
+    record = program[ENTRIES] + 4 * entry
+    return (
+        entry > 0
+        and program[record + 1] == program[record - 3]
+        and program[record + 2] == program[record - 2]
+    )
+
+
+@_njit
+def same_gaussians(entry, w, program):
+    """Whether an entry has the distance and the Gaussians of the one before."""
+    if not same_pair(entry, program):
+        return False
+    record = program[ENTRIES] + 4 * entry
+    here = program[RANGES] + 2 * program[record + 3]
+    before = program[RANGES] + 2 * program[record - 1]
+    return w[here] == w[before] and w[here + 1] == w[before + 1]
+
+
+@_njit
+def _gaussians(w, r, kind, program):
+    """Gaussians times the envelope, and their derivatives; False if all are zero."""
     t = r / w[program[CUTOFF]]
     if t >= 1.0:
-        return
+        return False
     t5 = t * t * t * t * t
     envelope = 1.0 - t5 * t * (28.0 - t * (48.0 - 21.0 * t))
     slope = -168.0 * t5 * (1.0 - t) * (1.0 - t) / w[program[CUTOFF]]
     low, spacing = w[program[RANGES] + 2 * kind], w[program[RANGES] + 2 * kind + 1]
     u = (r - low) / spacing
     if u > FAR:
-        return
+        return False
     gaussian, factor = math.exp(-u * u / 2.0), math.exp(u)
     values = program[GAUSSIANS]
-    for g in range(n_radial):
+    for g in range(program[N_RADIAL]):
         w[values + 2 * g] = gaussian * envelope
         w[values + 2 * g + 1] = gaussian * (slope - envelope * (u - g) / spacing)
         gaussian *= factor * w[program[STEPS] + g]
-    radial_rows(w, kept, program[COEFFICIENTS] + kind * n_radial * size, values, n_radial, size)
+    return True
+
+
+@_njit
+def _weights(w, inside, kept, kind, program):
+    """Radial functions of all encodings at `kept`, then their derivatives."""
+    size, n_radial = padded(program[N_ENCODINGS]), program[N_RADIAL]
+    if not inside:
+        for i in range(2 * size):
+            w[kept + i] = 0.0
+        return
+    row = program[COEFFICIENTS] + kind * n_radial * size
+    radial_rows(w, kept, row, program[GAUSSIANS], n_radial, size)
 
 
 @_njit
