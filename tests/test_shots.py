@@ -260,18 +260,18 @@ def test_noise_falls_with_the_shots_and_moves_no_centre_of_mass():
 
 
 def test_circuits_of_a_tree_add_their_noise_and_classical_terms_have_none():
-    # In the shipped dimer: two monomers, and a pair under a switch, whose slope pulls at the
-    # oxygens with the energy of the pair.
+    # In the shipped dimer: two monomers, and the mean of pairs under a switch, whose slope pulls at
+    # the oxygens with the energy of the pair.
     tree = load(find("sivqlm-h2o-dimer")).model
     rng = np.random.default_rng(2)
     monomer = np.array([[0.0, 0.0, 0.0], [0.79, 0.57, 0.0], [-0.79, 0.57, 0.1]])
     x = np.concatenate([monomer, monomer[:, [2, 0, 1]] + [3.6, 0.4, 0.0]])
     x += 0.02 * rng.normal(size=x.shape)
     expected, of_energy = np.zeros((18, 18)), 0.0
-    for leaf, atoms, s, _ in flatten(tree):
+    for leaf, atoms, s, share in flatten(tree):
         if not isinstance(leaf, Quantum):
             continue
-        own, energy = of_kernel(leaf, x[list(atoms)])
+        own, energy = (share**2 * noise for noise in of_kernel(leaf, x[list(atoms)]))
         factor, pull = 1.0, np.zeros((6, 3))
         if s is not None:
             i, j = s.between
