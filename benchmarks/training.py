@@ -113,7 +113,7 @@ def _start(model: str) -> tuple[Any, Any, Any]:
     if model == "h2o":
         from pathlib import Path
 
-        potential = models.start(WaterConfig(kind="sivqlm-h2o"), Path(), frames.energies, 1)
+        potential = models.start(WaterConfig(kind="sivqlm-h2o"), Path(), frames, 1)
     else:
         potential = water_pair.interaction(1, n_layers=8, n_radial=16)
     return potential, frames, np.asarray(ravel_pytree(potential)[0])

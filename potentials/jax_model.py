@@ -96,7 +96,8 @@ def energy(model: Model, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]
         case Sum():
             return reduce(jnp.add, [energy(t, positions[: t.n_atoms]) for t in model.terms])
         case Committee():
-            return _mean(model, positions)
+            total = reduce(jnp.add, [energy(member, positions) for member in model.members])
+            return total / len(model.members)
         case ManyBody():
             one = jax.vmap(lambda x: energy(model.monomer, x))(positions[model.molecules])
             two = jax.vmap(lambda x: energy(model.pair, x))(positions[model.pairs])
@@ -106,16 +107,6 @@ def energy(model: Model, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]
                 jnp.sum(jax.vmap(lambda x, one=one: energy(one, x))(positions[model.of_kind(kind)]))
                 for kind, one in enumerate(model.models)
             ])  # fmt: skip
-
-
-def _mean(model: Committee, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
-    """Members that differ in their numbers alone are one batch: the program is that of one."""
-    leaves, kinds = zip(*map(jax.tree.flatten, model.members), strict=True)
-    if len(set(kinds)) > 1:
-        return jnp.mean(jnp.stack([energy(member, positions) for member in model.members]))
-    stacked = [jnp.stack([jnp.asarray(x) for x in each]) for each in zip(*leaves, strict=True)]
-    together = jax.tree.unflatten(kinds[0], stacked)
-    return jnp.mean(jax.vmap(lambda member: energy(member, positions))(together))
 
 
 def switch(r: Float[Array, ""], inner: float, outer: float) -> Float[Array, ""]:
