@@ -5,6 +5,7 @@ Both are new processes, with warm caches: ``qmd run`` with a fresh output folder
 """
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -76,12 +77,17 @@ def _python(code: str, *arguments: str) -> None:
     """
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments],
-        cwd=_harness.ROOT, capture_output=True, text=True, check=False,
+        cwd=_harness.ROOT, capture_output=True, text=True, check=False, env=_environment(),
     )  # fmt: skip
     if done.returncode != 0:
         from qmd.errors import QmdError
 
         raise QmdError(f"`{code}` ended with {done.returncode}: {done.stderr[-300:]}")
+
+
+def _environment() -> dict[str, str]:
+    """That of this process, but modules may be kept compiled, as they are unless told otherwise."""
+    return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 
 
 def markdown(result: dict[str, Any]) -> str:
