@@ -104,6 +104,30 @@ def test_batches_agree_with_the_native_kernel_with_or_without_a_gpu(tmp_path):
     assert ("Left out" in done.stdout) == (result["gpu"] is None)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["force", "training", "replicas", "startup", "output"])
+def test_every_script_runs_to_its_end(name, tmp_path):
+    done = script(name, "--quick", "--json", tmp_path / "result.json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "result.json").read_text())["benchmark"] == name
+    assert done.stdout.startswith("# ")
+
+
+def test_targets_are_held_against_the_results(harness):
+    import targets
+
+    results = {
+        target.benchmark: json.loads((targets.RESULTS / f"{target.benchmark}.json").read_text())
+        for target in targets.TARGETS
+    }
+    text = targets.markdown(results)
+    assert text == (targets.RESULTS / "targets.md").read_text(), "python benchmarks/targets.py"
+    startup = next(t for t in targets.TARGETS if t.benchmark == "startup")
+    loop = next(t for t in targets.TARGETS if t.benchmark == "md_loop")
+    assert [startup.verdict(x) for x in (3.1, 2.5, 1.9)] == ["missed", "reached", "stretch reached"]
+    assert [loop.verdict(x) for x in (99, 100, 171)] == ["missed", "reached", "stretch reached"]
+
+
 @pytest.mark.parametrize(
     ("option", "reason"),
     [
