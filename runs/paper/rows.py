@@ -84,6 +84,10 @@ DIMER = [
         paper=(7.45e-9, 3.28e-3), seeds=1,
     ),
     Row(
+        "dimer-tuned", "dimer-tuned/train.yaml", f"`sivqlm-h2o-dimer` gone on from, {OURS}",
+        paper=(7.45e-9, 3.28e-3), seeds=1,
+    ),
+    Row(
         "dimer-line", "dimer-line/train.yaml", "siVQLM with SB, one H moved along a line",
         paper=(3.19e-7, 4.58e-4), seeds=1,
     ),
