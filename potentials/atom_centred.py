@@ -20,7 +20,7 @@ import numpy as np
 
 from .circuit import Circuit, Encode, Heisenberg, Observable
 from .features import Entry, LinearVectors, VectorDensities
-from .model import Architecture, Parameters
+from .model import Architecture, Parameters, smooth_normals
 from .tree import AtomCentred, Quantum
 
 FROM_A = 0.5
@@ -97,7 +97,7 @@ def revised(
         features = densities(atoms, kind, n_qubits, n_radial, cutoff)
         size = n_layers + 1, n_qubits * (max(atoms) + 1), n_radial
         parameters = Parameters(
-            scales=(SPREAD * _smooth(rng, size)).reshape(n_layers + 1, -1),
+            scales=(SPREAD * smooth_normals(rng, size)).reshape(n_layers + 1, -1),
             couplings=0.3 * rng.standard_normal((n_layers, made.n_couplings)),
             weights=0.1 * rng.standard_normal(len(made.observables)),
             offset=np.asarray(energy / len(atoms)),
@@ -168,11 +168,3 @@ def initial(
         )
         models.append(Quantum(Architecture(features, made), parameters))
     return AtomCentred(tuple(range(n)), tuple(models))
-
-
-def _smooth(rng: np.random.Generator, size: tuple[int, int, int]) -> np.ndarray:
-    """Random coefficients of unit variance, correlated over a fifth of the range."""
-    n_radial = size[-1]
-    apart = np.subtract.outer(np.arange(n_radial), np.arange(n_radial)) / (0.2 * n_radial)
-    covariance = np.exp(-(apart**2) / 2) + 1e-9 * np.eye(n_radial)
-    return np.asarray(rng.standard_normal(size) @ np.linalg.cholesky(covariance).T)

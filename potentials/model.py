@@ -75,3 +75,11 @@ def check_arrays(parameters: Any, shapes: Iterable[list[tuple[int, ...]]]) -> No
             )
         if not (np.abs(array) < MAX_PARAMETER).all():
             raise ValueError(f"Parameter '{name}' must be finite and below {MAX_PARAMETER:g}.")
+
+
+def smooth_normals(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Random numbers of unit variance, correlated over a fifth of the last axis."""
+    n = shape[-1]
+    apart = np.subtract.outer(np.arange(n), np.arange(n)) / (0.2 * n)
+    covariance = np.exp(-(apart**2) / 2) + 1e-9 * np.eye(n)
+    return np.asarray(rng.standard_normal(shape) @ np.linalg.cholesky(covariance).T)

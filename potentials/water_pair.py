@@ -13,7 +13,7 @@ from . import sivqlm
 from .circuit import Circuit, Encode, Heisenberg, Observable, Pair, RotationZ
 from .classical import water_baseline
 from .features import Entry, LinearVectors, VectorDensities
-from .model import Architecture, Parameters
+from .model import Architecture, Parameters, smooth_normals
 from .tree import Model, Quantum, Sum, Switched
 
 ORBITS: tuple[tuple[Pair, ...], ...] = (
@@ -123,7 +123,8 @@ def _random(made: Architecture, rng: np.random.Generator) -> Quantum:
     if isinstance(features, LinearVectors):
         scales = 0.15 + 0.05 * rng.standard_normal(size)
     else:
-        scales = SPREAD * _smooth(rng, size, features.n_radial)
+        kinds = size[0], len(features.ranges), features.n_radial
+        scales = SPREAD * smooth_normals(rng, kinds).reshape(size)
     parameters = Parameters(
         scales=scales,
         couplings=0.3 * rng.standard_normal((circuit.n_layers, circuit.n_couplings)),
@@ -131,11 +132,3 @@ def _random(made: Architecture, rng: np.random.Generator) -> Quantum:
         offset=np.asarray(0.0),
     )
     return Quantum(made, parameters)
-
-
-def _smooth(rng: np.random.Generator, size: tuple[int, int], n_radial: int) -> np.ndarray:
-    """Random coefficients of unit variance, correlated over a fifth of the range of a kind."""
-    apart = np.subtract.outer(np.arange(n_radial), np.arange(n_radial)) / (0.2 * n_radial)
-    covariance = np.exp(-(apart**2) / 2) + 1e-9 * np.eye(n_radial)
-    normals = rng.standard_normal((size[0], size[1] // n_radial, n_radial))
-    return np.asarray((normals @ np.linalg.cholesky(covariance).T).reshape(size))
