@@ -75,9 +75,9 @@ DIMER_TEXT = """\
 
 The paper's trajectory is not public: the labels are of a trajectory of our own, of the same size,
 the first 800 steps of `runs/reference/h2o-dimer`. Frames of one trajectory lie a step apart, so
-that each test frame has neighbours that were fitted: these errors say how closely a model can follow
-a path, not what it does elsewhere. The circuit of the paper does not follow it; the potential that
-ships, fitted on to the same 400 frames, does.
+that each test frame has neighbours that were fitted: these errors say how closely a model can
+follow a path, not what it does elsewhere. The circuit of the paper does not follow it; the
+potential that ships, fitted on to the same 400 frames, does.
 
 """
 NOISE_TEXT = """\
