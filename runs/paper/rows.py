@@ -91,6 +91,11 @@ DIMER = [
         "dimer-line", "dimer-line/train.yaml", "siVQLM with SB, one H moved along a line",
         paper=(3.19e-7, 4.58e-4), seeds=1,
     ),
+    Row(
+        "dimer-line-tuned", "dimer-line-tuned/train.yaml",
+        f"`sivqlm-h2o-dimer` gone on from, along the line, {OURS}",
+        paper=(3.19e-7, 4.58e-4), seeds=1,
+    ),
 ]  # fmt: skip
 
 
