@@ -82,6 +82,7 @@ def test_help_gives_an_example(name):
     assert f"Example: python benchmarks/{name}.py" in " ".join(done.stdout.split())
 
 
+@pytest.mark.slow
 def test_the_kernel_is_within_the_bound_that_its_phases_add_up_to(tmp_path):
     done = script("kernel", "--quick", "--json", tmp_path / "kernel.json")
     assert done.returncode == 0, done.stderr

@@ -107,6 +107,7 @@ def test_a_training_leaves_a_package_that_runs_its_card_its_log_and_its_plots(wh
     assert scores[card["chosen_starts"][0]] == min(scores.values())
 
 
+@pytest.mark.slow
 def test_the_potential_may_be_the_mean_of_the_best_starts(path):
     first, *_ = INPUT.split("  - {kind: adam")
     path.write_text(first + "starts: {count: 2}\nworkers: 1\nlicence: CC0-1.0\n")
