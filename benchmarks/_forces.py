@@ -136,7 +136,7 @@ def lightning(model: Model) -> Task:
 def default_qubit(model: Model) -> Task:
     """A PennyLane QNode on `default.qubit`, by backpropagation through jitted JAX.
 
-    The fastest way of that simulator once it is compiled, which takes minutes for water.
+    The fastest way of that simulator, once it is compiled.
     """
     import jax
     import jax.numpy as jnp

@@ -1,6 +1,6 @@
 """Run every benchmark and write all of `results/`, the table of targets last.
 
-python benchmarks/all.py            # half an hour on a quiet machine
+python benchmarks/all.py            # about a quarter of an hour
 python benchmarks/all.py --only md_loop force
 """
 

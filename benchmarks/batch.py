@@ -1,6 +1,6 @@
 """Energies and forces of many configurations at once: JAX on a GPU and on one core, native kernel.
 
-Two molecules of water as they ship, at the configurations of a thermal walk. The batch is one
+Two molecules of water as they ship, at distorted configurations. The batch is one
 compiled program, `jit(vmap(energy_and_forces))`; what it takes and gives stays on its device. The
 native kernel takes one configuration after the other, on one core: it is what a GPU has to beat.
 Without a GPU its rows are left out, and the report says so.
@@ -16,7 +16,7 @@ import _harness
 
 POTENTIAL, STRUCTURE = "sivqlm-h2o-dimer", "h2o-dimer"
 SIZES = {"gpu": (1, 16, 256, 4096, 65536), "cpu": (1, 16, 256)}
-"""Configurations in a batch; of JAX on one core the time of each is the same from 16 on."""
+"""Configurations in a batch; on one core larger ones gain nothing."""
 AT_LEAST = 256
 """Configurations in one sample."""
 NATIVE = 1024
@@ -88,7 +88,7 @@ def _devices() -> dict[str, Any]:
 def _positions(n: int) -> Any:
     """Positions (n, 6, 3), angstrom: the minimum with 0.05 angstrom of noise, and a gap that grows.
 
-    All inside what the potential was trained on, as the time does not depend on where.
+    The time does not depend on where.
     """
     import numpy as np
 

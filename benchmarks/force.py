@@ -80,7 +80,7 @@ def measure(options: argparse.Namespace, progress: _harness.Progress) -> dict[st
 
 
 _MISSING = "pennylane-lightning is not installed; it comes with the extra `bench`"
-_SLOW = "minutes to compile, left out of a quick look"
+_SLOW = "long to compile, left out of a quick look"
 
 
 def _skipped(quick: bool) -> dict[str, str]:

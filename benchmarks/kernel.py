@@ -84,13 +84,11 @@ def _phases(circuit: str) -> tuple[dict[str, Callable[[int], object]], dict[str,
     """Tasks that repeat the whole kernel, or one of its phases; operations of those counted."""
     import numpy as np
 
-    from qmd.integrators import Force
     from qmd.potentials import native_model
 
     model, positions = _model(circuit)
     native = native_model(model)
     program, workspace = native.program, native.workspace
-    Force(*native)  # raises unless the arrays are what the kernel expects
     forces = np.empty_like(positions)
     loops = _loops()
     tasks = {

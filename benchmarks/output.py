@@ -2,7 +2,8 @@
 
 `qmd run` as its users call it, in new processes: everything between two frames that is not the
 compiled loop counts, the log, checkpoints and the terminal included. The start of the process does
-not: see `startup.py`.
+not: see `startup.py`. One more run, in this process, tells where the time goes: methods of the run
+are timed from outside.
 """
 
 import argparse

@@ -18,6 +18,7 @@ Share = Count | Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, le=1e6)]
 NotNegative = Annotated[float, Field(ge=0, le=1e6)]
 Layers = Annotated[int, Field(ge=1, le=200)]
+Symbol = Annotated[str, Field(pattern="^[A-Z][a-z]?$")]
 Channels = Annotated[int, Field(ge=2, le=12, multiple_of=2)]
 
 
@@ -160,9 +161,7 @@ class PolynomialConfig(Config):
 
     kind: Literal["polynomial"]
     """The architecture."""
-    species: Annotated[
-        list[Annotated[str, Field(pattern="^[A-Z][a-z]?$")]], Field(min_length=2, max_length=6)
-    ]
+    species: Annotated[list[Symbol], Field(min_length=2, max_length=6)]
     """Chemical symbols in the atom order of the labels."""
     degree: Annotated[int, Field(ge=1, le=12)]
     """Of the polynomial; water has 71 numbers at degree 7."""
@@ -173,9 +172,7 @@ class AtomCentredConfig(Config):
 
     kind: Literal["qnn-revised"]
     """The architecture."""
-    species: Annotated[
-        list[Annotated[str, Field(pattern="^[A-Z][a-z]?$")]], Field(min_length=2, max_length=100)
-    ]
+    species: Annotated[list[Symbol], Field(min_length=2, max_length=100)]
     """Chemical symbols in the atom order of the labels."""
     qubits: Channels = 4
     """Channels of a circuit, an even number."""
@@ -192,9 +189,7 @@ class InitialConfig(Config):
 
     kind: Literal["qnn-initial"]
     """The architecture."""
-    species: Annotated[
-        list[Annotated[str, Field(pattern="^[A-Z][a-z]?$")]], Field(min_length=2, max_length=100)
-    ]
+    species: Annotated[list[Symbol], Field(min_length=2, max_length=100)]
     """Chemical symbols in the atom order of the labels."""
     qubits: Channels = 4
     """Neighbours of an atom, an even number."""

@@ -38,6 +38,9 @@ pytestmark = pytest.mark.physics
 LABELS = Path(__file__).parents[2] / "runs" / "labels-dimer" / "dimer.npz"
 FS, PS = units.fs, units.ps
 SEEDS = range(1, 21)
+DT = 0.25 * FS
+"""The total energy follows the heat of the stretches by a term in dt^2. At 0.5 fs its slope in 200
+ps is noise of 5e-4 kT/ns/dof (measured), and one of 20 seeds exceeds 1e-3; here it is a quarter."""
 
 
 class Dimer(NamedTuple):
@@ -101,28 +104,26 @@ def test_200_ps_of_a_bound_dimer_do_not_drift(dimer, seed):
     state = dimer.start(force, 150, seed)
     totals, shadows, distances = [], [], []
     for _ in range(4000):
-        advanced = VelocityVerlet(0.5 * FS).advance(
-            state, force, 1 / masses, Stream(0), dimer.limits, 100
+        advanced = VelocityVerlet(DT).advance(
+            state, force, 1 / masses, Stream(0), dimer.limits, 200
         )
         assert advanced.status == Status.OK
         state = advanced.state
         totals.append(state.energy + kinetic_energy(state.velocities, masses))
-        shadows.append(shadow_energy(kernel, state, masses, 0.5 * FS))
+        shadows.append(shadow_energy(kernel, state, masses, DT))
         distances.append(np.linalg.norm(state.positions[3] - state.positions[0]))
-    time_ns = np.arange(len(totals)) * 100 * 0.5e-6
+    time_ns = np.arange(len(totals)) * 200 * 0.25e-6
     (drift, error), (shadow, _) = (
         slope(time_ns, np.array(energies) / (units.kB * 150 * 15)) for energies in (totals, shadows)
     )
     print(f"seed {seed}: drift {drift:.1e} +- {error:.0e}, shadow {shadow:.1e} kT/ns/dof, O-O "
           f"{np.mean(distances):.3f} A, {min(distances):.2f} to {max(distances):.2f}")  # fmt: skip
-    # What is conserved but for rounding is the shadow energy. The total differs from it by a term
-    # in dt^2 that follows the heat of the stretches, which come and go in tens of ps: its slope in
-    # 200 ps is that of noise, to within a few standard errors.
     assert abs(shadow) <= 1e-3
-    assert abs(drift) <= 1e-3 + 3 * error
-    # Bound, and oscillating: at 150 K the O-O stretch has an amplitude of 0.1 angstrom and more.
+    assert abs(drift) <= 1e-3
+    # Bound, and oscillating about its mean; the period of the O-O stretch is about 0.2 ps.
     assert 2.4 < min(distances) and max(distances) < 4.0
-    assert max(distances) - min(distances) > 0.1
+    crossings = np.count_nonzero(np.diff(np.sign(np.array(distances) - np.mean(distances))))
+    assert crossings > 200 and max(distances) - min(distances) > 0.1
 
 
 @pytest.mark.parametrize("seed", SEEDS)
