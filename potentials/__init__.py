@@ -7,7 +7,7 @@ needs neither.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import atom_centred, polynomial, sivqlm, spc_fw, vqlm, water_pair
+from . import atom_centred, perceptron, polynomial, sivqlm, spc_fw, vqlm, water_pair
 from .circuit import Circuit, Encode, Heisenberg, Observable, RotationZ, clusters
 from .classical import (
     WATER_PAIRS,
@@ -20,7 +20,9 @@ from .external import External
 from .features import Entry, LinearVectors, VectorDensities
 from .model import MAX_PARAMETER, Architecture, Parameters
 from .molecular import HarmonicAngles, HarmonicBonds, LennardJones, MorseBonds, PointCharges
+from .network import Network, NetworkParameters
 from .package import SHIPPED, Domain, Package, PackageError, find, load, save, shipped
+from .perceptron import Perceptron, PerceptronParameters
 from .polynomial import InvariantPolynomial, PolynomialParameters
 from .serialization import model_sha256
 from .tree import (
@@ -40,7 +42,7 @@ from .tree import (
 from .vqlm import Vqlm
 
 if TYPE_CHECKING:
-    from . import jax_model, reference, vqc, vqlm_reference
+    from . import jax_model, network_jax, reference, vqc, vqlm_reference
     from .base import AbstractPotential, compiled
     from .compose import native_model
     from .jax_potential import ModelPotential
@@ -73,10 +75,14 @@ __all__ = [
     "ModelPotential",
     "MorseBonds",
     "NativeKernel",
+    "Network",
+    "NetworkParameters",
     "Observable",
     "OnAtoms",
     "Package",
     "PackageError",
+    "Perceptron",
+    "PerceptronParameters",
     "PolynomialParameters",
     "WaterBaseline",
     "ParameterGradient",
@@ -105,6 +111,8 @@ __all__ = [
     "model_sha256",
     "native_kernel",
     "native_model",
+    "network_jax",
+    "perceptron",
     "polynomial",
     "reference",
     "save",
@@ -133,7 +141,7 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("jax_model", "reference", "vqc", "vqlm_reference"):
+    if name in ("jax_model", "network_jax", "reference", "vqc", "vqlm_reference"):
         return import_module(f".{name}", __name__)
     if name in _LAZY:
         return getattr(import_module(f".{_LAZY[name]}", __name__), name)

@@ -5,8 +5,10 @@ import numpy as np
 from .classical import ShortRangeWall, SphericalWall, WaterBaseline
 from .molecular import HarmonicAngles, HarmonicBonds, LennardJones, MorseBonds, PointCharges
 from .native import NativeKernel, check_bytes, native_kernel
+from .network import Network
+from .perceptron import Perceptron
 from .polynomial import InvariantPolynomial
-from .tree import Leaf, Model, Quantum, Switch, Term, flatten
+from .tree import Leaf, Model, Quantum, Switch, Term, flatten, leaves
 from .vqlm import Vqlm
 
 
@@ -21,8 +23,14 @@ def native_model(model: Model) -> NativeKernel:
     model.check()
     if isinstance(model, Quantum):
         return native_kernel(model.architecture, model.parameters)
+    if isinstance(model, Network):
+        from . import centred_native  # compiled when first needed, for a quick start
+
+        return centred_native.native_kernel(model)
+    if any(isinstance(leaf, Perceptron) for _, leaf in leaves(model)):
+        raise ValueError("A perceptron has no native kernel. Use the JAX backend.")
     if isinstance(model, Vqlm):
-        from . import vqlm_native  # compiled when first needed, for a quick start
+        from . import vqlm_native
 
         return vqlm_native.native_kernel(model)
     if isinstance(model, InvariantPolynomial):
@@ -37,7 +45,7 @@ def _leaf_arrays(leaf: Leaf) -> tuple[np.ndarray, np.ndarray]:
     from . import classical_native, molecular_native
 
     match leaf:
-        case Quantum() | Vqlm() | InvariantPolynomial():
+        case Quantum() | Network() | Perceptron() | Vqlm() | InvariantPolynomial():
             kernel = native_model(leaf)
             return kernel.program, kernel.workspace
         case WaterBaseline():
@@ -64,6 +72,7 @@ def _pack(n_atoms: int, terms: list[Term]) -> NativeKernel:
 
     kinds = {
         Quantum: layout.QUANTUM,
+        Network: layout.NETWORK,
         Vqlm: layout.VQLM,
         InvariantPolynomial: layout.POLYNOMIAL,
         WaterBaseline: layout.BASELINE,

@@ -10,7 +10,14 @@ import math
 import numba
 import numpy as np
 
-from . import classical_native, kernel, molecular_native, polynomial_native, vqlm_native
+from . import (
+    centred_kernel,
+    classical_native,
+    kernel,
+    molecular_native,
+    polynomial_native,
+    vqlm_native,
+)
 from .kernel import SIGNATURE
 from .switch_native import NO_SWITCH, switch
 
@@ -19,7 +26,7 @@ N_ATOMS, N_TERMS, POSITIONS, FORCES, HEAD = range(5)
 (KIND, ATOMS, N_TERM_ATOMS, PROGRAM, PROGRAM_END, WORKSPACE, WORKSPACE_END,
  SWITCH_I, SWITCH_J, SWITCH, FACTOR, RECORD) = range(12)
 (QUANTUM, VQLM, POLYNOMIAL, BASELINE, WALL, SPHERE, MORSE, BONDS, ANGLES, LENNARD_JONES,
- CHARGES) = range(11)
+ CHARGES, NETWORK) = range(12)
 # fmt: on
 NO_FACTOR = -1
 
@@ -48,6 +55,8 @@ def _leaf(kind, x, f, program, workspace):
         return molecular_native.angles_into(x, f, program, workspace)
     if kind == LENNARD_JONES:
         return molecular_native.lennard_jones_into(x, f, program, workspace)
+    if kind == NETWORK:
+        return centred_kernel.evaluate_into(x, f, program, workspace)
     return molecular_native.charges_into(x, f, program, workspace)
 
 

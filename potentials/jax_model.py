@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from . import vqc, vqlm_jax
+from . import network_jax, vqc, vqlm_jax
 from .classical import (
     BOND,
     COULOMB,
@@ -25,12 +25,16 @@ from .classical import (
     WaterBaseline,
 )
 from .molecular import HarmonicAngles, HarmonicBonds, LennardJones, MorseBonds, PointCharges
+from .network import Network
+from .perceptron import Perceptron
 from .polynomial import InvariantPolynomial
 from .tree import AtomCentred, Committee, ManyBody, Model, OnAtoms, Quantum, Scaled, Sum, Switched
 from .vqlm import Vqlm
 
 _TRAINED: dict[type[Any], tuple[list[str], list[str]]] = {
     Quantum: (["parameters"], ["architecture"]),
+    Network: (["parameters"], ["kinds", "circuit", "first", "cutoff"]),
+    Perceptron: (["parameters"], ["kinds", "first", "cutoff"]),
     Vqlm: (["parameters"], ["coordinates", "ranges", "n_layers"]),
     InvariantPolynomial: (["parameters"], ["like", "degree", "centres"]),
     WaterBaseline: (["parameters"], []),
@@ -60,6 +64,10 @@ def energy(model: Model, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]
     match model:
         case Quantum():
             return vqc.energy(model.architecture, model.parameters, positions)
+        case Network():
+            return network_jax.energy(model, positions)
+        case Perceptron():
+            return network_jax.perceptron_energy(model, positions)
         case Vqlm():
             return vqlm_jax.energy(model, positions)
         case InvariantPolynomial():

@@ -12,9 +12,11 @@ from jax.flatten_util import ravel_pytree
 
 from . import gradient_kernel as layout
 from . import jax_model, lowering, native
+from .centred_native import NetworkGradient
 from .circuit import Circuit
 from .features import LinearVectors
 from .kernel_layout import N_PAIRS, N_SECTORS
+from .network import Network
 from .tree import (
     AtomCentred,
     Committee,
@@ -59,6 +61,8 @@ class ParameterGradient:
         self._model = model
         circuits = {id(leaf): leaf for _, leaf in leaves(model) if isinstance(leaf, Quantum)}
         self._packed = {key: _packed(leaf) for key, leaf in circuits.items()}
+        networks = {id(leaf): leaf for _, leaf in leaves(model) if isinstance(leaf, Network)}
+        self._networks = {key: NetworkGradient(leaf) for key, leaf in networks.items()}
 
     def rows(self, positions: Array) -> Array:
         """Of the energies at `positions` (n, n_atoms, 3), angstrom: (n, n_parameters)."""
@@ -72,6 +76,8 @@ class ParameterGradient:
         match model:
             case Quantum():
                 return _circuit_rows(self._packed[id(model)], x)
+            case Network():
+                return self._networks[id(model)].rows(x)
             case OnAtoms():
                 return self._rows(model.model, x[:, model.atoms])
             case Switched():
@@ -101,6 +107,8 @@ class ParameterGradient:
         match model:
             case Quantum():
                 return _circuit_sum(self._packed[id(model)], x, factors)
+            case Network():
+                return self._networks[id(model)].sum(x, factors)
             case OnAtoms():
                 return self._sum(model.model, x[:, model.atoms], factors)
             case Switched():

@@ -17,6 +17,8 @@ from .classical import BaselineParameters, ShortRangeWall, SphericalWall, WaterB
 from .features import Entry, Features, LinearVectors, VectorDensities
 from .model import Architecture, Parameters
 from .molecular import HarmonicAngles, HarmonicBonds, LennardJones, MorseBonds, PointCharges
+from .network import Network, NetworkParameters
+from .perceptron import Perceptron, PerceptronParameters
 from .polynomial import InvariantPolynomial, PolynomialParameters
 from .tree import (
     AtomCentred,
@@ -139,6 +141,21 @@ def model_to_json(model: Model) -> dict[str, Any]:
                 "pair": model_to_json(model.pair),
                 "n_molecules": model.n_molecules,
             }
+        case Network():
+            return {
+                "kind": "network",
+                "kinds": list(model.kinds),
+                "circuit": _circuit_to_json(model.circuit),
+                "first_A": model.first,
+                "cutoff_A": model.cutoff,
+            }
+        case Perceptron():
+            return {
+                "kind": "perceptron",
+                "kinds": list(model.kinds),
+                "first_A": model.first,
+                "cutoff_A": model.cutoff,
+            }
         case AtomCentred():
             return {
                 "kind": "atom_centred",
@@ -202,6 +219,21 @@ def _leaf_from_json(
         case "quantum":
             trained = Parameters(*parameters(Parameters._fields))
             return Quantum(architecture_from_json(data), trained)
+        case "network":
+            return Network(
+                kinds=_integers(data["kinds"]),
+                circuit=_circuit_from_json(data["circuit"]),
+                first=number(data["first_A"]),
+                cutoff=number(data["cutoff_A"]),
+                parameters=NetworkParameters(*parameters(NetworkParameters._fields)),
+            )
+        case "perceptron":
+            return Perceptron(
+                kinds=_integers(data["kinds"]),
+                first=number(data["first_A"]),
+                cutoff=number(data["cutoff_A"]),
+                parameters=PerceptronParameters(*parameters(PerceptronParameters._fields)),
+            )
         case "vqlm":
             return Vqlm(
                 coordinates=tuple(_coordinate(atoms) for atoms in data["coordinates"]),
@@ -280,27 +312,30 @@ def _ranges(values: Iterable[Iterable[Any]]) -> tuple[tuple[float, float], ...]:
 
 def architecture_to_json(architecture: Architecture) -> dict[str, Any]:
     """Features and circuit as plain JSON values; gates in the order in which they act."""
-    circuit, features = architecture.circuit, architecture.features
     return {
-        "features": _features_to_json(features),
-        "circuit": {
-            "n_qubits": circuit.n_qubits,
-            "n_layers": circuit.n_layers,
-            "ancilla": circuit.ancilla,
-            "singlets": [list(p) for p in circuit.singlets],
-            "encoding": [gate._asdict() for gate in circuit.encoding],
-            "layer": [
-                {"gate": "heisenberg", "coupling": g.coupling, "pairs": [list(p) for p in g.pairs]}
-                if isinstance(g, Heisenberg)
-                else {"gate": "rz", "coupling": g.coupling, "qubits": list(g.qubits)}
-                for g in circuit.layer
-            ],
-            "observables": [
-                {"pairs": [list(p) for p in o.pairs], "with_ancilla": o.with_ancilla}
-                for o in circuit.observables
-            ],
-        },
+        "features": _features_to_json(architecture.features),
+        "circuit": _circuit_to_json(architecture.circuit),
         "head": {"kind": "linear"},
+    }
+
+
+def _circuit_to_json(circuit: Circuit) -> dict[str, Any]:
+    return {
+        "n_qubits": circuit.n_qubits,
+        "n_layers": circuit.n_layers,
+        "ancilla": circuit.ancilla,
+        "singlets": [list(p) for p in circuit.singlets],
+        "encoding": [gate._asdict() for gate in circuit.encoding],
+        "layer": [
+            {"gate": "heisenberg", "coupling": g.coupling, "pairs": [list(p) for p in g.pairs]}
+            if isinstance(g, Heisenberg)
+            else {"gate": "rz", "coupling": g.coupling, "qubits": list(g.qubits)}
+            for g in circuit.layer
+        ],
+        "observables": [
+            {"pairs": [list(p) for p in o.pairs], "with_ancilla": o.with_ancilla}
+            for o in circuit.observables
+        ],
     }
 
 
@@ -314,23 +349,23 @@ def architecture_from_json(data: Mapping[str, Any]) -> Architecture:
     """
     if data["head"]["kind"] != "linear":
         raise ValueError(f"head {data['head']['kind']!r} is unknown to this version")
-    circuit = data["circuit"]
-    return Architecture(
-        _features_from_json(data["features"]),
-        Circuit(
-            n_qubits=integer(circuit["n_qubits"]),
-            n_layers=integer(circuit["n_layers"]),
-            singlets=_pairs(circuit["singlets"]),
-            encoding=tuple(
-                Encode(integer(g["vector"]), integer(g["qubit"])) for g in circuit["encoding"]
-            ),
-            layer=tuple(_gate(g) for g in circuit["layer"]),
-            observables=tuple(
-                Observable(_pairs(o["pairs"]), _boolean(o["with_ancilla"]))
-                for o in circuit["observables"]
-            ),
-            ancilla=None if circuit["ancilla"] is None else integer(circuit["ancilla"]),
+    return Architecture(_features_from_json(data["features"]), _circuit_from_json(data["circuit"]))
+
+
+def _circuit_from_json(circuit: Mapping[str, Any]) -> Circuit:
+    return Circuit(
+        n_qubits=integer(circuit["n_qubits"]),
+        n_layers=integer(circuit["n_layers"]),
+        singlets=_pairs(circuit["singlets"]),
+        encoding=tuple(
+            Encode(integer(g["vector"]), integer(g["qubit"])) for g in circuit["encoding"]
         ),
+        layer=tuple(_gate(g) for g in circuit["layer"]),
+        observables=tuple(
+            Observable(_pairs(o["pairs"]), _boolean(o["with_ancilla"]))
+            for o in circuit["observables"]
+        ),
+        ancilla=None if circuit["ancilla"] is None else integer(circuit["ancilla"]),
     )
 
 

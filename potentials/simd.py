@@ -91,6 +91,11 @@ class _Block:
             yield index
 
 
+def block_of(context, builder, signature, array):
+    """For the intrinsics of other files."""
+    return _Block(context, builder, signature, array)
+
+
 def _indices(n):
     return [types.intp] * n
 

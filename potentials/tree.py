@@ -16,6 +16,8 @@ import numpy as np
 from .classical import ShortRangeWall, SphericalWall, WaterBaseline
 from .model import Architecture, Parameters
 from .molecular import HarmonicAngles, HarmonicBonds, LennardJones, MorseBonds, PointCharges
+from .network import Network
+from .perceptron import Perceptron
 from .polynomial import InvariantPolynomial
 from .vqlm import Vqlm
 
@@ -298,7 +300,7 @@ class AtomCentred:
             model.check()
 
 
-Trained: TypeAlias = Quantum | Vqlm | InvariantPolynomial | WaterBaseline
+Trained: TypeAlias = Quantum | Network | Perceptron | Vqlm | InvariantPolynomial | WaterBaseline
 Fixed: TypeAlias = (
     ShortRangeWall
     | SphericalWall

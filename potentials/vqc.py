@@ -76,6 +76,8 @@ def expectations(
     circuit: Circuit,
     couplings: Float[Array, "layers couplings"],
     vectors: Float[Array, "encodings vectors 3"],
+    *,
+    dense: bool = True,
 ) -> Float[Array, " observables"]:
     """Expectation values of the observables of `circuit`.
 
@@ -85,6 +87,8 @@ def expectations(
         Heisenberg couplings J and RZ angles, rad.
     vectors : (1 or n_layers + 1, n_vectors, 3)
         Vectors of the encodings, rad; a single set is used in every layer.
+    dense : bool
+        Whether to multiply out small layers; not if couplings differ from geometry to geometry.
     """
     n_spins = len(circuit.spins)
     signs = np.array([1.0] if circuit.ancilla is None else [1.0, -1.0])
@@ -98,10 +102,9 @@ def expectations(
         shared = None
         per_layer, last = [f[1:] for f in factors], [f[0] for f in factors]
     psi = _encode(last, jnp.asarray(_initial_state(circuit)))
-    matrices = _dense_layers(circuit, couplings) if n_spins <= DENSE_SPINS else None
-    dense = matrices is not None
-    if matrices is None:
-        matrices = jnp.zeros((circuit.n_layers, 0))
+    dense = dense and n_spins <= DENSE_SPINS
+    nothing = jnp.zeros((circuit.n_layers, 0))
+    matrices = _dense_layers(circuit, couplings) if dense else nothing
 
     def step(psi: State, layer: tuple[Array, Array, list[Array]]) -> tuple[State, None]:
         coupling, matrix, factors_here = layer

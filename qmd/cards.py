@@ -20,8 +20,10 @@ from qmd.potentials import (
     ManyBody,
     Model,
     MorseBonds,
+    Network,
     OnAtoms,
     Package,
+    Perceptron,
     PointCharges,
     Quantum,
     Scaled,
@@ -130,7 +132,9 @@ def _outline(model: Model) -> list[str]:
             return [f"sphere of {model.radius:g} A"]
         case MorseBonds() | HarmonicBonds() | HarmonicAngles() | LennardJones() | PointCharges():
             return [_classical(model)]
-        case Quantum() | WaterBaseline() | Vqlm() | InvariantPolynomial():
+        case (
+            Quantum() | Network() | Perceptron() | WaterBaseline() | Vqlm() | InvariantPolynomial()
+        ):
             return [_trained(model)]
         case _:
             assert_never(model)
@@ -160,11 +164,18 @@ def _classical(
             return f"point charges of {len(set(leaf.molecules))} molecules: {charges} e"
 
 
-def _trained(leaf: Quantum | WaterBaseline | Vqlm | InvariantPolynomial) -> str:
+def _trained(
+    leaf: Quantum | Network | Perceptron | WaterBaseline | Vqlm | InvariantPolynomial,
+) -> str:
     match leaf:
         case Quantum():
             circuit = leaf.architecture.circuit
             head = f"circuit: {circuit.n_qubits} qubits, {circuit.n_layers} layers"
+        case Network():
+            size = f"{leaf.circuit.n_qubits} qubits, {leaf.circuit.n_layers} layers"
+            head = f"circuit of each of {leaf.n_atoms} atoms: {size}"
+        case Perceptron():
+            head = f"classical perceptron of each of {leaf.n_atoms} atoms"
         case WaterBaseline():
             head = "charges, repulsion and dispersion of two waters"
         case Vqlm():

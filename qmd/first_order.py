@@ -67,7 +67,7 @@ Steps = Callable[[Any, Array], Any]
 def _jax_steps(problem: Problem, optimiser: Any) -> Steps:
     assert isinstance(problem.engine, JaxEngine)
     sum_of_losses = problem.engine.sum_of_losses
-    frames = tuple(map(jnp.asarray, problem.batch))
+    frames = tuple(map(jnp.asarray, problem.frames))
 
     def step(carry: Any, index: Any) -> Any:
         theta, state = carry
@@ -80,7 +80,7 @@ def _jax_steps(problem: Problem, optimiser: Any) -> Steps:
 
 
 def _native_steps(problem: Problem, optimiser: Any) -> Steps:
-    frames = problem.batch
+    frames = problem.frames
 
     @jax.jit
     def update(carry: Any, slope: Any) -> Any:

@@ -14,6 +14,7 @@ from qmd.potentials import (
     Quantum,
     atom_centred,
     leaves,
+    perceptron,
     polynomial,
     sivqlm,
     vqlm,
@@ -27,6 +28,7 @@ from qmd.train_config import (
     LiHConfig,
     ModelConfig,
     PackageModelConfig,
+    PerceptronConfig,
     PolynomialConfig,
     StartConfig,
     VqlmLiHConfig,
@@ -75,7 +77,7 @@ def family(config: ModelConfig, folder: Path) -> Family:
             return Family(("O", "H", "H"), True, KISS)
         case PolynomialConfig():
             return Family(tuple(config.species), True, BRAAMS)
-        case AtomCentredConfig() | InitialConfig():
+        case AtomCentredConfig() | InitialConfig() | PerceptronConfig():
             return Family(tuple(config.species), True, "")
         case PackageModelConfig():
             package = load_package(config.name, folder)
@@ -117,9 +119,17 @@ def start(config: ModelConfig, folder: Path, frames: Frames, seed: int) -> Any:
         case PolynomialConfig():
             return polynomial.molecule(tuple(config.species), config.degree, frames.positions)
         case AtomCentredConfig():
-            return atom_centred.revised(
+            network = atom_centred.revised(
                 tuple(config.species), seed, n_qubits=config.qubits, n_layers=config.layers,
-                n_radial=config.radial, cutoff=config.cutoff_A, energy=float(np.mean(energies)),
+                n_radial=config.radial, cutoff=config.cutoff_A,
+                scalars=config.scalars, energy=float(np.mean(energies)),
+            )  # fmt: skip
+            return atom_centred.uncoupled(network) if config.control == "uncoupled" else network
+        case PerceptronConfig():
+            return perceptron.centred(
+                tuple(config.species), seed, n_vectors=config.vectors, n_scalars=config.scalars,
+                n_hidden=config.hidden, n_radial=config.radial, cutoff=config.cutoff_A,
+                energy=float(np.mean(energies)),
             )  # fmt: skip
         case InitialConfig():
             return atom_centred.initial(
@@ -128,6 +138,25 @@ def start(config: ModelConfig, folder: Path, frames: Frames, seed: int) -> Any:
             )  # fmt: skip
         case PackageModelConfig():
             return _shaken(load_package(config.name, folder).model, config.spread, seed)
+
+
+def free(config: ModelConfig, model: Any) -> Array | None:
+    """1 for each number of `model` that is trained, 0 for the others; None if all are."""
+    if not isinstance(config, AtomCentredConfig) or config.control is None:
+        return None
+    from jax.flatten_util import ravel_pytree
+
+    p = model.parameters
+    if config.control == "frozen":
+        fixed = p._replace(vectors=0 * p.vectors, scalars=0 * p.scalars, couplings=0 * p.couplings)
+    else:
+        scalars = np.ones_like(p.scalars)
+        scalars[:, :, :-1] = 0.0
+        fixed = p._replace(
+            vectors=np.ones_like(p.vectors), scalars=scalars, couplings=0 * p.couplings
+        )
+    ones = fixed._replace(weights=np.ones_like(p.weights), offsets=np.ones_like(p.offsets))
+    return np.asarray(ravel_pytree(ones)[0])
 
 
 def _circuit(

@@ -78,9 +78,11 @@ class NativeEngine:
         along = np.einsum("fk,fkax->fax", weighted[:, 1:], directions)
         size = np.sqrt(np.einsum("fax,fax->f", along, along))
         shift = STEP / np.maximum(size, 1e-300)[:, None, None] * along
-        points = np.concatenate([x, x + shift, x - shift])
+        points = np.concatenate([x + shift, x - shift])
         slope = size / (2 * STEP)
-        factors = np.concatenate([self._loss.energy_weight * weighted[:, 0], slope, -slope])
+        # The derivatives of E itself are the mean of those on both sides, up to STEP**2.
+        half = 0.5 * self._loss.energy_weight * weighted[:, 0]
+        factors = np.concatenate([half + slope, half - slope])
         return 0.5 * float(np.sum(residuals**2)), packed.gradient.sum(points, factors)
 
     def _packed(self, theta: Any) -> "_Packed":
@@ -100,6 +102,28 @@ class NativeEngine:
         energy = self._loss.energy_weight * (energies - labels)
         along = -np.einsum("fkax,fax->fk", directions, forces) - slopes
         return np.asarray(weights[:, None] * np.concatenate([energy[:, None], along], axis=1))
+
+
+class NativePredictor:
+    """As `qmd.training.Predictor`, on the native kernel.
+
+    Parameters
+    ----------
+    model : tree of `qmd.potentials`
+        Its numbers say the shapes only.
+    positions : (n_frames, n_atoms, 3)
+        angstrom
+    """
+
+    def __init__(self, model: Any, positions: Array) -> None:
+        _, self._unravel = ravel_pytree(model)
+        self._positions = positions
+
+    def __call__(self, theta: Any) -> tuple[Array, Array]:
+        """Energies (eV), (n_frames,), and forces (eV/angstrom), (n_frames, n_atoms, 3)."""
+        model = jax.tree.map(lambda leaf: np.asarray(leaf, float), self._unravel(theta))
+        energies, forces = evaluate_all(native_model(model), self._positions)
+        return energies, forces
 
 
 class _Packed(NamedTuple):

@@ -182,6 +182,30 @@ class AtomCentredConfig(Config):
     """Gaussians of each radial function."""
     cutoff_A: Positive = 5.0
     """Where neighbours end, angstrom."""
+    scalars: bool = True
+    """Whether couplings, and weights of the observables, depend on the neighbours as well."""
+    control: Literal["uncoupled", "frozen"] | None = None
+    """A control experiment: no couplings between the qubits, or a random circuit whose numbers
+    stay as they are drawn, with trained weights of its observables; default: none."""
+
+
+class PerceptronConfig(Config):
+    """The classical control of qnn-revised: a perceptron on dot products of its vectors."""
+
+    kind: Literal["perceptron"]
+    """The architecture."""
+    species: Annotated[list[Symbol], Field(min_length=2, max_length=100)]
+    """Chemical symbols in the atom order of the labels."""
+    vectors: Annotated[int, Field(ge=1, le=100)] = 10
+    """Vector densities of an atom."""
+    scalars: Annotated[int, Field(ge=0, le=100)] = 10
+    """Scalar densities of an atom."""
+    hidden: Annotated[int, Field(ge=1, le=200)] = 16
+    """Units of each of two hidden layers."""
+    radial: Annotated[int, Field(ge=2, le=100)] = 12
+    """Gaussians of each radial function."""
+    cutoff_A: Positive = 5.0
+    """Where neighbours end, angstrom."""
 
 
 class InitialConfig(Config):
@@ -329,6 +353,31 @@ class AdamConfig(Config):
     """Another loss in this stage."""
 
 
+class GaussNewtonConfig(Config):
+    """Second order in batches, with momentum: for some thousand parameters and many frames."""
+
+    kind: Literal["gauss_newton"]
+    """Gauss-Newton steps of batches (Goldshlager et al., arXiv:2401.10190)."""
+    steps: Count = 500
+    """Number of steps."""
+    batch: Count = 64
+    """Frames of a step."""
+    slopes: Count | None = None
+    """Directions of each frame along which forces are fitted in a step; default: all."""
+    learning_rate: Positive = 0.3
+    """At the first step; it falls to 0 as a cosine."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """What is kept of the step before, where the batch leaves it free."""
+    damping: Positive = 1e-4
+    """Of the mean of the diagonal."""
+    report_every: Count = 10
+    """Steps between validations."""
+    frames: Count | None = None
+    """Fit the first so many training frames only."""
+    loss: LossConfig | None = None
+    """Another loss in this stage."""
+
+
 class LBFGSConfig(Config):
     """Quasi-Newton on all frames."""
 
@@ -356,9 +405,10 @@ ModelConfig = (
     | PolynomialConfig
     | AtomCentredConfig
     | InitialConfig
+    | PerceptronConfig
     | PackageModelConfig
 )
-StageConfig = LeastSquaresConfig | AdamConfig | LBFGSConfig
+StageConfig = LeastSquaresConfig | AdamConfig | GaussNewtonConfig | LBFGSConfig
 
 
 class TrainConfig(Config):

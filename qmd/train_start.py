@@ -12,14 +12,15 @@ import jax
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from qmd import atomic, first_order, least_squares, models
+from qmd import atomic, first_order, gauss_newton, least_squares, models
 from qmd.errors import CorruptError, NumericalError
 from qmd.executors import Link
 from qmd.jax_engine import JaxEngine
-from qmd.native_engine import NativeEngine
+from qmd.native_engine import NativeEngine, NativePredictor
 from qmd.potentials import InvariantPolynomial, Vqlm, leaves, native_model
 from qmd.train_config import (
     AdamConfig,
+    GaussNewtonConfig,
     LBFGSConfig,
     LeastSquaresConfig,
     LossConfig,
@@ -95,6 +96,8 @@ class Tick:
 
 
 Watch = Callable[[Tick], None]
+Predict = Callable[[Array], tuple[Array, Array]]
+"""Parameters -> energies (eV), (n,), and forces (eV/angstrom), (n, n_atoms, 3)."""
 
 
 class Trainer:
@@ -113,7 +116,7 @@ class Trainer:
         jax.config.update("jax_enable_x64", True)
         self.plan, self._stopping, self._watch = plan, stopping, watch
         self._judged = judged(plan.validation, plan.config.starts.judged_below_eV)
-        self._predictor = Predictor(self.first_model(0), self._judged.positions)
+        self._predictor = predictor(plan.config, self.first_model(0), self._judged.positions)
         self._problems: dict[int, Problem] = {}
 
     def listen(self, stopping: Callable[[], bool], watch: Watch) -> None:
@@ -221,6 +224,7 @@ class Trainer:
                 engine(plan.config, self.first_model(0)),
                 rotations=plan.rotations,
                 threads=plan.threads,
+                free=models.free(plan.config.model, self.first_model(0)),
             )
         return self._problems[stage]
 
@@ -273,6 +277,12 @@ def engine(config: TrainConfig, model: Any) -> MakeEngine:
     return NativeEngine
 
 
+def predictor(config: TrainConfig, model: Any, positions: Array) -> Predict:
+    """Energies and forces at `positions` by the numbers of `model`, on the engine's backend."""
+    make = NativePredictor if engine(config, model) is NativeEngine else Predictor
+    return make(model, positions)
+
+
 def optimise(
     config: StageConfig,
     problem: Problem,
@@ -290,6 +300,13 @@ def optimise(
                 learning_rate=config.learning_rate, final_fraction=config.final_fraction,
                 report_every=config.report_every, seed=seed,
             )  # fmt: skip
+        case GaussNewtonConfig():
+            settings = gauss_newton.Settings(
+                steps=config.steps, batch=config.batch, slopes=config.slopes,
+                learning_rate=config.learning_rate, momentum=config.momentum,
+                damping=config.damping, report_every=config.report_every, seed=seed,
+            )  # fmt: skip
+            gauss_newton.minimise(problem, begin, settings, report)
         case LBFGSConfig():
             first_order.lbfgs(
                 problem, begin, report, steps=config.steps, memory=config.memory,

@@ -7,8 +7,9 @@ They and their derivatives are the work of an `Engine`.
 """
 
 import copy
+import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
@@ -131,6 +132,8 @@ class Problem:
         Whether the model is invariant under rotation.
     threads : int
         Chunks that are worked on at a time; compiled code does not hold Python's lock.
+    free : (n_parameters,), optional
+        1 for each parameter that a fit in batches may change, 0 for the others; default: all.
     """
 
     def __init__(
@@ -142,6 +145,7 @@ class Problem:
         *,
         rotations: bool = True,
         threads: int = 1,
+        free: Array | None = None,
     ) -> None:
         self.n_frames, self.n_parameters = len(frames.energies), ravel_pytree(model)[0].size
         n_atoms = frames.positions.shape[1]
@@ -157,6 +161,7 @@ class Problem:
         self._chunks = list(_chunks(arrays, size))
         self._n_threads, self._pool = threads, ThreadPoolExecutor(threads)
         self.engine = engine(model, loss)
+        self._free = free
         self._anchor, self._pull = np.zeros(self.n_parameters), 0.0
 
     def residuals(self, theta: Array) -> Array:
@@ -210,13 +215,35 @@ class Problem:
         """Residuals of the parameters themselves, for each of the weights."""
         return [RIDGE * theta] + ([self._pull * (theta - self._anchor)] if self._pull else [])
 
-    @property
-    def batch(self) -> Chunk:
+    @functools.cached_property
+    def frames(self) -> Chunk:
         """Arrays of all frames, of which a batch is drawn."""
         joined = (
             np.concatenate(parts)[: self.n_frames] for parts in zip(*self._chunks, strict=True)
         )
         return tuple(joined)
+
+    def sampled(
+        self, theta: Array, index: Array, n_slopes: int | None, rng: np.random.Generator
+    ) -> tuple[Array, Array]:
+        """Residuals of some frames, (n,), and their derivatives, (n, n_parameters).
+
+        Of each frame `n_slopes` directions are drawn, and weighed such that the sum of squares
+        stays the same on average; all are taken by default.
+        """
+        x, energies, directions, slopes, weights = (part[index] for part in self.frames)
+        n = directions.shape[1]
+        k = min(n_slopes or n, n)
+        if k < n:
+            chosen = np.argsort(rng.random((len(index), n)), axis=1)[:, :k]
+            directions = np.take_along_axis(directions, chosen[:, :, None, None], axis=1)
+            slopes = np.take_along_axis(slopes, chosen, axis=1)
+        factor = np.concatenate([[1.0], np.full(k, math.sqrt(n / max(k, 1)))])
+        batch = (x, energies, directions, slopes, weights)
+        parts = self._pool.map(lambda part: self.engine.linear(theta, part), self._split(batch))
+        residuals, rows = (np.concatenate(p) for p in zip(*parts, strict=True))
+        rows = rows * (factor[:, None] if self._free is None else factor[:, None] * self._free)
+        return (residuals * factor).reshape(-1), rows.reshape(-1, theta.size)
 
     @property
     def chunks(self) -> Chunk:
@@ -226,13 +253,18 @@ class Problem:
     def loss_and_slope(self, theta: Array, batch: Chunk) -> tuple[float, Array]:
         """Half the sum of squared residuals of `batch`, and its gradient; native engine."""
         assert isinstance(self.engine, SlopeEngine)
-        size = math.ceil(len(batch[0]) / self._n_threads)
-        parts = [
-            tuple(array[i : i + size] for array in batch) for i in range(0, len(batch[0]), size)
-        ]
         engine = self.engine
-        found = list(self._pool.map(lambda part: engine.loss_and_slope(theta, part), parts))
-        return sum(loss for loss, _ in found), np.sum([slope for _, slope in found], axis=0)
+        found = list(
+            self._pool.map(lambda part: engine.loss_and_slope(theta, part), self._split(batch))
+        )
+        slope = np.sum([slope for _, slope in found], axis=0)
+        return sum(loss for loss, _ in found), slope if self._free is None else slope * self._free
+
+    def _split(self, batch: Chunk) -> list[Chunk]:
+        """Parts of a batch, one for each thread."""
+        n = len(batch[0])
+        size = math.ceil(n / self._n_threads)
+        return [tuple(array[i : i + size] for array in batch) for i in range(0, n, size)]
 
     def _map(self, function: Any, theta: Array) -> list[Any]:
         return list(
@@ -243,6 +275,36 @@ class Problem:
 
     def _n_residuals(self, rows: list[Any]) -> int:
         return self.n_frames * int(rows[0].shape[1])
+
+
+class JointProblem:
+    """Fits of several molecules to one set of parameters, for `qmd.gauss_newton`.
+
+    Parameters
+    ----------
+    problems : sequence of Problem
+        Of models with the same numbers.
+    """
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self._problems = problems
+        self._ends = np.cumsum([problem.n_frames for problem in problems])
+        self.n_frames = int(self._ends[-1])
+
+    def sampled(
+        self, theta: Array, index: Array, n_slopes: int | None, rng: np.random.Generator
+    ) -> tuple[Array, Array]:
+        """As `Problem.sampled`; frames count through all molecules."""
+        of = np.searchsorted(self._ends, index, side="right")
+        parts = [
+            problem.sampled(
+                theta, index[of == i] - (self._ends[i] - problem.n_frames), n_slopes, rng
+            )
+            for i, problem in enumerate(self._problems)
+            if (of == i).any()
+        ]
+        residuals, rows = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return residuals, rows
 
 
 def _chunks(arrays: tuple[Array, ...], size: int) -> Iterator[tuple[Array, ...]]:

@@ -1,0 +1,182 @@
+"""From a network to the arrays that `centred_kernel` interprets."""
+
+import numpy as np
+
+from . import centred_kernel as layout
+from .circuit import Circuit, Heisenberg
+from .kernel_layout import padded
+from .lanes import AMPLITUDE, LANES
+from .native import NativeKernel, check_bytes
+from .network import Network, NetworkParameters
+
+Array = np.ndarray
+
+
+def native_kernel(model: Network) -> NativeKernel:
+    """Native energy and forces of a network.
+
+    Raises
+    ------
+    ValueError
+        If the parameters do not fit, or the workspace would be too large.
+    """
+    model.check()
+    return NativeKernel(layout.energy_and_forces, *arrays(model))
+
+
+def arrays(model: Network) -> tuple[Array, Array]:
+    """Program and workspace of `centred_kernel.evaluate_into`.
+
+    Raises
+    ------
+    ValueError
+        If the workspace would be too large.
+    """
+    circuit, n, k = model.circuit, model.n_atoms, model.n_kinds
+    n_qubits, n_rows = len(circuit.spins), circuit.n_layers + 1
+    n_vectors, n_scalars = n_rows * n_qubits, _n_scalars(circuit)
+    vectors, scalars = padded(n_vectors), padded(n_scalars)
+    head = np.zeros(layout.HEAD, np.int64)
+    head[[layout.N_ATOMS, layout.N_KINDS, layout.N_QUBITS]] = n, k, n_qubits
+    head[[layout.N_LAYERS, layout.N_RADIAL]] = circuit.n_layers, model.n_radial
+    head[layout.N_COUPLINGS], head[layout.N_OBSERVABLES] = (
+        circuit.n_couplings,
+        len(circuit.observables),
+    )
+    head[layout.HAS_SCALARS] = model.has_scalars
+    head[layout.N_VECTORS], head[layout.N_SCALARS] = vectors, scalars
+    gates = [
+        (*_strides(gate.pairs[0], n_qubits), gate.coupling)
+        for gate in circuit.layer
+        if isinstance(gate, Heisenberg)
+    ]
+    observed = [
+        (*_strides(pair, n_qubits), i)
+        for i, o in enumerate(circuit.observables)
+        for pair in o.pairs
+    ]
+    head[layout.N_GATES], head[layout.N_OBSERVED] = len(gates), len(observed)
+    head[layout.KINDS] = layout.HEAD
+    head[layout.GATES] = layout.HEAD + n
+    head[layout.OBSERVED] = head[layout.GATES] + 3 * len(gates)
+    lists = np.array([*gates, *observed], np.int64).ravel()
+    constants = [
+        *kernel_order(model.parameters, circuit),
+        _radial(model),
+        np.exp(-0.5 - np.arange(model.n_radial)),
+        _singlets(circuit),
+    ]
+    places = [layout.COEFFICIENTS, layout.CONSTANTS, layout.OFFSETS, layout.RADIAL]
+    places += [layout.STEPS, layout.INITIAL]
+    sizes = {place: part.size for place, part in zip(places, constants, strict=True)}
+    size = vectors + scalars
+    sizes |= {
+        layout.GAUSSIANS: n * (n - 1) * model.n_radial,
+        layout.KEPT: n * n * (2 * size + 4),
+        layout.CHANNELS: n * (3 * vectors + scalars),
+        layout.SLOPES: n * (3 * vectors + scalars),
+        layout.DOTS: size,
+        layout.TURNS: layout.VECTOR * n_vectors,
+        layout.PHASES: AMPLITUDE * circuit.n_layers * circuit.n_couplings,
+        layout.WEIGHTS: LANES * len(circuit.observables),
+        layout.VALUES: LANES * len(circuit.observables),
+        layout.TORQUES: LANES * (6 * n_vectors + circuit.n_layers * circuit.n_couplings),
+        layout.PSI: AMPLITUDE << n_qubits,
+        layout.AFTER: AMPLITUDE << n_qubits,
+        layout.COEFFICIENT_SLOPES: constants[0].size,
+        layout.CONSTANT_SLOPES: constants[1].size,
+        layout.OFFSET_SLOPES: constants[2].size,
+    }
+    check_bytes(8 * sum(sizes.values()))
+    head[list(sizes)] = np.cumsum([0, *list(sizes.values())[:-1]])
+    workspace = np.zeros(sum(sizes.values()))
+    filled = np.concatenate(constants)
+    workspace[: filled.size] = filled
+    return np.concatenate([head, np.array(model.kinds, np.int64), lists]), workspace
+
+
+def kernel_order(parameters: NetworkParameters, circuit: Circuit) -> tuple[Array, Array, Array]:
+    """Trained numbers as the kernel reads them: radial, constants of each element, offsets.
+
+    What is filled up to fours is 0.
+    """
+    k, _, rows, n_qubits, g = parameters.vectors.shape
+    vectors, scalars = rows * n_qubits, _n_scalars(circuit)
+    radial = np.zeros((k, k, g, padded(vectors) + padded(scalars)), parameters.vectors.dtype)
+    radial[..., :vectors] = np.moveaxis(parameters.vectors.reshape(k, k, vectors, g), 3, 2)
+    if parameters.scalars.size:
+        moved = np.moveaxis(parameters.scalars.reshape(k, k, -1, g), 3, 2)
+        radial[..., padded(vectors) :][..., :scalars] = moved
+    constants = np.zeros((k, padded(scalars)), radial.dtype)
+    n = parameters.couplings[0].size
+    constants[:, :n] = parameters.couplings.reshape(k, -1)
+    constants[:, n:scalars] = parameters.weights
+    return radial.ravel(), constants.ravel(), np.asarray(parameters.offsets).ravel()
+
+
+def _n_scalars(circuit: Circuit) -> int:
+    return circuit.n_layers * circuit.n_couplings + len(circuit.observables)
+
+
+def _strides(pair: tuple[int, int], n_qubits: int) -> tuple[int, int]:
+    """Of two qubits in the index of an amplitude, the larger one first."""
+    low, high = sorted(pair)
+    return 1 << (n_qubits - 1 - low), 1 << (n_qubits - 1 - high)
+
+
+def _radial(model: Network) -> Array:
+    return np.array([
+        model.first, (model.cutoff - model.first) / (model.n_radial - 1), model.cutoff
+    ])  # fmt: skip
+
+
+def _singlets(circuit: Circuit) -> Array:
+    """Amplitudes of the first state, all real."""
+    n = len(circuit.spins)
+    psi = np.zeros((2,) * n)
+    psi[(0,) * n] = 1.0
+    for p, q in circuit.singlets:
+        psi = (np.flip(psi, q) - np.flip(psi, p)) / np.sqrt(2)
+    return psi.ravel()
+
+
+class NetworkGradient:
+    """Derivatives of the energy of a network by its trained numbers, as `ParameterGradient`.
+
+    Parameters
+    ----------
+    model : Network
+    """
+
+    def __init__(self, model: Network) -> None:
+        self._program, self._workspace = arrays(model)
+        self._begin = int(self._program[layout.COEFFICIENT_SLOPES])
+        order = np.concatenate(kernel_order(_numbered(model.parameters), model.circuit))
+        self._places = np.empty(int(order.max()), np.int64)
+        self._places[order[order > 0] - 1] = np.flatnonzero(order)
+        self._end = self._begin + order.size
+
+    def rows(self, positions: Array) -> Array:
+        """Of the energies at `positions` (n, n_atoms, 3), angstrom: (n, n_parameters)."""
+        rows = np.empty((len(positions), self._end - self._begin))
+        layout.rows_into(
+            np.ascontiguousarray(positions), rows, self._program, self._workspace.copy(),
+            self._begin, self._end,
+        )  # fmt: skip
+        return np.asarray(rows[:, self._places])
+
+    def sum(self, positions: Array, factors: Array) -> Array:
+        """``factors @ rows(positions)`` without the rows, (n_parameters,)."""
+        workspace = self._workspace.copy()
+        layout.add_into(np.ascontiguousarray(positions), factors, self._program, workspace)
+        return np.asarray(workspace[self._begin : self._end][self._places])
+
+
+def _numbered(parameters: NetworkParameters) -> NetworkParameters:
+    """Every number replaced by its place among all, from 1."""
+    sizes = [np.size(part) for part in parameters]
+    starts = np.cumsum([0, *sizes])
+    return NetworkParameters(*(
+        1 + start + np.arange(size).reshape(np.shape(part))
+        for start, size, part in zip(starts, sizes, parameters, strict=False)
+    ))  # fmt: skip

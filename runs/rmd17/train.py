@@ -1,0 +1,132 @@
+"""One training of the study, by the parts of qmd that `qmd train` is made of."""
+
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import jax
+import numpy as np
+from ase.data import chemical_symbols
+from jax.flatten_util import ravel_pytree
+
+from qmd import gauss_newton, models
+from qmd.datasets import Labels, read
+from qmd.jax_engine import JaxEngine
+from qmd.native_engine import NativeEngine, NativePredictor
+from qmd.potentials import Network, atom_centred
+from qmd.train_config import (
+    AtomCentredConfig,
+    InitialConfig,
+    PerceptronConfig,
+)
+from qmd.training import Frames, JointProblem, Loss, Predictor, Problem, Progress, errors
+
+CONFIGS = {
+    "qnn-revised": AtomCentredConfig,
+    "qnn-initial": InitialConfig,
+    "perceptron": PerceptronConfig,
+}
+ENERGY_WEIGHT = 1.0
+BATCH, ROWS_OF_A_BATCH, DAMPING = 128, 1024, 1e-6
+N_VALIDATION = 50
+OUTPUT = Path(__file__).resolve().parent / "output"
+
+
+def train(row, seed, data):
+    """Train a row; returns settings, errors in meV and meV/angstrom, and times."""
+    jax.config.update("jax_enable_x64", True)
+    begin = time.monotonic()
+    found = {m: labels(data, m) for m in (*row.molecules, *row.also_tested)}
+    elements = tuple(sorted({s for species, *_ in found.values() for s in species}))
+    built = {
+        molecule: build(row, species, elements, frames, seed)
+        for molecule, (species, frames, _) in found.items()
+    }
+    fitted = {
+        molecule: found[molecule][1].take(slice(N_VALIDATION, N_VALIDATION + row.frames))
+        for molecule in row.molecules
+    }
+    problems = [problem_of(row, *built[molecule], frames) for molecule, frames in fitted.items()]
+    problem = problems[0] if len(problems) == 1 else JointProblem(problems)
+    theta = np.array(ravel_pytree(built[row.molecules[0]][1])[0])
+    theta = fit(problem, theta, row, seed)
+    OUTPUT.mkdir(exist_ok=True)
+    np.savez(OUTPUT / f"{row.name}-{seed}.npz", theta=theta)
+    tested = {m: frames for m, (_, _, frames) in found.items()}
+    test, train = (
+        {m: judged(row, built[m][1], theta, frames) for m, frames in part.items()}
+        for part in (tested, fitted)
+    )
+    return {
+        "row": asdict(row),
+        "n_parameters": theta.size,
+        "errors": {"test": test, "train": train},
+        "seconds": round(time.monotonic() - begin),
+    }
+
+
+def labels(data, molecule):
+    """Elements, training frames in a drawn order, and test frames; energies from the lowest."""
+    train, test = (
+        read(data / f"{molecule}_{part}_01.npz", Labels(energy_unit="eV"))
+        for part in ("train", "test")
+    )
+    order = np.random.default_rng(1).permutation(len(train.energies))
+    zero = train.energies.min()
+    first = Frames(train.positions, train.energies - zero, train.forces).take(order)
+    species = tuple(chemical_symbols[z] for z in train.numbers)
+    return species, first, Frames(test.positions, test.energies - zero, test.forces)
+
+
+def build(row, species, elements, frames, seed):
+    """The input of a model, and the model with its first numbers."""
+    config = CONFIGS[row.model["kind"]](species=list(species), **row.model)
+    model = models.start(config, Path(), frames, seed)
+    if isinstance(model, Network):
+        p = row.model
+        drawn = atom_centred.revised(
+            species, seed, elements=elements, n_qubits=p["qubits"], n_layers=p["layers"],
+            n_radial=p["radial"], scalars=p.get("scalars", True),
+            energy=float(np.mean(frames.energies)),
+        )  # fmt: skip
+        if p.get("control") == "uncoupled":
+            drawn = atom_centred.uncoupled(drawn)
+        model = replace(model, kinds=drawn.kinds, parameters=drawn.parameters)
+    return config, model
+
+
+def problem_of(row, config, model, frames):
+    """The fit of one molecule."""
+    engine = JaxEngine if row.model["kind"] == "perceptron" else NativeEngine
+    return Problem(
+        model, frames, Loss(energy_weight=ENERGY_WEIGHT), engine, free=models.free(config, model)
+    )
+
+
+def fit(problem, theta, row, seed):
+    """Parameters at the end of the schedule."""
+    batch = min(BATCH, problem.n_frames)
+    settings = gauss_newton.Settings(
+        steps=row.steps, batch=batch, slopes=ROWS_OF_A_BATCH // batch - 1, learning_rate=0.3,
+        momentum=0.9, damping=DAMPING, report_every=row.steps, seed=seed,
+    )  # fmt: skip
+    last = []
+    gauss_newton.minimise(problem, Progress(0, np.inf, theta), settings, last.append)
+    return last[-1].theta
+
+
+def judged(row, model, theta, frames):
+    """Errors of energies and forces; of energies also apart from a constant."""
+    make = Predictor if row.model["kind"] == "perceptron" else NativePredictor
+    energies, forces = make(model, frames.positions)(theta)
+    found = errors(energies, forces, frames)
+    apart = energies - frames.energies
+    return {
+        "energy_mae_meV": round(found.energy_mae_meV, 3),
+        "energy_mae_apart_from_a_constant_meV": round(
+            1000 * float(np.mean(np.abs(apart - np.median(apart)))), 3
+        ),
+        "forces_mae_meV_per_A": round(found.forces_mae_meV_per_A, 3),
+        "energy_rmse_meV": round(found.energy_rmse_meV, 3),
+        "forces_rmse_meV_per_A": round(found.forces_rmse_meV_per_A, 3),
+    }
