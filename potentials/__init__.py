@@ -21,7 +21,18 @@ from .features import Entry, LinearVectors, VectorDensities
 from .model import MAX_PARAMETER, Architecture, Parameters
 from .molecular import HarmonicAngles, HarmonicBonds, LennardJones, MorseBonds, PointCharges
 from .network import Network, NetworkParameters
-from .package import SHIPPED, Domain, Package, PackageError, find, load, save, shipped
+from .package import (
+    SHIPPED,
+    Domain,
+    Evaluate,
+    Package,
+    PackageError,
+    Variant,
+    find,
+    load,
+    save,
+    shipped,
+)
 from .perceptron import Perceptron, PerceptronParameters
 from .polynomial import InvariantPolynomial, PolynomialParameters
 from .serialization import model_sha256
@@ -38,6 +49,7 @@ from .tree import (
     Switched,
     flatten,
     leaves,
+    on_atoms,
 )
 from .vqlm import Vqlm
 
@@ -63,6 +75,7 @@ __all__ = [
     "Domain",
     "Encode",
     "Entry",
+    "Evaluate",
     "External",
     "HarmonicAngles",
     "HarmonicBonds",
@@ -96,6 +109,7 @@ __all__ = [
     "Sum",
     "Switch",
     "Switched",
+    "Variant",
     "VectorDensities",
     "Vqlm",
     "clusters",
@@ -109,6 +123,7 @@ __all__ = [
     "leaves",
     "load",
     "model_sha256",
+    "on_atoms",
     "native_kernel",
     "native_model",
     "network_jax",

@@ -20,8 +20,8 @@ import os
 import stat
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,7 @@ from safetensors.numpy import save as save_tensors
 
 from .circuit import Circuit, Heisenberg
 from .serialization import integer, model_from_json, model_to_json, number
-from .tree import Model, Quantum, leaves, named_parameters
+from .tree import Model, Quantum, leaves, named_parameters, on_atoms
 
 if TYPE_CHECKING:
     from .jax_potential import ModelPotential
@@ -92,6 +92,19 @@ class Domain:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """Another molecule that the same numbers serve; what differs from `Package`."""
+
+    species: tuple[str, ...]
+    kinds: tuple[int, ...]
+    """Of the atoms, as in `Network`."""
+    reference_energy_eV: float
+    domain: Domain
+    test_positions: np.ndarray
+    """angstrom, (n_vectors, n_atoms, 3)"""
+
+
+@dataclass(frozen=True)
 class Package:
     """A trained quantum potential with everything needed to run and to judge it.
 
@@ -118,6 +131,8 @@ class Package:
     """angstrom, (n_vectors, n_atoms, 3)"""
     sha256: str = ""
     """Of the file it was read from."""
+    variants: tuple[Variant, ...] = ()
+    """Other molecules, for a network."""
 
     def __post_init__(self) -> None:
         self.model.check()
@@ -136,6 +151,38 @@ class Package:
             raise ValueError("The domain must name pairs of different atoms that exist.")
         if not (math.isfinite(self.reference_energy_eV) and np.isfinite(self.test_positions).all()):
             raise ValueError("The reference energy and the test positions must be finite.")
+        if len(set(self.served)) != len(self.served):
+            raise ValueError("A molecule is named twice.")
+        for variant in self.variants:
+            self.on(variant.species)  # which checks it
+
+    @property
+    def served(self) -> tuple[tuple[str, ...], ...]:
+        """Chemical symbols of each molecule, the package's own first."""
+        return self.species, *(variant.species for variant in self.variants)
+
+    def on(self, species: tuple[str, ...]) -> "Package":
+        """The package for one of the molecules that it serves, its own or a variant.
+
+        Raises
+        ------
+        ValueError
+            If it does not serve that one.
+        """
+        if species == self.species:
+            return self
+        for variant in self.variants:
+            if species == variant.species:
+                return replace(
+                    self,
+                    species=species,
+                    model=on_atoms(self.model, variant.kinds),
+                    reference_energy_eV=variant.reference_energy_eV,
+                    domain=variant.domain,
+                    test_positions=variant.test_positions,
+                    variants=(),
+                )
+        raise ValueError(f"{self.name} does not serve {' '.join(species)}.")
 
     def native(self) -> "NativeKernel":
         """The native kernel of the model, with a workspace of its own.
@@ -161,7 +208,9 @@ class Package:
         return ModelPotential(self.model)
 
 
-def save(path: Path, package: Package, evaluate: Evaluate) -> str:
+def save(
+    path: Path, package: Package, evaluate: Evaluate, of_variants: Sequence[Evaluate] = ()
+) -> str:
     """Write a package beside `path` and rename it; returns its SHA-256.
 
     Parameters
@@ -169,8 +218,12 @@ def save(path: Path, package: Package, evaluate: Evaluate) -> str:
     evaluate : callable
         Positions (n_atoms, 3) -> energy and forces, for the test vectors; an interpreter other
         than the native kernel, which will be held to them.
+    of_variants : sequence of callable
+        The same for each variant.
     """
-    results = [evaluate(x) for x in package.test_positions]
+    vectors = _vectors("", package.test_positions, evaluate)
+    for i, (variant, function) in enumerate(zip(package.variants, of_variants, strict=True)):
+        vectors |= _vectors(f"variants.{i}.", variant.test_positions, function)
     members = {
         "parameters.safetensors": save_tensors(
             {
@@ -178,13 +231,7 @@ def save(path: Path, package: Package, evaluate: Evaluate) -> str:
                 for name, values in named_parameters(package.model).items()
             }
         ),
-        "test_vectors.safetensors": save_tensors(
-            {
-                "positions": np.ascontiguousarray(package.test_positions, float),
-                "energies": np.array([e for e, _ in results], float),
-                "forces": np.array([f for _, f in results], float),
-            }
-        ),
+        "test_vectors.safetensors": save_tensors(vectors),
     }
     model = _describe(package) | {
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in members.items()}
@@ -200,6 +247,15 @@ def save(path: Path, package: Package, evaluate: Evaluate) -> str:
     temporary.write_bytes(buffer.getvalue())
     os.replace(temporary, path)
     return hashlib.sha256(buffer.getvalue()).hexdigest()
+
+
+def _vectors(prefix: str, positions: np.ndarray, evaluate: Evaluate) -> dict[str, np.ndarray]:
+    results = [evaluate(x) for x in positions]
+    return {
+        f"{prefix}positions": np.ascontiguousarray(positions, float),
+        f"{prefix}energies": np.array([e for e, _ in results], float),
+        f"{prefix}forces": np.array([f for _, f in results], float),
+    }
 
 
 def find(name: str, folder: Path = Path()) -> Path:
@@ -239,8 +295,10 @@ def load(path: Path) -> Package:
     try:
         data = _read(path)
         model, parameters, vectors = _unpack(data)
-        package = _build(model, parameters, vectors["positions"], hashlib.sha256(data).hexdigest())
-        _check_vectors(package, vectors)
+        package = _build(model, parameters, vectors, hashlib.sha256(data).hexdigest())
+        _check_vectors(package, vectors, "")
+        for i, variant in enumerate(package.variants):
+            _check_vectors(package.on(variant.species), vectors, f"variants.{i}.")
     except (
         PackageError, zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, NotImplementedError,
         EOFError, SafetensorError, ValueError, KeyError, TypeError, IndexError, OverflowError,
@@ -297,29 +355,44 @@ def _refuse_constant(text: str) -> None:
 
 
 def _build(
-    model: dict[str, Any], parameters: dict[str, np.ndarray], positions: np.ndarray, sha256: str
+    model: dict[str, Any],
+    parameters: dict[str, np.ndarray],
+    vectors: dict[str, np.ndarray],
+    sha256: str,
 ) -> Package:
     if model["units"] != UNITS:
         raise PackageError(f"its units are {model['units']}, expected {UNITS}")
-    bounds = model["domain"]
     return Package(
         name=model["name"],
         description=model["description"],
         species=tuple(model["species"]),
         model=model_from_json(model["model"], parameters),
         reference_energy_eV=number(model["reference_energy_eV"]),
-        domain=Domain(
-            pairs=np.array(
-                [(integer(i), integer(j)) for i, j in bounds["pairs"]], np.int64
-            ).reshape(-1, 2),
-            warn=_bounds(bounds["warn_A"]),
-            stop=_bounds(bounds["stop_A"]),
-        ),
+        domain=_domain(model["domain"]),
         training=dict(model["training"]),
         citation=model["citation"],
         licence=model["licence"],
-        test_positions=positions,
+        test_positions=vectors["positions"],
         sha256=sha256,
+        variants=tuple(
+            Variant(
+                species=tuple(variant["species"]),
+                kinds=tuple(integer(kind) for kind in variant["kinds"]),
+                reference_energy_eV=number(variant["reference_energy_eV"]),
+                domain=_domain(variant["domain"]),
+                test_positions=vectors[f"variants.{i}.positions"],
+            )
+            for i, variant in enumerate(model.get("variants", []))
+        ),
+    )
+
+
+def _domain(bounds: Mapping[str, Any]) -> Domain:
+    pairs = [(integer(i), integer(j)) for i, j in bounds["pairs"]]
+    return Domain(
+        pairs=np.array(pairs, np.int64).reshape(-1, 2),
+        warn=_bounds(bounds["warn_A"]),
+        stop=_bounds(bounds["stop_A"]),
     )
 
 
@@ -327,8 +400,8 @@ def _bounds(values: list[list[Any]]) -> np.ndarray:
     return np.array([(number(low), number(high)) for low, high in values], float).reshape(-1, 2)
 
 
-def _check_vectors(package: Package, vectors: dict[str, np.ndarray]) -> None:
-    energies, forces = vectors["energies"], vectors["forces"]
+def _check_vectors(package: Package, vectors: dict[str, np.ndarray], prefix: str) -> None:
+    energies, forces = vectors[f"{prefix}energies"], vectors[f"{prefix}forces"]
     shape = package.test_positions.shape
     if not (shape[0] > 0 and energies.shape == shape[:1] and forces.shape == shape):
         raise PackageError("its test vectors are missing, or do not match each other")
@@ -385,12 +458,30 @@ def _describe(package: Package) -> dict[str, Any]:
         "units": UNITS,
         "model": model_to_json(package.model),
         "reference_energy_eV": package.reference_energy_eV,
-        "domain": {
-            "pairs": package.domain.pairs.tolist(),
-            "warn_A": package.domain.warn.tolist(),
-            "stop_A": package.domain.stop.tolist(),
-        },
+        "domain": _domain_to_json(package.domain),
         "training": dict(package.training),
         "citation": package.citation,
         "licence": package.licence,
+    } | (
+        {
+            "variants": [
+                {
+                    "species": list(variant.species),
+                    "kinds": list(variant.kinds),
+                    "reference_energy_eV": variant.reference_energy_eV,
+                    "domain": _domain_to_json(variant.domain),
+                }
+                for variant in package.variants
+            ]
+        }
+        if package.variants
+        else {}
+    )
+
+
+def _domain_to_json(domain: Domain) -> dict[str, Any]:
+    return {
+        "pairs": domain.pairs.tolist(),
+        "warn_A": domain.warn.tolist(),
+        "stop_A": domain.stop.tolist(),
     }

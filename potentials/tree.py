@@ -317,6 +317,23 @@ Model: TypeAlias = Union[  # noqa: UP007  # forward names
 ]
 
 
+def on_atoms(model: Model, kinds: tuple[int, ...]) -> Model:
+    """A network, or the mean of several, for another molecule; `kinds` as in `Network`.
+
+    Raises
+    ------
+    ValueError
+        If the model is anything else: its numbers are for its own atoms.
+    """
+    match model:
+        case Network():
+            return model.on(kinds)
+        case Committee():
+            return Committee(tuple(on_atoms(member, kinds) for member in model.members))
+        case _:
+            raise ValueError("Only atom-centred networks serve several molecules.")
+
+
 class Switch(NamedTuple):
     """Two atoms of the whole system and their distances, angstrom."""
 

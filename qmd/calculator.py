@@ -98,10 +98,11 @@ class QmdCalculator(Calculator):
         """The potential on the present atoms; made again when they are others."""
         atoms: Any = self.atoms
         species = tuple(atoms.get_chemical_symbols())
-        if self.package and species != self.package.species:
+        if self.package and species not in self.package.served:
+            served = ", or ".join(" ".join(symbols) for symbols in self.package.served)
             raise CalculatorSetupError(
-                f"{self.package.name} is for {' '.join(self.package.species)} in this order, but "
-                f"the atoms are {' '.join(species)}."
+                f"{self.package.name} is for {served} in this order, but the atoms are "
+                f"{' '.join(species)}."
             )
         if atoms.pbc.any():
             raise CalculatorSetupError("Potentials of qmd are for isolated molecules.")

@@ -99,18 +99,19 @@ def evaluate(package: Package, labels: "Dataset", *, fit_offset: bool = False) -
 
 
 def for_labels(package: Package, labels: "Dataset") -> Package:
-    """Flexible water for the molecules of the labels; any other package as it is.
+    """A potential of several kinds for the molecules of the labels; any other as it is.
 
     Raises
     ------
     MismatchError
         If the labels are not of water.
     """
-    from ase.data import atomic_masses, atomic_numbers
+    from ase.data import atomic_masses, atomic_numbers, chemical_symbols
 
-    if package.name not in spc_fw.BY_NAME:
-        return package
     numbers = labels.numbers
+    if package.name not in spc_fw.BY_NAME:
+        species = () if numbers is None else tuple(chemical_symbols[z] for z in numbers)
+        return package.on(species) if species in package.served else package
     if numbers is None:  # the file does not say
         waters = spc_fw.WATER * (labels.positions.shape[1] // 3)
         numbers = np.array([atomic_numbers[symbol] for symbol in waters])

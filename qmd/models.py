@@ -1,5 +1,6 @@
 """From the `model:` section of a training input to a model with its first numbers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,8 @@ def start(config: ModelConfig, folder: Path, frames: Frames, seed: int) -> Any:
             return polynomial.molecule(tuple(config.species), config.degree, frames.positions)
         case AtomCentredConfig():
             network = atom_centred.revised(
-                tuple(config.species), seed, n_qubits=config.qubits, n_layers=config.layers,
+                tuple(config.species), seed, elements=tuple(config.elements or config.species),
+                n_qubits=config.qubits, n_layers=config.layers,
                 n_radial=config.radial, cutoff=config.cutoff_A,
                 scalars=config.scalars, energy=float(np.mean(energies)),
             )  # fmt: skip
@@ -138,6 +140,13 @@ def start(config: ModelConfig, folder: Path, frames: Frames, seed: int) -> Any:
             )  # fmt: skip
         case PackageModelConfig():
             return _shaken(load_package(config.name, folder).model, config.spread, seed)
+
+
+def kinds(config: ModelConfig, species: Sequence[str]) -> tuple[int, ...]:
+    """Elements of a molecule, as the network of an input counts them."""
+    assert isinstance(config, AtomCentredConfig)
+    known = sorted(set(config.elements or config.species))
+    return tuple(known.index(symbol) for symbol in species)
 
 
 def free(config: ModelConfig, model: Any) -> Array | None:

@@ -71,7 +71,14 @@ def find_named(name: str, folder: Path, system: System | None = None) -> Named:
         return _of_another_package(name, system)
     except (PackageError, OSError) as error:
         raise MismatchError(str(error), hint="copy the package again, or train it again") from None
-    return Named(package, package.sha256)
+    return Named(serving(package, system), package.sha256)
+
+
+def serving(package: Package, system: System | None) -> Package:
+    """The variant of a package for `system`, if it has one; else the package as it is."""
+    if system is None or system.symbols not in package.served:
+        return package
+    return package.on(system.symbols)
 
 
 def load_package(

@@ -174,6 +174,8 @@ class AtomCentredConfig(Config):
     """The architecture."""
     species: Annotated[list[Symbol], Field(min_length=2, max_length=100)]
     """Chemical symbols in the atom order of the labels."""
+    elements: Annotated[list[Symbol], Field(min_length=1, max_length=20)] | None = None
+    """Elements that the numbers are for; default: those of the atoms."""
     qubits: Channels = 4
     """Channels of a circuit, an even number."""
     layers: Layers = 4
@@ -184,6 +186,14 @@ class AtomCentredConfig(Config):
     """Where neighbours end, angstrom."""
     scalars: bool = True
     """Whether couplings, and weights of the observables, depend on the neighbours as well."""
+
+    @field_validator("elements")
+    @classmethod
+    def _has_its_own(cls, value: list[str] | None, info: ValidationInfo) -> list[str] | None:
+        if value is not None and not set(info.data.get("species", [])) <= set(value):
+            raise ValueError("must have all elements of model.species")
+        return value
+
     control: Literal["uncoupled", "frozen"] | None = None
     """A control experiment: no couplings between the qubits, or a random circuit whose numbers
     stay as they are drawn, with trained weights of its observables; default: none."""
@@ -411,6 +421,17 @@ ModelConfig = (
 StageConfig = LeastSquaresConfig | AdamConfig | GaussNewtonConfig | LBFGSConfig
 
 
+class MoleculeConfig(Config):
+    """Another molecule, fitted by the same numbers."""
+
+    species: Annotated[list[Symbol], Field(min_length=2, max_length=100)]
+    """Chemical symbols in the atom order of the labels."""
+    dataset: Name
+    """Its labels, as for the first molecule."""
+    test_dataset: Name | None = None
+    """File with its test frames; default: they come from the same file."""
+
+
 class TrainConfig(Config):
     """The input of `qmd train`."""
 
@@ -422,6 +443,8 @@ class TrainConfig(Config):
     """File with the test frames; default: they come from the same file."""
     extra_dataset: Name | None = None
     """File with more frames of the same kind, all of them for training; default: none."""
+    together: Annotated[list[MoleculeConfig], Field(max_length=20)] = []
+    """More molecules for the same network, by stages gauss_newton; default: none."""
     labels: LabelsConfig = LabelsConfig()
     """Names and units of the labels."""
     model: Annotated[ModelConfig, Field(discriminator="kind")]
@@ -456,6 +479,21 @@ class TrainConfig(Config):
     """Of the package."""
 
     _not_both = model_validator(mode="after")(not_both)
+
+    @model_validator(mode="after")
+    def _molecules_of_a_network(self) -> "TrainConfig":
+        if not self.together:
+            return self
+        if not isinstance(self.model, AtomCentredConfig):
+            raise ValueError("has together, which needs model.kind: qnn-revised")
+        if any(stage.kind != "gauss_newton" for stage in self.stages):
+            raise ValueError("has together, which needs stages of kind gauss_newton")
+        known = {*self.model.species, *(self.model.elements or [])}
+        if missing := {s for other in self.together for s in other.species} - known:
+            raise ValueError(
+                f"has together, which needs {', '.join(sorted(missing))} in model.elements"
+            )
+        return self
 
     @model_validator(mode="after")
     def _native_stages(self) -> "TrainConfig":

@@ -26,6 +26,8 @@ class Data:
     """eV"""
     sha256: dict[str, str]
     """Of the files, by key of the input."""
+    together: tuple["Data", ...] = ()
+    """Of the other molecules."""
 
     @property
     def parts(self) -> dict[str, Frames]:
@@ -57,6 +59,24 @@ def load(config: TrainConfig, folder: Path, species: tuple[str, ...]) -> Data:
         test=_frames(test, zero),
         zero=zero,
         sha256={key: file.sha256 for key, file in files.items() if file},
+    )
+
+
+def load_together(config: TrainConfig, folder: Path) -> tuple[Data, ...]:
+    """Data of the other molecules of an input, each split like the first one.
+
+    Raises
+    ------
+    InputError, MismatchError
+        As `load`.
+    """
+    files = (
+        {"dataset": other.dataset, "test_dataset": other.test_dataset, "extra_dataset": None}
+        for other in config.together
+    )
+    each = zip(files, config.together, strict=True)
+    return tuple(
+        load(config.model_copy(update=names), folder, tuple(other.species)) for names, other in each
     )
 
 

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 from ase.data import chemical_symbols
+from ase.formula import Formula
 
-from qmd import assemble, atomic, least_squares, topology, train_start
+from qmd import assemble, atomic, least_squares, models, topology, train_start
 from qmd.errors import NumericalError
 from qmd.inputs import LoadedConfig
 from qmd.models import Family
 from qmd.named import load_package
-from qmd.potentials import Committee, Domain, Package, compiled, save
+from qmd.potentials import Committee, Domain, Evaluate, Package, Variant, compiled, on_atoms, save
 from qmd.provenance import machine, versions
 from qmd.report import of_training, page
 from qmd.train_config import DensityDimerConfig, LeastSquaresConfig, TrainConfig
@@ -89,7 +90,35 @@ def make(
         licence=config.licence,
         test_positions=data.test.positions[:N_TEST_VECTORS],
     )
+    if config.together:
+        package = _for_all(package, config, data)
     return _to_run(package, config, data, loaded.path.parent), predicted
+
+
+def _for_all(package: Package, config: TrainConfig, data: Data) -> Package:
+    """The package with the molecules that were fitted together, and their errors in its card."""
+    variants, cards = [], {}
+    for other, its_data in zip(config.together, data.together, strict=True):
+        species = tuple(other.species)
+        kinds = models.kinds(config.model, species)
+        found = predict(on_atoms(package.model, kinds), its_data)
+        cards[formula(species)] = errors_card(found, its_data, config.starts.judged_below_eV)
+        variants.append(
+            Variant(
+                species=species,
+                kinds=kinds,
+                reference_energy_eV=its_data.zero,
+                domain=domain(its_data.train.positions, species),
+                test_positions=its_data.test.positions[:N_TEST_VECTORS],
+            )
+        )
+    card = {**package.training, "errors_of_the_others": cards}
+    return replace(package, training=card, variants=tuple(variants))
+
+
+def formula(species: tuple[str, ...]) -> str:
+    """Such as C2H6O."""
+    return str(Formula.from_list(list(species)).format("hill"))
 
 
 def _members(plan: Plan, chosen: Ranked) -> list[Any]:
@@ -235,10 +264,8 @@ def domain(positions: Array, species: tuple[str, ...]) -> Domain:
     return Domain(pairs, warn, warn + np.stack([-margin, margin], axis=1))
 
 
-def write(
-    target: Path, package: Package, plan: Plan, test: Frames, predicted: Predicted, directory: Path
-) -> None:
-    """The package at `target`; card, log and plots in `directory`."""
+def _checked(package: Package) -> Evaluate:
+    """JAX, which the native kernel will be held to."""
     function = compiled(package.potential())
 
     def evaluate(x: Array) -> tuple[float, Array]:
@@ -247,8 +274,16 @@ def write(
             raise NumericalError(f"{package.name} is not finite at its own test frames")
         return float(energy), np.asarray(forces)
 
+    return evaluate
+
+
+def write(
+    target: Path, package: Package, plan: Plan, test: Frames, predicted: Predicted, directory: Path
+) -> None:
+    """The package at `target`; card, log and plots in `directory`."""
+    own, *others = (_checked(package.on(species)) for species in package.served)
     with atomic.output_errors(target):
-        save(target, package, evaluate)
+        save(target, package, own, others)
     load_package(str(target), Path())  # as a run would: every interpreter agrees
     atomic.write_text(directory / "card.json", json.dumps(dict(package.training), indent=1))
     states = _all_states(plan)

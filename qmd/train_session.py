@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,9 @@ def prepare(loaded: LoadedConfig[TrainConfig]) -> Prepared:
     """
     folder = loaded.path.parent
     family = models.family(loaded.config.model, folder)
-    return Prepared(loaded, family, train_data.load(loaded.config, folder, family.species))
+    data = train_data.load(loaded.config, folder, family.species)
+    others = train_data.load_together(loaded.config, folder)
+    return Prepared(loaded, family, replace(data, together=others))
 
 
 def run(
@@ -131,6 +133,7 @@ def _plan(prepared: Prepared, directory: Path) -> Plan:
         raise InputError(
             f"no validation frame is below starts.judged_below_eV = {config.starts.judged_below_eV}"
         )
+    others = (train_data.with_noise(data, config.label_noise) for data in prepared.data.together)
     return Plan(
         config=config,
         folder=prepared.loaded.path.parent,
@@ -139,6 +142,7 @@ def _plan(prepared: Prepared, directory: Path) -> Plan:
         validation=validation,
         rotations=prepared.family.rotations,
         threads=_threads(config),
+        together=tuple(others),
     )
 
 
@@ -157,7 +161,11 @@ def _threads(config: TrainConfig) -> int:
 def _check_record(prepared: Prepared, plan: Plan, overwrite: bool) -> None:
     """Refuse to go on from states of another input; write what the states are of."""
     path = plan.states / "input.json"
-    record = {"input": json.loads(prepared.loaded.text), "labels_sha256": prepared.data.sha256}
+    record = {
+        "input": json.loads(prepared.loaded.text),
+        "labels_sha256": prepared.data.sha256
+        | {str(i): other.sha256 for i, other in enumerate(prepared.data.together, 1)},
+    }
     if overwrite:
         for file in (*plan.states.glob("start-*.npz"), path):
             with atomic.output_errors(file):

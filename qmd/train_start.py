@@ -30,6 +30,7 @@ from qmd.train_config import (
 from qmd.training import (
     Array,
     Frames,
+    JointProblem,
     Loss,
     MakeEngine,
     Predictor,
@@ -58,6 +59,8 @@ class Plan:
     validation: Frames
     rotations: bool
     threads: int = 1
+    together: tuple[tuple[Frames, Frames], ...] = ()
+    """Training and validation frames of the other molecules."""
 
 
 @dataclass(eq=False)
@@ -115,9 +118,14 @@ class Trainer:
     def __init__(self, plan: Plan, stopping: Callable[[], bool], watch: Watch) -> None:
         jax.config.update("jax_enable_x64", True)
         self.plan, self._stopping, self._watch = plan, stopping, watch
-        self._judged = judged(plan.validation, plan.config.starts.judged_below_eV)
-        self._predictor = predictor(plan.config, self.first_model(0), self._judged.positions)
-        self._problems: dict[int, Problem] = {}
+        frames = [plan.validation, *(validation for _, validation in plan.together)]
+        below = plan.config.starts.judged_below_eV
+        self._judged = [judged(part, below) for part in frames]
+        self._predictors = [
+            predictor(plan.config, model, part.positions)
+            for model, part in zip(self._models(), self._judged, strict=True)
+        ]
+        self._problems: dict[int, Problem | JointProblem] = {}
 
     def listen(self, stopping: Callable[[], bool], watch: Watch) -> None:
         """Ask and tell others from now on."""
@@ -127,6 +135,12 @@ class Trainer:
         config = self.plan.config
         seed = config.starts.seed + start
         return models.start(config.model, self.plan.folder, self.plan.train, seed)
+
+    def _models(self) -> list[Any]:
+        """One for each molecule; they differ in their atoms, not in their numbers."""
+        config, first = self.plan.config, self.first_model(0)
+        others = (models.kinds(config.model, other.species) for other in config.together)
+        return [first, *(first.on(kinds) for kinds in others)]
 
     def run(self, start: int, stages: range) -> None:
         """Run, or go on with, `stages` of a start.
@@ -183,6 +197,7 @@ class Trainer:
 
         problem = self._problem(stage)
         if isinstance(config, LeastSquaresConfig) and config.pull:
+            assert isinstance(problem, Problem)
             problem = problem.pulled(self._first(start, stage), config.pull)
         optimise(config, problem, state.progress, report, self._seed(start, stage))
         state.done = True
@@ -200,32 +215,42 @@ class Trainer:
     def score(self, theta: Array) -> tuple[float, float, float]:
         """Validation errors in one number (eV/angstrom), and apart (meV, meV/angstrom).
 
-        The number weighs energies and forces like the loss of the input, but all frames alike.
+        The number weighs energies and forces like the loss of the input, but all frames alike;
+        molecules that are fitted together count alike.
         """
-        found = errors(*self._predictor(theta), self._judged)
+        found = [
+            errors(*predict(theta), frames)
+            for predict, frames in zip(self._predictors, self._judged, strict=True)
+        ]
+        energy = _root_mean_square([each.energy_rmse_meV for each in found])
+        sizes = [each.forces_rmse_meV_per_A for each in found]
+        forces = _root_mean_square([np.nan if size is None else size for size in sizes])
         loss = self.plan.config.loss
-        forces = found.forces_rmse_meV_per_A
-        parts = [loss.energy_weight_per_A * found.energy_rmse_meV]
-        if loss.forces and forces is not None:
+        parts = [loss.energy_weight_per_A * energy]
+        if loss.forces and np.isfinite(forces):
             parts.append(forces)
-        return (
-            float(np.linalg.norm(parts)) / 1000,
-            found.energy_rmse_meV,
-            np.nan if forces is None else forces,
-        )
+        return float(np.linalg.norm(parts)) / 1000, energy, forces
 
-    def _problem(self, stage: int) -> Problem:
+    def _problem(self, stage: int) -> Problem | JointProblem:
         if stage not in self._problems:
             plan, config = self.plan, self.plan.config.stages[stage]
-            self._problems[stage] = Problem(
-                self.first_model(0),
-                plan.train.take(slice(config.frames)),
-                as_loss(config.loss or plan.config.loss),
-                engine(plan.config, self.first_model(0)),
-                rotations=plan.rotations,
-                threads=plan.threads,
-                free=models.free(plan.config.model, self.first_model(0)),
-            )
+            problems = [
+                Problem(
+                    model,
+                    frames.take(slice(config.frames)),
+                    as_loss(config.loss or plan.config.loss),
+                    engine(plan.config, model),
+                    rotations=plan.rotations,
+                    threads=plan.threads,
+                    free=models.free(plan.config.model, model),
+                )
+                for model, frames in zip(
+                    self._models(), [plan.train, *(train for train, _ in plan.together)],
+                    strict=True,
+                )
+            ]  # fmt: skip
+            joint = len(problems) > 1
+            self._problems[stage] = JointProblem(problems) if joint else problems[0]
         return self._problems[stage]
 
 
@@ -283,14 +308,27 @@ def predictor(config: TrainConfig, model: Any, positions: Array) -> Predict:
     return make(model, positions)
 
 
+def _root_mean_square(values: list[float]) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))
+
+
 def optimise(
     config: StageConfig,
-    problem: Problem,
+    problem: Problem | JointProblem,
     begin: Progress,
     report: Callable[[Progress], None],
     seed: int,
 ) -> None:
     """Run the optimiser of a stage."""
+    if isinstance(config, GaussNewtonConfig):
+        settings = gauss_newton.Settings(
+            steps=config.steps, batch=config.batch, slopes=config.slopes,
+            learning_rate=config.learning_rate, momentum=config.momentum,
+            damping=config.damping, report_every=config.report_every, seed=seed,
+        )  # fmt: skip
+        gauss_newton.minimise(problem, begin, settings, report)
+        return
+    assert isinstance(problem, Problem)  # the input allows no others
     match config:
         case LeastSquaresConfig():
             least_squares.minimise(problem, begin, config.evaluations, report)
@@ -300,13 +338,6 @@ def optimise(
                 learning_rate=config.learning_rate, final_fraction=config.final_fraction,
                 report_every=config.report_every, seed=seed,
             )  # fmt: skip
-        case GaussNewtonConfig():
-            settings = gauss_newton.Settings(
-                steps=config.steps, batch=config.batch, slopes=config.slopes,
-                learning_rate=config.learning_rate, momentum=config.momentum,
-                damping=config.damping, report_every=config.report_every, seed=seed,
-            )  # fmt: skip
-            gauss_newton.minimise(problem, begin, settings, report)
         case LBFGSConfig():
             first_order.lbfgs(
                 problem, begin, report, steps=config.steps, memory=config.memory,
