@@ -13,7 +13,7 @@ CONTROLS = {
     "frozen": MODEL | {"control": "frozen"},
     "perceptron": PERCEPTRON,
 }
-STEPS = 300
+STEPS = 200
 
 
 @dataclass(frozen=True)

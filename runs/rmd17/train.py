@@ -27,7 +27,7 @@ CONFIGS = {
     "perceptron": PerceptronConfig,
 }
 ENERGY_WEIGHT = 1.0
-BATCH, ROWS_OF_A_BATCH, DAMPING = 128, 1024, 1e-6
+BATCH, ROWS_OF_A_BATCH, DAMPING = 128, 1024, 0.01
 N_VALIDATION = 50
 OUTPUT = Path(__file__).resolve().parent / "output"
 
@@ -108,7 +108,7 @@ def fit(problem, theta, row, seed):
     batch = min(BATCH, problem.n_frames)
     settings = gauss_newton.Settings(
         steps=row.steps, batch=batch, slopes=ROWS_OF_A_BATCH // batch - 1, learning_rate=0.3,
-        momentum=0.9, damping=DAMPING, report_every=row.steps, seed=seed,
+        momentum=0.9, damping=DAMPING / problem.n_frames, report_every=row.steps, seed=seed,
     )  # fmt: skip
     last = []
     gauss_newton.minimise(problem, Progress(0, np.inf, theta), settings, last.append)
