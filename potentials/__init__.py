@@ -24,7 +24,6 @@ from .network import Network, NetworkParameters
 from .package import (
     SHIPPED,
     Domain,
-    Evaluate,
     Package,
     PackageError,
     Variant,
@@ -75,7 +74,6 @@ __all__ = [
     "Domain",
     "Encode",
     "Entry",
-    "Evaluate",
     "External",
     "HarmonicAngles",
     "HarmonicBonds",

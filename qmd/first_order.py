@@ -1,7 +1,7 @@
 """First-order optimisation of a `Problem` with optax: Adam in batches, L-BFGS on all frames."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,10 +22,12 @@ def adam(
     batch: int | None,
     learning_rate: float,
     final_fraction: float,
+    weight_decay: float,
+    ema: float,
     report_every: int,
     seed: int,
 ) -> None:
-    """Adam [1]_ with a cosine decay of the learning rate.
+    """Adam [1]_, or AdamW [2]_, with a cosine decay of the learning rate.
 
     Parameters
     ----------
@@ -36,15 +38,22 @@ def adam(
         Called every `report_every` steps.
     batch : int, optional
         Frames of a step, drawn without replacement; default: all.
+    weight_decay : float
+        Of AdamW.
+    ema : float
+        Decay of the moving average that is reported; 0: the numbers themselves are.
     seed : int
         Of the draws.
 
     References
     ----------
     .. [1] D. P. Kingma, J. Ba, arXiv:1412.6980.
+    .. [2] I. Loshchilov, F. Hutter, arXiv:1711.05101.
     """
     schedule = optax.cosine_decay_schedule(learning_rate, steps, final_fraction)
-    optimiser = optax.adam(schedule)
+    optimiser = optax.adamw(schedule, weight_decay=weight_decay)
+    if ema:
+        optimiser = _averaged(optimiser, ema)
     size = min(batch or problem.n_frames, problem.n_frames)
 
     def draw(block: int, n: int) -> Array:
@@ -58,6 +67,37 @@ def adam(
     make = _native_steps if isinstance(problem.engine, NativeEngine) else _jax_steps
     run = make(problem, optimiser)
     _in_blocks(optimiser, begin, report, steps, report_every, lambda c, b, n: run(c, draw(b, n)))
+
+
+class _Averaged(NamedTuple):
+    """State of an optimiser, with the moving average of what it optimises."""
+
+    state: Any
+    average: Any
+    weight: Any
+    """Of all steps in the average; the rest is the zero that it began with."""
+
+
+def _averaged(optimiser: Any, decay: float) -> Any:
+    """The same optimiser with a moving average of the parameters after each step."""
+
+    def init(theta: Any) -> _Averaged:
+        return _Averaged(optimiser.init(theta), jnp.zeros_like(theta), jnp.zeros(()))
+
+    def update(slope: Any, state: _Averaged, theta: Any) -> Any:
+        updates, inner = optimiser.update(slope, state.state, theta)
+        new = (1 - decay) * optax.apply_updates(theta, updates)
+        weight = decay * state.weight + 1 - decay
+        return updates, _Averaged(inner, decay * state.average + new, weight)
+
+    return optax.GradientTransformation(init, update)
+
+
+def _judged(theta: Any, state: Any) -> Array:
+    """The moving average if there is one, else the parameters."""
+    if isinstance(state, _Averaged):
+        theta = state.average / state.weight
+    return np.asarray(theta)
 
 
 Steps = Callable[[Any, Array], Any]
@@ -153,7 +193,10 @@ def _in_blocks(
             carry, losses = block(carry, done // every, n)
             done += n
             memory = tuple(np.asarray(leaf) for leaf in jax.tree.leaves(carry[1]))
-            report(Progress(done, float(losses[-1]), np.asarray(carry[0]), memory))
+            theta, state = carry
+            report(
+                Progress(done, float(losses[-1]), np.asarray(theta), memory, _judged(theta, state))
+            )
 
 
 def _restored(state: Any, memory: tuple[Array, ...]) -> Any:

@@ -346,7 +346,7 @@ class AdamConfig(Config):
     """First order in batches, learning rate with cosine decay."""
 
     kind: Literal["adam"]
-    """Adam (optax)."""
+    """Adam, or AdamW with weight_decay (optax)."""
     steps: Count = 3000
     """Number of steps."""
     batch: Count | None = None
@@ -355,6 +355,12 @@ class AdamConfig(Config):
     """At the first step."""
     final_fraction: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Learning rate at the last step, as a fraction of the first."""
+    weight_decay: NotNegative = 0.0
+    """Of AdamW: each step shrinks every number by this times the learning rate."""
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Decay of a moving average of the numbers, which is what is judged and kept; 0: none."""
+    patience: Count | None = None
+    """Stop early after so many validations without a better one; default: run all steps."""
     report_every: Count = 50
     """Steps between validations."""
     frames: Count | None = None
@@ -380,6 +386,8 @@ class GaussNewtonConfig(Config):
     """What is kept of the step before, where the batch leaves it free."""
     damping: Positive = 1e-4
     """Of the mean of the diagonal."""
+    patience: Count | None = None
+    """Stop early after so many validations without a better one; default: run all steps."""
     report_every: Count = 10
     """Steps between validations."""
     frames: Count | None = None

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -17,7 +18,7 @@ from qmd.errors import NumericalError
 from qmd.inputs import LoadedConfig
 from qmd.models import Family
 from qmd.named import load_package
-from qmd.potentials import Committee, Domain, Evaluate, Package, Variant, compiled, on_atoms, save
+from qmd.potentials import Committee, Domain, Package, Variant, compiled, on_atoms, save
 from qmd.provenance import machine, versions
 from qmd.report import of_training, page
 from qmd.train_config import DensityDimerConfig, LeastSquaresConfig, TrainConfig
@@ -32,6 +33,7 @@ N_TEST_VECTORS = 5
 
 Ranked = list[tuple[int, int]]
 """(start, last stage) of every start, the best first."""
+Evaluate = Callable[[Array], tuple[float, Array]]
 Predicted = dict[str, tuple[Array, Array]]
 """Energies (eV) and forces (eV/angstrom) of each part."""
 

@@ -1,5 +1,6 @@
 """One start of a training: its stages, saved as they go, so that a stop loses seconds."""
 
+import contextlib
 import io
 import time
 from collections.abc import Callable
@@ -72,6 +73,8 @@ class State:
     score: float
     """Of `best` on the validation frames, eV/angstrom; see `Trainer.score`."""
     done: bool = False
+    since_best: int = 0
+    """Reports since `best`."""
     rows: list[tuple[float, ...]] = field(default_factory=list)
     """`COLUMNS`, one row a report."""
 
@@ -82,6 +85,10 @@ class State:
 
 class Stop(Exception):
     """The user wants to stop; all is saved."""
+
+
+class _NoBetter(Exception):
+    """A stage ends early: validations no longer improve."""
 
 
 @dataclass(frozen=True)
@@ -181,9 +188,11 @@ class Trainer:
                     f"iteration {progress.iteration}",
                     hint="use a smaller learning_rate, or other starts.seed",
                 )
-            score, energy, forces = self.score(progress.theta)
+            judged = progress.theta if progress.judged is None else progress.judged
+            score, energy, forces = self.score(judged)
+            state.since_best += 1
             if score < state.score:
-                state.best, state.score = progress.theta, score
+                state.best, state.score, state.since_best = judged, score, 0
             state.progress = progress
             now = time.monotonic()
             state.rows.append((progress.iteration, progress.loss, energy, forces, now - begun))
@@ -194,12 +203,15 @@ class Trainer:
             if now - saved > SAVE_EVERY_S:
                 save(self.plan, start, stage, state)
                 saved = time.monotonic()
+            if state.since_best == getattr(config, "patience", None):
+                raise _NoBetter
 
         problem = self._problem(stage)
         if isinstance(config, LeastSquaresConfig) and config.pull:
             assert isinstance(problem, Problem)
             problem = problem.pulled(self._first(start, stage), config.pull)
-        optimise(config, problem, state.progress, report, self._seed(start, stage))
+        with contextlib.suppress(_NoBetter):
+            optimise(config, problem, state.progress, report, self._seed(start, stage))
         state.done = True
         save(self.plan, start, stage, state)
         self._watch(self._tick(start, stage, state))
@@ -336,6 +348,7 @@ def optimise(
             first_order.adam(
                 problem, begin, report, steps=config.steps, batch=config.batch,
                 learning_rate=config.learning_rate, final_fraction=config.final_fraction,
+                weight_decay=config.weight_decay, ema=config.ema,
                 report_every=config.report_every, seed=seed,
             )  # fmt: skip
         case LBFGSConfig():
@@ -376,7 +389,8 @@ def save(plan: Plan, start: int, stage: int, state: State) -> None:
     memory: dict[str, Any] = {f"memory{i}": m for i, m in enumerate(progress.memory)}
     np.savez(
         buffer, theta=progress.theta, iteration=progress.iteration, loss=progress.loss,
-        best=state.best, score=state.score, done=state.done, rows=np.array(state.rows),
+        best=state.best, score=state.score, done=state.done, since_best=state.since_best,
+        rows=np.array(state.rows),
         **memory,
     )  # fmt: skip
     atomic.replace(state_path(plan, start, stage), buffer.getvalue(), keep_previous=False)
@@ -401,7 +415,10 @@ def load(plan: Plan, start: int, stage: int) -> State | None:
                 tuple(data[name] for name in names),
             )  # fmt: skip
             rows = [tuple(map(float, row)) for row in data["rows"]]
-            return State(progress, data["best"], float(data["score"]), bool(data["done"]), rows)
+            since_best = int(data["since_best"]) if "since_best" in data else 0  # older files
+            return State(
+                progress, data["best"], float(data["score"]), bool(data["done"]), since_best, rows
+            )
     except (ValueError, OSError, EOFError, KeyError) as error:
         raise CorruptError(
             f"{path} is damaged ({type(error).__name__}).", "Remove it, and this stage runs again."

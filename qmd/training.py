@@ -84,6 +84,8 @@ class Progress(NamedTuple):
     theta: Array
     memory: tuple[Array, ...] = ()
     """What the optimiser remembers of earlier steps."""
+    judged: Array | None = None
+    """What is judged and kept in place of `theta`, such as an average."""
 
 
 Report = Callable[[Progress], None]

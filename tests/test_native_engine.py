@@ -110,7 +110,7 @@ def test_residuals_agree_with_jax_and_have_these_derivatives(name, forces):
     assert cost == pytest.approx(0.5 * residuals @ residuals, rel=1e-12)
     np.testing.assert_allclose(gradient, rows.T @ residuals, atol=1e-9)
     np.testing.assert_allclose(hessian, rows.T @ rows, atol=1e-9)
-    value, slope = native.loss_and_slope(theta, native.batch)  # without the ridge
+    value, slope = native.loss_and_slope(theta, native.frames)  # without the ridge
     ridge = training.RIDGE**2 * theta
     assert value == pytest.approx(cost - 0.5 * ridge @ theta, rel=1e-10)
     assert np.abs(slope + ridge - gradient).max() < 2e-6 * np.abs(gradient).max()
@@ -124,7 +124,8 @@ def test_adam_walks_the_same_way_on_both_engines():
         first_order.adam(
             training.Problem(WATER, frames, training.Loss(), engine),
             training.Progress(0, np.inf, theta), log.append, steps=20, batch=2,
-            learning_rate=0.01, final_fraction=0.0, report_every=10, seed=1,
+            learning_rate=0.01, final_fraction=0.0, weight_decay=0.0, ema=0.0, report_every=10,
+            seed=1,
         )  # fmt: skip
         ends.append(log[-1])
     assert np.abs(ends[0].theta - theta).max() > 0.05

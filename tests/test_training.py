@@ -115,7 +115,7 @@ def test_chunks_that_are_filled_up_change_nothing(known, frames, problem, near, 
     assert cost == pytest.approx(0.5 * residuals @ residuals, rel=1e-12)
     np.testing.assert_allclose(gradient, jacobian.T @ residuals, atol=1e-11)
     np.testing.assert_allclose(hessian, jacobian.T @ jacobian, atol=1e-10)
-    for got, expected in zip(parts.batch, problem.batch, strict=True):
+    for got, expected in zip(parts.frames, problem.frames, strict=True):
         np.testing.assert_array_equal(got, expected)
 
 
@@ -175,8 +175,8 @@ def test_a_pull_holds_parameters_to_where_they_were(problem, near):
 
 
 ADAM = {
-    "steps": 40, "batch": 8, "learning_rate": 0.01, "final_fraction": 0.1, "report_every": 10,
-    "seed": 5,
+    "steps": 40, "batch": 8, "learning_rate": 0.01, "final_fraction": 0.1, "weight_decay": 0.0,
+    "ema": 0.0, "report_every": 10, "seed": 5,
 }  # fmt: skip
 
 
@@ -196,11 +196,25 @@ def test_adam_is_the_same_to_the_last_bit_when_it_is_stopped_and_goes_on(problem
 def test_adam_takes_the_first_step_of_its_definition(problem, near):
     log = Log()
     first_order.adam(problem, begin(near), log, **ADAM | {"batch": None, "steps": 1})
-    slope = jax.jit(jax.grad(problem.engine.sum_of_losses))(near, problem.batch) / problem.n_frames
+    slope = jax.jit(jax.grad(problem.engine.sum_of_losses))(near, problem.frames) / problem.n_frames
     # Both moments are those of one gradient: the learning rate against its sign, where it has one.
     np.testing.assert_allclose(
         log[0].theta, near - 0.01 * slope / (np.abs(slope) + 1e-8), atol=1e-12
     )
+
+
+def test_adam_keeps_an_average_and_decays_weights(problem, near):
+    plain, average, decayed = Log(), Log(), Log()
+    every = {**ADAM, "batch": None, "steps": 3, "report_every": 1}
+    first_order.adam(problem, begin(near), plain, **every)
+    first_order.adam(problem, begin(near), average, **every | {"ema": 0.5})
+    first_order.adam(problem, begin(near), decayed, **every | {"weight_decay": 0.1, "steps": 1})
+    path = np.array([p.theta for p in plain])
+    np.testing.assert_array_equal([p.theta for p in average], path)
+    # Weights 1/4, 1/2, 1 of the three steps, over their sum.
+    expected = np.average(path, axis=0, weights=[0.25, 0.5, 1.0])
+    np.testing.assert_allclose(average[-1].judged, expected, atol=1e-14)
+    np.testing.assert_allclose(decayed[0].theta, path[0] - 0.01 * 0.1 * near, atol=1e-14)
 
 
 @pytest.mark.slow  # compiling the line search takes a minute on a busy core
