@@ -10,6 +10,7 @@ from . import shots_kernel as layout
 from .compose import _append, _switch_record
 from .kernel_layout import N_ENCODINGS, N_VECTORS, RECORD
 from .native import NativeKernel, check_bytes
+from .network import Network
 from .tree import Model, Quantum, flatten
 from .vqlm import Vqlm
 
@@ -39,6 +40,11 @@ def shot_covariance(model: Model, shots: float) -> NativeKernel:
     terms = flatten(model)
     if any(isinstance(term.leaf, Vqlm) for term in terms):
         raise ValueError("Finite shots are modelled for circuits on spins, not for the VQLM.")
+    if any(isinstance(term.leaf, Network) for term in terms):
+        raise ValueError(
+            "Finite shots are not modelled for networks of atoms. Without scalars, "
+            "atom_centred.unrolled makes circuits of them."
+        )
     shared: dict[tuple[int, float], Quantum] = {}
     circuits = [
         (term, shared.setdefault((id(term.leaf), term.factor), _scaled(term.leaf, term.factor)))

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from qmd.findings import Finding, Subject, Verdict, judged, random_rotations
 from qmd.parts import Part, circuits
-from qmd.potentials import Vqlm
+from qmd.potentials import Network, Vqlm
 
 STEP_A = 1e-3
 N_DIFFERENCES = 4
@@ -117,6 +117,10 @@ def _by_pennylane(part: Part, x: Array) -> tuple[float, Array]:
         from qmd.potentials import vqlm_reference
 
         energy, forces = vqlm_reference.energy_and_forces(part.model, x)
+    elif isinstance(part.model, Network):
+        from qmd.potentials import reference
+
+        energy, forces = reference.network_energy_and_forces(part.model, x)
     else:
         from qmd.potentials import reference
 

@@ -5,7 +5,7 @@ import numpy as np
 from qmd.evaluation import outside
 from qmd.findings import Finding, Subject, judged
 from qmd.parts import circuits
-from qmd.potentials import LinearVectors, Vqlm
+from qmd.potentials import LinearVectors, Quantum
 
 REPEAT_RAD = np.pi
 """An encoding ``exp(-i v.sigma)`` comes back, up to a sign, when ``|v|`` has grown by pi: energies
@@ -31,7 +31,7 @@ def _angles(subject: Subject) -> list[Finding]:
     """Longest vector of each circuit that encodes the same multiple of a distance in all layers."""
     found = []
     for part in circuits(subject.package):
-        if isinstance(part.model, Vqlm):
+        if not isinstance(part.model, Quantum):
             continue
         features, scales = part.model.architecture.features, part.model.parameters.scales
         if not isinstance(features, LinearVectors) or len(scales) > 1:

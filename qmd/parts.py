@@ -1,8 +1,9 @@
 """The circuits within a model, with the atoms they act on and how often each is evaluated."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, NamedTuple
+from itertools import combinations
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -12,7 +13,9 @@ from qmd.potentials import (
     Circuit,
     Committee,
     Model,
+    Network,
     Package,
+    Perceptron,
     Quantum,
     RotationZ,
     Sum,
@@ -29,7 +32,7 @@ class Part(NamedTuple):
 
     name: str
     """Where it stands in the model, e.g. ``monomer``; the name of the package if it is all."""
-    model: Quantum | Vqlm
+    model: Quantum | Network | Vqlm
     atoms: tuple[int, ...]
     """Atoms of its first use."""
     copies: int
@@ -38,7 +41,13 @@ class Part(NamedTuple):
     @property
     def circuit(self) -> Circuit | None:
         """The circuit on spins; None for the generic one."""
-        return None if isinstance(self.model, Vqlm) else self.model.architecture.circuit
+        match self.model:
+            case Quantum():
+                return self.model.architecture.circuit
+            case Network():
+                return self.model.circuit
+            case Vqlm():
+                return None
 
     @property
     def n_qubits(self) -> int:
@@ -50,7 +59,7 @@ class Part(NamedTuple):
 
     @property
     def _sized(self) -> Circuit | Vqlm:
-        return self.model if isinstance(self.model, Vqlm) else self.model.architecture.circuit
+        return self.model if isinstance(self.model, Vqlm) else cast(Circuit, self.circuit)
 
     @property
     def n_parameters(self) -> int:
@@ -66,9 +75,12 @@ class Part(NamedTuple):
             return vqlm_reference.qnode(fewer), (fewer.parameters, np.ones(self.n_qubits))
         from qmd.potentials import reference
 
-        circuit = replace(self.model.architecture.circuit, n_layers=n_layers)
+        circuit = replace(cast(Circuit, self.circuit), n_layers=n_layers)
         angles = np.ones((n_layers + 1, circuit.n_vectors, 3))
-        return reference.qnode(circuit), (self.model.parameters.couplings[:n_layers], angles)
+        couplings = self.model.parameters.couplings
+        if isinstance(self.model, Network):
+            couplings = couplings[0]  # of one element
+        return reference.qnode(circuit), (couplings[:n_layers], angles)
 
 
 def circuits(package: Package) -> list[Part]:
@@ -80,9 +92,10 @@ def of_model(model: Model, whole: str) -> list[Part]:
     """Every trained circuit in a tree, in its order; one that is all of it is called `whole`."""
     terms, found = flatten(model), []
     for name, leaf in leaves(model):
-        if isinstance(leaf, Quantum | Vqlm):
+        if isinstance(leaf, Quantum | Network | Vqlm):
             uses = [term.atoms for term in terms if term.leaf is leaf]
-            found.append(Part(name or whole, leaf, uses[0], len(uses)))
+            circuits_each = leaf.n_atoms if isinstance(leaf, Network) else 1
+            found.append(Part(name or whole, leaf, uses[0], len(uses) * circuits_each))
     return found
 
 
@@ -147,7 +160,7 @@ def claims_exchange(package: Package) -> bool:
 def _treats_alike(model: Model, species: tuple[str, ...]) -> bool:
     """Whether the atom-centred networks of a sum have one kind for each element."""
     match model:
-        case AtomCentred():
+        case AtomCentred() | Network():
             return len(set(zip(species, model.kinds, strict=True))) == len(set(species))
         case Sum():
             return all(_treats_alike(term, species[: term.n_atoms]) for term in model.terms)
@@ -166,11 +179,20 @@ def switches(package: Package) -> list[Switch]:
 def cutoffs(package: Package) -> list[Switch]:
     """Pairs of atoms whose densities end at a cut-off, each once; both ends are the cut-off."""
     found = [
-        Switch((term.atoms[e.centre], term.atoms[e.neighbour]), features.cutoff, features.cutoff)
+        Switch((term.atoms[i], term.atoms[j]), cutoff, cutoff)
         for term in flatten(package.model)
-        if isinstance(term.leaf, Quantum)
-        and isinstance(features := term.leaf.architecture.features, VectorDensities)
-        for e in features.entries
-        if e.centre < e.neighbour
+        for i, j, cutoff in _ends(term.leaf)
     ]
     return list(dict.fromkeys(found))
+
+
+def _ends(leaf: Model) -> Iterator[tuple[int, int, float]]:
+    """Pairs of atoms of a leaf, and where their densities end."""
+    match leaf:
+        case Quantum():
+            features = leaf.architecture.features
+            if isinstance(features, VectorDensities):
+                pairs = ((e.centre, e.neighbour) for e in features.entries)
+                yield from ((i, j, features.cutoff) for i, j in pairs if i < j)
+        case Network() | Perceptron():
+            yield from ((i, j, leaf.cutoff) for i, j in combinations(range(leaf.n_atoms), 2))

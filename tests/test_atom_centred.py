@@ -18,7 +18,6 @@ from qmd.potentials import (
     evaluate_all,
     jax_model,
     native_model,
-    network_jax,
     reference,
     sivqlm,
 )
@@ -134,19 +133,15 @@ def test_it_is_the_sum_of_the_circuits_of_its_atoms():
         atom_centred.unrolled(revised())
 
 
-def test_the_circuit_of_a_centre_is_that_of_pennylane():
-    """Couplings and weights that depend on the neighbours, read off the JAX interpreter."""
-    model = revised(n_layers=1)
-    vectors, scalars = (np.asarray(part) for part in network_jax.densities(model, POSITIONS))
-    p, energy = model.parameters, 0.0
-    node = reference.qnode(model.circuit)
-    for i, kind in enumerate(model.kinds):
-        v = vectors[i]
-        r = np.linalg.norm(v, axis=-1)
-        angles = np.stack([r, np.arccos(v[..., 2] / r), np.arctan2(v[..., 1], v[..., 0])], axis=-1)
-        values = np.stack(node(p.couplings[kind] + scalars[i, :-1], angles))
-        energy += (p.weights[kind] + scalars[i, -1]) @ values + p.offsets[kind]
-    assert evaluate(native_model(model), POSITIONS)[0] == pytest.approx(energy, abs=1e-12)
+@pytest.mark.parametrize("scalars", [True, False])
+def test_it_is_the_network_of_pennylane(scalars):
+    """Neighbour by neighbour and atom by atom, as it is defined."""
+    model = revised(("O", "H", "H"), n_qubits=2, n_layers=1, scalars=scalars)
+    x = turned(POSITIONS[[1, 2, 0]], 4)  # polar angles have no slope along z
+    energy, forces = reference.network_energy_and_forces(model, x)
+    found, found_forces = evaluate(native_model(model), x)
+    assert found == pytest.approx(energy, abs=1e-12)
+    np.testing.assert_allclose(found_forces, forces, rtol=0, atol=1e-10)
 
 
 def test_without_couplings_a_layer_is_the_identity():

@@ -72,9 +72,9 @@ def spectrum(run: Series) -> Spectrum:
     frequencies = np.asarray(np.fft.rfftfreq(PADDING * n, interval), np.float64)
     wavenumbers = frequencies / SPEED_OF_LIGHT_CM_PER_PS
     density = power / (power.sum() * (wavenumbers[1] - wavenumbers[0]))
-    peaks, heights = _peaks(wavenumbers, density)
+    places, heights = peaks(wavenumbers, density)
     resolution = 2.0 / (n * interval * SPEED_OF_LIGHT_CM_PER_PS)  # Hann: 2 bins at half height
-    return Spectrum(wavenumbers, density, peaks, heights, resolution)
+    return Spectrum(wavenumbers, density, places, heights, resolution)
 
 
 def missing(run: Series) -> str | None:
@@ -99,7 +99,7 @@ def _power(velocities: Array) -> Array:
     return np.asarray((np.abs(transform) ** 2).sum(axis=(1, 2)))
 
 
-def _peaks(wavenumbers: Array, density: Array) -> tuple[Array, Array]:
+def peaks(wavenumbers: Array, density: Array) -> tuple[Array, Array]:
     """Maxima, by a parabola through the logarithms of three points."""
     index, _ = find_peaks(density, prominence=PROMINENCE * density.max())
     index = index[wavenumbers[index] > LOWEST_PER_CM]

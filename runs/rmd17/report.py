@@ -1,2 +1,313 @@
+"""`docs/rmd17.md` and its plots, from the results of the study."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+from rows import CONTROLS, MOLECULES, ROWS, SIZES
+
+HERE = Path(__file__).resolve().parent
+DOCS = HERE.parents[1] / "docs"
+PAGE, IMAGES = DOCS / "rmd17.md", DOCS / "images"
+DYNAMICS = HERE / "dynamics.json"
+ENERGY, FORCES = "energy_mae_meV", "forces_mae_meV_per_A"
+APART = "energy_mae_apart_from_a_constant_meV"
+UNITS = {ENERGY: "meV", FORCES: "meV/Å"}
+COLOURS = dict(zip(MOLECULES, ("#0072B2", "#D55E00", "#009E73"), strict=True))
+NOT_MEASURED = "not measured"
+
+INTRO = """\
+# Molecules of rMD17 by circuits of their atoms
+
+Atom-centred networks (see [Theory](theory.md)) on three molecules of rMD17 [1]: split 01, at most
+950 training frames, 1000 test frames, labels by PBE/def2-SVP. Errors are means of absolute values
+over the test frames; with several seeds, mean ± standard deviation. Published equivariant quantum
+networks on these molecules predict forces fairly, energies poorly, and do not improve with data
+[2]; classical ones are far better than all of these: MACE errs by 0.4 meV and 2.1 meV/Å on
+ethanol [3].
+
+`python runs/rmd17/study.py` makes all of it, training by training, and goes on where it was
+stopped. Every training is 200 Gauss-Newton steps on batches of 128 frames ([Training](train.md)),
+the energy weighs 1/Å beside forces, and what is kept is the last step: test frames choose nothing.
+
+"""
+CURVE = """\
+## Errors fall with data
+
+`revised`: 4 qubits, 4 layers, 12 Gaussians to 5 Å, {n} numbers for three elements.
+
+"""
+KINDS = """\
+## Revised against initial
+
+950 frames. `initial` gives a qubit to each of the four nearest neighbours of an atom, by name, and
+the distance into the angle; `revised` encodes vector densities of elements.
+
+"""
+CONTROL = """\
+## What the circuit is worth
+
+Ethanol, 950 frames. *Vectors alone*: couplings and weights do not depend on the neighbours.
+*Uncoupled*: no gates between the qubits, so that all layers turn each qubit by itself; weights of
+the observables still depend on the neighbours. *Frozen*: a random circuit, of which only the
+weights of its observables and the energies of the elements are trained. *Perceptron*: classical,
+on the same radial functions, with dot products of vectors in place of the circuit.
+
+"""
+SIZE = """\
+## Qubits and layers
+
+Ethanol, 950 frames, one seed unless said otherwise.
+
+"""
+TRANSFER = """\
+## Several molecules by one set of numbers
+
+950 frames of each molecule that is trained on; 400 steps for two molecules, 600 for three. The
+energy of a molecule that was not trained on has an unknown constant, which is taken out.
+
+"""
+SHIPPED = """\
+## The potentials that ship
+
+`runs/train-{{ethanol,malonaldehyde,benzene,organic}}`: 800 steps (1200 for the three together),
+the mean of two starts.
+
+"""
+MOTION = """\
+## Dynamics
+
+`python runs/rmd17/dynamics.py`: constant energy from 300 K at 0.5 fs, shipped potentials, ten
+seeds. Drift is the slope of the total energy, kT per ns and degree of freedom.
+
+"""
+REFERENCES = """\
+[1] A. S. Christensen, O. A. von Lilienfeld, Mach. Learn.: Sci. Technol. 1, 045018 (2020); CC0.
+[2] Couzini\u00e9 et al., [arXiv:2505.03213](https://arxiv.org/abs/2505.03213) (its abstract).
+[3] I. Batatia et al., NeurIPS 2022, [arXiv:2206.07697](https://arxiv.org/abs/2206.07697).
+"""
+
+
 def write(results):
-    pass
+    """Write the page and its plots."""
+    n = next((r["0"]["n_parameters"] for k, r in results.items() if k == "ethanol-950"), "")
+    curve_plot(results, IMAGES / "rmd17-curves.png")
+    sections = [
+        INTRO,
+        CURVE.format(n=n) + curve_table(results) + exponents(results),
+        "![Errors against training frames](images/rmd17-curves.png)\n\n",
+        KINDS + kinds_table(results),
+        CONTROL + control_table(results),
+        SIZE + size_table(results),
+        TRANSFER + transfer_table(results),
+        SHIPPED.format() + shipped_table(),
+        MOTION + motion_table() if DYNAMICS.exists() else "",
+        REFERENCES,
+    ]
+    head = "<!-- Written by runs/rmd17/study.py from results.json; do not edit. -->\n\n"
+    PAGE.write_text(head + "".join(sections))
+
+
+def values(results, name, molecule, key):
+    """Of all seeds."""
+    return [run["errors"]["test"][molecule][key] for run in results.get(name, {}).values()]
+
+
+def cell(found):
+    """Mean, and standard deviation of several seeds."""
+    if not found:
+        return NOT_MEASURED
+    if len(found) == 1:
+        return f"{found[0]:.1f}"
+    return f"{np.mean(found):.1f} ± {np.std(found, ddof=1):.1f}"
+
+
+def curve_table(results):
+    head = ["frames"]
+    for molecule in MOLECULES:
+        head += [f"{molecule}, meV", "meV/Å"]
+    lines = [
+        [str(size)]
+        + [
+            cell(values(results, f"{molecule}-{size}", molecule, key))
+            for molecule in MOLECULES
+            for key in (ENERGY, FORCES)
+        ]
+        for size in SIZES
+    ]
+    return markdown(head, lines)
+
+
+def points(results, molecule, key, smallest=0):
+    """(frames, mean error) of a learning curve."""
+    found = [(n, values(results, f"{molecule}-{n}", molecule, key)) for n in SIZES]
+    return [(n, float(np.mean(v))) for n, v in found if v and n >= smallest]
+
+
+def power_law(curve):
+    """Exponent a of ``error = c n^-a`` by least squares in logarithms, its error, and c."""
+    x, y = np.log(np.array(curve)).T
+    design = np.stack([np.ones_like(x), -x], axis=1)
+    coefficients, residuals, *_ = np.linalg.lstsq(design, y, rcond=None)
+    variance = float(residuals[0]) / (len(x) - 2)
+    error = math.sqrt(variance * np.linalg.inv(design.T @ design)[1, 1])
+    return float(coefficients[1]), error, math.exp(coefficients[0])
+
+
+def exponents(results):
+    """Fits over all sizes and over the upper half."""
+    lines = []
+    for molecule in MOLECULES:
+        for key, what in ((ENERGY, "energies"), (FORCES, "forces")):
+            row = [molecule, what]
+            for smallest in (0, 200):
+                curve = points(results, molecule, key, smallest)
+                law = power_law(curve) if len(curve) > 2 else None
+                row.append(f"{law[0]:.2f} ± {law[1]:.2f}" if law else NOT_MEASURED)
+            lines.append(row)
+    text = "Exponents a of error ∝ frames^-a, with their standard errors:\n\n"
+    return text + markdown(["molecule", "of", "50 to 950", "200 to 950"], lines)
+
+
+def curve_plot(results, path):
+    """Both errors against frames, in logarithms, with the fits."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axis, key in zip(figure.subplots(1, 2), (ENERGY, FORCES), strict=True):
+        for molecule in MOLECULES:
+            curve = points(results, molecule, key)
+            if len(curve) < 3:
+                continue
+            exponent, error, scale = power_law(curve)
+            label = f"{molecule}: {exponent:.2f} ± {error:.2f}"
+            sizes, found = np.array(curve).T
+            axis.loglog(sizes, found, "o", color=COLOURS[molecule], label=label)
+            axis.loglog(sizes, scale * sizes**-exponent, "--", color=COLOURS[molecule], lw=1)
+        axis.set_xlabel("training frames")
+        axis.set_ylabel(f"mean absolute error, {UNITS[key]}")
+        axis.set_title("energies" if key == ENERGY else "forces")
+        if axis.has_data():
+            axis.legend(frameon=False, title="exponent")
+    path.parent.mkdir(exist_ok=True)
+    figure.savefig(path, dpi=100, metadata={"Software": None})
+
+
+def kinds_table(results):
+    lines = []
+    for molecule in MOLECULES:
+        for kind, name in (("revised", f"{molecule}-950"), ("initial", f"{molecule}-initial")):
+            found = results.get(name, {})
+            n = found["0"]["n_parameters"] if "0" in found else ""
+            errors = [cell(values(results, name, molecule, key)) for key in (ENERGY, FORCES)]
+            lines.append([molecule, kind, str(n), str(len(found)), *errors])
+    return markdown(["molecule", "network", "numbers", "seeds", "meV", "meV/Å"], lines)
+
+
+def control_table(results):
+    names = {
+        "revised": "ethanol-950",
+        "vectors alone": "ethanol-vectors",
+        "uncoupled": "ethanol-uncoupled",
+        "frozen": "ethanol-frozen",
+        "perceptron": "ethanol-perceptron",
+    }
+    assert len(names) == 1 + len(CONTROLS)
+    lines = [[label, *trained(results, name)] for label, name in names.items()]
+    return markdown(
+        ["model", "trained numbers", "seeds", "meV", "meV/Å", "train meV/Å", "CPU s"],
+        lines,
+    )
+
+
+def trained(results, name):
+    """Numbers, seeds, errors and time of a row of ethanol."""
+    runs = list(results.get(name, {}).values())
+    if not runs:
+        return ["", "", NOT_MEASURED, NOT_MEASURED, "", ""]
+    fitted = [run["errors"]["train"]["ethanol"][FORCES] for run in runs]
+    return [
+        str(runs[0].get("n_free", runs[0]["n_parameters"])), str(len(runs)),
+        cell(values(results, name, "ethanol", ENERGY)),
+        cell(values(results, name, "ethanol", FORCES)),
+        cell(fitted), f"{np.median([run['seconds'] for run in runs]):.0f}",
+    ]  # fmt: skip
+
+
+def size_table(results):
+    sizes = [(4, 4, "ethanol-950")]
+    sizes += [
+        (row.model["qubits"], row.model["layers"], name)
+        for name, row in ROWS.items()
+        if name.endswith("-layers")
+    ]
+    lines = [[str(q), str(d), *trained(results, name)] for q, d, name in sorted(sizes)]
+    return markdown(
+        ["qubits", "layers", "numbers", "seeds", "meV", "meV/Å", "train meV/Å", "CPU s"],
+        lines,
+    )
+
+
+def transfer_table(results):
+    lines = []
+    rows = [(f"{m} alone", f"{m}-950") for m in MOLECULES]
+    rows += [("all three", "all"), *((f"all but {m}", f"without-{m}") for m in MOLECULES)]
+    for label, name in rows:
+        row = [label]
+        for molecule in MOLECULES:
+            runs = results.get(name, {}).values()
+            if not any(molecule in run["errors"]["test"] for run in runs):
+                row += ["", ""]
+                continue
+            unseen = molecule in ROWS[name].also_tested
+            keys = (APART if unseen else ENERGY, FORCES)
+            both = [cell(values(results, name, molecule, key)) for key in keys]
+            row += [f"*{text}*" for text in both] if unseen else both
+        lines.append(row)
+    head = ["trained on"]
+    for molecule in MOLECULES:
+        head += [f"{molecule}, meV", "meV/Å"]
+    return markdown(head, lines) + "*Italic*: not trained on.\n\n"
+
+
+def shipped_table():
+    from qmd.potentials import SHIPPED, load
+
+    lines = []
+    for name in ("ethanol", "malonaldehyde", "benzene", "organic"):
+        path = SHIPPED / f"qnn-{name}.qmdp"
+        if not path.exists():
+            lines.append([f"`qnn-{name}`", "", "", NOT_MEASURED, NOT_MEASURED])
+            continue
+        card = load(path).training
+        found = {"": card["errors"], **card.get("errors_of_the_others", {})}
+        for formula, errors in found.items():
+            test = errors["test"]["all"]
+            lines.append([
+                f"`qnn-{name}`" if not formula else "", formula or "", str(card["parameters"]),
+                f"{test[ENERGY]:.1f}", f"{test[FORCES]:.1f}",
+            ])  # fmt: skip
+    return markdown(["potential", "", "numbers", "meV", "meV/Å"], lines)
+
+
+def motion_table():
+    found = json.loads(DYNAMICS.read_text())
+    lines = [
+        [
+            name, str(run["runs"]), f"{run['ps']:g}", str(run["failures"]),
+            f"{run['drift_mean']:.1e} ± {run['drift_spread']:.1e}",
+            ", ".join(f"{peak:.0f}" for peak in run["peaks_per_cm"]),
+        ]
+        for name, run in found.items()
+    ]  # fmt: skip
+    head = ["potential", "runs", "ps each", "failures", "drift", "lines of the spectrum, 1/cm"]
+    return markdown(head, lines)
+
+
+def markdown(head, lines):
+    """A table."""
+    rows = [head, ["---"] * len(head), *lines]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in rows) + "\n"

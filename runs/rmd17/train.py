@@ -60,6 +60,7 @@ def train(row, seed, data):
     return {
         "row": asdict(row),
         "n_parameters": theta.size,
+        "n_free": free_numbers(row, *built[row.molecules[0]]),
         "errors": {"test": test, "train": train},
         "seconds": round(time.monotonic() - begin),
     }
@@ -101,6 +102,12 @@ def problem_of(row, config, model, frames):
     return Problem(
         model, frames, Loss(energy_weight=ENERGY_WEIGHT), engine, free=models.free(config, model)
     )
+
+
+def free_numbers(row, config, model):
+    """Numbers that were trained."""
+    free = models.free(config, model)
+    return ravel_pytree(model)[0].size if free is None else int(free.sum())
 
 
 def fit(problem, theta, row, seed):

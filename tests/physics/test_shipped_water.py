@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from shadow import shadow_energy
 
 from qmd import units
+from qmd.analysis.shadow import shadow_energy
 from qmd.integrators import (
     VELOCITIES,
     Force,

@@ -1,4 +1,4 @@
-"""What velocity Verlet conserves to fourth order."""
+"""What velocity Verlet conserves to fourth order: a drift of it is no work of the time step."""
 
 import numpy as np
 
@@ -10,8 +10,19 @@ STEP = 1e-4
 
 
 def shadow_energy(kernel: NativeKernel, state: State, masses: np.ndarray, dt: float) -> float:
-    """``H + dt^2 (v.U''.v / 12 - sum F^2/m / 24)``.
+    """Shadow energy (eV): ``H + dt^2 (v.U''.v / 12 - sum F^2/m / 24)``.
 
+    Parameters
+    ----------
+    kernel : NativeKernel
+    state : State
+    masses : (n_atoms,)
+        u
+    dt : float
+        In units of time of ASE.
+
+    References
+    ----------
     Hairer, Lubich, Wanner, Geometric Numerical Integration (2006), section IX.3, for the splitting
     B A B.
     """
