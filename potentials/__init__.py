@@ -53,7 +53,7 @@ from .tree import (
 from .vqlm import Vqlm
 
 if TYPE_CHECKING:
-    from . import jax_model, reference, vqc, vqlm_reference
+    from . import centred_native, jax_model, reference, vqc, vqlm_reference
     from .base import AbstractPotential, compiled
     from .compose import native_model
     from .jax_potential import ModelPotential
@@ -112,6 +112,7 @@ __all__ = [
     "Vqlm",
     "clusters",
     "atom_centred",
+    "centred_native",
     "compiled",
     "evaluate",
     "evaluate_all",
@@ -153,7 +154,7 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("jax_model", "reference", "vqc", "vqlm_reference"):
+    if name in ("centred_native", "jax_model", "reference", "vqc", "vqlm_reference"):
         return import_module(f".{name}", __name__)
     if name in _LAZY:
         return getattr(import_module(f".{_LAZY[name]}", __name__), name)

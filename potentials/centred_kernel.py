@@ -39,10 +39,11 @@ from .simd import radial_rows
  HAS_SCALARS, N_VECTORS, N_SCALARS, KINDS, GATES, OBSERVED,
  COEFFICIENTS, CONSTANTS, OFFSETS, RADIAL, STEPS, INITIAL,
  GAUSSIANS, KEPT, CHANNELS, SLOPES, DOTS, TURNS, PHASES, WEIGHTS, VALUES, TORQUES, PSI, AFTER,
- COEFFICIENT_SLOPES, CONSTANT_SLOPES, OFFSET_SLOPES, HEAD) = range(37)
+ COEFFICIENT_SLOPES, CONSTANT_SLOPES, OFFSET_SLOPES, SHIFT, HEAD) = range(38)
 # fmt: on
 # CONSTANTS: couplings of all layers, then weights, of each kind; N_VECTORS and N_SCALARS are
-# filled up to fours. KEPT, for each ordered pair: radial functions, their slopes, r^, and r or 0.
+# filled up to fours. KEPT, for each ordered pair: radial functions, their slopes, r^, and r, or 0
+# beyond the cut-off.
 VECTOR = 5 * LANES
 """Of an encoding vector on lanes: cos r and v sin r / r, then sin r / r."""
 
@@ -60,30 +61,49 @@ def _channel_size(program):
 
 
 @_njit
-def _add_channels(w, positions, program):
-    """Channels of all centres, from their constants and all pairs within the cut-off."""
-    n, vectors, scalars = program[N_ATOMS], program[N_VECTORS], program[N_SCALARS]
-    size, n_radial = _channel_size(program), program[N_RADIAL]
-    for i in range(n):
-        at = program[CHANNELS] + i * size
-        for channel in range(3 * vectors):
-            w[at + channel] = 0.0
-        constants = program[CONSTANTS] + program[program[KINDS] + i] * scalars
-        for channel in range(scalars):
-            w[at + 3 * vectors + channel] = w[constants + channel]
-    pair = 0
+def gaussians_of_pairs(w, positions, program):
+    """Distances, directions, and Gaussians of all pairs: what both directions share."""
+    n, n_radial, pair = program[N_ATOMS], program[N_RADIAL], 0
     for i in range(n):
         for j in range(i + 1, n):
             x = positions[j, 0] - positions[i, 0]
             y = positions[j, 1] - positions[i, 1]
             z = positions[j, 2] - positions[i, 2]
             r = math.sqrt(x * x + y * y + z * z)
-            gaussians = program[GAUSSIANS] + 2 * n_radial * pair
-            near = _gaussians(w, gaussians, r, program)
-            kept = r if near else 0.0
-            _one_way(w, i, j, gaussians, kept, x / r, y / r, z / r, program)
-            _one_way(w, j, i, gaussians, kept, -x / r, -y / r, -z / r, program)
+            near = _gaussians(w, program[GAUSSIANS] + 2 * n_radial * pair, r, program)
             pair += 1
+            for sign, record in ((1.0, _record(i, j, program)), (-1.0, _record(j, i, program))):
+                unit = record + _record_size(program) - 4
+                w[unit], w[unit + 1], w[unit + 2] = sign * x / r, sign * y / r, sign * z / r
+                w[unit + 3] = r if near else 0.0
+
+
+@_njit
+def _record(i, j, program):
+    """Where KEPT has what belongs to centre i and neighbour j."""
+    return program[KEPT] + _record_size(program) * (i * program[N_ATOMS] + j)
+
+
+@_njit
+def _pair(i, j, program):
+    """Number of an unordered pair, in the order of `gaussians_of_pairs`."""
+    low, high = min(i, j), max(i, j)
+    return low * program[N_ATOMS] - low * (low + 1) // 2 + high - low - 1
+
+
+@_njit
+def add_channels(w, i, program):
+    """Channels of centre i, from its constants and its neighbours within the cut-off."""
+    vectors, scalars = program[N_VECTORS], program[N_SCALARS]
+    at = program[CHANNELS] + i * _channel_size(program)
+    for channel in range(3 * vectors):
+        w[at + channel] = 0.0
+    constants = program[CONSTANTS] + program[program[KINDS] + i] * scalars
+    for channel in range(scalars):
+        w[at + 3 * vectors + channel] = w[constants + channel]
+    for j in range(program[N_ATOMS]):
+        if j != i:
+            _add_neighbour(w, i, j, program)
 
 
 @_njit
@@ -115,21 +135,19 @@ def _coefficients(i, j, program):
 
 
 @_njit
-def _one_way(w, i, j, gaussians, r, x, y, z, program):
-    """Add neighbour j to the channels of centre i if r is not 0; keeps what forces need."""
+def _add_neighbour(w, i, j, program):
     vectors, scalars = program[N_VECTORS], program[N_SCALARS]
-    size = vectors + scalars
-    kept = program[KEPT] + _record_size(program) * (i * program[N_ATOMS] + j)
+    size, kept = vectors + scalars, _record(i, j, program)
     unit = kept + 2 * size
-    w[unit], w[unit + 1], w[unit + 2], w[unit + 3] = x, y, z, r
-    if r == 0.0:
+    if w[unit + 3] == 0.0:
         return
     row = program[COEFFICIENTS] + _coefficients(i, j, program)
+    gaussians = program[GAUSSIANS] + 2 * program[N_RADIAL] * _pair(i, j, program)
     radial_rows(w, kept, row, gaussians, program[N_RADIAL], size)
     at = program[CHANNELS] + i * _channel_size(program)
-    add_scaled(w, at, x, kept, vectors)
-    add_scaled(w, at + vectors, y, kept, vectors)
-    add_scaled(w, at + 2 * vectors, z, kept, vectors)
+    add_scaled(w, at, w[unit], kept, vectors)
+    add_scaled(w, at + vectors, w[unit + 1], kept, vectors)
+    add_scaled(w, at + 2 * vectors, w[unit + 2], kept, vectors)
     if program[HAS_SCALARS]:
         add_scaled(w, at + 3 * vectors, 1.0, kept + vectors, scalars)
 
@@ -141,100 +159,112 @@ def _centre(first, lane, program):
 
 
 @_njit
-def _to_lanes(w, first, program):
+def _to_lanes(w, first, shift, program):
     """Angles of four centres, from their channels."""
     n_vectors, vectors = (program[N_LAYERS] + 1) * program[N_QUBITS], program[N_VECTORS]
     n_couplings = program[N_LAYERS] * program[N_COUPLINGS]
     for lane in range(LANES):
         at = program[CHANNELS] + _centre(first, lane, program) * _channel_size(program)
         for v in range(n_vectors):
-            turn = program[TURNS] + VECTOR * v + lane
+            turn = shift + program[TURNS] + VECTOR * v + lane
             w[turn + LANES], w[turn + 2 * LANES] = w[at + v], w[at + vectors + v]
             w[turn + 3 * LANES] = w[at + 2 * vectors + v]
         at += 3 * vectors
         for c in range(n_couplings):
-            w[program[PHASES] + AMPLITUDE * c + lane] = w[at + c]
+            w[shift + program[PHASES] + AMPLITUDE * c + lane] = w[at + c]
         for o in range(program[N_OBSERVABLES]):
-            w[program[WEIGHTS] + LANES * o + lane] = 0.5 * w[at + n_couplings + o]
+            w[shift + program[WEIGHTS] + LANES * o + lane] = 0.5 * w[at + n_couplings + o]
     for v in range(n_vectors):
-        prepare_turn(w, program[TURNS] + VECTOR * v)
+        prepare_turn(w, shift + program[TURNS] + VECTOR * v)
     for c in range(n_couplings):
-        prepare_phase(w, program[PHASES] + AMPLITUDE * c)
+        prepare_phase(w, shift + program[PHASES] + AMPLITUDE * c)
 
 
 @_njit
-def _encode(w, layer, sign, program):
+def _encode(w, layer, sign, shift, program):
     n = program[N_QUBITS]
     for q in range(n):
-        turn = program[TURNS] + VECTOR * (layer * n + q)
-        rotate(w, program[PSI], turn, sign, 1 << (n - 1 - q), 1 << n)
+        turn = shift + program[TURNS] + VECTOR * (layer * n + q)
+        rotate(w, shift + program[PSI], turn, sign, 1 << (n - 1 - q), 1 << n)
 
 
 @_njit
-def _encode_back(w, layer, sign, torques, program):
+def _encode_back(w, layer, sign, torques, shift, program):
     n = program[N_QUBITS]
     for q in range(n):
         v = layer * n + q
-        turn, out = program[TURNS] + VECTOR * v, torques + 3 * LANES * v
-        rotate_back(w, program[PSI], program[AFTER], turn, sign, 1 << (n - 1 - q), 1 << n, out)
+        turn, out = shift + program[TURNS] + VECTOR * v, torques + 3 * LANES * v
+        rotate_back(
+            w,
+            shift + program[PSI],
+            shift + program[AFTER],
+            turn,
+            sign,
+            1 << (n - 1 - q),
+            1 << n,
+            out,
+        )
 
 
 @_njit
-def _sector(w, sign, torques, slopes, program):
+def _sector(w, sign, torques, slopes, shift, program):
     """One sector: adds expectation values, torques, and derivatives by the couplings."""
     size = 1 << program[N_QUBITS]
-    psi, after, n_layers = program[PSI], program[AFTER], program[N_LAYERS]
+    psi, after, n_layers = shift + program[PSI], shift + program[AFTER], program[N_LAYERS]
     for i in range(size):
         for k in range(AMPLITUDE):
             w[psi + AMPLITUDE * i + k] = w[program[INITIAL] + i] if k < LANES else 0.0
             w[after + AMPLITUDE * i + k] = 0.0
-    _encode(w, 0, sign, program)
+    _encode(w, 0, sign, shift, program)
     for layer in range(n_layers):
         for g in range(program[N_GATES]):
             gate = program[GATES] + 3 * g
             coupling = layer * program[N_COUPLINGS] + program[gate + 2]
-            phase = program[PHASES] + AMPLITUDE * coupling
+            phase = shift + program[PHASES] + AMPLITUDE * coupling
             exchange(w, psi, phase, program[gate], program[gate + 1], size)
-        _encode(w, layer + 1, sign, program)
+        _encode(w, layer + 1, sign, shift, program)
     for g in range(program[N_OBSERVED]):
         pair = program[OBSERVED] + 3 * g
-        weight = program[WEIGHTS] + LANES * program[pair + 2]
-        value = program[VALUES] + LANES * program[pair + 2]
+        weight = shift + program[WEIGHTS] + LANES * program[pair + 2]
+        value = shift + program[VALUES] + LANES * program[pair + 2]
         observe(w, psi, after, weight, program[pair], program[pair + 1], size, value)
     for layer in range(n_layers - 1, -1, -1):
-        _encode_back(w, layer + 1, sign, torques, program)
+        _encode_back(w, layer + 1, sign, torques, shift, program)
         for g in range(program[N_GATES] - 1, -1, -1):
             gate = program[GATES] + 3 * g
             coupling = layer * program[N_COUPLINGS] + program[gate + 2]
-            phase, out = program[PHASES] + AMPLITUDE * coupling, slopes + LANES * coupling
+            phase, out = shift + program[PHASES] + AMPLITUDE * coupling, slopes + LANES * coupling
             exchange_back(w, psi, after, phase, program[gate], program[gate + 1], size, out)
-    _encode_back(w, 0, sign, torques, program)
+    _encode_back(w, 0, sign, torques, shift, program)
 
 
 @_njit
-def _circuits(w, first, program):
-    """Energy of up to four centres, and its derivatives by their channels."""
+def circuits(w, first, shift, program):
+    """Energy of up to four centres, and its derivatives by their channels.
+
+    The scratch begins `shift` numbers further on, so that several fours may be worked on at once.
+    """
     n_vectors = (program[N_LAYERS] + 1) * program[N_QUBITS]
     n_couplings, n_observables = program[N_LAYERS] * program[N_COUPLINGS], program[N_OBSERVABLES]
-    _to_lanes(w, first, program)
-    values, torques = program[VALUES], program[TORQUES]
+    _to_lanes(w, first, shift, program)
+    values, torques = shift + program[VALUES], shift + program[TORQUES]
     slopes = torques + 6 * LANES * n_vectors
     for i in range(LANES * n_observables):
         w[values + i] = 0.0
     for i in range(LANES * (6 * n_vectors + n_couplings)):
         w[torques + i] = 0.0
-    _sector(w, 1.0, torques, slopes, program)
-    _sector(w, -1.0, torques + 3 * LANES * n_vectors, slopes, program)
+    _sector(w, 1.0, torques, slopes, shift, program)
+    _sector(w, -1.0, torques + 3 * LANES * n_vectors, slopes, shift, program)
     energy = 0.0
     for lane in range(min(LANES, program[N_ATOMS] - first)):
-        _vector_slopes(w, first + lane, lane, n_vectors, program)
+        _vector_slopes(w, first + lane, lane, n_vectors, shift, program)
         at = program[SLOPES] + (first + lane) * _channel_size(program) + 3 * program[N_VECTORS]
         for c in range(n_couplings):
             w[at + c] = w[slopes + LANES * c + lane]
         for o in range(n_observables):
             value = 0.5 * w[values + LANES * o + lane] + _n_pairs(o, program)
             w[at + n_couplings + o] = value
-            energy += 2.0 * w[program[WEIGHTS] + LANES * o + lane] * value
+            energy += 2.0 * w[shift + program[WEIGHTS] + LANES * o + lane] * value
         kind = program[program[KINDS] + first + lane]
         energy += w[program[OFFSETS] + kind]
     return energy
@@ -251,15 +281,15 @@ def _n_pairs(observable, program):
 
 
 @_njit
-def _vector_slopes(w, centre, lane, n_vectors, program):
+def _vector_slopes(w, centre, lane, n_vectors, shift, program):
     """Derivatives by the vectors, from the torques of both sectors (see `kernel._turn_torques`)."""
     vectors, size = program[N_VECTORS], _channel_size(program)
     for v in range(n_vectors):
         channel = program[CHANNELS] + centre * size + v
         x, y, z = w[channel], w[channel + vectors], w[channel + 2 * vectors]
-        turn = program[TURNS] + VECTOR * v + lane
+        turn = shift + program[TURNS] + VECTOR * v + lane
         cosine, sinc = w[turn], w[turn + 4 * LANES]
-        one = program[TORQUES] + 3 * LANES * v + lane
+        one = shift + program[TORQUES] + 3 * LANES * v + lane
         two = one + 3 * LANES * n_vectors
         dx, sx = w[one] - w[two], w[one] + w[two]
         dy, sy = w[one + LANES] - w[two + LANES], w[one + LANES] + w[two + LANES]
@@ -275,42 +305,65 @@ def _vector_slopes(w, centre, lane, n_vectors, program):
 
 
 @_njit
-def _add_forces(w, forces, program):
-    """Chain rule through the channels, pair by pair."""
-    n, vectors, scalars = program[N_ATOMS], program[N_VECTORS], program[N_SCALARS]
-    size = vectors + scalars
-    forces[:, :] = 0.0
-    for i in range(n):
-        at = program[SLOPES] + i * _channel_size(program)
-        for j in range(n):
-            kept = program[KEPT] + _record_size(program) * (i * n + j)
-            unit = kept + 2 * size
-            r = w[unit + 3]
-            if i == j or r == 0.0:
-                continue
-            x, y, z = w[unit], w[unit + 1], w[unit + 2]
-            ax = dot(w, kept, at, vectors) / r
-            ay = dot(w, kept, at + vectors, vectors) / r
-            az = dot(w, kept, at + 2 * vectors, vectors) / r
-            along = x * dot(w, kept + size, at, vectors)
-            along += y * dot(w, kept + size, at + vectors, vectors)
-            along += z * dot(w, kept + size, at + 2 * vectors, vectors)
-            if program[HAS_SCALARS]:
-                along += dot(w, kept + size + vectors, at + 3 * vectors, scalars)
-            along -= ax * x + ay * y + az * z
-            for axis, force in enumerate((ax + along * x, ay + along * y, az + along * z)):
-                forces[i, axis] += force
-                forces[j, axis] -= force
+def pulls(w, i, program):
+    """Chain rule through the channels of centre i: what each neighbour pulls it by.
+
+    It takes the place of r^ in KEPT.
+    """
+    vectors, scalars = program[N_VECTORS], program[N_SCALARS]
+    size, at = vectors + scalars, program[SLOPES] + i * _channel_size(program)
+    for j in range(program[N_ATOMS]):
+        kept = _record(i, j, program)
+        unit = kept + 2 * size
+        r = w[unit + 3]
+        if i == j or r == 0.0:
+            continue
+        x, y, z = w[unit], w[unit + 1], w[unit + 2]
+        ax = dot(w, kept, at, vectors) / r
+        ay = dot(w, kept, at + vectors, vectors) / r
+        az = dot(w, kept, at + 2 * vectors, vectors) / r
+        along = x * dot(w, kept + size, at, vectors)
+        along += y * dot(w, kept + size, at + vectors, vectors)
+        along += z * dot(w, kept + size, at + 2 * vectors, vectors)
+        if program[HAS_SCALARS]:
+            along += dot(w, kept + size + vectors, at + 3 * vectors, scalars)
+        along -= ax * x + ay * y + az * z
+        w[unit], w[unit + 1], w[unit + 2] = ax + along * x, ay + along * y, az + along * z
+
+
+@_njit
+def write_force(w, forces, i, program):
+    """Pulls of centre i, less those on i as a neighbour of others."""
+    forces[i, :] = 0.0
+    end = _record_size(program) - 4
+    for j in range(program[N_ATOMS]):
+        to, back = _record(i, j, program) + end, _record(j, i, program) + end
+        if i == j or w[to + 3] == 0.0:
+            continue
+        for axis in range(3):
+            forces[i, axis] += w[to + axis] - w[back + axis]
+
+
+@_njit
+def _energy(w, positions, program):
+    """Energy, and its derivatives by all channels."""
+    gaussians_of_pairs(w, positions, program)
+    for i in range(program[N_ATOMS]):
+        add_channels(w, i, program)
+    energy = 0.0
+    for first in range(0, program[N_ATOMS], LANES):
+        energy += circuits(w, first, 0, program)
+    return energy
 
 
 @_njit
 def evaluate_into(positions, forces, program, workspace):
     """Energy (eV) of a network; writes the forces (eV/angstrom)."""
-    _add_channels(workspace, positions, program)
-    energy = 0.0
-    for first in range(0, program[N_ATOMS], LANES):
-        energy += _circuits(workspace, first, program)
-    _add_forces(workspace, forces, program)
+    energy = _energy(workspace, positions, program)
+    for i in range(program[N_ATOMS]):
+        pulls(workspace, i, program)
+    for i in range(program[N_ATOMS]):
+        write_force(workspace, forces, i, program)
     return energy
 
 
@@ -335,8 +388,7 @@ def _add_derivatives(w, factor, program):
             pair += 1
             for centre, neighbour in ((i, j), (j, i)):
                 at = program[SLOPES] + centre * _channel_size(program)
-                kept = program[KEPT] + _record_size(program) * (centre * n + neighbour)
-                unit = kept + 2 * size
+                unit = _record(centre, neighbour, program) + 2 * size
                 if w[unit + 3] == 0.0:
                     continue
                 for k in range(size):
@@ -361,10 +413,9 @@ def rows_into(positions, rows, program, workspace, begin, end):
 
     The numbers lie at `begin` to `end` of the workspace, in the order of the constants.
     """
-    forces = positions[0].copy()
     for i in range(len(positions)):
         workspace[begin:end] = 0.0
-        evaluate_into(positions[i], forces, program, workspace)
+        _energy(workspace, positions[i], program)
         _add_derivatives(workspace, 1.0, program)
         rows[i, :] = workspace[begin:end]
 
@@ -372,7 +423,6 @@ def rows_into(positions, rows, program, workspace, begin, end):
 @numba.njit(cache=True, error_model="numpy", nogil=True)
 def add_into(positions, factors, program, workspace):
     """Add the derivatives at `positions`, each times its factor, to the workspace."""
-    forces = positions[0].copy()
     for i in range(len(positions)):
-        evaluate_into(positions[i], forces, program, workspace)
+        _energy(workspace, positions[i], program)
         _add_derivatives(workspace, factors[i], program)

@@ -12,8 +12,14 @@ from .network import Network, NetworkParameters
 Array = np.ndarray
 
 
-def native_kernel(model: Network) -> NativeKernel:
+def native_kernel(model: Network, *, parallel: bool = False) -> NativeKernel:
     """Native energy and forces of a network.
+
+    Parameters
+    ----------
+    model : Network
+    parallel : bool
+        Whether one energy is worked on by all cores: for some dozen atoms or more.
 
     Raises
     ------
@@ -21,11 +27,21 @@ def native_kernel(model: Network) -> NativeKernel:
         If the parameters do not fit, or the workspace would be too large.
     """
     model.check()
-    return NativeKernel(layout.energy_and_forces, *arrays(model))
+    if not parallel:
+        return NativeKernel(layout.energy_and_forces, *arrays(model))
+    from .centred_parallel import energy_and_forces
+
+    return NativeKernel(energy_and_forces, *arrays(model, -(-model.n_atoms // LANES)))
 
 
-def arrays(model: Network) -> tuple[Array, Array]:
+def arrays(model: Network, n_at_once: int = 1) -> tuple[Array, Array]:
     """Program and workspace of `centred_kernel.evaluate_into`.
+
+    Parameters
+    ----------
+    model : Network
+    n_at_once : int
+        Fours of centres that have scratch of their own.
 
     Raises
     ------
@@ -76,6 +92,11 @@ def arrays(model: Network) -> tuple[Array, Array]:
         layout.CHANNELS: n * (3 * vectors + scalars),
         layout.SLOPES: n * (3 * vectors + scalars),
         layout.DOTS: size,
+        layout.COEFFICIENT_SLOPES: constants[0].size,
+        layout.CONSTANT_SLOPES: constants[1].size,
+        layout.OFFSET_SLOPES: constants[2].size,
+    }
+    of_four = {
         layout.TURNS: layout.VECTOR * n_vectors,
         layout.PHASES: AMPLITUDE * circuit.n_layers * circuit.n_couplings,
         layout.WEIGHTS: LANES * len(circuit.observables),
@@ -83,13 +104,13 @@ def arrays(model: Network) -> tuple[Array, Array]:
         layout.TORQUES: LANES * (6 * n_vectors + circuit.n_layers * circuit.n_couplings),
         layout.PSI: AMPLITUDE << n_qubits,
         layout.AFTER: AMPLITUDE << n_qubits,
-        layout.COEFFICIENT_SLOPES: constants[0].size,
-        layout.CONSTANT_SLOPES: constants[1].size,
-        layout.OFFSET_SLOPES: constants[2].size,
     }
-    check_bytes(8 * sum(sizes.values()))
+    head[layout.SHIFT] = sum(of_four.values())
+    sizes |= of_four  # last, so that others of their kind can follow
+    n_numbers = sum(sizes.values()) + (n_at_once - 1) * int(head[layout.SHIFT])
+    check_bytes(8 * n_numbers)
     head[list(sizes)] = np.cumsum([0, *list(sizes.values())[:-1]])
-    workspace = np.zeros(sum(sizes.values()))
+    workspace = np.zeros(n_numbers)
     filled = np.concatenate(constants)
     workspace[: filled.size] = filled
     return np.concatenate([head, np.array(model.kinds, np.int64), lists]), workspace

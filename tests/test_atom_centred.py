@@ -14,6 +14,7 @@ from qmd.potentials import (
     Network,
     ParameterGradient,
     atom_centred,
+    centred_native,
     evaluate,
     evaluate_all,
     jax_model,
@@ -119,6 +120,15 @@ def test_the_native_kernel_is_jax(species, scalars):
     np.testing.assert_allclose(gradient.rows(x), rows, rtol=0, atol=1e-12)
     factors = np.array([0.3, -1.2])
     np.testing.assert_allclose(gradient.sum(x, factors), factors @ rows, rtol=0, atol=1e-12)
+
+
+def test_centres_in_parallel_give_the_same_bits():
+    model = revised()
+    serial, parallel = native_model(model), centred_native.native_kernel(model, parallel=True)
+    for x in (POSITIONS, POSITIONS[[1, 0, 3, 2, 5, 4]]):
+        one, other = evaluate(serial, x), evaluate(parallel, x)
+        assert one[0] == other[0]
+        np.testing.assert_array_equal(one[1], other[1])
 
 
 def test_it_is_the_sum_of_the_circuits_of_its_atoms():

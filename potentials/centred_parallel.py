@@ -1,0 +1,52 @@
+"""Networks on all cores: centres in parallel, to the last bit what `centred_kernel` gives.
+
+Worth it from some dozen atoms on: starting the threads takes some microseconds. Not for use within
+threads of one's own: they would share the cores.
+"""
+
+import math
+
+import numba
+import numpy as np
+
+from .centred_kernel import (
+    N_ATOMS,
+    SHIFT,
+    add_channels,
+    circuits,
+    gaussians_of_pairs,
+    pulls,
+    write_force,
+)
+from .kernel import SIGNATURE
+from .lanes import LANES
+
+
+@numba.njit(cache=True, error_model="numpy", parallel=True)
+def evaluate_into(positions, forces, program, workspace):
+    """Energy (eV) of a network; writes the forces (eV/angstrom)."""
+    n = program[N_ATOMS]
+    gaussians_of_pairs(workspace, positions, program)
+    for i in numba.prange(n):
+        add_channels(workspace, i, program)
+    n_fours = (n + LANES - 1) // LANES
+    energies = np.empty(n_fours)
+    for four in numba.prange(n_fours):
+        energies[four] = circuits(workspace, LANES * four, program[SHIFT] * four, program)
+    for i in numba.prange(n):
+        pulls(workspace, i, program)
+    for i in numba.prange(n):
+        write_force(workspace, forces, i, program)
+    energy = 0.0
+    for four in range(n_fours):
+        energy += energies[four]
+    return energy
+
+
+@numba.cfunc(SIGNATURE, cache=True, error_model="numpy")
+def energy_and_forces(positions, forces, program, workspace):
+    """`evaluate_into`, or NaN if the number of atoms is not that of the network."""
+    if positions.shape[0] != program[N_ATOMS] or forces.shape[0] != program[N_ATOMS]:
+        forces[:, :] = math.nan
+        return math.nan
+    return evaluate_into(positions, forces, program, workspace)
