@@ -77,8 +77,7 @@ def follow(molecule, seed):
         rows.append((state.energy + kinetic, shadow_energy(kernel, state, masses, DT), kinetic))
     totals, shadows, kinetics = np.array(rows).T
     times_ns = np.arange(BLOCKS) * BLOCK * 0.5e-6
-    # Neither the centre of mass nor the molecule as a whole moves at the start.
-    degrees = 3 * len(masses) - 6
+    degrees = 3 * len(masses) - 3  # the centre of mass does not move
     temperature = 2 * kinetics.mean() / (units.kB * degrees)
     unit = units.kB * temperature * degrees
     drift, shadow = (float(np.polyfit(times_ns, e / unit, 1)[0]) for e in (totals, shadows))
