@@ -12,6 +12,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 SCRIPTS = (
     "md_loop", "force", "kernel", "batch", "training", "replicas", "startup", "output",
+    "networks",
 )  # fmt: skip
 
 

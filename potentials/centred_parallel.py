@@ -21,6 +21,8 @@ from .centred_kernel import (
 from .kernel import SIGNATURE
 from .lanes import LANES
 
+numba.get_num_threads()  # starts them: what comes from the cache needs their symbols
+
 
 @numba.njit(cache=True, error_model="numpy", parallel=True)
 def evaluate_into(positions, forces, program, workspace):

@@ -75,7 +75,8 @@ def test_the_table_names_machine_and_versions(md_loop):
 
 
 @pytest.mark.parametrize(
-    "name", ["md_loop", "force", "kernel", "batch", "training", "replicas", "startup"]
+    "name",
+    ["md_loop", "force", "kernel", "batch", "training", "replicas", "startup", "networks"],
 )
 def test_help_gives_an_example(name):
     done = script(name, "--help")
@@ -106,7 +107,7 @@ def test_batches_agree_with_the_native_kernel_with_or_without_a_gpu(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["force", "training", "replicas", "startup", "output"])
+@pytest.mark.parametrize("name", ["force", "training", "replicas", "startup", "output", "networks"])
 def test_every_script_runs_to_its_end(name, tmp_path):
     done = script(name, "--quick", "--json", tmp_path / "result.json")
     assert done.returncode == 0, done.stderr

@@ -71,8 +71,9 @@ energy of a molecule that was not trained on has an unknown constant, which is t
 SHIPPED = """\
 ## The potentials that ship
 
-`runs/train-{{ethanol,malonaldehyde,benzene,organic}}`: 800 steps (1200 for the three together),
-the mean of two starts.
+`runs/train-{{ethanol,malonaldehyde,benzene}}` (800 steps, benzene 400, the mean of two starts) and
+`runs/train-organic` (1000 steps on all three, one start); two to ten minutes on one core for each
+start.
 
 """
 MOTION = """\
@@ -80,9 +81,9 @@ MOTION = """\
 
 `python runs/rmd17/dynamics.py`: constant energy at 0.5 fs from the minimum, with the shipped
 potentials and ten seeds; half of the heat of the start goes into the bonds. Drift is the slope of
-the total energy, kT per ns and degree of freedom, mean ± standard deviation: in 20 ps it is the heat
-of the stretches that the total energy of velocity Verlet follows by a term in dt². Without it, in the
-shadow energy, the largest of all seeds is in the next column.
+the total energy, kT per ns and degree of freedom, mean ± standard deviation: in 20 ps that is the
+heat of the stretches, which the total energy of velocity Verlet follows by a term in dt². The next
+column is without it: the shadow energy, largest of all seeds.
 
 """
 REFERENCES = """\
