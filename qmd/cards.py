@@ -85,6 +85,7 @@ def card(package: Package) -> str:
         "name": package.name,
         "description": package.description,
         "atoms, in order": ", ".join(package.species),
+        "also serves": "\n".join(", ".join(v.species) for v in package.variants),
         "model": "\n".join(_outline(package.model)),
         "units": "eV, angstrom",
         "energy zero": f"{package.reference_energy_eV:.6f} eV of the labels"

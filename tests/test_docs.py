@@ -248,6 +248,7 @@ def test_the_package_page_names_every_key() -> None:
         Sum,
         atom_centred,
         find,
+        perceptron,
         polynomial,
         spc_fw,
         vqlm,
@@ -264,8 +265,13 @@ def test_the_package_page_names_every_key() -> None:
     classical = Scaled(Committee((spc_fw.SPC_FW.model(2), MorseBonds(6, ((0, 1),), 5, 2, 1))), 0.5)
     pair = Sum((water_pair.interaction(seed=0), wall, SphericalWall(6, 9.0, 1.0), classical))
     bare = polynomial.molecule(("O", "H", "H"), 1, np.eye(3)[None])
-    network = atom_centred.revised(("O", "H", "H"), seed=0)
-    model = ManyBody(OnAtoms(Sum((vqlm.water(), bare, network)), (0, 1, 2)), pair)
+    water, x = ("O", "H", "H"), np.eye(3)
+    networks = (
+        atom_centred.revised(water, seed=0),
+        atom_centred.initial(water, 0, x, n_qubits=2),
+        perceptron.centred(water, 0, n_vectors=1, n_scalars=1, n_hidden=2),
+    )
+    model = ManyBody(OnAtoms(Sum((vqlm.water(), bare, *networks)), (0, 1, 2)), pair)
     found = set(words(model_to_json(model)))
     tables = {re.sub("(?<!^)([A-Z])", r"_\1", kind.__name__).lower() for kind in get_args(Model)}
     assert tables <= found, "the model above must have one of each kind"

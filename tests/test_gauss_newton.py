@@ -76,6 +76,7 @@ def test_it_goes_on_to_the_last_bit_where_it_was_stopped(problem):
     assert np.abs(other[-1].theta - whole[-1].theta).max() > 1e-6
 
 
+@pytest.mark.slow
 def test_threads_and_jax_go_the_same_way(problem):
     one = fit(problem, SETTINGS)[-1].theta
     two = fit(problem_of(NETWORK, threads=2), SETTINGS)[-1].theta
@@ -129,6 +130,7 @@ def test_a_control_keeps_what_it_must(control):
         assert np.abs(after.vectors - before.vectors).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_the_classical_control_is_fitted_by_jax():
     config = PerceptronConfig(
         kind="perceptron", species=["O", "H", "H"], vectors=3, scalars=2, hidden=4, radial=4,

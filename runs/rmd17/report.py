@@ -13,7 +13,7 @@ PAGE, IMAGES = DOCS / "rmd17.md", DOCS / "images"
 DYNAMICS = HERE / "dynamics.json"
 ENERGY, FORCES = "energy_mae_meV", "forces_mae_meV_per_A"
 APART = "energy_mae_apart_from_a_constant_meV"
-UNITS = {ENERGY: "meV", FORCES: "meV/Å"}
+UNITS = {ENERGY: "meV", FORCES: "meV/A"}
 COLOURS = dict(zip(MOLECULES, ("#0072B2", "#D55E00", "#009E73"), strict=True))
 NOT_MEASURED = "not measured"
 
@@ -22,20 +22,20 @@ INTRO = """\
 
 Atom-centred networks (see [Theory](theory.md)) on three molecules of rMD17 [1]: split 01, at most
 950 training frames, 1000 test frames, labels by PBE/def2-SVP. Errors are means of absolute values
-over the test frames; with several seeds, mean ± standard deviation. Published equivariant quantum
+over the test frames; with several seeds, mean +- standard deviation. Published equivariant quantum
 networks on these molecules predict forces fairly, energies poorly, and do not improve with data
-[2]; classical ones are far better than all of these: MACE errs by 0.4 meV and 2.1 meV/Å on
+[2]; classical ones are far better than all of these: MACE errs by 0.4 meV and 2.1 meV/A on
 ethanol [3].
 
 `python runs/rmd17/study.py` makes all of it, training by training, and goes on where it was
 stopped. Every training is 200 Gauss-Newton steps on batches of 128 frames ([Training](train.md)),
-the energy weighs 1/Å beside forces, and what is kept is the last step: test frames choose nothing.
+the energy weighs 1/A beside forces, and what is kept is the last step: test frames choose nothing.
 
 """
 CURVE = """\
 ## Errors fall with data
 
-`revised`: 4 qubits, 4 layers, 12 Gaussians to 5 Å, {n} numbers for three elements.
+`revised`: 4 qubits, 4 layers, 12 Gaussians to 5 A, {n} numbers for three elements.
 
 """
 KINDS = """\
@@ -81,14 +81,14 @@ MOTION = """\
 
 `python runs/rmd17/dynamics.py`: constant energy at 0.5 fs from the minimum, with the shipped
 potentials and ten seeds; half of the heat of the start goes into the bonds. Drift is the slope of
-the total energy, kT per ns and degree of freedom, mean ± standard deviation: in 20 ps that is the
-heat of the stretches, which the total energy of velocity Verlet follows by a term in dt². The next
+the total energy, kT per ns and degree of freedom, mean +- standard deviation: in 20 ps that is the
+heat of the stretches, which the total energy of velocity Verlet follows by a term in dt^2. The next
 column is without it: the shadow energy, largest of all seeds.
 
 """
 REFERENCES = """\
 [1] A. S. Christensen, O. A. von Lilienfeld, Mach. Learn.: Sci. Technol. 1, 045018 (2020); CC0.
-[2] Couzini\u00e9 et al., [arXiv:2505.03213](https://arxiv.org/abs/2505.03213) (its abstract).
+[2] Couzinie et al., [arXiv:2505.03213](https://arxiv.org/abs/2505.03213) (its abstract).
 [3] I. Batatia et al., NeurIPS 2022, [arXiv:2206.07697](https://arxiv.org/abs/2206.07697).
 """
 
@@ -124,13 +124,13 @@ def cell(found):
         return NOT_MEASURED
     if len(found) == 1:
         return f"{found[0]:.1f}"
-    return f"{np.mean(found):.1f} ± {np.std(found, ddof=1):.1f}"
+    return f"{np.mean(found):.1f} +- {np.std(found, ddof=1):.1f}"
 
 
 def curve_table(results):
     head = ["frames"]
     for molecule in MOLECULES:
-        head += [f"{molecule}, meV", "meV/Å"]
+        head += [f"{molecule}, meV", "meV/A"]
     lines = [
         [str(size)]
         + [
@@ -168,9 +168,9 @@ def exponents(results):
             for smallest in (0, 200):
                 curve = points(results, molecule, key, smallest)
                 law = power_law(curve) if len(curve) > 2 else None
-                row.append(f"{law[0]:.2f} ± {law[1]:.2f}" if law else NOT_MEASURED)
+                row.append(f"{law[0]:.2f} +- {law[1]:.2f}" if law else NOT_MEASURED)
             lines.append(row)
-    text = "Exponents a of error ∝ frames^-a, with their standard errors:\n\n"
+    text = "Exponents a of error ~ frames^-a, with their standard errors:\n\n"
     return text + markdown(["molecule", "of", "50 to 950", "200 to 950"], lines)
 
 
@@ -187,7 +187,7 @@ def curve_plot(results, path):
             if len(curve) < 3:
                 continue
             exponent, error, scale = power_law(curve)
-            label = f"{molecule}: {exponent:.2f} ± {error:.2f}"
+            label = f"{molecule}: {exponent:.2f} +- {error:.2f}"
             sizes, found = np.array(curve).T
             axis.loglog(sizes, found, "o", color=COLOURS[molecule], label=label)
             axis.loglog(sizes, scale * sizes**-exponent, "--", color=COLOURS[molecule], lw=1)
@@ -208,7 +208,7 @@ def kinds_table(results):
             n = found["0"]["n_parameters"] if "0" in found else ""
             errors = [cell(values(results, name, molecule, key)) for key in (ENERGY, FORCES)]
             lines.append([molecule, kind, str(n), str(len(found)), *errors])
-    return markdown(["molecule", "network", "numbers", "seeds", "meV", "meV/Å"], lines)
+    return markdown(["molecule", "network", "numbers", "seeds", "meV", "meV/A"], lines)
 
 
 def control_table(results):
@@ -222,7 +222,7 @@ def control_table(results):
     assert len(names) == 1 + len(CONTROLS)
     lines = [[label, *trained(results, name)] for label, name in names.items()]
     return markdown(
-        ["model", "trained numbers", "seeds", "meV", "meV/Å", "train meV/Å", "CPU s"],
+        ["model", "trained numbers", "seeds", "meV", "meV/A", "train meV/A", "CPU s"],
         lines,
     )
 
@@ -250,7 +250,7 @@ def size_table(results):
     ]
     lines = [[str(q), str(d), *trained(results, name)] for q, d, name in sorted(sizes)]
     return markdown(
-        ["qubits", "layers", "numbers", "seeds", "meV", "meV/Å", "train meV/Å", "CPU s"],
+        ["qubits", "layers", "numbers", "seeds", "meV", "meV/A", "train meV/A", "CPU s"],
         lines,
     )
 
@@ -273,7 +273,7 @@ def transfer_table(results):
         lines.append(row)
     head = ["trained on"]
     for molecule in MOLECULES:
-        head += [f"{molecule}, meV", "meV/Å"]
+        head += [f"{molecule}, meV", "meV/A"]
     return markdown(head, lines) + "*Italic*: not trained on.\n\n"
 
 
@@ -294,7 +294,7 @@ def shipped_table():
                 f"`qnn-{name}`" if not formula else "", formula or "", str(card["parameters"]),
                 f"{test[ENERGY]:.1f}", f"{test[FORCES]:.1f}",
             ])  # fmt: skip
-    return markdown(["potential", "", "numbers", "meV", "meV/Å"], lines)
+    return markdown(["potential", "", "numbers", "meV", "meV/A"], lines)
 
 
 def motion_table():
@@ -302,7 +302,7 @@ def motion_table():
     lines = [
         [
             f"`{name}`", str(run["runs"]), f"{run['ps']:g}", f"{run['temperature_K']:.0f}",
-            str(run["failures"]), f"{run['drift_mean']:.1e} ± {run['drift_spread']:.1e}",
+            str(run["failures"]), f"{run['drift_mean']:.1e} +- {run['drift_spread']:.1e}",
             f"{run['shadow_drift_largest']:.1e}",
             ", ".join(f"{peak:.0f}" for peak in run["peaks_per_cm"]),
         ]
