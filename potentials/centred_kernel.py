@@ -61,21 +61,19 @@ def _channel_size(program):
 
 
 @_njit
-def gaussians_of_pairs(w, positions, program):
-    """Distances, directions, and Gaussians of all pairs: what both directions share."""
-    n, n_radial, pair = program[N_ATOMS], program[N_RADIAL], 0
-    for i in range(n):
-        for j in range(i + 1, n):
-            x = positions[j, 0] - positions[i, 0]
-            y = positions[j, 1] - positions[i, 1]
-            z = positions[j, 2] - positions[i, 2]
-            r = math.sqrt(x * x + y * y + z * z)
-            near = _gaussians(w, program[GAUSSIANS] + 2 * n_radial * pair, r, program)
-            pair += 1
-            for sign, record in ((1.0, _record(i, j, program)), (-1.0, _record(j, i, program))):
-                unit = record + _record_size(program) - 4
-                w[unit], w[unit + 1], w[unit + 2] = sign * x / r, sign * y / r, sign * z / r
-                w[unit + 3] = r if near else 0.0
+def gaussians_of(w, positions, i, program):
+    """Distances, directions, and Gaussians of the pairs of i with later atoms: both directions."""
+    end, size = _record_size(program) - 4, 2 * program[N_RADIAL]
+    for j in range(i + 1, program[N_ATOMS]):
+        x = positions[j, 0] - positions[i, 0]
+        y = positions[j, 1] - positions[i, 1]
+        z = positions[j, 2] - positions[i, 2]
+        r = math.sqrt(x * x + y * y + z * z)
+        near = _gaussians(w, program[GAUSSIANS] + size * _pair(i, j, program), r, program)
+        for sign, record in ((1.0, _record(i, j, program)), (-1.0, _record(j, i, program))):
+            unit = record + end
+            w[unit], w[unit + 1], w[unit + 2] = sign * x / r, sign * y / r, sign * z / r
+            w[unit + 3] = r if near else 0.0
 
 
 @_njit
@@ -86,7 +84,7 @@ def _record(i, j, program):
 
 @_njit
 def _pair(i, j, program):
-    """Number of an unordered pair, in the order of `gaussians_of_pairs`."""
+    """Number of an unordered pair: those of atom 0 first."""
     low, high = min(i, j), max(i, j)
     return low * program[N_ATOMS] - low * (low + 1) // 2 + high - low - 1
 
@@ -347,7 +345,8 @@ def write_force(w, forces, i, program):
 @_njit
 def _energy(w, positions, program):
     """Energy, and its derivatives by all channels."""
-    gaussians_of_pairs(w, positions, program)
+    for i in range(program[N_ATOMS]):
+        gaussians_of(w, positions, i, program)
     for i in range(program[N_ATOMS]):
         add_channels(w, i, program)
     energy = 0.0

@@ -14,7 +14,7 @@ from .centred_kernel import (
     SHIFT,
     add_channels,
     circuits,
-    gaussians_of_pairs,
+    gaussians_of,
     pulls,
     write_force,
 )
@@ -28,17 +28,18 @@ numba.get_num_threads()  # starts them: what comes from the cache needs their sy
 def evaluate_into(positions, forces, program, workspace):
     """Energy (eV) of a network; writes the forces (eV/angstrom)."""
     n = program[N_ATOMS]
-    gaussians_of_pairs(workspace, positions, program)
     for i in numba.prange(n):
-        add_channels(workspace, i, program)
+        gaussians_of(workspace, positions, np.int64(i), program)
+    for i in numba.prange(n):
+        add_channels(workspace, np.int64(i), program)
     n_fours = (n + LANES - 1) // LANES
     energies = np.empty(n_fours)
     for four in numba.prange(n_fours):
         energies[four] = circuits(workspace, LANES * four, program[SHIFT] * four, program)
     for i in numba.prange(n):
-        pulls(workspace, i, program)
+        pulls(workspace, np.int64(i), program)
     for i in numba.prange(n):
-        write_force(workspace, forces, i, program)
+        write_force(workspace, forces, np.int64(i), program)
     energy = 0.0
     for four in range(n_fours):
         energy += energies[four]
