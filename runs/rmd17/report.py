@@ -64,8 +64,8 @@ Ethanol, 950 frames, one seed unless said otherwise.
 WORDS = """\
 What the tables say: gates between the qubits, and couplings that follow the neighbours, are each
 worth about a quarter of the force error; the circuit is better than a perceptron of as many numbers
-on the same radial functions in the same training. Depth pays up to four layers, a little beyond. The
-training error is not far below that of the test: the model and its training limit it, and with more
+on the same radial functions in the same training. Depth pays up to four layers, a little beyond.
+The training error is not far below that of the test: the model and its training limit it, and with more
 steps and the mean of two starts (below) it is a quarter smaller. What remains is directions beyond
 vectors: classical networks with tensors of higher rank are better by far.
 
@@ -233,7 +233,7 @@ def control_table(results):
     assert len(names) == 1 + len(CONTROLS)
     lines = [[label, *trained(results, name)] for label, name in names.items()]
     return markdown(
-        ["model", "trained numbers", "seeds", "meV", "meV/A", "train meV/A", "CPU s"],
+        ["model", "trained numbers", "seeds", "meV", "meV/A", "train meV/A", "wall s"],
         lines,
     )
 
@@ -261,7 +261,7 @@ def size_table(results):
     ]
     lines = [[str(q), str(d), *trained(results, name)] for q, d, name in sorted(sizes)]
     return markdown(
-        ["qubits", "layers", "numbers", "seeds", "meV", "meV/A", "train meV/A", "CPU s"],
+        ["qubits", "layers", "numbers", "seeds", "meV", "meV/A", "train meV/A", "wall s"],
         lines,
     )
 
