@@ -65,9 +65,9 @@ WORDS = """\
 What the tables say: gates between the qubits, and couplings that follow the neighbours, are each
 worth about a quarter of the force error; the circuit is better than a perceptron of as many numbers
 on the same radial functions in the same training. Depth pays up to four layers, a little beyond.
-The training error is not far below that of the test: the model and its training limit it, and with more
-steps and the mean of two starts (below) it is a quarter smaller. What remains is directions beyond
-vectors: classical networks with tensors of higher rank are better by far.
+The training error is not far below that of the test: the model and its training limit it, and
+with more steps and the mean of two starts (below) it is a quarter smaller. What remains is
+directions beyond vectors: classical networks with tensors of higher rank are better by far.
 
 """
 TRANSFER = """\
