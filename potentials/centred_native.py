@@ -19,7 +19,7 @@ def native_kernel(model: Network, *, parallel: bool = False) -> NativeKernel:
     ----------
     model : Network
     parallel : bool
-        Whether one energy is worked on by all cores: for some dozen atoms or more.
+        Whether one energy is worked on by all cores; see `centred_parallel`.
 
     Raises
     ------

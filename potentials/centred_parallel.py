@@ -1,7 +1,7 @@
 """Networks on all cores: centres in parallel, to the last bit what `centred_kernel` gives.
 
-Worth it from some dozen atoms on: starting the threads takes some microseconds. Not for use within
-threads of one's own: they would share the cores.
+Not the default: on two shared cores 72 centres gain nothing (benchmarks/results/networks.md). Not
+for use within threads of one's own: they would share the cores.
 """
 
 import math
@@ -35,7 +35,9 @@ def evaluate_into(positions, forces, program, workspace):
     n_fours = (n + LANES - 1) // LANES
     energies = np.empty(n_fours)
     for four in numba.prange(n_fours):
-        energies[four] = circuits(workspace, LANES * four, program[SHIFT] * four, program)
+        energies[four] = circuits(
+            workspace, LANES * np.int64(four), program[SHIFT] * np.int64(four), program
+        )
     for i in numba.prange(n):
         pulls(workspace, np.int64(i), program)
     for i in numba.prange(n):

@@ -79,13 +79,7 @@ class Network:
                 raise ValueError("The gates of a network must be Heisenberg gates on single pairs.")
         if any(o.with_ancilla for o in self.circuit.observables):
             raise ValueError("The observables of a network must not use the ancilla.")
-        if not 0 < len(self.kinds) <= MAX_CENTRES or not 0 <= min(self.kinds):
-            raise ValueError(f"A network must be for 1 to {MAX_CENTRES} atoms: {self.kinds}.")
-        if not 0 <= self.first < self.cutoff < float("inf"):
-            raise ValueError(
-                f"Gaussians must lie from a distance to a larger one, but lie from {self.first} "
-                f"to {self.cutoff}."
-            )
+        check_centres(self.kinds, self.first, self.cutoff)
 
     @property
     def n_atoms(self) -> int:
@@ -114,12 +108,7 @@ class Network:
     def check(self) -> None:
         """Raise ValueError if the parameters have wrong shapes or are not finite."""
         c, k, p = self.circuit, self.n_kinds, self.parameters
-        if k > MAX_KINDS or max(self.kinds) >= k or not 2 <= self.n_radial <= MAX_RADIAL:
-            raise ValueError(
-                f"A network must have 1 to {MAX_KINDS} elements, those of its atoms among them, "
-                f"and 2 to {MAX_RADIAL} Gaussians, but has {k} and {self.n_radial} for the atoms "
-                f"{self.kinds}."
-            )
+        check_elements(self.kinds, k, self.n_radial)
         g, rows, n = self.n_radial, c.n_layers + 1, c.n_couplings
         scalars = [(k, k, rows, 0, g)]
         if len(c.observables) == n:
@@ -132,3 +121,23 @@ class Network:
             offsets=[(k,)],
         )
         check_arrays(p, expected)
+
+
+def check_centres(kinds: tuple[int, ...], first: float, cutoff: float) -> None:
+    """Raise ValueError if there are no atoms or too many, or the Gaussians have no room."""
+    if not 0 < len(kinds) <= MAX_CENTRES or not 0 <= min(kinds):
+        raise ValueError(f"A network must be for 1 to {MAX_CENTRES} atoms: {kinds}.")
+    if not 0 <= first < cutoff < float("inf"):
+        raise ValueError(
+            f"Gaussians must lie from a distance to a larger one, but lie from {first} to {cutoff}."
+        )
+
+
+def check_elements(kinds: tuple[int, ...], n_kinds: int, n_radial: int) -> None:
+    """Raise ValueError if elements are too many or lacking, or Gaussians too few or many."""
+    if n_kinds > MAX_KINDS or max(kinds) >= n_kinds or not 2 <= n_radial <= MAX_RADIAL:
+        raise ValueError(
+            f"A network must have 1 to {MAX_KINDS} elements, those of its atoms among them, "
+            f"and 2 to {MAX_RADIAL} Gaussians, but has {n_kinds} and {n_radial} for the atoms "
+            f"{kinds}."
+        )

@@ -32,8 +32,10 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from .circuit import Circuit, Heisenberg
+from .network import Network
+from .perceptron import Perceptron
 from .serialization import integer, model_from_json, model_to_json, number
-from .tree import Model, Quantum, leaves, named_parameters, on_atoms
+from .tree import Leaf, Model, Quantum, leaves, named_parameters, on_atoms
 
 if TYPE_CHECKING:
     from .jax_potential import ModelPotential
@@ -43,8 +45,9 @@ SCHEMA = 2
 MEMBERS = ("model.json", "parameters.safetensors", "test_vectors.safetensors")
 MAX_BYTES, MAX_MODEL_BYTES = 2**24, 2**20
 """Of the file and of its contents; of model.json. A water model takes 3 kB."""
-MAX_TERMS, MAX_AMPLITUDES = 1000, 2**24
-"""Pairs and rotations of one layer; what an energy by JAX, gate by gate, has to write."""
+MAX_TERMS, MAX_AMPLITUDES, MAX_WRITTEN = 1000, 2**24, 2**28
+"""Pairs and rotations of one layer; what an energy by JAX, gate by gate, has to write, and what
+that of a network may by any kernel: seconds."""
 ENERGY_TOLERANCE, FORCE_TOLERANCE = 1e-10, 1e-8
 """eV, eV/angstrom: rounding of another processor is 1e-13; a miscompilation is not."""
 UNITS = {"energy": "eV", "length": "angstrom", "forces": "eV/angstrom", "angles": "rad"}
@@ -418,20 +421,20 @@ def _evaluate(package: Package) -> list[tuple[float, np.ndarray]]:
     """Energies and forces at the test positions: native, or by JAX for what is beyond that."""
     from .native import evaluate
 
-    circuits = [
-        leaf.architecture.circuit for _, leaf in leaves(package.model) if isinstance(leaf, Quantum)
-    ]
-    for circuit in circuits:
+    models = [leaf for _, leaf in leaves(package.model)]
+    for circuit in (m.architecture.circuit for m in models if isinstance(m, Quantum)):
         if (terms := _count_terms(circuit)) > MAX_TERMS:
             raise PackageError(
                 f"its circuit has {terms} terms a layer, at most {MAX_TERMS} are read"
             )
+    written = sum(map(_written, models))
+    if any(isinstance(m, Network | Perceptron) for m in models) and written > MAX_WRITTEN:
+        raise PackageError("its network is too large to check")
     try:
         kernel = package.native()
     except ValueError as error:
-        written = sum((_count_terms(c) * c.n_layers) << c.n_qubits for c in circuits)
         if written > MAX_AMPLITUDES:
-            raise PackageError(f"its circuit is too large to check: {error}") from None
+            raise PackageError(f"its model is too large to check: {error}") from None
     else:
         return [evaluate(kernel, x) for x in package.test_positions]
     import jax
@@ -441,6 +444,23 @@ def _evaluate(package: Package) -> list[tuple[float, np.ndarray]]:
     with jax.enable_x64(True):
         results = map(compiled(package.potential()), package.test_positions)
         return [(float(energy), np.asarray(forces)) for energy, forces in results]
+
+
+def _written(leaf: Leaf) -> int:
+    """Numbers that an energy has to write, gate by gate; 0 for what is small in any case."""
+    match leaf:
+        case Quantum():
+            circuit = leaf.architecture.circuit
+            return (_count_terms(circuit) * circuit.n_layers) << circuit.n_qubits
+        case Network():
+            gates = (_count_terms(leaf.circuit) * leaf.circuit.n_layers) << leaf.circuit.n_qubits
+            radial = leaf.parameters.vectors[0, 0].size + leaf.parameters.scalars[0, 0].size
+            return int(leaf.n_atoms * (gates + leaf.n_atoms * radial))
+        case Perceptron():
+            radial = leaf.parameters.vectors[0, 0].size + leaf.parameters.scalars[0, 0].size
+            return int(leaf.n_atoms**2 * radial)
+        case _:
+            return 0
 
 
 def _count_terms(circuit: Circuit) -> int:

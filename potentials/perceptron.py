@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .model import check_arrays, smooth_normals
-from .network import MAX_CENTRES, MAX_KINDS, MAX_RADIAL
+from .network import check_centres, check_elements
 
 
 class PerceptronParameters(NamedTuple):
@@ -58,13 +58,7 @@ class Perceptron:
     parameters: PerceptronParameters
 
     def __post_init__(self) -> None:
-        if not 0 < len(self.kinds) <= MAX_CENTRES or not 0 <= min(self.kinds):
-            raise ValueError(f"A network must be for 1 to {MAX_CENTRES} atoms: {self.kinds}.")
-        if not 0 <= self.first < self.cutoff < float("inf"):
-            raise ValueError(
-                f"Gaussians must lie from a distance to a larger one, but lie from {self.first} "
-                f"to {self.cutoff}."
-            )
+        check_centres(self.kinds, self.first, self.cutoff)
 
     @property
     def n_atoms(self) -> int:
@@ -76,11 +70,7 @@ class Perceptron:
         k = len(self.parameters.offsets)
         _, _, v, g = self.parameters.vectors.shape
         s, h = self.parameters.scalars.shape[2], self.parameters.last.shape[-1]
-        if k > MAX_KINDS or max(self.kinds) >= k or not 2 <= g <= MAX_RADIAL:
-            raise ValueError(
-                f"A network must have 1 to {MAX_KINDS} elements, those of its atoms among them, "
-                f"and 2 to {MAX_RADIAL} Gaussians, but has {k} and {g} for the atoms {self.kinds}."
-            )
+        check_elements(self.kinds, k, g)
         expected = PerceptronParameters(
             vectors=[(k, k, v, g)],
             scalars=[(k, k, s, g)],

@@ -6,8 +6,7 @@ of the batch alone, and where that leaves it free it goes on in the direction ph
     phi <- m phi + J^T (J J^T + d I)^-1 (-r - m J phi),    theta <- theta + rate phi
 
 The matrix has as many rows as the batch has residuals, not as there are parameters, and its trace
-gives the damping d its scale. On an atom-centred network of 5,493 parameters that takes minutes
-where Adam, at the same cost per step or less, ends at twice the error (docs/rmd17.md).
+gives the damping d its scale.
 
 References
 ----------
