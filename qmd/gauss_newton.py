@@ -47,12 +47,20 @@ class Sampled(Protocol):
 
     n_frames: int
 
+    def residuals(self, theta: Array) -> Array: ...
+
     def sampled(
         self, theta: Array, index: Array, n_slopes: int | None, rng: np.random.Generator
     ) -> tuple[Array, Array]: ...
 
 
-def minimise(problem: Sampled, begin: Progress, settings: Settings, report: Report) -> None:
+def minimise(
+    problem: Sampled,
+    begin: Progress,
+    settings: Settings,
+    report: Report,
+    constants: Array | None = None,
+) -> None:
     """Go on from `begin` exactly as if it had not been stopped; the rate falls as a cosine.
 
     Parameters
@@ -62,6 +70,9 @@ def minimise(problem: Sampled, begin: Progress, settings: Settings, report: Repo
     settings : Settings
     report : callable
         Called every `report_every` steps.
+    constants : (n_parameters,), optional
+        1 for what adds to energies alone: what is judged has the best of these for all frames,
+        see `levelled`.
     """
     theta = begin.theta
     phi = begin.memory[0] if begin.memory else np.zeros_like(theta)
@@ -75,7 +86,22 @@ def minimise(problem: Sampled, begin: Progress, settings: Settings, report: Repo
         done = step + 1
         if done % settings.report_every == 0 or done == settings.steps:
             loss = 0.5 * float(residuals @ residuals) / len(index)
-            report(Progress(done, loss, theta, (phi,)))
+            judged = None if constants is None else levelled(problem, theta, constants)
+            report(Progress(done, loss, theta, (phi,), judged))
+
+
+def levelled(problem: Sampled, theta: Array, constants: Array) -> Array:
+    """The same with the best constants for all frames: residuals are linear in them.
+
+    In a batch one energy stands beside many slopes, so that the steps alone leave the zero of
+    energies wrong by more than their scatter.
+    """
+    residuals = problem.residuals(theta)
+    places = np.flatnonzero(constants)
+    steps = np.eye(theta.size)[places]
+    columns = [problem.residuals(theta + step) - residuals for step in steps]
+    change = np.linalg.lstsq(np.stack(columns, axis=1), -residuals, rcond=1e-6)[0]
+    return np.asarray(theta + change @ steps)
 
 
 def drawn(n_frames: int, batch: int, step: int, seed: int) -> Array:

@@ -168,6 +168,18 @@ def free(config: ModelConfig, model: Any) -> Array | None:
     return np.asarray(ravel_pytree(ones)[0])
 
 
+def constants(model: Any) -> Array:
+    """1 for each number of `model` that adds to energies alone, 0 for the others."""
+    from jax.tree_util import tree_flatten_with_path
+
+    return np.concatenate(
+        [
+            np.full(np.size(array), str(path[-1]) in (".offset", ".offsets"), float)
+            for path, array in tree_flatten_with_path(model)[0]
+        ]
+    )
+
+
 def _circuit(
     architecture: Architecture, config: StartConfig, energies: Array, seed: int
 ) -> Quantum:

@@ -133,6 +133,7 @@ class Trainer:
             for model, part in zip(self._models(), self._judged, strict=True)
         ]
         self._problems: dict[int, Problem | JointProblem] = {}
+        self._constants = models.constants(self.first_model(0))
 
     def listen(self, stopping: Callable[[], bool], watch: Watch) -> None:
         """Ask and tell others from now on."""
@@ -211,7 +212,9 @@ class Trainer:
             assert isinstance(problem, Problem)
             problem = problem.pulled(self._first(start, stage), config.pull)
         with contextlib.suppress(_NoBetter):
-            optimise(config, problem, state.progress, report, self._seed(start, stage))
+            optimise(
+                config, problem, state.progress, report, self._seed(start, stage), self._constants
+            )
         state.done = True
         save(self.plan, start, stage, state)
         self._watch(self._tick(start, stage, state))
@@ -330,15 +333,16 @@ def optimise(
     begin: Progress,
     report: Callable[[Progress], None],
     seed: int,
+    constants: Array,
 ) -> None:
-    """Run the optimiser of a stage."""
+    """Run the optimiser of a stage; `constants` as in `gauss_newton.minimise`."""
     if isinstance(config, GaussNewtonConfig):
         settings = gauss_newton.Settings(
             steps=config.steps, batch=config.batch, slopes=config.slopes,
             learning_rate=config.learning_rate, momentum=config.momentum,
             damping=config.damping, report_every=config.report_every, seed=seed,
         )  # fmt: skip
-        gauss_newton.minimise(problem, begin, settings, report)
+        gauss_newton.minimise(problem, begin, settings, report, constants)
         return
     assert isinstance(problem, Problem)  # the input allows no others
     match config:

@@ -293,6 +293,10 @@ class JointProblem:
         self._ends = np.cumsum([problem.n_frames for problem in problems])
         self.n_frames = int(self._ends[-1])
 
+    def residuals(self, theta: Array) -> Array:
+        """Residuals of all frames of all molecules."""
+        return np.concatenate([problem.residuals(theta) for problem in self._problems])
+
     def sampled(
         self, theta: Array, index: Array, n_slopes: int | None, rng: np.random.Generator
     ) -> tuple[Array, Array]:

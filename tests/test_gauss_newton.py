@@ -6,7 +6,7 @@ from jax.flatten_util import ravel_pytree
 
 from qmd import gauss_newton, models, training
 from qmd.jax_engine import JaxEngine
-from qmd.native_engine import NativeEngine
+from qmd.native_engine import NativeEngine, NativePredictor
 from qmd.potentials import atom_centred, evaluate_all, native_model
 from qmd.train_config import AtomCentredConfig, PerceptronConfig
 
@@ -103,6 +103,28 @@ def test_two_molecules_are_fitted_by_the_same_numbers(problem):
     for one in (problem, other):
         at_begin, at_end = (one.cost(t) for t in (theta_of(NETWORK), theta))
         assert at_end < 1e-3 * at_begin  # measured: 1e-5; the labels can be met by both
+
+
+def test_the_zero_of_energies_is_that_of_all_frames(problem):
+    """Two molecules of two elements: two constants leave no mean residual of either."""
+    constants = models.constants(NETWORK)
+    assert constants.sum() == 2
+    joint = training.JointProblem([problem, problem_of(PEROXIDE)])
+    theta = theta_of(NETWORK) + 0.3 * constants
+    level = gauss_newton.levelled(joint, theta, constants)
+    np.testing.assert_array_equal(level[constants == 0], theta[constants == 0])
+    for model in (NETWORK, PEROXIDE):
+        frames = frames_of(model, 20, 3)
+        energies, _ = NativePredictor(model, frames.positions)(level)
+        # A ridge of 1e-4 on 0.3 eV beside 20 residuals: 1e-10 eV.
+        assert abs(np.mean(energies - frames.energies)) < 1e-6
+    log: list[training.Progress] = []
+    begin = training.Progress(0, np.inf, theta)
+    gauss_newton.minimise(joint, begin, SETTINGS, log.append, constants)
+    assert log[-1].judged is not None
+    np.testing.assert_array_equal(
+        log[-1].judged, gauss_newton.levelled(joint, log[-1].theta, constants)
+    )
 
 
 @pytest.mark.parametrize("control", ["uncoupled", "frozen"])

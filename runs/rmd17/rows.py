@@ -1,6 +1,6 @@
 """The trainings of the study: what is trained on what, and how often."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 MOLECULES = ("ethanol", "malonaldehyde", "benzene")
 SIZES = (50, 100, 200, 400, 800, 950)
@@ -14,6 +14,8 @@ CONTROLS = {
     "perceptron": PERCEPTRON,
 }
 STEPS = 200
+ADAM_STEPS, ADAM_RATES = 10_000, (0.003, 0.01)
+PERCEPTRON_SPREADS = (0.3, 3.0)
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,12 @@ class Row:
     model: dict
     seeds: int = 1
     steps: int = STEPS
-    also_tested: tuple[str, ...] = field(default=())
+    also_tested: tuple[str, ...] = ()
     """Molecules that were not trained on."""
+    spread: float = 1.0
+    """Of the first radial functions, as a factor of what a training begins with."""
+    adam: float | None = None
+    """Learning rate, in place of Gauss-Newton steps."""
 
 
 def _rows():
@@ -39,6 +45,13 @@ def _rows():
         yield Row(f"{molecule}-initial", (molecule,), 950, INITIAL, 3)
     for name, model in CONTROLS.items():
         yield Row(f"ethanol-{name}", ("ethanol",), 950, model, 3)
+    for rate in ADAM_RATES:
+        yield Row(f"ethanol-adam-{rate}", ("ethanol",), 950, MODEL, steps=ADAM_STEPS, adam=rate)
+    for size in (100, 950):
+        yield Row(f"ethanol-{size}-wide", ("ethanol",), size, MODEL, spread=10.0)
+    for spread in PERCEPTRON_SPREADS:
+        name = f"ethanol-perceptron-{spread}"
+        yield Row(name, ("ethanol",), 950, PERCEPTRON, spread=spread)
     for qubits, layers in ((2, 4), (6, 4), (4, 1), (4, 2), (4, 8)):
         model = MODEL | {"qubits": qubits, "layers": layers}
         yield Row(f"ethanol-{qubits}-qubits-{layers}-layers", ("ethanol",), 950, model)

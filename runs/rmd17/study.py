@@ -14,14 +14,14 @@ import json
 import os
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict
+from dataclasses import MISSING, asdict, fields
 from multiprocessing import get_context
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import report
-from rows import ROWS
+from rows import ROWS, Row
 from train import train
 
 from qmd import atomic
@@ -71,9 +71,14 @@ def in_words(item):
 
 
 def known(results, name, seed):
-    """Whether there is a result of these very settings."""
+    """Whether there is a result of these very settings; one that is not there was the default."""
     found = results.get(name, {}).get(str(seed))
-    return found is not None and found["row"] == json.loads(json.dumps(asdict(ROWS[name])))
+    if found is None:
+        return False
+    defaults = {f.name: f.default for f in fields(Row) if f.default is not MISSING}
+    return json.loads(json.dumps(defaults | found["row"])) == json.loads(
+        json.dumps(asdict(ROWS[name]))
+    )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import numpy as np
 from ase.data import chemical_symbols
 from jax.flatten_util import ravel_pytree
 
-from qmd import gauss_newton, models
+from qmd import first_order, gauss_newton, models
 from qmd.datasets import Labels, read
 from qmd.jax_engine import JaxEngine
 from qmd.native_engine import NativeEngine, NativePredictor
@@ -28,6 +28,7 @@ CONFIGS = {
 }
 ENERGY_WEIGHT = 1.0
 BATCH, ROWS_OF_A_BATCH, DAMPING = 128, 1024, 0.01
+ADAM_BATCH = 32
 N_VALIDATION = 50
 OUTPUT = Path(__file__).resolve().parent / "output"
 
@@ -50,6 +51,7 @@ def train(row, seed, data):
     problem = problems[0] if len(problems) == 1 else JointProblem(problems)
     theta = np.array(ravel_pytree(built[row.molecules[0]][1])[0])
     theta = fit(problem, theta, row, seed)
+    theta = gauss_newton.levelled(problem, theta, models.constants(built[row.molecules[0]][1]))
     OUTPUT.mkdir(exist_ok=True)
     np.savez(OUTPUT / f"{row.name}-{seed}.npz", theta=theta)
     tested = {m: frames for m, (_, _, frames) in found.items()}
@@ -93,7 +95,16 @@ def build(row, species, elements, frames, seed):
         if p.get("control") == "uncoupled":
             drawn = atom_centred.uncoupled(drawn)
         model = replace(model, kinds=drawn.kinds, parameters=drawn.parameters)
-    return config, model
+    return config, widened(model, row.spread)
+
+
+def widened(model, factor):
+    """A model with other first radial functions."""
+    if factor == 1:
+        return model
+    p = model.parameters
+    wider = p._replace(vectors=factor * p.vectors, scalars=factor * p.scalars)
+    return replace(model, parameters=wider)
 
 
 def problem_of(row, config, model, frames):
@@ -112,13 +123,20 @@ def free_numbers(row, config, model):
 
 def fit(problem, theta, row, seed):
     """Parameters at the end of the schedule."""
+    last, begin = [], Progress(0, np.inf, theta)
+    if row.adam is not None:
+        first_order.adam(
+            problem, begin, last.append, steps=row.steps, batch=ADAM_BATCH,
+            learning_rate=row.adam, final_fraction=0.0, weight_decay=0.0, ema=0.0,
+            report_every=row.steps, seed=seed,
+        )  # fmt: skip
+        return last[-1].theta
     batch = min(BATCH, problem.n_frames)
     settings = gauss_newton.Settings(
         steps=row.steps, batch=batch, slopes=ROWS_OF_A_BATCH // batch - 1, learning_rate=0.3,
         momentum=0.9, damping=DAMPING / problem.n_frames, report_every=row.steps, seed=seed,
     )  # fmt: skip
-    last = []
-    gauss_newton.minimise(problem, Progress(0, np.inf, theta), settings, last.append)
+    gauss_newton.minimise(problem, begin, settings, last.append)
     return last[-1].theta
 
 
