@@ -13,6 +13,8 @@ CONTROLS = {
     "frozen": MODEL | {"control": "frozen"},
     "perceptron": PERCEPTRON,
 }
+FINE = 24
+"""Gaussians of a finer radial basis."""
 STEPS = 200
 ADAM_STEPS, ADAM_RATES = 10_000, (0.003, 0.01)
 PERCEPTRON_SPREADS = (0.3, 3.0)
@@ -43,6 +45,8 @@ def _rows():
         for size in SIZES:
             yield Row(f"{molecule}-{size}", (molecule,), size, MODEL, 3 if size == 950 else 1)
         yield Row(f"{molecule}-initial", (molecule,), 950, INITIAL, 3)
+    for size in SIZES:
+        yield Row(f"benzene-fine-{size}", ("benzene",), size, MODEL | {"radial": FINE})
     for name, model in CONTROLS.items():
         yield Row(f"ethanol-{name}", ("ethanol",), 950, model, 3)
     for rate in ADAM_RATES:
