@@ -18,6 +18,14 @@ MARGIN_S = 60.0
 LOOK_EVERY_S = 0.2
 """How often to look for the EXIT file: a look costs as much as five steps of water."""
 
+_process_ends_with_run = False
+
+
+def end_with_run() -> None:
+    """Tell that this process, a command, does nothing after a run that it was asked to stop."""
+    global _process_ends_with_run
+    _process_ends_with_run = True
+
 
 class StopRequest:
     """Says whether, and why, a run is to stop in good order.
@@ -50,6 +58,11 @@ class StopRequest:
     def signalled(self, number: int, frame: FrameType | None) -> None:
         """Signal handler."""
         self._signal = signal.Signals(number).name
+
+    @property
+    def was_signalled(self) -> bool:
+        """Whether a signal came."""
+        return self._signal is not None
 
     def reason(self, checkpoint_s: float = 0.0) -> Reason:
         """Why to stop now, or None; `checkpoint_s` is how long a checkpoint takes."""
@@ -87,7 +100,8 @@ def stop_signals(request: StopRequest) -> Iterator[None]:
     """Let SIGINT, SIGTERM, SIGUSR1 and SIGHUP set `request` while the body runs.
 
     Not those that are ignored, as `nohup` ignores SIGHUP, and none outside the main thread, which
-    alone takes signals.
+    alone takes signals. After a signal a process that ends now (`end_with_run`) ignores further
+    ones: they would turn its exit code, which says that nothing is lost, into their own.
     """
     before: dict[signal.Signals, Any] = {}
     if threading.current_thread() is threading.main_thread():
@@ -96,5 +110,6 @@ def stop_signals(request: StopRequest) -> Iterator[None]:
     try:
         yield
     finally:
+        ends = _process_ends_with_run and request.was_signalled
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if ends else handler)

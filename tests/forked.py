@@ -248,6 +248,7 @@ def _become(order: dict[str, Any], output: int) -> None:
             os.fsync = lambda fd: None
         if order["max_bytes"] is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (order["max_bytes"], resource.RLIM_INFINITY))
+        signals.end_with_run()
         app(order["arguments"])
     except SystemExit as end:
         code = end.code

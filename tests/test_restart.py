@@ -79,6 +79,7 @@ STOPS: dict[str, tuple[int | Path, ...]] = {
     "SIGUSR1": (signal.SIGUSR1,),
     "SIGHUP": (signal.SIGHUP,),
     "SIGTERM, SIGTERM and SIGINT": (signal.SIGTERM, signal.SIGTERM, signal.SIGINT),
+    "SIGTERM, again and again": (signal.SIGTERM,) * 20,
     "EXIT file": (Path("EXIT"),),
     "wall time": (),
 }

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -156,3 +158,25 @@ def test_in_another_thread_a_run_takes_no_signals_and_works(exit_file: Path) -> 
     thread.start()
     thread.join()
     assert reasons == [None]
+
+
+AFTER_THE_FIRST = """
+import os, signal, sys
+from pathlib import Path
+from qmd.signals import StopRequest, end_with_run, stop_signals
+if sys.argv[1] == "ends":
+    end_with_run()
+with stop_signals(StopRequest(Path("EXIT"))):
+    os.kill(os.getpid(), signal.SIGTERM)
+os.kill(os.getpid(), signal.SIGTERM)
+sys.exit(75)
+"""
+
+
+@pytest.mark.parametrize(("process", "code"), [("ends", 75), ("goes on", -signal.SIGTERM)])
+def test_a_command_that_was_stopped_keeps_its_exit_code(tmp_path, process, code):
+    """A second SIGTERM, between the end of the run and that of the process, changes nothing."""
+    command = [sys.executable, "-c", AFTER_THE_FIRST, process]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, check=False)
+    assert done.returncode == code

@@ -5,7 +5,17 @@ import math
 from pathlib import Path
 
 import numpy as np
-from rows import CONTROLS, MOLECULES, ROWS, SIZES
+from rows import (
+    ADAM_BATCH,
+    ADAM_RATES,
+    ADAM_STEPS,
+    CONTROLS,
+    FINE,
+    MOLECULES,
+    PERCEPTRON_SPREADS,
+    ROWS,
+    SIZES,
+)
 
 HERE = Path(__file__).resolve().parent
 DOCS = HERE.parents[1] / "docs"
@@ -14,7 +24,9 @@ DYNAMICS = HERE / "dynamics.json"
 ENERGY, FORCES = "energy_mae_meV", "forces_mae_meV_per_A"
 APART = "energy_mae_apart_from_a_constant_meV"
 UNITS = {ENERGY: "meV", FORCES: "meV/A"}
-COLOURS = dict(zip(MOLECULES, ("#0072B2", "#D55E00", "#009E73"), strict=True))
+CURVES = {**{molecule: molecule for molecule in MOLECULES}, "benzene-fine": "benzene"}
+"""Rows of a learning curve, by the begin of their names, and the molecule."""
+COLOURS = dict(zip(CURVES, ("#0072B2", "#D55E00", "#009E73", "#CC79A7"), strict=True))
 NOT_MEASURED = "not measured"
 
 INTRO = """\
@@ -29,13 +41,15 @@ ethanol [3].
 
 `python runs/rmd17/study.py` makes all of it, training by training, and goes on where it was
 stopped. Every training is 200 Gauss-Newton steps on batches of 128 frames ([Training](train.md)),
-the energy weighs 1/A beside forces, and what is kept is the last step: test frames choose nothing.
+the energy weighs 1/A beside forces, and what is kept is the last step, with the zero of energies
+that is best for the training frames: test frames choose nothing.
 
 """
 CURVE = """\
 ## Errors fall with data
 
-`revised`: 4 qubits, 4 layers, 12 Gaussians to 5 A, {n} numbers for three elements.
+`revised`: 4 qubits, 4 layers, 12 Gaussians to 5 A, {n} numbers for three elements. *Fine*: {fine}
+Gaussians.
 
 """
 KINDS = """\
@@ -53,6 +67,14 @@ Ethanol, 950 frames. *Vectors alone*: couplings and weights do not depend on the
 the observables still depend on the neighbours. *Frozen*: a random circuit, of which only the
 weights of its observables and the energies of the elements are trained. *Perceptron*: classical,
 on the same radial functions, with dot products of vectors in place of the circuit.
+
+"""
+TRAINING = """\
+## What the training is worth
+
+Ethanol. *Adam*: {steps} steps on batches of {batch} frames, cosine decay from the rate given,
+forces along all directions. *Wide*: the same training from first radial functions ten times as
+large. The perceptron, which has its own start, from radial functions {spreads} times as large.
 
 """
 SIZE = """\
@@ -110,10 +132,16 @@ def write(results):
     curve_plot(results, IMAGES / "rmd17-curves.png")
     sections = [
         INTRO,
-        CURVE.format(n=n) + curve_table(results) + exponents(results),
+        CURVE.format(n=n, fine=FINE) + curve_table(results) + exponents(results),
         "![Errors against training frames](images/rmd17-curves.png)\n\n",
         KINDS + kinds_table(results),
         CONTROL + control_table(results),
+        TRAINING.format(
+            steps=f"{ADAM_STEPS:,}",
+            batch=ADAM_BATCH,
+            spreads=" and ".join(map(str, PERCEPTRON_SPREADS)),
+        )  # fmt: skip
+        + training_table(results),
         SIZE + size_table(results) + WORDS,
         TRANSFER + transfer_table(results),
         SHIPPED.format() + shipped_table(),
@@ -133,20 +161,22 @@ def cell(found):
     """Mean, and standard deviation of several seeds."""
     if not found:
         return NOT_MEASURED
+    mean = np.mean(found)
+    digits = 1 if mean >= 1 else 2
     if len(found) == 1:
-        return f"{found[0]:.1f}"
-    return f"{np.mean(found):.1f} +- {np.std(found, ddof=1):.1f}"
+        return f"{mean:.{digits}f}"
+    return f"{mean:.{digits}f} +- {np.std(found, ddof=1):.{digits}f}"
 
 
 def curve_table(results):
     head = ["frames"]
-    for molecule in MOLECULES:
-        head += [f"{molecule}, meV", "meV/A"]
+    for curve in CURVES:
+        head += [f"{curve}, meV", "meV/A"]
     lines = [
         [str(size)]
         + [
-            cell(values(results, f"{molecule}-{size}", molecule, key))
-            for molecule in MOLECULES
+            cell(values(results, f"{curve}-{size}", molecule, key))
+            for curve, molecule in CURVES.items()
             for key in (ENERGY, FORCES)
         ]
         for size in SIZES
@@ -154,9 +184,9 @@ def curve_table(results):
     return markdown(head, lines)
 
 
-def points(results, molecule, key, smallest=0):
+def points(results, curve, key, smallest=0):
     """(frames, mean error) of a learning curve."""
-    found = [(n, values(results, f"{molecule}-{n}", molecule, key)) for n in SIZES]
+    found = [(n, values(results, f"{curve}-{n}", CURVES[curve], key)) for n in SIZES]
     return [(n, float(np.mean(v))) for n, v in found if v and n >= smallest]
 
 
@@ -173,12 +203,12 @@ def power_law(curve):
 def exponents(results):
     """Fits over all sizes and over the upper half."""
     lines = []
-    for molecule in MOLECULES:
+    for curve in CURVES:
         for key, what in ((ENERGY, "energies"), (FORCES, "forces")):
-            row = [molecule, what]
+            row = [curve, what]
             for smallest in (0, 200):
-                curve = points(results, molecule, key, smallest)
-                law = power_law(curve) if len(curve) > 2 else None
+                found = points(results, curve, key, smallest)
+                law = power_law(found) if len(found) > 2 else None
                 row.append(f"{law[0]:.2f} +- {law[1]:.2f}" if law else NOT_MEASURED)
             lines.append(row)
     text = "Exponents a of error ~ frames^-a, with their standard errors:\n\n"
@@ -193,15 +223,15 @@ def curve_plot(results, path):
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
     for axis, key in zip(figure.subplots(1, 2), (ENERGY, FORCES), strict=True):
-        for molecule in MOLECULES:
-            curve = points(results, molecule, key)
-            if len(curve) < 3:
+        for curve, colour in COLOURS.items():
+            found = points(results, curve, key)
+            if len(found) < 3:
                 continue
-            exponent, error, scale = power_law(curve)
-            label = f"{molecule}: {exponent:.2f} +- {error:.2f}"
-            sizes, found = np.array(curve).T
-            axis.loglog(sizes, found, "o", color=COLOURS[molecule], label=label)
-            axis.loglog(sizes, scale * sizes**-exponent, "--", color=COLOURS[molecule], lw=1)
+            exponent, error, scale = power_law(found)
+            label = f"{curve}: {exponent:.2f} +- {error:.2f}"
+            sizes, errors = np.array(found).T
+            axis.loglog(sizes, errors, "o", color=colour, label=label)
+            axis.loglog(sizes, scale * sizes**-exponent, "--", color=colour, lw=1)
         axis.set_xlabel("training frames")
         axis.set_ylabel(f"mean absolute error, {UNITS[key]}")
         axis.set_title("energies" if key == ENERGY else "forces")
@@ -236,6 +266,20 @@ def control_table(results):
         ["model", "trained numbers", "seeds", "meV", "meV/A", "train meV/A", "wall s"],
         lines,
     )
+
+
+def training_table(results):
+    names = [
+        ("Gauss-Newton", "ethanol-950"),
+        *((f"Adam, {rate}", f"ethanol-adam-{rate}") for rate in ADAM_RATES),
+        ("Gauss-Newton, wide", "ethanol-950-wide"),
+        ("Gauss-Newton, 100 frames", "ethanol-100"),
+        ("Gauss-Newton, 100 frames, wide", "ethanol-100-wide"),
+        ("perceptron", "ethanol-perceptron"),
+        *((f"perceptron, {s} times", f"ethanol-perceptron-{s}") for s in PERCEPTRON_SPREADS),
+    ]
+    lines = [[label, *trained(results, name)[1:]] for label, name in names]
+    return markdown(["training", "seeds", "meV", "meV/A", "train meV/A", "wall s"], lines)
 
 
 def trained(results, name):

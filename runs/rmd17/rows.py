@@ -16,7 +16,7 @@ CONTROLS = {
 FINE = 24
 """Gaussians of a finer radial basis."""
 STEPS = 200
-ADAM_STEPS, ADAM_RATES = 10_000, (0.003, 0.01)
+ADAM_STEPS, ADAM_BATCH, ADAM_RATES = 10_000, 32, (0.003, 0.01)
 PERCEPTRON_SPREADS = (0.3, 3.0)
 
 

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from ase.data import chemical_symbols
 from jax.flatten_util import ravel_pytree
+from rows import ADAM_BATCH
 
 from qmd import first_order, gauss_newton, models
 from qmd.datasets import Labels, read
@@ -28,7 +29,6 @@ CONFIGS = {
 }
 ENERGY_WEIGHT = 1.0
 BATCH, ROWS_OF_A_BATCH, DAMPING = 128, 1024, 0.01
-ADAM_BATCH = 32
 N_VALIDATION = 50
 OUTPUT = Path(__file__).resolve().parent / "output"
 
