@@ -48,19 +48,26 @@ def arrays(model: Network, n_at_once: int = 1) -> tuple[Array, Array]:
     ValueError
         If the workspace would be too large.
     """
-    circuit, n, k = model.circuit, model.n_atoms, model.n_kinds
-    n_qubits, n_rows = len(circuit.spins), circuit.n_layers + 1
-    n_vectors, n_scalars = n_rows * n_qubits, _n_scalars(circuit)
-    vectors, scalars = padded(n_vectors), padded(n_scalars)
-    head = np.zeros(layout.HEAD, np.int64)
-    head[[layout.N_ATOMS, layout.N_KINDS, layout.N_QUBITS]] = n, k, n_qubits
-    head[[layout.N_LAYERS, layout.N_RADIAL]] = circuit.n_layers, model.n_radial
-    head[layout.N_COUPLINGS], head[layout.N_OBSERVABLES] = (
-        circuit.n_couplings,
-        len(circuit.observables),
-    )
-    head[layout.HAS_SCALARS] = model.has_scalars
-    head[layout.N_VECTORS], head[layout.N_SCALARS] = vectors, scalars
+    constants, of_four = _constants(model), _scratch_of_four(model)
+    shift = sum(of_four.values())
+    sizes = {place: part.size for place, part in constants.items()}
+    sizes |= _scratch(model, constants)
+    sizes |= of_four  # last, so that others of their kind can follow
+    n_numbers = sum(sizes.values()) + (n_at_once - 1) * shift
+    check_bytes(8 * n_numbers)
+    head, lists = _program(model)
+    head[layout.SHIFT] = shift
+    head[list(sizes)] = np.cumsum([0, *list(sizes.values())[:-1]])
+    workspace = np.zeros(n_numbers)
+    filled = np.concatenate(list(constants.values()))
+    workspace[: filled.size] = filled
+    return np.concatenate([head, lists]), workspace
+
+
+def _program(model: Network) -> tuple[Array, Array]:
+    """Head without the places in the workspace, and the lists behind it."""
+    circuit, n = model.circuit, model.n_atoms
+    n_qubits, (vectors, scalars) = len(circuit.spins), _padded(circuit)
     gates = [
         (*_strides(gate.pairs[0], n_qubits), gate.coupling)
         for gate in circuit.layer
@@ -68,52 +75,76 @@ def arrays(model: Network, n_at_once: int = 1) -> tuple[Array, Array]:
     ]
     observed = [
         (*_strides(pair, n_qubits), i)
-        for i, o in enumerate(circuit.observables)
-        for pair in o.pairs
+        for i, observable in enumerate(circuit.observables)
+        for pair in observable.pairs
     ]
-    head[layout.N_GATES], head[layout.N_OBSERVED] = len(gates), len(observed)
-    head[layout.KINDS] = layout.HEAD
-    head[layout.GATES] = layout.HEAD + n
-    head[layout.OBSERVED] = head[layout.GATES] + 3 * len(gates)
+    gates_at = layout.HEAD + n
+    values = {
+        layout.N_ATOMS: n,
+        layout.N_KINDS: model.n_kinds,
+        layout.N_QUBITS: n_qubits,
+        layout.N_LAYERS: circuit.n_layers,
+        layout.N_RADIAL: model.n_radial,
+        layout.N_COUPLINGS: circuit.n_couplings,
+        layout.N_OBSERVABLES: len(circuit.observables),
+        layout.HAS_SCALARS: model.has_scalars,
+        layout.N_VECTORS: vectors,
+        layout.N_SCALARS: scalars,
+        layout.N_GATES: len(gates),
+        layout.N_OBSERVED: len(observed),
+        layout.KINDS: layout.HEAD,
+        layout.GATES: gates_at,
+        layout.OBSERVED: gates_at + 3 * len(gates),
+    }
+    head = np.zeros(layout.HEAD, np.int64)
+    head[list(values)] = list(values.values())
     lists = np.array([*gates, *observed], np.int64).ravel()
-    constants = [
-        *kernel_order(model.parameters, circuit),
-        _radial(model),
-        np.exp(-0.5 - np.arange(model.n_radial)),
-        _singlets(circuit),
-    ]
-    places = [layout.COEFFICIENTS, layout.CONSTANTS, layout.OFFSETS, layout.RADIAL]
-    places += [layout.STEPS, layout.INITIAL]
-    sizes = {place: part.size for place, part in zip(places, constants, strict=True)}
+    return head, np.concatenate([np.array(model.kinds, np.int64), lists])
+
+
+def _constants(model: Network) -> dict[int, Array]:
+    """What the workspace begins with, by its place in the head."""
+    radial, constants, offsets = kernel_order(model.parameters, model.circuit)
+    return {
+        layout.COEFFICIENTS: radial,
+        layout.CONSTANTS: constants,
+        layout.OFFSETS: offsets,
+        layout.RADIAL: _radial(model),
+        layout.STEPS: np.exp(-0.5 - np.arange(model.n_radial)),
+        layout.INITIAL: _singlets(model.circuit),
+    }
+
+
+def _scratch(model: Network, constants: dict[int, Array]) -> dict[int, int]:
+    """Numbers of the workspace that all centres have, by its place in the head."""
+    n, (vectors, scalars) = model.n_atoms, _padded(model.circuit)
     size = vectors + scalars
-    sizes |= {
+    return {
         layout.GAUSSIANS: n * (n - 1) * model.n_radial,
         layout.KEPT: n * n * (2 * size + 4),
         layout.CHANNELS: n * (3 * vectors + scalars),
         layout.SLOPES: n * (3 * vectors + scalars),
         layout.DOTS: size,
-        layout.COEFFICIENT_SLOPES: constants[0].size,
-        layout.CONSTANT_SLOPES: constants[1].size,
-        layout.OFFSET_SLOPES: constants[2].size,
+        layout.COEFFICIENT_SLOPES: constants[layout.COEFFICIENTS].size,
+        layout.CONSTANT_SLOPES: constants[layout.CONSTANTS].size,
+        layout.OFFSET_SLOPES: constants[layout.OFFSETS].size,
     }
-    of_four = {
+
+
+def _scratch_of_four(model: Network) -> dict[int, int]:
+    """Numbers of the workspace that four centres have at a time."""
+    circuit = model.circuit
+    n_qubits, n_couplings = len(circuit.spins), circuit.n_layers * circuit.n_couplings
+    n_vectors = (circuit.n_layers + 1) * n_qubits
+    return {
         layout.TURNS: layout.VECTOR * n_vectors,
-        layout.PHASES: AMPLITUDE * circuit.n_layers * circuit.n_couplings,
+        layout.PHASES: AMPLITUDE * n_couplings,
         layout.WEIGHTS: LANES * len(circuit.observables),
         layout.VALUES: LANES * len(circuit.observables),
-        layout.TORQUES: LANES * (6 * n_vectors + circuit.n_layers * circuit.n_couplings),
+        layout.TORQUES: LANES * (6 * n_vectors + n_couplings),
         layout.PSI: AMPLITUDE << n_qubits,
         layout.AFTER: AMPLITUDE << n_qubits,
     }
-    head[layout.SHIFT] = sum(of_four.values())
-    sizes |= of_four  # last, so that others of their kind can follow
-    n_numbers = sum(sizes.values()) + (n_at_once - 1) * int(head[layout.SHIFT])
-    check_bytes(8 * n_numbers)
-    head[list(sizes)] = np.cumsum([0, *list(sizes.values())[:-1]])
-    workspace = np.zeros(n_numbers)
-    filled = np.concatenate(constants)
-    workspace[: filled.size] = filled
-    return np.concatenate([head, np.array(model.kinds, np.int64), lists]), workspace
 
 
 def kernel_order(parameters: NetworkParameters, circuit: Circuit) -> tuple[Array, Array, Array]:
@@ -133,6 +164,12 @@ def kernel_order(parameters: NetworkParameters, circuit: Circuit) -> tuple[Array
     constants[:, :n] = parameters.couplings.reshape(k, -1)
     constants[:, n:scalars] = parameters.weights
     return radial.ravel(), constants.ravel(), np.asarray(parameters.offsets).ravel()
+
+
+def _padded(circuit: Circuit) -> tuple[int, int]:
+    """Vectors and scalars of a centre, filled up to fours."""
+    n_vectors = (circuit.n_layers + 1) * len(circuit.spins)
+    return padded(n_vectors), padded(_n_scalars(circuit))
 
 
 def _n_scalars(circuit: Circuit) -> int:
