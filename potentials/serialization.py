@@ -8,7 +8,7 @@ of those built in, and nothing is looked up by name. Arrays are stored apart, by
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,80 +36,21 @@ from .tree import (
 from .vqlm import Vqlm, VqlmParameters
 
 
+class _Leaf(NamedTuple):
+    """How a leaf without parts is stored."""
+
+    kind: str
+    made: Any
+    """Its class, called with its attributes."""
+    fields: tuple[tuple[str, str, Callable[[Any], Any]], ...]
+    """(name in JSON, with its unit; attribute; what reads it) of each."""
+    parameters: Any = None
+    """Class of its arrays, if it has any."""
+
+
 def model_to_json(model: Model) -> dict[str, Any]:
     """A tree without its arrays as plain JSON values."""
     match model:
-        case Quantum():
-            return {"kind": "quantum"} | architecture_to_json(model.architecture)
-        case Vqlm():
-            return {
-                "kind": "vqlm",
-                "coordinates": [list(atoms) for atoms in model.coordinates],
-                "ranges": [list(pair) for pair in model.ranges],
-                "n_layers": model.n_layers,
-            }
-        case InvariantPolynomial():
-            return {
-                "kind": "invariant_polynomial",
-                "like": [list(atoms) for atoms in model.like],
-                "degree": model.degree,
-                "centres_A": list(model.centres),
-            }
-        case WaterBaseline():
-            return {"kind": "water_baseline"}
-        case ShortRangeWall():
-            return {
-                "kind": "short_range_wall",
-                "pairs": [list(pair) for pair in model.pairs],
-                "onsets_A": list(model.onsets),
-                "stiffness_eV_per_A3": model.stiffness,
-            }
-        case SphericalWall():
-            return {
-                "kind": "spherical_wall",
-                "n_atoms": model.n_atoms,
-                "radius_A": model.radius,
-                "stiffness_eV_per_A3": model.stiffness,
-            }
-        case MorseBonds():
-            return {
-                "kind": "morse_bonds",
-                "n_atoms": model.n_atoms,
-                "bonds": [list(pair) for pair in model.bonds],
-                "depth_eV": model.depth,
-                "steepness_per_A": model.steepness,
-                "length_A": model.length,
-            }
-        case HarmonicBonds():
-            return {
-                "kind": "harmonic_bonds",
-                "n_atoms": model.n_atoms,
-                "bonds": [list(pair) for pair in model.bonds],
-                "stiffness_eV_per_A2": model.stiffness,
-                "length_A": model.length,
-            }
-        case HarmonicAngles():
-            return {
-                "kind": "harmonic_angles",
-                "n_atoms": model.n_atoms,
-                "angles": [list(triple) for triple in model.angles],
-                "stiffness_eV_per_rad2": model.stiffness,
-                "angle_rad": model.angle,
-            }
-        case LennardJones():
-            return {
-                "kind": "lennard_jones",
-                "n_atoms": model.n_atoms,
-                "atoms": list(model.atoms),
-                "depth_eV": model.depth,
-                "diameter_A": model.diameter,
-            }
-        case PointCharges():
-            return {
-                "kind": "point_charges",
-                "charges_e": list(model.charges),
-                "molecules": list(model.molecules),
-            }
         case OnAtoms():
             return {
                 "kind": "on_atoms",
@@ -141,27 +82,16 @@ def model_to_json(model: Model) -> dict[str, Any]:
                 "pair": model_to_json(model.pair),
                 "n_molecules": model.n_molecules,
             }
-        case Network():
-            return {
-                "kind": "network",
-                "kinds": list(model.kinds),
-                "circuit": _circuit_to_json(model.circuit),
-                "first_A": model.first,
-                "cutoff_A": model.cutoff,
-            }
-        case Perceptron():
-            return {
-                "kind": "perceptron",
-                "kinds": list(model.kinds),
-                "first_A": model.first,
-                "cutoff_A": model.cutoff,
-            }
         case AtomCentred():
             return {
                 "kind": "atom_centred",
                 "kinds": list(model.kinds),
                 "models": [model_to_json(one) for one in model.models],
             }
+        case Quantum():
+            return {"kind": "quantum"} | architecture_to_json(model.architecture)
+        case _:
+            return _leaf_to_json(model)
 
 
 def model_from_json(
@@ -212,102 +142,33 @@ def model_sha256(model: Model) -> str:
     return digest.hexdigest()
 
 
+def _leaf_to_json(model: Leaf) -> dict[str, Any]:
+    leaf = next(leaf for leaf in _LEAVES if isinstance(model, leaf.made))
+    values = {name: _plain(getattr(model, attribute)) for name, attribute, _ in leaf.fields}
+    return {"kind": leaf.kind} | values
+
+
 def _leaf_from_json(
     data: Mapping[str, Any], parameters: Callable[[tuple[str, ...]], list[np.ndarray]]
 ) -> Leaf:
-    match data["kind"]:
-        case "quantum":
-            trained = Parameters(*parameters(Parameters._fields))
-            return Quantum(architecture_from_json(data), trained)
-        case "network":
-            return Network(
-                kinds=_integers(data["kinds"]),
-                circuit=_circuit_from_json(data["circuit"]),
-                first=number(data["first_A"]),
-                cutoff=number(data["cutoff_A"]),
-                parameters=NetworkParameters(*parameters(NetworkParameters._fields)),
-            )
-        case "perceptron":
-            return Perceptron(
-                kinds=_integers(data["kinds"]),
-                first=number(data["first_A"]),
-                cutoff=number(data["cutoff_A"]),
-                parameters=PerceptronParameters(*parameters(PerceptronParameters._fields)),
-            )
-        case "vqlm":
-            return Vqlm(
-                coordinates=tuple(_coordinate(atoms) for atoms in data["coordinates"]),
-                ranges=_ranges(data["ranges"]),
-                n_layers=integer(data["n_layers"]),
-                parameters=VqlmParameters(*parameters(VqlmParameters._fields)),
-            )
-        case "invariant_polynomial":
-            return InvariantPolynomial(
-                like=tuple(_integers(atoms) for atoms in data["like"]),
-                degree=integer(data["degree"]),
-                centres=tuple(number(value) for value in data["centres_A"]),
-                parameters=PolynomialParameters(*parameters(PolynomialParameters._fields)),
-            )
-        case "water_baseline":
-            return WaterBaseline(BaselineParameters(*parameters(BaselineParameters._fields)))
-        case "short_range_wall":
-            return ShortRangeWall(
-                pairs=_pairs(data["pairs"]),
-                onsets=tuple(number(value) for value in data["onsets_A"]),
-                stiffness=number(data["stiffness_eV_per_A3"]),
-            )
-        case "spherical_wall":
-            return SphericalWall(
-                n_atoms=integer(data["n_atoms"]),
-                radius=number(data["radius_A"]),
-                stiffness=number(data["stiffness_eV_per_A3"]),
-            )
-        case "morse_bonds":
-            return MorseBonds(
-                n_atoms=integer(data["n_atoms"]),
-                bonds=_pairs(data["bonds"]),
-                depth=number(data["depth_eV"]),
-                steepness=number(data["steepness_per_A"]),
-                length=number(data["length_A"]),
-            )
-        case "harmonic_bonds":
-            return HarmonicBonds(
-                n_atoms=integer(data["n_atoms"]),
-                bonds=_pairs(data["bonds"]),
-                stiffness=number(data["stiffness_eV_per_A2"]),
-                length=number(data["length_A"]),
-            )
-        case "harmonic_angles":
-            return HarmonicAngles(
-                n_atoms=integer(data["n_atoms"]),
-                angles=tuple(
-                    (integer(i), integer(vertex), integer(k)) for i, vertex, k in data["angles"]
-                ),
-                stiffness=number(data["stiffness_eV_per_rad2"]),
-                angle=number(data["angle_rad"]),
-            )
-        case "lennard_jones":
-            return LennardJones(
-                n_atoms=integer(data["n_atoms"]),
-                atoms=_integers(data["atoms"]),
-                depth=number(data["depth_eV"]),
-                diameter=number(data["diameter_A"]),
-            )
-        case "point_charges":
-            return PointCharges(
-                charges=tuple(number(charge) for charge in data["charges_e"]),
-                molecules=_integers(data["molecules"]),
-            )
-        case kind:
-            raise ValueError(f"model {kind!r} is unknown to this version")
+    if data["kind"] == "quantum":
+        trained = Parameters(*parameters(Parameters._fields))
+        return Quantum(architecture_from_json(data), trained)
+    leaf = next((leaf for leaf in _LEAVES if leaf.kind == data["kind"]), None)
+    if leaf is None:
+        raise ValueError(f"model {data['kind']!r} is unknown to this version")
+    values = {attribute: read(data[name]) for name, attribute, read in leaf.fields}
+    if leaf.parameters is not None:
+        values["parameters"] = leaf.parameters(*parameters(leaf.parameters._fields))
+    made: Leaf = leaf.made(**values)
+    return made
 
 
-def _coordinate(atoms: Iterable[Any]) -> Any:
-    return tuple(integer(atom) for atom in atoms)
-
-
-def _ranges(values: Iterable[Iterable[Any]]) -> tuple[tuple[float, float], ...]:
-    return tuple((number(low), number(high)) for low, high in values)
+def _plain(value: Any) -> Any:
+    """Tuples as lists, circuits as objects."""
+    if isinstance(value, Circuit):
+        return _circuit_to_json(value)
+    return [_plain(part) for part in value] if isinstance(value, tuple) else value
 
 
 def architecture_to_json(architecture: Architecture) -> dict[str, Any]:
@@ -411,6 +272,22 @@ def _gate(data: Mapping[str, Any]) -> Heisenberg | RotationZ:
     raise ValueError(f"gate {data['gate']!r} is unknown to this version")
 
 
+def _ranges(values: Iterable[Iterable[Any]]) -> tuple[tuple[float, float], ...]:
+    return tuple((number(low), number(high)) for low, high in values)
+
+
+def _triples(values: Iterable[Iterable[Any]]) -> tuple[tuple[int, int, int], ...]:
+    return tuple((integer(i), integer(vertex), integer(k)) for i, vertex, k in values)
+
+
+def _lists(values: Iterable[Iterable[Any]]) -> tuple[tuple[int, ...], ...]:
+    return tuple(_integers(row) for row in values)
+
+
+def _numbers(values: Iterable[Any]) -> tuple[float, ...]:
+    return tuple(number(value) for value in values)
+
+
 def _pairs(values: Iterable[Iterable[Any]]) -> tuple[Pair, ...]:
     return tuple((integer(p), integer(q)) for p, q in values)
 
@@ -437,3 +314,99 @@ def _boolean(value: Any) -> bool:
     if type(value) is not bool:
         raise TypeError(f"expected true or false, but found {value!r}")
     return value
+
+
+_CENTRED = (
+    ("kinds", "kinds", _integers),
+    ("first_A", "first", number),
+    ("cutoff_A", "cutoff", number),
+)
+_BONDS = (("n_atoms", "n_atoms", integer), ("bonds", "bonds", _pairs))
+_LEAVES = (
+    _Leaf(
+        "network",
+        Network,
+        (_CENTRED[0], ("circuit", "circuit", _circuit_from_json), *_CENTRED[1:]),
+        NetworkParameters,
+    ),
+    _Leaf("perceptron", Perceptron, _CENTRED, PerceptronParameters),
+    _Leaf(
+        "vqlm",
+        Vqlm,
+        (
+            ("coordinates", "coordinates", _lists),
+            ("ranges", "ranges", _ranges),
+            ("n_layers", "n_layers", integer),
+        ),
+        VqlmParameters,
+    ),
+    _Leaf(
+        "invariant_polynomial",
+        InvariantPolynomial,
+        (
+            ("like", "like", _lists),
+            ("degree", "degree", integer),
+            ("centres_A", "centres", _numbers),
+        ),
+        PolynomialParameters,
+    ),
+    _Leaf("water_baseline", WaterBaseline, (), BaselineParameters),
+    _Leaf(
+        "short_range_wall",
+        ShortRangeWall,
+        (
+            ("pairs", "pairs", _pairs),
+            ("onsets_A", "onsets", _numbers),
+            ("stiffness_eV_per_A3", "stiffness", number),
+        ),
+    ),
+    _Leaf(
+        "spherical_wall",
+        SphericalWall,
+        (
+            ("n_atoms", "n_atoms", integer),
+            ("radius_A", "radius", number),
+            ("stiffness_eV_per_A3", "stiffness", number),
+        ),
+    ),
+    _Leaf(
+        "morse_bonds",
+        MorseBonds,
+        (
+            *_BONDS,
+            ("depth_eV", "depth", number),
+            ("steepness_per_A", "steepness", number),
+            ("length_A", "length", number),
+        ),
+    ),
+    _Leaf(
+        "harmonic_bonds",
+        HarmonicBonds,
+        (*_BONDS, ("stiffness_eV_per_A2", "stiffness", number), ("length_A", "length", number)),
+    ),
+    _Leaf(
+        "harmonic_angles",
+        HarmonicAngles,
+        (
+            ("n_atoms", "n_atoms", integer),
+            ("angles", "angles", _triples),
+            ("stiffness_eV_per_rad2", "stiffness", number),
+            ("angle_rad", "angle", number),
+        ),
+    ),
+    _Leaf(
+        "lennard_jones",
+        LennardJones,
+        (
+            ("n_atoms", "n_atoms", integer),
+            ("atoms", "atoms", _integers),
+            ("depth_eV", "depth", number),
+            ("diameter_A", "diameter", number),
+        ),
+    ),
+    _Leaf(
+        "point_charges",
+        PointCharges,
+        (("charges_e", "charges", _numbers), ("molecules", "molecules", _integers)),
+    ),
+)
