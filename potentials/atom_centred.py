@@ -32,8 +32,8 @@ FROM_A = 0.5
 SPREAD, SCALAR_SPREAD = 0.02, 0.03
 """Standard deviation of the first radial coefficients of vectors, and of scalars.
 
-Small ones make the first function smooth, and what is learnt of few frames with it. From ten times
-as much, a hundred frames of a molecule teach it several times less.
+Small ones make the first function smooth, and what is learnt of few frames with it; ten times as
+large in docs/rmd17.md.
 """
 
 

@@ -17,6 +17,7 @@ import math
 
 import numba
 
+from .gaussians import fill_gaussians
 from .kernel import SIGNATURE
 from .lanes import (
     AMPLITUDE,
@@ -116,11 +117,11 @@ def _gaussians(w, values, r, program):
     envelope = 1.0 - t5 * t * (28.0 - t * (48.0 - 21.0 * t))
     slope = -168.0 * t5 * (1.0 - t) * (1.0 - t) / cutoff
     u = (r - low) / spacing
-    gaussian, factor = math.exp(-u * u / 2.0), math.exp(u)
+    fill_gaussians(w, values, program[N_RADIAL], u, program[STEPS])
     for g in range(program[N_RADIAL]):
+        gaussian = w[values + 2 * g]
         w[values + 2 * g] = gaussian * envelope
         w[values + 2 * g + 1] = gaussian * (slope - envelope * (u - g) / spacing)
-        gaussian *= factor * w[program[STEPS] + g]
     return True
 
 

@@ -14,6 +14,7 @@ import math
 import numba
 
 from . import kernel
+from .gaussians import fill_gaussians
 from .kernel import _encode, _exchange_sectors, _graded, _turn
 from .kernel_layout import (
     ADJOINTS,
@@ -40,7 +41,7 @@ from .kernel_layout import (
     padded,
 )
 from .lowering import ANCILLA, GRADED
-from .radial_native import FAR, same_gaussians
+from .radial_native import same_gaussians
 
 # fmt: off
 # Places behind the program of the kernel, from `base`.
@@ -189,7 +190,7 @@ def _add_radial_scales(w, row, factor, positions, program, base):
             )
             start = e * program[base + N_SCALES] + kind * n_radial
             for g in range(n_radial):
-                row[start + g] += slope * w[values + g]
+                row[start + g] += slope * w[values + 2 * g]
 
 
 @_njit
@@ -204,14 +205,12 @@ def _gaussians(w, factor, positions, record, program):
     t = r / w[program[CUTOFF]]
     low, spacing = w[program[RANGES] + 2 * kind], w[program[RANGES] + 2 * kind + 1]
     u = (r - low) / spacing
-    if t >= 1.0 or u > FAR:
+    if t >= 1.0 or not fill_gaussians(w, program[GAUSSIANS], program[N_RADIAL], u, program[STEPS]):
         return False
     t6 = t * t * t * t * t * t
-    value = factor * (1.0 - t6 * (28.0 - t * (48.0 - 21.0 * t))) * math.exp(-u * u / 2.0)
-    ratio = math.exp(u)
+    envelope = factor * (1.0 - t6 * (28.0 - t * (48.0 - 21.0 * t)))
     for g in range(program[N_RADIAL]):
-        w[program[GAUSSIANS] + g] = value
-        value *= ratio * w[program[STEPS] + g]
+        w[program[GAUSSIANS] + 2 * g] *= envelope
     return True
 
 

@@ -12,6 +12,9 @@ import numpy as np
 from .model import check_arrays, smooth_normals
 from .network import check_centres, check_elements
 
+SPREAD = 0.1
+"""Standard deviation of the first radial coefficients; others in docs/rmd17.md."""
+
 
 class PerceptronParameters(NamedTuple):
     """Everything trainable. K elements, V vectors, S scalars, G Gaussians, H hidden units."""
@@ -100,8 +103,8 @@ def centred(
     known = sorted(set(species))
     k, n_in = len(known), n_vectors * (n_vectors + 1) // 2 + n_scalars
     parameters = PerceptronParameters(
-        vectors=0.3 * smooth_normals(rng, (k, k, n_vectors, n_radial)),
-        scalars=0.3 * smooth_normals(rng, (k, k, n_scalars, n_radial)),
+        vectors=SPREAD * smooth_normals(rng, (k, k, n_vectors, n_radial)),
+        scalars=SPREAD * smooth_normals(rng, (k, k, n_scalars, n_radial)),
         first=rng.standard_normal((k, n_in, n_hidden)) / np.sqrt(n_in),
         first_bias=0.1 * rng.standard_normal((k, n_hidden)),
         second=rng.standard_normal((k, n_hidden, n_hidden)) / np.sqrt(n_hidden),

@@ -1,8 +1,7 @@
 """Vector densities in Numba: vectors of all encodings, and the forces that come back from them.
 
-Neighbouring Gaussians of the evenly spaced grid differ by a factor: with u = (r - low) / s,
-``G_{g+1} = G_g exp(u) exp(-g - 1/2)``, so that an entry takes two exponentials; those that follow
-it with the same two atoms and the same Gaussians take none.
+An entry takes the Gaussians of its distance; those that follow it with the same two atoms and the
+same Gaussians take no new ones.
 """
 # mypy: disable-error-code="call-arg"
 # Numba passes the first argument of an intrinsic itself.
@@ -11,6 +10,7 @@ import math
 
 import numba
 
+from .gaussians import fill_gaussians
 from .kernel_layout import (
     COEFFICIENTS,
     CUTOFF,
@@ -31,8 +31,6 @@ from .kernel_layout import (
 from .simd import radial_rows
 
 _njit = numba.njit(cache=True, error_model="numpy")
-FAR = 200.0
-"""In units of the spacing: there the first Gaussian is 0, and exp(u) must not overflow."""
 
 
 @_njit
@@ -93,15 +91,13 @@ def _gaussians(w, r, kind, program):
     envelope = 1.0 - t5 * t * (28.0 - t * (48.0 - 21.0 * t))
     slope = -168.0 * t5 * (1.0 - t) * (1.0 - t) / w[program[CUTOFF]]
     low, spacing = w[program[RANGES] + 2 * kind], w[program[RANGES] + 2 * kind + 1]
-    u = (r - low) / spacing
-    if u > FAR:
+    u, values = (r - low) / spacing, program[GAUSSIANS]
+    if not fill_gaussians(w, values, program[N_RADIAL], u, program[STEPS]):
         return False
-    gaussian, factor = math.exp(-u * u / 2.0), math.exp(u)
-    values = program[GAUSSIANS]
     for g in range(program[N_RADIAL]):
+        gaussian = w[values + 2 * g]
         w[values + 2 * g] = gaussian * envelope
         w[values + 2 * g + 1] = gaussian * (slope - envelope * (u - g) / spacing)
-        gaussian *= factor * w[program[STEPS] + g]
     return True
 
 

@@ -72,9 +72,10 @@ def test_by_name_like_atoms_are_not_alike_but_space_is_isotropic():
     assert abs(evaluate(native, POSITIONS[[0, 1, 3, 2, 4, 5]])[0] - energy) > 1e-6
 
 
-def test_what_is_beyond_the_cutoff_is_not_there_and_leaves_smoothly(kernel):
-    water = revised(("O", "H", "H"))
-    both = revised(("O", "H", "H") * 2)
+@pytest.mark.parametrize("scalars", [True, False])
+def test_what_is_beyond_the_cutoff_is_not_there_and_leaves_smoothly(scalars):
+    water = revised(("O", "H", "H"), scalars=scalars)
+    both = revised(("O", "H", "H") * 2, scalars=scalars)
     x = np.array([[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]])
     one, _ = evaluate(native_model(water), x)
     pair = native_model(both)
@@ -101,11 +102,12 @@ def test_forces_are_minus_the_slope(kernel):
 
 
 @pytest.mark.parametrize(
-    ("species", "scalars"), [(("O",), True), (("O", "H", "H"), False), (METHANOL, True)]
+    ("species", "scalars", "n_radial"),
+    [(("O",), True, 3), (("O", "H", "H"), False, 60), (METHANOL, True, 3)],
 )
-def test_the_native_kernel_is_jax(species, scalars):
+def test_the_native_kernel_is_jax(species, scalars, n_radial):
     """One to six centres, so that lanes are left empty; two of the atoms beyond the cut-off."""
-    model = revised(species, n_layers=1, n_radial=3, scalars=scalars)
+    model = revised(species, n_layers=1, n_radial=n_radial, scalars=scalars)
     x = np.random.default_rng(2).standard_normal((2, len(species), 3)) + POSITIONS[: len(species)]
     theta, unravel = ravel_pytree(model)
     of = jax.jit(jax.vmap(jax.value_and_grad(lambda y: jax_model.energy(model, y))))

@@ -17,7 +17,7 @@ FINE = 24
 """Gaussians of a finer radial basis."""
 STEPS, LONG = 200, 800
 ADAM_STEPS, ADAM_BATCH, ADAM_RATES = 10_000, 32, (0.003, 0.01)
-PERCEPTRON_SPREADS = (0.3, 3.0)
+PERCEPTRON_SPREADS = (0.1, 0.3, 3.0)
 
 
 @dataclass(frozen=True)

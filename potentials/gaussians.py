@@ -1,0 +1,37 @@
+"""Evenly spaced Gaussians by two exponentials, for the kernels.
+
+With u = (r - low) / s, neighbours differ by a factor: ``G_{g+1} = G_g exp(u) exp(-g - 1/2)``.
+"""
+# mypy: allow-untyped-defs, allow-untyped-calls
+# Numba carries the types here.
+
+import math
+
+import numba
+
+FROM_THE_FIRST = 30.0
+"""Up to here, in spacings, the first Gaussian is a number to go on from: exp(-450) = 1e-196."""
+NOTHING = 39.0
+"""So far from its centre a Gaussian is 0: exp(-760)."""
+
+
+@numba.njit(cache=True, error_model="numpy")
+def fill_gaussians(w, at, n, u, steps):
+    """``exp(-(u - g)^2 / 2)``, g < n, in every second number from `at`; False if all are 0.
+
+    `steps` is where `w` has ``exp(-g - 1/2)``.
+    """
+    if u > n - 1 + NOTHING:
+        return False
+    nearest = 0 if u < FROM_THE_FIRST else min(n - 1, int(u + 0.5))
+    up = math.exp(u)
+    first = math.exp(-(u - nearest) * (u - nearest) / 2.0)
+    value = first
+    for g in range(nearest, n):
+        w[at + 2 * g] = value
+        value *= up * w[steps + g]
+    value = first
+    for g in range(nearest - 1, -1, -1):
+        value /= up * w[steps + g]
+        w[at + 2 * g] = value
+    return True
