@@ -107,14 +107,18 @@ class QmdCalculator(Calculator):
         if atoms.pbc.any():
             raise CalculatorSetupError("Potentials of qmd are for isolated molecules.")
         if self._resolved is None or species != self._species:
-            masses = atoms.get_masses()
-            system = System(atoms.numbers, atoms.positions, masses, None, "the Atoms object")
-            try:
-                self._resolved = resolve(self._config, system, Path())
-            except MismatchError as error:
-                raise CalculatorSetupError(f"{error} {error.hint or ''}".strip()) from None
-            self._species = species
+            self._resolved, self._species = self._made_for(atoms, species), species
         return self._resolved
+
+    def _made_for(self, atoms: Atoms, species: tuple[str, ...]) -> Resolved:
+        if self.package and isinstance(self._config, PackageConfig):
+            return of_package(self.package.on(species), self._config.backend)
+        masses = atoms.get_masses()
+        system = System(atoms.numbers, atoms.positions, masses, None, "the Atoms object")
+        try:
+            return resolve(self._config, system, Path())
+        except MismatchError as error:
+            raise CalculatorSetupError(f"{error} {error.hint or ''}".strip()) from None
 
     def _warn_outside(self, source: Source, positions: np.ndarray) -> None:
         domain = source.domain

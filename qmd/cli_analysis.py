@@ -113,12 +113,13 @@ def _run_or_potential(name: str, reference: "Series", replica: int | None) -> "S
     if Path(name).is_dir():
         return series.read(name, replica)
     package = load_package(name, Path())
-    if package.species != reference.species:
+    if reference.species not in package.served:
+        served = ", or ".join(" ".join(symbols) for symbols in package.served)
         raise MismatchError(
-            f"{package.name} is for {' '.join(package.species)}, "
+            f"{package.name} is for {served}, "
             f"but {reference.folder} is of {' '.join(reference.species)}"
         )
-    return of_package(package)
+    return of_package(package.on(reference.species))
 
 
 def _write_json(path: Path | None, data: dict[str, Any]) -> None:

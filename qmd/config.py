@@ -73,6 +73,7 @@ class Config(BaseModel):
         extra="forbid",
         strict=True,
         allow_inf_nan=False,
+        validate_default=True,
         field_title_generator=lambda name, _: name,
     )
 

@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
+from qmd.errors import NumericalError
 from qmd.training import Array, Progress, Report
 
 LARGEST_STEP = 1.0
@@ -73,6 +74,11 @@ def minimise(
     constants : (n_parameters,), optional
         1 for what adds to energies alone: what is judged has the best of these for all frames,
         see `levelled`.
+
+    Raises
+    ------
+    NumericalError
+        If a step cannot be solved.
     """
     theta = begin.theta
     phi = begin.memory[0] if begin.memory else np.zeros_like(theta)
@@ -96,8 +102,10 @@ def levelled(problem: Sampled, theta: Array, constants: Array) -> Array:
     In a batch one energy stands beside many slopes, so that the steps alone leave the zero of
     energies wrong by more than their scatter.
     """
-    residuals = problem.residuals(theta)
     places = np.flatnonzero(constants)
+    if not places.size:
+        return theta
+    residuals = problem.residuals(theta)
     steps = np.eye(theta.size)[places]
     columns = [problem.residuals(theta + step) - residuals for step in steps]
     change = np.linalg.lstsq(np.stack(columns, axis=1), -residuals, rcond=1e-6)[0]
@@ -116,8 +124,14 @@ def _direction(residuals: Array, rows: Array, phi: Array, settings: Settings) ->
     overlap = rows @ rows.T
     overlap[np.diag_indices_from(overlap)] += settings.damping * np.trace(overlap) / len(overlap)
     before = settings.momentum * phi
-    solved = cho_solve(cho_factor(overlap, overwrite_a=True), -residuals - rows @ before)
-    return np.asarray(before + rows.T @ solved)
+    try:
+        factors = cho_factor(overlap, overwrite_a=True)
+    except (LinAlgError, ValueError):  # not positive definite; not finite
+        raise NumericalError(
+            "a Gauss-Newton step could not be solved",
+            hint="use a larger damping, a smaller learning_rate, or other starts.seed",
+        ) from None
+    return np.asarray(before + rows.T @ cho_solve(factors, -residuals - rows @ before))
 
 
 def _rate(step: int, settings: Settings) -> float:

@@ -19,6 +19,8 @@ Positive = Annotated[float, Field(gt=0, le=1e6)]
 NotNegative = Annotated[float, Field(ge=0, le=1e6)]
 Layers = Annotated[int, Field(ge=1, le=200)]
 Symbol = Annotated[str, Field(pattern="^[A-Z][a-z]?$")]
+Cutoff = Annotated[float, Field(gt=0.5, le=100)]
+"""angstrom; the first Gaussian of a network is at 0.5."""
 Channels = Annotated[int, Field(ge=2, le=12, multiple_of=2)]
 
 
@@ -182,7 +184,7 @@ class AtomCentredConfig(Config):
     """Trainable layers."""
     radial: Annotated[int, Field(ge=2, le=100)] = 12
     """Gaussians of each radial function."""
-    cutoff_A: Positive = 5.0
+    cutoff_A: Cutoff = 5.0
     """Where neighbours end, angstrom."""
     scalars: bool = True
     """Whether couplings, and weights of the observables, depend on the neighbours as well."""
@@ -214,7 +216,7 @@ class PerceptronConfig(Config):
     """Units of each of two hidden layers."""
     radial: Annotated[int, Field(ge=2, le=100)] = 12
     """Gaussians of each radial function."""
-    cutoff_A: Positive = 5.0
+    cutoff_A: Cutoff = 5.0
     """Where neighbours end, angstrom."""
 
 
@@ -384,7 +386,7 @@ class GaussNewtonConfig(Config):
     """At the first step; it falls to 0 as a cosine."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """What is kept of the step before, where the batch leaves it free."""
-    damping: Positive = 1e-4
+    damping: Annotated[float, Field(ge=1e-10, le=1e6)] = 1e-4
     """Of the mean of the diagonal."""
     patience: Count | None = None
     """Stop early after so many validations without a better one; default: run all steps."""
@@ -471,8 +473,8 @@ class TrainConfig(Config):
     starts: StartsConfig = StartsConfig()
     """Random starts."""
     backend: Literal["native", "jax"] | None = None
-    """What computes derivatives; default: the native kernel, JAX for lbfgs, generic circuits and
-    polynomials."""
+    """What computes derivatives; default: the native kernel, JAX for lbfgs, generic circuits,
+    polynomials and perceptrons."""
     workers: Annotated[int, Field(ge=1, le=1024)] = 2
     """Cores to use: starts in parallel, or parts of the data if there is one start."""
     executor: Annotated[ExecutorConfig, Field(discriminator="kind")] | None = None
@@ -496,6 +498,9 @@ class TrainConfig(Config):
             raise ValueError("has together, which needs model.kind: qnn-revised")
         if any(stage.kind != "gauss_newton" for stage in self.stages):
             raise ValueError("has together, which needs stages of kind gauss_newton")
+        molecules = [tuple(self.model.species), *(tuple(o.species) for o in self.together)]
+        if len(set(molecules)) < len(molecules):
+            raise ValueError("has together, which names a molecule twice")
         known = {*self.model.species, *(self.model.elements or [])}
         if missing := {s for other in self.together for s in other.species} - known:
             raise ValueError(
@@ -504,7 +509,18 @@ class TrainConfig(Config):
         return self
 
     @model_validator(mode="after")
+    def _control_stages(self) -> "TrainConfig":
+        control = getattr(self.model, "control", None)
+        if control and any(stage.kind != "gauss_newton" for stage in self.stages):
+            raise ValueError("has model.control, which needs stages of kind gauss_newton")
+        return self
+
+    @model_validator(mode="after")
     def _native_stages(self) -> "TrainConfig":
-        if self.backend == "native" and any(stage.kind == "lbfgs" for stage in self.stages):
+        if self.backend != "native":
+            return self
+        if any(stage.kind == "lbfgs" for stage in self.stages):
             raise ValueError("has a stage lbfgs, which needs backend: jax")
+        if self.model.kind in ("perceptron", "polynomial", "vqlm-lih", "vqlm-h2o"):
+            raise ValueError(f"has model.kind: {self.model.kind}, which needs backend: jax")
         return self

@@ -58,9 +58,7 @@ def make(
         "level_of_theory": config.level_of_theory,
         "labels": config.dataset,
         "labels_sha256": data.sha256,
-        "labels_keys": {
-            "energy": config.labels.energy_key or "E", "forces": config.labels.forces_key or "F"
-        },
+        "labels_keys": {"energy": config.labels.energy_key, "forces": config.labels.forces_key},
         "split": {part: len(frames.energies) for part, frames in data.parts.items()}
         | {"seed": config.split.seed},
         "label_noise": config.label_noise.model_dump(),
@@ -99,12 +97,15 @@ def make(
 
 def _for_all(package: Package, config: TrainConfig, data: Data) -> Package:
     """The package with the molecules that were fitted together, and their errors in its card."""
-    variants, cards = [], {}
+    variants: list[Variant] = []
+    cards: dict[str, Any] = {}
     for other, its_data in zip(config.together, data.together, strict=True):
         species = tuple(other.species)
         kinds = models.kinds(config.model, species)
         found = predict(on_atoms(package.model, kinds), its_data)
-        cards[formula(species)] = errors_card(found, its_data, config.starts.judged_below_eV)
+        isomers = formula(species) in {formula(package.species), *cards}
+        name = " ".join(species) if isomers else formula(species)
+        cards[name] = errors_card(found, its_data, config.starts.judged_below_eV)
         variants.append(
             Variant(
                 species=species,

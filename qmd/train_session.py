@@ -128,12 +128,14 @@ _AGAIN = "Run the same command again to go on."
 
 def _plan(prepared: Prepared, directory: Path) -> Plan:
     config = prepared.config
-    train, validation = train_data.with_noise(prepared.data, config.label_noise)
-    if not len(train_start.judged(validation, config.starts.judged_below_eV)[0]):
-        raise InputError(
-            f"no validation frame is below starts.judged_below_eV = {config.starts.judged_below_eV}"
-        )
-    others = (train_data.with_noise(data, config.label_noise) for data in prepared.data.together)
+    everything = (prepared.data, *prepared.data.together)
+    (train, validation), *others = (
+        train_data.with_noise(data, config.label_noise) for data in everything
+    )
+    below = config.starts.judged_below_eV
+    for frames in (validation, *(validation for _, validation in others)):
+        if not len(train_start.judged(frames, below).energies):
+            raise InputError(f"no validation frame is below starts.judged_below_eV = {below}")
     return Plan(
         config=config,
         folder=prepared.loaded.path.parent,
@@ -161,8 +163,11 @@ def _threads(config: TrainConfig) -> int:
 def _check_record(prepared: Prepared, plan: Plan, overwrite: bool) -> None:
     """Refuse to go on from states of another input; write what the states are of."""
     path = plan.states / "input.json"
+    written = json.loads(prepared.loaded.text)
+    for other in written["together"]:  # data is known by its hash
+        del other["dataset"], other["test_dataset"]
     record = {
-        "input": json.loads(prepared.loaded.text),
+        "input": written,
         "labels_sha256": prepared.data.sha256
         | {str(i): other.sha256 for i, other in enumerate(prepared.data.together, 1)},
     }

@@ -133,7 +133,6 @@ class Trainer:
             for model, part in zip(self._models(), self._judged, strict=True)
         ]
         self._problems: dict[int, Problem | JointProblem] = {}
-        self._constants = models.constants(self.first_model(0))
 
     def listen(self, stopping: Callable[[], bool], watch: Watch) -> None:
         """Ask and tell others from now on."""
@@ -198,14 +197,14 @@ class Trainer:
             now = time.monotonic()
             state.rows.append((progress.iteration, progress.loss, energy, forces, now - begun))
             self._watch(self._tick(start, stage, state))
+            if _is_patient(config, state):
+                raise _NoBetter
             if self._stopping():
                 save(self.plan, start, stage, state)
                 raise Stop
             if now - saved > SAVE_EVERY_S:
                 save(self.plan, start, stage, state)
                 saved = time.monotonic()
-            if state.since_best == getattr(config, "patience", None):
-                raise _NoBetter
 
         problem = self._problem(stage)
         if isinstance(config, LeastSquaresConfig) and config.pull:
@@ -213,11 +212,18 @@ class Trainer:
             problem = problem.pulled(self._first(start, stage), config.pull)
         with contextlib.suppress(_NoBetter):
             optimise(
-                config, problem, state.progress, report, self._seed(start, stage), self._constants
-            )
+                config, problem, state.progress, report, self._seed(start, stage),
+                self._levelled(stage),
+            )  # fmt: skip
         state.done = True
         save(self.plan, start, stage, state)
         self._watch(self._tick(start, stage, state))
+
+    def _levelled(self, stage: int) -> Array | None:
+        """Numbers that the energies of all frames settle, if energies weigh anything."""
+        config = self.plan.config
+        loss = config.stages[stage].loss or config.loss
+        return models.constants(self.first_model(0)) if loss.energy_weight_per_A else None
 
     def _seed(self, start: int, stage: int) -> int:
         return (self.plan.config.starts.seed + start) * 100 + stage
@@ -333,7 +339,7 @@ def optimise(
     begin: Progress,
     report: Callable[[Progress], None],
     seed: int,
-    constants: Array,
+    constants: Array | None,
 ) -> None:
     """Run the optimiser of a stage; `constants` as in `gauss_newton.minimise`."""
     if isinstance(config, GaussNewtonConfig):
@@ -360,6 +366,12 @@ def optimise(
                 problem, begin, report, steps=config.steps, memory=config.memory,
                 report_every=config.report_every,
             )  # fmt: skip
+
+
+def _is_patient(config: StageConfig, state: State) -> bool:
+    """Whether there was no better validation for as long as the stage waits."""
+    patience = getattr(config, "patience", None)
+    return patience is not None and state.since_best >= patience
 
 
 def length(config: StageConfig) -> int:

@@ -118,6 +118,7 @@ def test_the_zero_of_energies_is_that_of_all_frames(problem):
         energies, _ = NativePredictor(model, frames.positions)(level)
         # A ridge of 1e-4 on 0.3 eV beside 20 residuals: 1e-10 eV.
         assert abs(np.mean(energies - frames.energies)) < 1e-6
+    np.testing.assert_array_equal(gauss_newton.levelled(joint, theta, 0 * constants), theta)
     log: list[training.Progress] = []
     begin = training.Progress(0, np.inf, theta)
     gauss_newton.minimise(joint, begin, SETTINGS, log.append, constants)

@@ -522,18 +522,27 @@ def test_a_large_circuit_is_refused_before_it_is_run(good, tmp_path):
         arrays["scales"] = arrays["scales"][:1].copy()
 
     path = forged(good, tmp_path / "a.qmdp", model=enlarge, parameters=fit)
-    assert peak_of_refusal(path, "too large to check: The native kernel would need") < 2**28
+    assert peak_of_refusal(path, "its model is too large to check") < 2**28
 
 
 def test_a_large_network_is_refused_before_it_is_run(tmp_path):
-    """Ten spins and 200 layers around each of 30 atoms: small to write, minutes to evaluate."""
+    """Ten spins and 200 layers around each of 30 atoms: small to write, long to evaluate."""
     species = ("H",) * 30
     network = atom_centred.revised(species, 0, n_qubits=10, n_layers=200, n_radial=2, scalars=False)
-    positions = 3.0 * np.random.default_rng(0).standard_normal((1, 30, 3))
+    positions = 3.0 * np.random.default_rng(0).standard_normal((5, 30, 3))
     two = package_of(circuits.model("two"), ("H", "H"))
     package = dataclasses.replace(two, species=species, model=network, test_positions=positions)
     save(tmp_path / "a.qmdp", package, lambda x: (0.0, np.zeros_like(x)))
-    refused(tmp_path / "a.qmdp", "its network is too large to check")
+    refused(tmp_path / "a.qmdp", "its model is too large to check")
+
+
+def test_many_test_vectors_are_refused(small, tmp_path):
+    def repeat(arrays: dict[str, np.ndarray]) -> None:
+        for name, array in arrays.items():
+            arrays[name] = np.repeat(array, 1001, axis=0)
+
+    path = forged(small, tmp_path / "a.qmdp", vectors=repeat)
+    refused(path, "more than 1000 test vectors")
 
 
 def test_a_long_layer_is_refused(good, tmp_path):
