@@ -41,6 +41,8 @@ SEEDS = range(1, 11)
 START_K, DT = 600, 0.5 * units.fs
 BLOCK, BLOCKS = 40, 1000
 N_SPECTRA, N_LINES, COLOURS = 4, 8, report.COLOURS
+LOWEST_PER_CM = 100
+"""Below are turns of groups and of the molecule, which 20 ps do not tell apart."""
 
 
 def main():
@@ -87,6 +89,8 @@ def follow(molecule, seed):
 def summary(runs):
     """Of all seeds."""
     good = [run for run in runs if run]
+    if len(good) < 2:
+        sys.exit("fewer than two runs came to their end")
     return {
         "runs": len(runs),
         "failures": len(runs) - len(good),
@@ -114,7 +118,9 @@ def vibrations(molecule):
 
 def highest(wavenumbers, density):
     """The strongest lines, ascending."""
-    places, heights = spectrum.peaks(wavenumbers, density)
+    kept = wavenumbers > LOWEST_PER_CM
+    wavenumbers = wavenumbers[kept]
+    places, heights = spectrum.peaks(wavenumbers, density[kept])
     return sorted(round(float(places[i])) for i in np.argsort(heights)[-N_LINES:])
 
 

@@ -12,6 +12,7 @@ Results are kept in `results.json`, seed by seed; one whose settings have change
 import argparse
 import json
 import os
+import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import MISSING, asdict, fields
@@ -22,7 +23,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import report
 from rows import ROWS, Row
-from train import train
+from train import SETTINGS, train
 
 from qmd import atomic
 
@@ -45,7 +46,7 @@ def main():
         for name in arguments.rows
         if seed < ROWS[name].seeds and not known(results, name, seed)
     ]
-    context = get_context("spawn")
+    context, failed = get_context("spawn"), []
     with ProcessPoolExecutor(arguments.workers, mp_context=context) as pool:
         jobs = {
             pool.submit(train, ROWS[name], seed, arguments.data): (name, seed)
@@ -54,6 +55,10 @@ def main():
         begin = time.monotonic()
         for done, job in enumerate(as_completed(jobs), 1):
             name, seed = jobs[job]
+            if error := job.exception():
+                failed.append(f"{name}, seed {seed}: {type(error).__name__}: {error}")
+                print(failed[-1], flush=True)
+                continue
             results.setdefault(name, {})[str(seed)] = job.result()
             atomic.write_text(RESULTS, json.dumps(results, indent=1, sort_keys=True))
             errors = job.result()["errors"]["test"]
@@ -63,6 +68,8 @@ def main():
                 flush=True,
             )
     report.write(results)
+    if failed:
+        sys.exit(f"{len(failed)} trainings failed")
 
 
 def in_words(item):
@@ -76,9 +83,8 @@ def known(results, name, seed):
     if found is None:
         return False
     defaults = {f.name: f.default for f in fields(Row) if f.default is not MISSING}
-    return json.loads(json.dumps(defaults | found["row"])) == json.loads(
-        json.dumps(asdict(ROWS[name]))
-    )
+    then, now = (found["settings"], defaults | found["row"]), (SETTINGS, asdict(ROWS[name]))
+    return json.dumps(then, sort_keys=True) == json.dumps(now, sort_keys=True)
 
 
 if __name__ == "__main__":

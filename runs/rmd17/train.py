@@ -14,7 +14,6 @@ from qmd import first_order, gauss_newton, models
 from qmd.datasets import Labels, read
 from qmd.jax_engine import JaxEngine
 from qmd.native_engine import NativeEngine, NativePredictor
-from qmd.potentials import Network, atom_centred
 from qmd.train_config import (
     AtomCentredConfig,
     InitialConfig,
@@ -28,8 +27,15 @@ CONFIGS = {
     "perceptron": PerceptronConfig,
 }
 ENERGY_WEIGHT = 1.0
-BATCH, ROWS_OF_A_BATCH, DAMPING = 128, 1024, 0.01
+BATCH, ROWS_OF_A_BATCH, DAMPING, LEARNING_RATE, MOMENTUM = 128, 1024, 0.01, 0.3, 0.9
 N_VALIDATION = 50
+"""Frames that are kept apart, though nothing is chosen by them: as in `qmd train`."""
+SETTINGS = {
+    "energy_weight": ENERGY_WEIGHT, "batch": BATCH, "rows_of_a_batch": ROWS_OF_A_BATCH,
+    "damping": DAMPING, "learning_rate": LEARNING_RATE, "momentum": MOMENTUM,
+    "adam_batch": ADAM_BATCH, "n_validation": N_VALIDATION,
+}  # fmt: skip
+"""Of all rows."""
 OUTPUT = Path(__file__).resolve().parent / "output"
 
 
@@ -61,6 +67,7 @@ def train(row, seed, data):
     )
     return {
         "row": asdict(row),
+        "settings": SETTINGS,
         "n_parameters": theta.size,
         "n_free": free_numbers(row, *built[row.molecules[0]]),
         "errors": {"test": test, "train": train},
@@ -83,19 +90,10 @@ def labels(data, molecule):
 
 def build(row, species, elements, frames, seed):
     """The input of a model, and the model with its first numbers."""
-    config = CONFIGS[row.model["kind"]](species=list(species), **row.model)
-    model = models.start(config, Path(), frames, seed)
-    if isinstance(model, Network):
-        p = row.model
-        drawn = atom_centred.revised(
-            species, seed, elements=elements, n_qubits=p["qubits"], n_layers=p["layers"],
-            n_radial=p["radial"], scalars=p.get("scalars", True),
-            energy=float(np.mean(frames.energies)),
-        )  # fmt: skip
-        if p.get("control") == "uncoupled":
-            drawn = atom_centred.uncoupled(drawn)
-        model = replace(model, kinds=drawn.kinds, parameters=drawn.parameters)
-    return config, widened(model, row.spread)
+    Config = CONFIGS[row.model["kind"]]
+    shared = {"elements": list(elements)} if Config is AtomCentredConfig else {}
+    config = Config(species=list(species), **row.model, **shared)
+    return config, widened(models.start(config, Path(), frames, seed), row.spread)
 
 
 def widened(model, factor):
@@ -133,8 +131,9 @@ def fit(problem, theta, row, seed):
         return last[-1].theta
     batch = min(BATCH, problem.n_frames)
     settings = gauss_newton.Settings(
-        steps=row.steps, batch=batch, slopes=ROWS_OF_A_BATCH // batch - 1, learning_rate=0.3,
-        momentum=0.9, damping=DAMPING / problem.n_frames, report_every=row.steps, seed=seed,
+        steps=row.steps, batch=batch, slopes=ROWS_OF_A_BATCH // batch - 1,
+        learning_rate=LEARNING_RATE, momentum=MOMENTUM, damping=DAMPING / problem.n_frames,
+        report_every=row.steps, seed=seed,
     )  # fmt: skip
     gauss_newton.minimise(problem, begin, settings, last.append)
     return last[-1].theta
