@@ -24,7 +24,7 @@ from qmd.report import of_training, page
 from qmd.train_config import DensityDimerConfig, LeastSquaresConfig, TrainConfig
 from qmd.train_data import Data
 from qmd.train_report import learning_curve, parity
-from qmd.train_start import COLUMNS, Plan, State, Trainer
+from qmd.train_start import COLUMNS, Plan, State
 from qmd.training import Array, Frames, Predictor, errors
 
 STOP_MARGIN = 0.05
@@ -53,8 +53,32 @@ def make(
     members = _members(plan, chosen)
     model = members[0] if len(members) == 1 else Committee(tuple(members))
     predicted = predict(model, data)
+    package = Package(
+        name=config.name,
+        description=config.description,
+        species=family.species,
+        model=model,
+        reference_energy_eV=data.zero,
+        domain=domain(data.train.positions, family.species),
+        training=_card(loaded, plan, data, ranked, predicted)
+        | _errors_of_each(members, data)
+        | {"seconds_of_last_session": round(seconds), "interrupted": interrupted},
+        citation=config.citation or family.citation,
+        licence=config.licence,
+        test_positions=data.test.positions[:N_TEST_VECTORS],
+    )
+    if config.together:
+        package = _for_all(package, config, data)
+    return _to_run(package, config, data, loaded.path.parent), predicted
+
+
+def _card(
+    loaded: LoadedConfig[TrainConfig], plan: Plan, data: Data, ranked: Ranked, predicted: Predicted
+) -> dict[str, Any]:
+    """What the package says of its training."""
+    config, chosen = loaded.config, ranked[: loaded.config.starts.average]
     size = _state(plan, *chosen[0]).best.size
-    card = {
+    return {
         "level_of_theory": config.level_of_theory,
         "labels": config.dataset,
         "labels_sha256": data.sha256,
@@ -64,35 +88,17 @@ def make(
         "label_noise": config.label_noise.model_dump(),
         "loss": config.loss.model_dump(),
         "stages": [_stage_card(stage, size) for stage in config.stages],
-        "parameters": int(size) * len(members),
+        "parameters": int(size) * len(chosen),
         "starts": _starts_card(plan, ranked),
         "chosen_starts": [start for start, _ in chosen],
         "errors_are_against": "the labels of the file, without label_noise",
         "errors": errors_card(predicted, data, config.starts.judged_below_eV),
-        **_errors_of_each(members, data),
         "seconds_of_all_starts": round(_seconds(plan, ranked)),
-        "seconds_of_last_session": round(seconds),
-        "interrupted": interrupted,
         "versions": versions("jax") | _versions("scipy", "optax"),
         "machine": machine(),
         "input_sha256": loaded.sha256,
         "made_by": f"qmd train {loaded.path.name}",
     }  # fmt: skip
-    package = Package(
-        name=config.name,
-        description=config.description,
-        species=family.species,
-        model=model,
-        reference_energy_eV=data.zero,
-        domain=domain(data.train.positions, family.species),
-        training=card,
-        citation=config.citation or family.citation,
-        licence=config.licence,
-        test_positions=data.test.positions[:N_TEST_VECTORS],
-    )
-    if config.together:
-        package = _for_all(package, config, data)
-    return _to_run(package, config, data, loaded.path.parent), predicted
 
 
 def _for_all(package: Package, config: TrainConfig, data: Data) -> Package:
@@ -130,8 +136,9 @@ def _members(plan: Plan, chosen: Ranked) -> list[Any]:
     import jax.numpy as jnp
     from jax.flatten_util import ravel_pytree
 
-    trainer = Trainer(plan, lambda: False, lambda tick: None)
-    unravel = ravel_pytree(trainer.first_model(0))[1]
+    jax.config.update("jax_enable_x64", True)
+    first = models.start(plan.config.model, plan.folder, plan.train, plan.config.starts.seed)
+    unravel = ravel_pytree(first)[1]
     return [
         jax.tree.map(np.asarray, unravel(jnp.asarray(_state(plan, *which).best)))
         for which in chosen
