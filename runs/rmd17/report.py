@@ -145,7 +145,7 @@ def write(results):
         TRAINING.format(
             steps=f"{ADAM_STEPS:,}",
             batch=ADAM_BATCH,
-            spreads=" and ".join(map(str, PERCEPTRON_SPREADS)),
+            spreads=" or ".join(map(str, PERCEPTRON_SPREADS)),
         )  # fmt: skip
         + training_table(results),
         SIZE + size_table(results) + words(results),
@@ -242,7 +242,7 @@ def curve_plot(results, path):
         axis.set_ylabel(f"mean absolute error, {UNITS[key]}")
         axis.set_title("energies" if key == ENERGY else "forces")
         if axis.has_data():
-            axis.legend(frameon=False, title="exponent", loc="lower left", fontsize="small")
+            axis.legend(frameon=False, title="exponent", loc="upper right", fontsize="small")
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, dpi=100, metadata={"Software": None})
 

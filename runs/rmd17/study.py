@@ -5,7 +5,8 @@
     python runs/rmd17/study.py --seeds 1                  # a first look at all
     python runs/rmd17/study.py --rows                     # none: only the page and its plots
 
-Labels are the public files of rMD17, `MOLECULE_train_01.npz` and `MOLECULE_test_01.npz` in --data.
+Labels are `MOLECULE_train_01.npz` and `MOLECULE_test_01.npz` in --data, which `split.py` makes of
+the public files of rMD17.
 Results are kept in `results.json`, seed by seed; one whose settings have changed is made again.
 """
 
