@@ -11,7 +11,6 @@ from rows import (
     ADAM_STEPS,
     CONTROLS,
     FINE,
-    LONG,
     MOLECULES,
     PERCEPTRON_SPREADS,
     ROWS,
@@ -277,10 +276,6 @@ def control_table(results):
 def training_table(results):
     names = [
         ("Gauss-Newton", "ethanol-950"),
-        *(
-            (f"Gauss-Newton, {LONG} steps, {n} layers", f"ethanol-{n}-layers-{LONG}-steps")
-            for n in (4, 8)
-        ),
         *((f"Adam, {rate}", f"ethanol-adam-{rate}") for rate in ADAM_RATES),
         ("Gauss-Newton, wide", "ethanol-950-wide"),
         ("Gauss-Newton, 100 frames", "ethanol-100"),

@@ -15,7 +15,7 @@ CONTROLS = {
 }
 FINE = 24
 """Gaussians of a finer radial basis."""
-STEPS, LONG = 200, 800
+STEPS = 200
 ADAM_STEPS, ADAM_BATCH, ADAM_RATES = 10_000, 32, (0.003, 0.01)
 PERCEPTRON_SPREADS = (0.1, 0.3, 3.0)
 
@@ -51,9 +51,6 @@ def _rows():
         yield Row(f"ethanol-{name}", ("ethanol",), 950, model, 3)
     for rate in ADAM_RATES:
         yield Row(f"ethanol-adam-{rate}", ("ethanol",), 950, MODEL, steps=ADAM_STEPS, adam=rate)
-    for layers in (4, 8):
-        name = f"ethanol-{layers}-layers-{LONG}-steps"
-        yield Row(name, ("ethanol",), 950, MODEL | {"layers": layers}, steps=LONG)
     for size in (100, 950):
         yield Row(f"ethanol-{size}-wide", ("ethanol",), size, MODEL, spread=10.0)
     for spread in PERCEPTRON_SPREADS:
