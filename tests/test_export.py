@@ -151,8 +151,11 @@ def test_the_command_says_what_it_wrote_and_refuses_to_write_again(tmp_path: Pat
     assert CliRunner().invoke(app, [*command, "onnx"]).exit_code == 2
 
 
-LARGE = {"sivqlm-h2o-dimer": pytest.mark.slow}
-"""JAX compiles it for half a minute."""
+LARGE = {
+    name: pytest.mark.slow
+    for name in ("sivqlm-h2o-dimer", "qnn-benzene", "qnn-malonaldehyde", "qnn-ethanol")
+}
+"""JAX compiles them for long; `qnn-organic` is of the same kind as the last ones."""
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,9 @@ def positions(n_atoms: int, n: int = 5) -> np.ndarray:
     return frames[:, :n_atoms]
 
 
-@pytest.fixture(params=MODELS)
+@pytest.fixture(params=[
+    pytest.param(name, marks=pytest.mark.slow if name == "many-body" else ()) for name in MODELS
+])  # fmt: skip
 def model(request):
     return MODELS[request.param]
 

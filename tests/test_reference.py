@@ -164,6 +164,7 @@ def test_a_method_that_fails_keeps_the_steps_before(tmp_path, monkeypatch):
     assert last.kinetic_energy == kinetic_energy(last.state.velocities, masses)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_gfn2_xtb_conserves_energy_and_is_what_its_calculator_says(tmp_path):
     pytest.importorskip("tblite", reason="needs the extra reference")

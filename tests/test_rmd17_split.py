@@ -1,6 +1,7 @@
 """The files of the study from an archive laid out as the public one."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ SCRIPT = Path(__file__).parents[1] / "runs" / "rmd17" / "split.py"
 
 def test_a_part_has_the_frames_of_its_list_in_eV(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    monkeypatch.delitem(sys.modules, "rows", raising=False)  # another script has its own
     spec = importlib.util.spec_from_file_location("split", SCRIPT)
     assert spec and spec.loader
     split = importlib.util.module_from_spec(spec)
