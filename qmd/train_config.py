@@ -197,8 +197,9 @@ class AtomCentredConfig(Config):
         return value
 
     control: Literal["uncoupled", "frozen"] | None = None
-    """A control experiment: no couplings between the qubits, or a random circuit whose numbers
-    stay as they are drawn, with trained weights of its observables; default: none."""
+    """A control experiment, by stages gauss_newton: no couplings between the qubits, or a random
+    circuit whose numbers stay as they are drawn, with trained weights of its observables; default:
+    none."""
 
 
 class PerceptronConfig(Config):

@@ -109,8 +109,9 @@ over.
 SHIPPED = """\
 ## The potentials that ship
 
-`runs/train-{{ethanol,malonaldehyde,benzene}}` (800 steps, benzene 400, the mean of two starts) and
-`runs/train-organic` (1000 steps on all three, one start); their cards have the time.
+`runs/train-{{ethanol,malonaldehyde,benzene}}` (800 steps, benzene 400 with {fine} Gaussians, the
+mean of two starts) and `runs/train-organic` (1000 steps on all three, one start); their cards have
+the time.
 
 """
 MOTION = """\
@@ -149,7 +150,7 @@ def write(results):
         + training_table(results),
         SIZE + size_table(results) + words(results),
         TRANSFER + transfer_table(results),
-        SHIPPED.format() + shipped_table(),
+        SHIPPED.format(fine=FINE) + shipped_table(),
         MOTION + motion_table() if DYNAMICS.exists() else "",
         REFERENCES,
     ]
