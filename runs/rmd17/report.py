@@ -53,6 +53,11 @@ CURVE = """\
 Gaussians.
 
 """
+BENDS = """\
+The curves bend: from some hundred frames on, the error is near that of the training, which no frames
+make smaller.
+
+"""
 KINDS = """\
 ## Revised against initial
 
@@ -218,7 +223,8 @@ def exponents(results):
                 row.append(f"{law[0]:.2f} +- {law[1]:.2f}" if law else NOT_MEASURED)
             lines.append(row)
     text = "Exponents a of error ~ frames^-a, with their standard errors:\n\n"
-    return text + markdown(["molecule", "of", "50 to 950", "200 to 950"], lines)
+    table = markdown(["molecule", "of", "50 to 950", "200 to 950"], lines)
+    return text + table + BENDS
 
 
 def curve_plot(results, path):
@@ -226,7 +232,7 @@ def curve_plot(results, path):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure = Figure(figsize=(9, 4.4), layout="constrained")
     FigureCanvasAgg(figure)
     for axis, key in zip(figure.subplots(1, 2), (ENERGY, FORCES), strict=True):
         for curve, colour in COLOURS.items():
@@ -242,7 +248,10 @@ def curve_plot(results, path):
         axis.set_ylabel(f"mean absolute error, {UNITS[key]}")
         axis.set_title("energies" if key == ENERGY else "forces")
         if axis.has_data():
-            axis.legend(frameon=False, title="exponent", loc="upper right", fontsize="small")
+            axis.legend(
+                frameon=False, title="exponent", fontsize="small", ncols=2,
+                loc="upper center", bbox_to_anchor=(0.5, -0.17),
+            )  # fmt: skip
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, dpi=100, metadata={"Software": None})
 
