@@ -54,8 +54,8 @@ Gaussians.
 
 """
 BENDS = """\
-The curves bend: from some hundred frames on, the error is near that of the training, which no frames
-make smaller.
+The curves bend: from some hundred frames on, the error is near that of the training, which no more
+frames make smaller.
 
 """
 KINDS = """\
