@@ -149,8 +149,8 @@ def test_it_is_the_sum_of_the_circuits_of_its_atoms():
 @pytest.mark.parametrize("scalars", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_it_is_the_network_of_pennylane(scalars):
     """Neighbour by neighbour and atom by atom, as it is defined."""
-    model = revised(("O", "H", "H"), n_qubits=2, n_layers=1, scalars=scalars)
-    x = turned(POSITIONS[[1, 2, 0]], 4)  # polar angles have no slope along z
+    model = revised(("O", "H"), n_qubits=2, n_layers=1, scalars=scalars)
+    x = turned(POSITIONS[[1, 2]], 4)  # polar angles have no slope along z
     energy, forces = reference.network_energy_and_forces(model, x)
     found, found_forces = evaluate(native_model(model), x)
     assert found == pytest.approx(energy, abs=1e-12)

@@ -38,6 +38,7 @@ def harness(monkeypatch):
     return pytest.importorskip("_harness")
 
 
+@pytest.mark.slow
 def test_every_loop_is_measured_against_the_native_one(md_loop):
     result = md_loop.result
     measured = [name for name in PEERS if name not in result["skipped"]]
@@ -48,11 +49,13 @@ def test_every_loop_is_measured_against_the_native_one(md_loop):
         assert len(result["samples_us_per_step"][name]) == result["repeats"]
 
 
+@pytest.mark.slow
 def test_only_a_peer_that_is_not_installed_is_left_out(md_loop):
     installed = importlib.util.find_spec("jax_md") is not None
     assert list(md_loop.result["skipped"]) == ([] if installed else ["jax_md"])
 
 
+@pytest.mark.slow
 def test_all_loops_make_the_native_trajectory(md_loop):
     # The bound that the script itself enforces, and derives.
     agreement = md_loop.result["agreement"]
@@ -61,11 +64,13 @@ def test_all_loops_make_the_native_trajectory(md_loop):
         assert distance["positions_A"] <= 1e-8 and distance["total_energy_eV"] <= 1e-9
 
 
+@pytest.mark.slow
 def test_the_native_loop_is_ten_times_faster_than_ase(md_loop):
     # Measured: more than 100 times; the rest is room for a loaded machine.
     assert md_loop.result["native_over_ase_jax"] > 10
 
 
+@pytest.mark.slow
 def test_the_table_names_machine_and_versions(md_loop):
     assert md_loop.markdown == md_loop.printed
     result = md_loop.result

@@ -9,6 +9,7 @@ from scipy.optimize import least_squares as scipy_least_squares
 from qmd import first_order, least_squares, models, training
 from qmd.jax_engine import JaxEngine
 from qmd.levenberg_marquardt import levenberg_marquardt
+from qmd.native_engine import NativeEngine
 from qmd.potentials import Parameters, Quantum, sivqlm
 from qmd.train_config import WaterConfig
 
@@ -203,7 +204,8 @@ def test_adam_takes_the_first_step_of_its_definition(problem, near):
     )
 
 
-def test_adam_keeps_an_average_and_decays_weights(problem, near):
+def test_adam_keeps_an_average_and_decays_weights(known, frames, near):
+    problem = training.Problem(known, frames, LOSS, NativeEngine)
     plain, average, decayed = Log(), Log(), Log()
     every = {**ADAM, "batch": None, "steps": 3, "report_every": 1}
     first_order.adam(problem, begin(near), plain, **every)
