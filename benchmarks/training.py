@@ -78,7 +78,7 @@ def _checked_tasks(model: str, progress: _harness.Progress) -> dict[str, Callabl
     native, by_jax = (
         Problem(potential, frames, Loss(), engine) for engine in (NativeEngine, JaxEngine)
     )
-    batch = tuple(part[:n_batch] for part in native.batch)
+    batch = tuple(part[:n_batch] for part in native.frames)
     assert isinstance(by_jax.engine, JaxEngine)
     value_and_slope = jax.jit(jax.value_and_grad(by_jax.engine.sum_of_losses))
     progress(f"compiling: {model}")
