@@ -236,6 +236,12 @@ def _interleave(values: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.moveaxis(blocks, 3, 1))
 
 
+def _writable(positions: np.ndarray) -> np.ndarray:
+    """As the compiled functions take them, which have one type for all arrays."""
+    array = np.ascontiguousarray(positions, np.float64)
+    return array if array.flags.writeable else array.copy()
+
+
 def evaluate(kernel: NativeKernel, positions: np.ndarray) -> tuple[float, np.ndarray]:
     """Energy (eV) and forces (eV/angstrom), (n_atoms, 3), at `positions` (angstrom).
 
@@ -244,7 +250,7 @@ def evaluate(kernel: NativeKernel, positions: np.ndarray) -> tuple[float, np.nda
     ValueError
         If the shape of `positions` is not that of the model's atoms.
     """
-    positions = np.ascontiguousarray(positions, np.float64)
+    positions = _writable(positions)
     n_atoms = int(kernel.program[N_ATOMS])
     if positions.shape != (n_atoms, 3):
         raise ValueError(f"`positions` must have shape ({n_atoms}, 3), but got {positions.shape}.")
@@ -255,7 +261,7 @@ def evaluate(kernel: NativeKernel, positions: np.ndarray) -> tuple[float, np.nda
 
 def evaluate_all(kernel: NativeKernel, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Energies (eV), (n,), and forces (eV/angstrom), (n, n_atoms, 3), of many configurations."""
-    positions = np.ascontiguousarray(positions, np.float64)
+    positions = _writable(positions)
     energies, forces = np.empty(len(positions)), np.empty_like(positions)
     _call_all(kernel.function, positions, energies, forces, kernel.program, kernel.workspace)
     return energies, forces

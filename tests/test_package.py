@@ -31,6 +31,7 @@ from qmd.potentials import (
     Quantum,
     atom_centred,
     evaluate,
+    evaluate_all,
     find,
     load,
     package,
@@ -190,6 +191,15 @@ def test_architectures_come_back_from_json(name):
     architecture = circuits.model(name).architecture
     text = json.dumps(architecture_to_json(architecture))
     assert architecture_from_json(json.loads(text)) == architecture
+
+
+def test_positions_that_must_not_be_written_are_read(water):
+    x = water.test_positions.copy()
+    x.flags.writeable = False
+    energies, forces = evaluate_all(water.native(), x)
+    energy, force = evaluate(water.native(), x[0])
+    assert energy == energies[0] and not x.flags.writeable
+    np.testing.assert_array_equal(force, forces[0])
 
 
 def test_kernels_of_a_package_share_no_workspace(water):
