@@ -20,7 +20,7 @@ import os
 import stat
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -31,25 +31,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from .circuit import Circuit, Heisenberg
-from .network import Network
-from .perceptron import Perceptron
+from .package_work import MAX_AMPLITUDES, numbers_written, refusal
 from .serialization import integer, model_from_json, model_to_json, number
-from .tree import (
-    AtomCentred,
-    Committee,
-    Leaf,
-    ManyBody,
-    Model,
-    OnAtoms,
-    Quantum,
-    Scaled,
-    Sum,
-    Switched,
-    leaves,
-    named_parameters,
-    on_atoms,
-)
+from .tree import Model, named_parameters, on_atoms
 
 if TYPE_CHECKING:
     from .jax_potential import ModelPotential
@@ -59,11 +43,6 @@ SCHEMA = 2
 MEMBERS = ("model.json", "parameters.safetensors", "test_vectors.safetensors")
 MAX_BYTES, MAX_MODEL_BYTES = 2**24, 2**20
 """Of the file and of its contents; of model.json. A water model takes 3 kB."""
-MAX_TERMS, MAX_AMPLITUDES, MAX_WRITTEN = 1000, 2**24, 2**31
-"""Pairs and rotations of one layer; numbers that an energy by JAX, gate by gate, has to write, and
-that all energies of the check have to by any kernel: seconds."""
-MAX_VECTORS, MAX_VARIANTS = 1000, 100
-"""Test vectors, and molecules beside the first."""
 ENERGY_TOLERANCE, FORCE_TOLERANCE = 1e-10, 1e-8
 """eV, eV/angstrom: rounding of another processor is 1e-13; a miscompilation is not."""
 UNITS = {"energy": "eV", "length": "angstrom", "forces": "eV/angstrom", "angles": "rad"}
@@ -316,7 +295,8 @@ def load(path: Path) -> Package:
         model, parameters, vectors = _unpack(data)
         package = _build(model, parameters, vectors, hashlib.sha256(data).hexdigest())
         served = [package.on(species) for species in package.served]
-        _check_work(served)
+        if reason := refusal([(len(one.test_positions), one.model) for one in served]):
+            raise PackageError(reason)
         for i, one in enumerate(served):
             _check_vectors(one, vectors, f"variants.{i - 1}." if i else "")
     except (
@@ -420,21 +400,6 @@ def _bounds(values: list[list[Any]]) -> np.ndarray:
     return np.array([(number(low), number(high)) for low, high in values], float).reshape(-1, 2)
 
 
-def _check_work(served: list[Package]) -> None:
-    """Refuse a package whose check would take longer than seconds."""
-    if len(served) > 1 + MAX_VARIANTS:
-        raise PackageError(f"it serves more than {1 + MAX_VARIANTS} molecules")
-    if any(len(one.test_positions) > MAX_VECTORS for one in served):
-        raise PackageError(f"it has more than {MAX_VECTORS} test vectors of a molecule")
-    for circuit in _circuits(served[0].model):
-        if (terms := _count_terms(circuit)) > MAX_TERMS:
-            raise PackageError(
-                f"its circuit has {terms} terms a layer, at most {MAX_TERMS} are read"
-            )
-    if sum(len(one.test_positions) * _written(one.model) for one in served) > MAX_WRITTEN:
-        raise PackageError("its model is too large to check")
-
-
 def _check_vectors(package: Package, vectors: dict[str, np.ndarray], prefix: str) -> None:
     energies, forces = vectors[f"{prefix}energies"], vectors[f"{prefix}forces"]
     shape = package.test_positions.shape
@@ -456,7 +421,7 @@ def _evaluate(package: Package) -> list[tuple[float, np.ndarray]]:
     try:
         kernel = package.native()
     except ValueError as error:
-        if _written(package.model) > MAX_AMPLITUDES:
+        if numbers_written(package.model) > MAX_AMPLITUDES:
             raise PackageError(f"its model is too large to check: {error}") from None
     else:
         return [evaluate(kernel, x) for x in package.test_positions]
@@ -467,55 +432,6 @@ def _evaluate(package: Package) -> list[tuple[float, np.ndarray]]:
     with jax.enable_x64(True):
         results = map(compiled(package.potential()), package.test_positions)
         return [(float(energy), np.asarray(forces)) for energy, forces in results]
-
-
-def _circuits(model: Model) -> Iterator[Circuit]:
-    for _, leaf in leaves(model):
-        if isinstance(leaf, Quantum):
-            yield leaf.architecture.circuit
-        elif isinstance(leaf, Network):
-            yield leaf.circuit
-
-
-def _written(model: Model) -> int:
-    """Numbers that an energy has to write, gate by gate, a leaf as often as it is evaluated."""
-    match model:
-        case Sum():
-            return sum(map(_written, model.terms))
-        case Committee():
-            return sum(map(_written, model.members))
-        case OnAtoms() | Switched() | Scaled():
-            return _written(model.model)
-        case ManyBody():
-            of_all = len(model.molecules) * _written(model.monomer)
-            return of_all + len(model.pairs) * _written(model.pair)
-        case AtomCentred():
-            each = [_written(one) for one in model.models]
-            return sum(each[kind] for kind in model.kinds)
-        case _:
-            return _written_by(model)
-
-
-def _written_by(leaf: Leaf) -> int:
-    """The same of a leaf; 0 for what is small in any case."""
-    match leaf:
-        case Quantum():
-            circuit = leaf.architecture.circuit
-            return (_count_terms(circuit) * circuit.n_layers) << circuit.n_qubits
-        case Network():
-            gates = (_count_terms(leaf.circuit) * leaf.circuit.n_layers) << leaf.circuit.n_qubits
-            radial = leaf.parameters.vectors[0, 0].size + leaf.parameters.scalars[0, 0].size
-            return int(leaf.n_atoms * (gates + leaf.n_atoms * radial))
-        case Perceptron():
-            radial = leaf.parameters.vectors[0, 0].size + leaf.parameters.scalars[0, 0].size
-            return int(leaf.n_atoms**2 * radial)
-        case _:
-            return 0
-
-
-def _count_terms(circuit: Circuit) -> int:
-    gates = [len(g.pairs if isinstance(g, Heisenberg) else g.qubits) for g in circuit.layer]
-    return sum(gates) + len(circuit.encoding) + sum(len(o.pairs) for o in circuit.observables)
 
 
 def _describe(package: Package) -> dict[str, Any]:
