@@ -1,14 +1,16 @@
 """Fixtures that several test files share. Nothing heavy is imported here: fixtures do that."""
 
-import hashlib
 import math
 import os
 import signal
+import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+
+from qmd._stale import kernel_sources
 
 ROOT = Path(__file__).parents[1]
 
@@ -31,13 +33,10 @@ def pytest_configure(config: pytest.Config) -> None:
     ):  # fmt: skip
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
-    digest = hashlib.sha256()
-    for folder in ("integrators", "potentials"):
-        for source in sorted((ROOT / folder).rglob("*.py")):
-            text = source.read_bytes()
-            if b"numba" in text:
-                digest.update(text)
-    directory = config.cache.mkdir(f"numba-{digest.hexdigest()[:12]}")
+    digest, _ = kernel_sources(ROOT)
+    directory = Path(tempfile.gettempdir()) / f"qmd-kernels-{os.getuid()}" / digest[:12]
+    if cache := getattr(config, "cache", None):  # none with `-p no:cacheprovider`
+        directory = cache.mkdir(f"numba-{digest[:12]}")
     os.environ.setdefault("NUMBA_CACHE_DIR", str(directory))
 
 
