@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
+from qmd.forces.catalogue import load_package
 from qmd.integrators import Force
-from qmd.integrators.force import compute, pointer
-from qmd.named import load_package
+from qmd.integrators.forces.force import compute, pointer
+from qmd.io.structure import BUILT_IN
 from qmd.potentials import (
     Architecture,
     ModelPotential,
@@ -22,7 +23,6 @@ from qmd.potentials import (
     native_model,
     sivqlm,
 )
-from qmd.structure import BUILT_IN
 
 
 class Model(NamedTuple):

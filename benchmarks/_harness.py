@@ -50,7 +50,7 @@ def set_up_jax() -> None:
     """
     import jax
 
-    from qmd.jax_force import use_compilation_cache
+    from qmd.forces.jax_force import use_compilation_cache
 
     jax.config.update("jax_enable_x64", True)
     jax.config.update("jax_cpu_enable_async_dispatch", False)  # read at the first use of XLA only
@@ -151,7 +151,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def environment(packages: Sequence[str], threads: int = 1) -> dict[str, Any]:
     """Machine, its load, and versions of Python, qmd and `packages`, for the JSON report."""
-    from qmd import provenance
+    from qmd.jobs import provenance
 
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     cores = {"cores": os.cpu_count(), "load_average": load, "threads_used": threads}
@@ -181,7 +181,7 @@ def run(
         With the exit code of the `QmdError` that `measure` raised, after its line on stderr.
     """
     one_thread()
-    from qmd import console
+    from qmd.cli import console
     from qmd.errors import QmdError
 
     progress = Progress()

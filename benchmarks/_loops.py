@@ -15,9 +15,9 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.md.verlet import VelocityVerlet as ASEVelocityVerlet
 
 from qmd import units
-from qmd.build import build_limits
-from qmd.config import RunConfig
 from qmd.errors import NumericalError
+from qmd.forces.build import build_force
+from qmd.forces.catalogue import load_package
 from qmd.integrators import (
     VELOCITIES,
     Force,
@@ -30,11 +30,11 @@ from qmd.integrators import (
     kinetic_energy,
     raise_pending,
 )
-from qmd.named import load_package
+from qmd.io.structure import load_system
 from qmd.potentials import Package, compiled
-from qmd.resolve import build_force
-from qmd.structure import load_system
-from qmd.system import System, check_species, start_velocities
+from qmd.run.config import RunConfig
+from qmd.run.setup import build_limits
+from qmd.system.system import System, check_species, start_velocities
 
 
 class Start(NamedTuple):

@@ -45,7 +45,7 @@ def measure(options: argparse.Namespace, progress: _harness.Progress) -> dict[st
     """Make the batches, hold them against the native kernel, time them; what `--json` writes."""
     progress("loading")
     _harness.set_up_jax()
-    from qmd.named import load_package
+    from qmd.forces.catalogue import load_package
     from qmd.potentials import evaluate_all, native_model
 
     model = load_package(POTENTIAL, _harness.ROOT).model
@@ -92,7 +92,7 @@ def _positions(n: int) -> Any:
     """
     import numpy as np
 
-    from qmd.structure import BUILT_IN
+    from qmd.io.structure import BUILT_IN
 
     random = np.random.default_rng(1)
     positions = np.array(BUILT_IN[STRUCTURE][1]) + random.normal(0.0, 0.05, (n, 6, 3))

@@ -116,8 +116,8 @@ def _loops() -> dict[str, Callable[..., float]]:
     """Numba loops over the kernel and over its phases."""
     import numba
 
-    from qmd.potentials import kernel as k
-    from qmd.potentials.kernel_layout import ADJOINTS, GRADIENT, STATES
+    from qmd.potentials.circuit import kernel as k
+    from qmd.potentials.circuit.layout import ADJOINTS, GRADIENT, STATES
 
     whole, vectors, forward, observe, backward, chain = (
         k.evaluate_into, k._vectors, k._forward, k._observe, k._backward, k._forces,
@@ -175,9 +175,9 @@ def _flops(program: Any) -> dict[str, int]:
     numbers; a graded operation of c terms 8 c per complex amplitude; RZ on the ancilla 6; torques
     2 for each product of an adjoint number with the 3 others of its four.
     """
-    from qmd.potentials import kernel_layout as at
-    from qmd.potentials.lowering import GRADED, TURN
-    from qmd.potentials.simd import DIAGONAL
+    from qmd.potentials.circuit import layout as at
+    from qmd.potentials.circuit.lowering import GRADED, TURN
+    from qmd.potentials.simd.vectors import DIAGONAL
 
     pairs, sectors, layers = (int(program[i]) for i in (at.N_PAIRS, at.N_SECTORS, at.N_LAYERS))
     amplitudes = sectors * 4**pairs

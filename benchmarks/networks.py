@@ -40,7 +40,7 @@ def measure(options: argparse.Namespace, progress: _harness.Progress) -> dict[st
     _harness.set_up_jax()
     import numpy as np
 
-    from qmd.named import load_package
+    from qmd.forces.catalogue import load_package
     from qmd.potentials import centred_native, native_model, on_atoms
 
     package = load_package(POTENTIAL, _harness.ROOT)

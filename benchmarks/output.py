@@ -85,8 +85,10 @@ def measure(options: argparse.Namespace, progress: _harness.Progress) -> dict[st
 
 def _profile(folder: Path, text: str, n_frames: int) -> dict[str, float]:
     """Microseconds a frame in each of `PARTS`, and in the rest."""
-    from qmd import inputs, reporters, session, simulation, trajectory
-    from qmd.config import RunConfig
+    from qmd.config import load as inputs
+    from qmd.io import trajectory
+    from qmd.run import reporters, session, simulation
+    from qmd.run.config import RunConfig
 
     owners = (
         ("forces", simulation.Simulation, "_advance"),

@@ -52,7 +52,7 @@ def main() -> None:
 def measure(options: argparse.Namespace, progress: _harness.Progress) -> dict[str, Any]:
     """Check the replicas, then time them; what `--json` writes."""
     progress("loading")
-    from qmd.cores import available_cores
+    from qmd.jobs.cores import available_cores
 
     threads = options.threads or available_cores()
     found: dict[str, Any] = {}
@@ -73,10 +73,10 @@ def measure(options: argparse.Namespace, progress: _harness.Progress) -> dict[st
 def _measure(
     kind: str, options: argparse.Namespace, threads: int, progress: _harness.Progress
 ) -> dict[str, Any]:
-    from qmd.build import build_integrator
+    from qmd.forces.build import build_force
+    from qmd.forces.catalogue import load_package
     from qmd.integrators import NativeReplicas, Stream
-    from qmd.named import load_package
-    from qmd.resolve import build_force
+    from qmd.run.setup import build_integrator
 
     config, start, limits, masses = _start(kind, options)
     force = build_force(load_package(options.potential, _harness.ROOT).model, "native")
@@ -130,9 +130,9 @@ def _start(kind: str, options: argparse.Namespace) -> Any:
     """Input, batch of thermal starts at 300 K, guards of a run, masses."""
     import json
 
-    from qmd.build import build, start_batch
-    from qmd.config import RunConfig
-    from qmd.inputs import LoadedConfig
+    from qmd.config.load import LoadedConfig
+    from qmd.run.config import RunConfig
+    from qmd.run.setup import build, start_batch
 
     integrator: dict[str, Any] = {"kind": kind, "timestep_fs": 0.5}
     if kind == "langevin_baoab":

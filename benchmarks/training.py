@@ -69,9 +69,9 @@ def _checked_tasks(model: str, progress: _harness.Progress) -> dict[str, Callabl
     import numpy as np
 
     from qmd.errors import NumericalError
-    from qmd.jax_engine import JaxEngine
-    from qmd.native_engine import NativeEngine
-    from qmd.training import Loss, Problem
+    from qmd.train.jax_engine import JaxEngine
+    from qmd.train.native_engine import NativeEngine
+    from qmd.train.problem import Loss, Problem
 
     potential, frames, theta = _start(model)
     n_batch, n_frames = SIZES[model]
@@ -99,11 +99,11 @@ def _start(model: str) -> tuple[Any, Any, Any]:
     import numpy as np
     from jax.flatten_util import ravel_pytree
 
-    from qmd import models
+    from qmd.io.structure import BUILT_IN
     from qmd.potentials import water_pair
-    from qmd.structure import BUILT_IN
-    from qmd.train_config import WaterConfig
-    from qmd.training import Frames
+    from qmd.train import models
+    from qmd.train.config import WaterConfig
+    from qmd.train.problem import Frames
 
     random, n = np.random.default_rng(1), SIZES[model][1]
     structure = {"h2o": "h2o", "pair": "h2o-dimer"}[model]

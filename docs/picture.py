@@ -13,8 +13,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import qmd
-from qmd import inputs, session
+from qmd.config import load as inputs
 from qmd.potentials import evaluate, find, load
+from qmd.run import session
 
 ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "docs" / "images" / "water.png"

@@ -19,12 +19,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
 
-from qmd.benchmark_config import BenchmarkConfig
-from qmd.ensemble_config import EnsembleConfig
-from qmd.label_config import LabelConfig
+from qmd.benchmark.config import BenchmarkConfig
+from qmd.config.schema import json_schema
+from qmd.ensemble.config import EnsembleConfig
+from qmd.label.config import LabelConfig
 from qmd.potentials import find, load, shipped
-from qmd.schema import json_schema
-from qmd.train_config import TrainConfig
+from qmd.train.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -118,7 +118,7 @@ PYTHON_SECTIONS = {
     "qmd.potentials": "Trees of circuits and classical terms as data, interpreters, packages.",
 }
 
-SUBMODULES = {
+SUBMODULES = {  # names of the front door, whose files lie deeper
     "qmd.potentials.sivqlm": "Ready-made architectures.",
     "qmd.potentials.spc_fw": "Flexible water by name.",
     "qmd.potentials.water_pair": "The interaction of two waters.",
@@ -277,9 +277,15 @@ def python_page() -> str:
         rows = _members(import_module(name))
         parts.append(f"## {name}\n\n{text}\n\n" + _table(("name", "meaning"), rows))
     for name, text in SUBMODULES.items():
-        rows = _functions(ROOT / (name.removeprefix("qmd.").replace(".", "/") + ".py"))
+        rows = _functions(Path(_of_the_front_door(name).__file__ or ""))
         parts.append(f"## {name}\n\n{text}\n\n" + _table(("name", "meaning"), rows))
     return GENERATED + PYTHON_HEAD + re.sub("\n\n\n+", "\n\n", "\n".join(parts))
+
+
+def _of_the_front_door(name: str) -> ModuleType:
+    package, _, module = name.rpartition(".")
+    found: ModuleType = getattr(import_module(package), module)
+    return found
 
 
 def _members(module: ModuleType) -> Iterator[Row]:
@@ -337,7 +343,7 @@ def _functions(path: Path) -> Iterator[Row]:
 def _constant_docs(folder: Path) -> dict[str, str]:
     """The string below each constant of the modules in `folder`."""
     docs = {}
-    for file in sorted(folder.glob("*.py")):
+    for file in sorted(folder.rglob("*.py")):
         body = ast.parse(file.read_text()).body
         for line, below in zip(body, body[1:], strict=False):
             match line, below:

@@ -11,9 +11,11 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from qmd import inputs, session
+from qmd.analysis import report as of_analysis
 from qmd.analysis.analyze import analyze
-from qmd.report import of_analysis, page
+from qmd.config import load as inputs
+from qmd.report import page
+from qmd.run import session
 
 ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "docs" / "images" / "report.png"

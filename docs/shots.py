@@ -22,8 +22,8 @@ from qmd.integrators import (
     unlimited,
     with_noise,
 )
+from qmd.io.structure import load_system
 from qmd.potentials import find, load, shot_covariance
-from qmd.structure import load_system
 
 TARGET = Path(__file__).parent / "shots.md"
 SHOTS = 2_000, 4_000, 20_000, 200_000

@@ -4,19 +4,19 @@ A `Force` and a `State` go into ``integrator.advance``, which returns a new `Sta
 the splitting literature are `kick` (B), `drift` (A) and `ou` (O); each method has its own file.
 """
 
-from .base import AbstractIntegrator
 from .batch import AdvancedBatch, Batch, kinetic_energies
-from .callback import python_force, raise_pending
-from .evaluate import evaluate, initial_state
-from .force import FORCE_SIGNATURE, Force, compute, pointer
+from .forces.evaluate import evaluate, initial_state
+from .forces.force import FORCE_SIGNATURE, Force, compute, pointer
+from .forces.python_force import python_force, raise_pending
 from .kernels import drift, kick, kinetic_energy, ou
-from .langevin import LangevinBAOAB
 from .limits import Limits, Status, unlimited
+from .methods.base import AbstractIntegrator
+from .methods.langevin import LangevinBAOAB
+from .methods.noisy_langevin import NoisyLangevinBAOAB, with_noise
+from .methods.verlet import VelocityVerlet
 from .noise import SHOTS, THERMOSTAT, VELOCITIES, Stream, gaussian
-from .noisy_langevin import NoisyLangevinBAOAB, with_noise
 from .replicas import AbstractReplicas, BatchedReplicas, NativeReplicas
 from .state import Advanced, State
-from .verlet import VelocityVerlet
 
 __all__ = [
     "FORCE_SIGNATURE",

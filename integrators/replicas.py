@@ -13,12 +13,12 @@ from concurrent.futures import ThreadPoolExecutor, wait
 import numpy as np
 import numpy.typing as npt
 
-from .base import AbstractIntegrator
 from .batch import STATUS, STEP, WARNED, AdvancedBatch, Batch, IntArray, owned_batch
-from .callback import raise_pending
-from .force import Force, ForcePointer, pointer
+from .forces.deferred import Mailbox
+from .forces.force import Force, ForcePointer, pointer
+from .forces.python_force import raise_pending
 from .limits import Limits, Status, unlimited
-from .mailbox import Mailbox
+from .methods.base import AbstractIntegrator
 from .noise import Stream, checked_stream
 from .state import FloatArray
 

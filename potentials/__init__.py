@@ -7,21 +7,30 @@ needs neither.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import atom_centred, perceptron, polynomial, sivqlm, spc_fw, vqlm, water_pair
-from .circuit import Circuit, Encode, Heisenberg, Observable, RotationZ, clusters
-from .classical import (
+from .circuit.architecture import MAX_PARAMETER, Architecture, Parameters
+from .circuit.circuit import Circuit, Encode, Heisenberg, Observable, RotationZ, clusters
+from .circuit.features import Entry, LinearVectors, VectorDensities
+from .classical.molecular import (
+    HarmonicAngles,
+    HarmonicBonds,
+    LennardJones,
+    MorseBonds,
+    PointCharges,
+)
+from .classical.water import (
     WATER_PAIRS,
     BaselineParameters,
     ShortRangeWall,
     SphericalWall,
     WaterBaseline,
 )
-from .external import External
-from .features import Entry, LinearVectors, VectorDensities
-from .model import MAX_PARAMETER, Architecture, Parameters
-from .molecular import HarmonicAngles, HarmonicBonds, LennardJones, MorseBonds, PointCharges
-from .network import Network, NetworkParameters
-from .package import (
+from .models import atom_centred, sivqlm, spc_fw, water_pair
+from .network import perceptron
+from .network.network import Network, NetworkParameters
+from .network.perceptron import Perceptron, PerceptronParameters
+from .package.external import External
+from .package.json_form import model_sha256
+from .package.package import (
     SHIPPED,
     Domain,
     Package,
@@ -32,10 +41,9 @@ from .package import (
     save,
     shipped,
 )
-from .perceptron import Perceptron, PerceptronParameters
-from .polynomial import InvariantPolynomial, PolynomialParameters
-from .serialization import model_sha256
-from .tree import (
+from .polynomial import polynomial
+from .polynomial.polynomial import InvariantPolynomial, PolynomialParameters
+from .tree.nodes import (
     AtomCentred,
     Committee,
     ManyBody,
@@ -50,16 +58,21 @@ from .tree import (
     leaves,
     on_atoms,
 )
-from .vqlm import Vqlm
+from .vqlm import vqlm
+from .vqlm.vqlm import Vqlm
 
 if TYPE_CHECKING:
-    from . import centred_native, jax_model, reference, vqc, vqlm_reference
-    from .base import AbstractPotential, compiled
-    from .compose import native_model
-    from .jax_potential import ModelPotential
-    from .native import NativeKernel, evaluate, evaluate_all, native_kernel
-    from .native_gradient import ParameterGradient
-    from .shots import shot_covariance
+    from .circuit import jax_energy as vqc
+    from .circuit import pennylane_energy as reference
+    from .circuit.native import NativeKernel, evaluate, evaluate_all, native_kernel
+    from .network import native as centred_native
+    from .shots.covariance import shot_covariance
+    from .tree import jax_energy as jax_model
+    from .tree.gradient import ParameterGradient
+    from .tree.jax_potential import ModelPotential
+    from .tree.native import native_model
+    from .tree.potential import AbstractPotential, compiled
+    from .vqlm import pennylane_energy as vqlm_reference
 
 __all__ = [
     "MAX_PARAMETER",
@@ -140,22 +153,30 @@ __all__ = [
 ]
 
 _LAZY = {
-    "AbstractPotential": "base",
-    "compiled": "base",
-    "NativeKernel": "native",
-    "evaluate": "native",
-    "evaluate_all": "native",
-    "ParameterGradient": "native_gradient",
-    "native_kernel": "native",
-    "ModelPotential": "jax_potential",
-    "native_model": "compose",
-    "shot_covariance": "shots",
+    "AbstractPotential": "tree.potential",
+    "compiled": "tree.potential",
+    "NativeKernel": "circuit.native",
+    "evaluate": "circuit.native",
+    "evaluate_all": "circuit.native",
+    "ParameterGradient": "tree.gradient",
+    "native_kernel": "circuit.native",
+    "ModelPotential": "tree.jax_potential",
+    "native_model": "tree.native",
+    "shot_covariance": "shots.covariance",
+}
+
+_LAZY_MODULES = {
+    "centred_native": "network.native",
+    "jax_model": "tree.jax_energy",
+    "reference": "circuit.pennylane_energy",
+    "vqc": "circuit.jax_energy",
+    "vqlm_reference": "vqlm.pennylane_energy",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("centred_native", "jax_model", "reference", "vqc", "vqlm_reference"):
-        return import_module(f".{name}", __name__)
+    if name in _LAZY_MODULES:
+        return import_module(f".{_LAZY_MODULES[name]}", __name__)
     if name in _LAZY:
         return getattr(import_module(f".{_LAZY[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 _checkout = Path(__file__).parents[1]  # here `integrators/` and `potentials/` lie beside `qmd/`
 if (_checkout / "pyproject.toml").is_file():
-    from qmd._stale import discard_stale_cache
+    from qmd._kernel_cache import discard_stale_cache
 
     __path__.append(str(_checkout))
     discard_stale_cache(_checkout)
@@ -14,12 +14,12 @@ __version__ = "0.1.0"
 __all__ = ["load"]
 
 if TYPE_CHECKING:
-    from qmd.universe import load
+    from qmd.io.universe import load
 
 
 def __getattr__(name: str) -> Any:
     if name == "load":  # imports MDAnalysis, which `qmd run` does not need
-        from qmd.universe import load
+        from qmd.io.universe import load
 
         return load
     raise AttributeError(f"module 'qmd' has no attribute {name!r}")

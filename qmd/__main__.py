@@ -1,7 +1,7 @@
 """The command `qmd`, also as `python -m qmd`."""
 
-from qmd.cli import app
-from qmd.signals import end_with_run
+from qmd.cli.app import app
+from qmd.jobs.stop import end_with_run
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-from qmd.executors import Link
+from qmd.jobs.executor import Link
 
 PINNED = "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "XLA_FLAGS"
 PINNED_AT_IMPORT = {name: os.environ.get(name) for name in PINNED}

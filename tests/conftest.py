@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from qmd._stale import kernel_sources
+from qmd._kernel_cache import kernel_sources
 
 ROOT = Path(__file__).parents[1]
 

@@ -187,7 +187,7 @@ def serve() -> None:
     """Obey the orders on stdin, one a line, and answer each with a line on stdout."""
     import ase.io  # noqa: F401
 
-    from qmd.cli import app
+    from qmd.cli.app import app
 
     with tempfile.TemporaryDirectory() as folder:  # loads the compiled code
         path = Path(folder, "input.yaml")
@@ -234,8 +234,9 @@ def _become(order: dict[str, Any], output: int) -> None:
         os.dup2(output, 1)
         os.dup2(output, 2)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        from qmd import signals, simulation
-        from qmd.cli import app
+        from qmd.cli.app import app
+        from qmd.jobs import stop as signals
+        from qmd.run import simulation
 
         simulation.CHECKPOINT_S = order["checkpoint_s"]
         if order["stop_after"] is not None:

@@ -7,15 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qmd import session, units
+from qmd import units
 from qmd.analysis import advisor, analyze, conservation, diffusion, internal, series, statistics
 from qmd.analysis import hydrogen_bonds as bonds_of
 from qmd.analysis import spectrum as spectra
 from qmd.analysis.series import Log, Series
 from qmd.analysis.temperature import temperature
-from qmd.cli import app
+from qmd.cli.app import app
+from qmd.config.load import load_config
 from qmd.errors import CorruptError, InputError
-from qmd.inputs import load_config
+from qmd.run import session
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning",  # MDAnalysis and its dependencies warn of their own modules

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qmd.assemble import FAR, two_waters
 from qmd.errors import MismatchError
-from qmd.named import load_package
+from qmd.forces.catalogue import load_package
 from qmd.potentials import evaluate, native_model, water_pair
-from qmd.train_package import domain
+from qmd.train.package import domain
+from qmd.train.two_waters import FAR, two_waters
 
 LABELS = Path(__file__).parents[1] / "runs" / "labels-dimer" / "dimer.npz"
 SPECIES = ("O", "H", "H") * 2

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qmd import audit
-from qmd.audit_agreement import audit_forces, audit_interpreters
-from qmd.audit_domain import audit_domain
-from qmd.audit_smoothness import QUANTITIES, audit_smoothness, scans
-from qmd.audit_symmetry import audit_symmetry, exchanges
-from qmd.cards import card
-from qmd.evaluation import outside
-from qmd.findings import Finding, Subject, Verdict, distorted, judged, subject
+from qmd.audit import audit
+from qmd.audit.agreement import audit_forces, audit_interpreters
+from qmd.audit.domain import audit_domain
+from qmd.audit.evaluation import outside
+from qmd.audit.findings import Finding, Subject, Verdict, distorted, judged, subject
+from qmd.audit.smoothness import QUANTITIES, audit_smoothness, scans
+from qmd.audit.symmetry import audit_symmetry, exchanges
+from qmd.cli.cards import card
 from qmd.potentials import (
     Architecture,
     Circuit,
@@ -33,7 +33,7 @@ from qmd.potentials import (
     vqlm,
     water_pair,
 )
-from qmd.potentials.classical import water_baseline
+from qmd.potentials.classical.water import water_baseline
 
 WATER = np.array([[0.0, 0.0, 0.0], [0.766, 0.5985, 0.0], [-0.766, 0.5985, 0.1]])
 DIMER = np.concatenate([WATER, WATER @ np.diag([1.0, -1.0, 1.0]) + [0.3, -2.9, 0.4]])
@@ -266,7 +266,7 @@ def test_scans_stay_in_the_domain_and_cross_switches():
 
 
 def test_scans_cross_the_cut_off_of_densities_between_molecules():
-    from qmd.parts import cutoffs
+    from qmd.circuits.instances import cutoffs
 
     model = package(Quantum(arch := water_pair.architecture(1, 3), trained(arch)), DIMER)
     assert {c.outer for c in cutoffs(model)} == {arch.features.cutoff}

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qmd import atomic, checkpoint
-from qmd.atomic import FAULT_POINTS
-from qmd.checkpoint import Checkpoint
 from qmd.errors import CorruptError, InputError, NumericalError, OutputError
+from qmd.io import checkpoint
+from qmd.io import files as atomic
+from qmd.io.checkpoint import Checkpoint
+from qmd.io.files import FAULT_POINTS
 
 
 def example(step: int = 100) -> Checkpoint:

@@ -22,7 +22,7 @@ from qmd.potentials import (
     compiled,
     sivqlm,
 )
-from qmd.potentials.circuit import MAX_CLUSTER, clusters
+from qmd.potentials.circuit.circuit import MAX_CLUSTER, clusters
 
 WATER = sivqlm.water().circuit
 DIMER = sivqlm.water_dimer().circuit

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import pytest
 
-from qmd import session
-from qmd.cli import app
-from qmd.cli_common import SYNONYMS
+from qmd.cli.app import app
+from qmd.cli.common import SYNONYMS
+from qmd.run import session
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "potentials" / "shipped" / "sivqlm-h2o.qmdp"

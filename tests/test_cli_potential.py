@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from qmd import audit, jax_force
-from qmd.cli import app
-from qmd.findings import Finding, Verdict
+from qmd.audit import audit
+from qmd.audit.findings import Finding, Verdict
+from qmd.cli.app import app
+from qmd.forces import jax_force
 
 ROOT = Path(__file__).parents[1]
 LABELS = ROOT / "runs" / "labels-h2o" / "h2o.npz"

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qmd import session
 from qmd.analysis import compare, minimum, replay, series
-from qmd.analysis.methods import of_package, of_run
-from qmd.cli import app
+from qmd.analysis.potential_of_run import of_package, of_run
+from qmd.cli.app import app
+from qmd.config.load import load_config
 from qmd.errors import CorruptError, InputError, MismatchError, NumericalError
-from qmd.inputs import load_config
-from qmd.named import load_package
+from qmd.forces.catalogue import load_package
+from qmd.run import session
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::PendingDeprecationWarning"
@@ -178,7 +178,7 @@ def test_a_truncated_reference_is_one_clear_line(water, tmp_path):
 
 
 def test_numbers_that_are_not_finite_are_null_in_json(tmp_path):
-    from qmd.cli_analysis import _write_json
+    from qmd.cli.analysis import _write_json
 
     _write_json(tmp_path / "x.json", {"a": float("nan"), "b": [1.0, (float("inf"), "x", None)]})
     text = (tmp_path / "x.json").read_text()

@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 from killer import killing
 
-from qmd import benchmark_session, benchmark_table, inputs
 from qmd.analysis import series
-from qmd.benchmark_config import BenchmarkConfig
-from qmd.benchmark_results import BenchmarkResults
-from qmd.cli import app
+from qmd.benchmark import report as of_benchmark
+from qmd.benchmark import session as benchmark_session
+from qmd.benchmark import tables as benchmark_table
+from qmd.benchmark.config import BenchmarkConfig
+from qmd.benchmark.results import BenchmarkResults
+from qmd.cli.app import app
+from qmd.config import load as inputs
 from qmd.errors import InputError, MismatchError
-from qmd.report import of_benchmark, page
+from qmd.report import page
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.filterwarnings(
@@ -85,7 +88,7 @@ def test_results_follow_their_schema(finished):
 
 def test_errors_are_those_of_evaluate(finished):
     # The card of the package says what its unseen frames gave.
-    from qmd.named import load_package
+    from qmd.forces.catalogue import load_package
 
     card = load_package("sivqlm-h2o", Path()).training["errors"]["test"]["below_0.6_eV"]
     found = result(finished, "errors", "siVQLM")

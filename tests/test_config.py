@@ -11,17 +11,12 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from qmd.config import (
-    MAY_CHANGE_ON_RESUME,
-    Config,
-    PackageConfig,
-    RunConfig,
-)
+from qmd.cli.template import TEMPLATE
+from qmd.config.load import changed_keys, load, load_config, read_regular_file
+from qmd.config.schema import json_schema
+from qmd.config.strict_yaml import parse
 from qmd.errors import InputError, QmdError
-from qmd.inputs import changed_keys, load, load_config, read_regular_file
-from qmd.schema import json_schema
-from qmd.strict_yaml import parse
-from qmd.template import TEMPLATE
+from qmd.run.config import MAY_CHANGE_ON_RESUME, Config, PackageConfig, RunConfig
 
 # Every key of the schema, one a line, each with a valid value.
 FULL: dict[str, Any] = {

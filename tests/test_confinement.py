@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qmd.build import Setup, build, start_state
+from qmd.config.load import load_config
 from qmd.errors import InputError
-from qmd.inputs import load_config
 from qmd.integrators import kinetic_energy
+from qmd.run.setup import Setup, build, start_state
 
 INPUT = """
 system: {structure: h2o, temperature_K: 300}

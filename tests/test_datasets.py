@@ -11,9 +11,9 @@ import pytest
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.units import Bohr, Hartree, kcal, mol
 
-from qmd import datasets
-from qmd.dataset_checks import ATOMS_HARTREE, check, without_repeats
-from qmd.datasets import Dataset, Labels
+from qmd.data import datasets
+from qmd.data.checks import ATOMS_HARTREE, check, without_repeats
+from qmd.data.datasets import Dataset, Labels
 from qmd.errors import InputError, MismatchError
 
 ROOT = Path(__file__).parents[1]

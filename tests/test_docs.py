@@ -80,7 +80,7 @@ def type_in(line: str) -> None:
         return
     from typer.testing import CliRunner
 
-    from qmd.cli import app
+    from qmd.cli.app import app
 
     command, _, target = line.partition(" > ")
     result = CliRunner().invoke(app, shlex.split(command)[1:], catch_exceptions=False)
@@ -126,8 +126,9 @@ def test_the_tutorial_runs_as_written(player: Any, tmp_path: Path) -> None:
 def test_the_recipes_run_as_written(player: Any, tmp_path: Path) -> None:
     from test_universe import make_run
 
-    from qmd import inputs, session
-    from qmd.template import TEMPLATE
+    from qmd.cli.template import TEMPLATE
+    from qmd.config import load as inputs
+    from qmd.run import session
 
     # What the page takes for granted: an input, its finished run, and a run of two molecules.
     (tmp_path / "input.yaml").write_text(TEMPLATE)
@@ -185,7 +186,7 @@ def test_generated_pages_are_what_the_script_writes(name: str) -> None:
 def test_every_command_exists_with_its_options(page: Path) -> None:
     from typer.testing import CliRunner
 
-    from qmd.cli import app
+    from qmd.cli.app import app
 
     for command in commands(page):
         result = CliRunner().invoke(app, [*shlex.split(command)[1:], "--help"])
@@ -210,9 +211,9 @@ def test_pages_are_ascii() -> None:
 
 
 def test_the_outputs_page_names_every_file_column_and_variable() -> None:
-    from qmd import trajectory
-    from qmd.paths import RunPaths
-    from qmd.reporters import LOG_COLUMNS, SPREAD_COLUMN
+    from qmd.io import trajectory
+    from qmd.io.run_folder import RunPaths
+    from qmd.run.reporters import LOG_COLUMNS, SPREAD_COLUMN
 
     page = (DOCS / "reference" / "outputs.md").read_text()
     files = [path.name for path in RunPaths(Path()).written()]
@@ -254,8 +255,8 @@ def test_the_package_page_names_every_key() -> None:
         vqlm,
         water_pair,
     )
-    from qmd.potentials.serialization import model_to_json
-    from qmd.potentials.tree import named_parameters
+    from qmd.potentials.package.json_form import model_to_json
+    from qmd.potentials.tree.nodes import named_parameters
 
     page = (DOCS / "reference" / "package.md").read_text()
     with zipfile.ZipFile(find("sivqlm-h2o")) as archive:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from test_resources import part, star
 
-from qmd import drawing
+from qmd.circuits import drawing
 from qmd.potentials import sivqlm, vqlm
 
 

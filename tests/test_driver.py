@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qmd.calculator import QmdCalculator
-from qmd.cli import app
+from qmd.cli.app import app
+from qmd.interop.ase_calculator import QmdCalculator
 
 IPI = Path(sys.executable).with_name("i-pi")
 WATER = np.array([[0.0, 0.0, 0.0], [0.97, 0.0, 0.0], [-0.24, 0.94, 0.0]])
@@ -123,6 +123,6 @@ def test_a_server_that_is_not_there_is_one_clear_line(capsys):
 def test_ports_are_on_this_machine_unless_told_otherwise():
     import inspect
 
-    from qmd.cli_driver import driver
+    from qmd.cli.driver import driver
 
     assert inspect.signature(driver).parameters["host"].default == "localhost"

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from killer import killing
 
-from qmd import ensemble_session, session
-from qmd.cli import app
-from qmd.ensemble_config import EnsembleConfig
-from qmd.ensemble_session import Ended
+from qmd.cli.app import app
+from qmd.config.load import load, load_config
+from qmd.ensemble import session as ensemble_session
+from qmd.ensemble.config import EnsembleConfig
+from qmd.ensemble.session import Ended
 from qmd.errors import InputError
-from qmd.inputs import load, load_config
+from qmd.run import session
 
 INPUT = """\
 system: {structure: h2o, temperature_K: 300}
@@ -119,7 +120,7 @@ def test_a_run_that_fails_stops_no_other_and_gives_the_exit_code(tmp_path, capsy
 def test_a_stop_is_resumable_and_leaves_no_trace(tmp_path, capsys, monkeypatch):
     path = write(tmp_path)
     whole = run(path, output=tmp_path / "whole").directory
-    monkeypatch.setattr("qmd.signals.LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("qmd.jobs.stop.LOOK_EVERY_S", 0.0)
 
     def interrupt(what: str, done: int, of: int) -> None:
         if what == "runs":  # after the first, as Ctrl-C does
@@ -139,7 +140,7 @@ def test_a_run_is_stopped_in_the_middle_and_goes_on_to_the_same_bytes(tmp_path, 
     long = INPUT.replace("steps: 20", "steps: 20000").replace("every: 5", "every: 100")
     path = write(tmp_path, {"seed": [1]}, text=long)
     whole = run(path, output=tmp_path / "whole").directory
-    monkeypatch.setattr("qmd.signals.LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("qmd.jobs.stop.LOOK_EVERY_S", 0.0)
     monkeypatch.setattr(ensemble_session, "TELL_EVERY_S", 0.0)
     ended = run(path, watch=lambda *news: (tmp_path / "many" / "EXIT").touch())
     assert statuses(ended) == ["stopped"] and ended.exit_code == 75

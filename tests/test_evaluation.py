@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qmd import evaluation
-from qmd.datasets import Dataset
+from qmd.audit import evaluation
+from qmd.audit.evaluation import CHUNK, batched, evaluate, load_labels, outside
+from qmd.data.datasets import Dataset
 from qmd.errors import InputError, MismatchError, NumericalError
-from qmd.evaluation import CHUNK, batched, evaluate, load_labels, outside
-from qmd.named import load_package
+from qmd.forces.catalogue import load_package
 from qmd.potentials import SHIPPED, Package
 
 

@@ -15,8 +15,9 @@ import chores
 import psutil
 import pytest
 
+from qmd.config.load import load
 from qmd.errors import InputError, MismatchError, OutputError
-from qmd.executor_config import (
+from qmd.jobs.config import (
     DaskConfig,
     ExecutorConfig,
     ProcessesConfig,
@@ -24,10 +25,9 @@ from qmd.executor_config import (
     SlurmConfig,
     of_workers,
 )
-from qmd.executors import AbstractExecutor, in_order, job_script, opened
-from qmd.inputs import load
-from qmd.label_config import LabelConfig
-from qmd.train_config import TrainConfig
+from qmd.jobs.executor import AbstractExecutor, in_order, job_script, opened
+from qmd.label.config import LabelConfig
+from qmd.train.config import TrainConfig
 
 SERIAL = SerialConfig(kind="serial")
 PROCESSES = ProcessesConfig(kind="processes", workers=2)

@@ -18,10 +18,12 @@ import pytest
 from exports import geometries, native, run_alone, water
 from typer.testing import CliRunner
 
-from qmd import cli_export, export_program, export_stablehlo  # noqa: F401  for its command
-from qmd.cli import app
+from qmd.cli import export as cli_export  # noqa: F401  for its command
+from qmd.cli.app import app
 from qmd.errors import InputError
-from qmd.export import Format, default_path, export
+from qmd.export import program as export_program
+from qmd.export import to_stablehlo as export_stablehlo
+from qmd.export.formats import Format, default_path, export
 from qmd.potentials import ManyBody, Package, ShortRangeWall, Switched, find, load, shipped
 
 ROOT = Path(__file__).parents[1]

@@ -12,7 +12,7 @@ from ase import Atoms
 from ase.calculators.calculator import CalculatorSetupError
 from exports import native, run_alone, water
 
-from qmd.export import Format, export
+from qmd.export.formats import Format, export
 
 DYNAMICS = """\
 import jax, numpy as np

@@ -6,7 +6,7 @@ import numpy as np
 from ase import units
 from exports import geometries, native, run_alone, water
 
-from qmd.export import Format, export
+from qmd.export.formats import Format, export
 
 # What the plugin does through the C interface of PJRT, here on the CPU.
 PJRT = """\

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from exports import geometries, native, run_alone, water
 
-from qmd.export import Format, export
+from qmd.export.formats import Format, export
 
 # As in `TojaxedMliap.call` of kUPS: leaves in the order of the program, cast to its types.
 KUPS = """\

@@ -9,8 +9,8 @@ from scipy.interpolate import CubicHermiteSpline
 
 pytest.importorskip("pyscf")
 
-from qmd.dft import HARTREE_EV  # noqa: E402
-from qmd.fci import FCI  # noqa: E402
+from qmd.forces.dft import HARTREE_EV  # noqa: E402
+from qmd.forces.fci import FCI  # noqa: E402
 
 LIH, LABELS = np.array([3, 1]), ROOT / "runs/labels-lih"
 

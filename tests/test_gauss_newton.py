@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from qmd import gauss_newton, models, training
-from qmd.jax_engine import JaxEngine
-from qmd.native_engine import NativeEngine, NativePredictor
 from qmd.potentials import atom_centred, evaluate_all, native_model
-from qmd.train_config import AtomCentredConfig, PerceptronConfig
+from qmd.train import models
+from qmd.train import problem as training
+from qmd.train.config import AtomCentredConfig, PerceptronConfig
+from qmd.train.jax_engine import JaxEngine
+from qmd.train.native_engine import NativeEngine, NativePredictor
+from qmd.train.optimisers import gauss_newton
 
 NETWORK = atom_centred.revised(
     ("O", "H", "H"), 1, elements=("H", "O"), n_qubits=2, n_layers=1, n_radial=4, cutoff=3.0

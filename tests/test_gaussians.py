@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from qmd.potentials.gaussians import fill_gaussians
+from qmd.potentials.simd.gaussians import fill_gaussians
 
 
 @pytest.mark.parametrize("n", [2, 12, 38, 60, 100])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from qmd._stale import kernel_sources
+from qmd._kernel_cache import kernel_sources
 
 ROOT = Path(__file__).parents[1]
 

@@ -9,11 +9,12 @@ import pytest
 from ase import Atoms
 from ase.calculators.emt import EMT
 
-from qmd import label_session, trajectory
-from qmd.cli import app
+from qmd.cli.app import app
+from qmd.config.load import load
 from qmd.errors import InputError, MismatchError, NumericalError
-from qmd.inputs import load
-from qmd.label_config import LabelConfig
+from qmd.io import trajectory
+from qmd.label import session as label_session
+from qmd.label.config import LabelConfig
 
 METHOD = {"kind": "ase", "calculator": "ase.calculators.emt.EMT"}
 WATER = np.array([[0.0, 0.0, 0.0], [0.97, 0.0, 0.0], [-0.24, 0.93, 0.0]])

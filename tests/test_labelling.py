@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from qmd.labelling import label_frames
+from qmd.label.frames import label_frames
 
 Z = np.array([8, 1, 1])
 

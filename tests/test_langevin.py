@@ -16,8 +16,8 @@ from qmd.integrators import (
     initial_state,
     unlimited,
 )
-from qmd.integrators.force import pointer
-from qmd.integrators.langevin import baoab_step
+from qmd.integrators.forces.force import pointer
+from qmd.integrators.methods.langevin import baoab_step
 
 MASS, KT = 1.7, 0.025
 STIFFNESS = 2.0  # of the `harmonic` fixture

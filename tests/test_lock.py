@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from qmd.errors import OutputError
-from qmd.lock import RunLock
+from qmd.jobs.lock import RunLock
 
 HOLD = """
 import sys

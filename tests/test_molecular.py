@@ -20,7 +20,7 @@ from qmd.potentials import (
     native_model,
     spc_fw,
 )
-from qmd.potentials.serialization import model_from_json, model_to_json
+from qmd.potentials.package.json_form import model_from_json, model_to_json
 
 MORSE = MorseBonds(4, ((0, 1), (2, 1)), 4.6, 2.3, 0.95)
 TERMS: dict[str, Model] = {

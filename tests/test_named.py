@@ -9,15 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qmd import named, session
-from qmd.build import build, start_state
-from qmd.calculator import QmdCalculator
-from qmd.cards import table
+from qmd.cli.cards import table
+from qmd.config.load import load_config
 from qmd.errors import MismatchError, NumericalError
-from qmd.inputs import load_config
-from qmd.named import find_named, load_package
+from qmd.forces import catalogue as named
+from qmd.forces.catalogue import find_named, load_package
+from qmd.interop.ase_calculator import QmdCalculator
+from qmd.io.structure import load_system
 from qmd.potentials import External, MorseBonds, Package, spc_fw
-from qmd.structure import load_system
+from qmd.run import session
+from qmd.run.setup import build, start_state
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "docs" / "example-package"

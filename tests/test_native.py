@@ -25,9 +25,9 @@ from qmd.potentials import (
     native_kernel,
     sivqlm,
 )
-from qmd.potentials.kernel import SIGNATURE
-from qmd.potentials.kernel_layout import VECTORS
-from qmd.potentials.lowering import MAGIC, TURN, lower
+from qmd.potentials.circuit.kernel import SIGNATURE
+from qmd.potentials.circuit.layout import VECTORS
+from qmd.potentials.circuit.lowering import MAGIC, TURN, lower
 
 
 @pytest.fixture(scope="module")

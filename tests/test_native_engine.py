@@ -5,9 +5,7 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from qmd import first_order, train_start, training
-from qmd.jax_engine import JaxEngine
-from qmd.native_engine import NativeEngine
+from qmd.io.structure import BUILT_IN
 from qmd.potentials import (
     ManyBody,
     OnAtoms,
@@ -20,8 +18,12 @@ from qmd.potentials import (
     vqlm,
     water_pair,
 )
-from qmd.structure import BUILT_IN
-from qmd.train_config import TrainConfig
+from qmd.train import problem as training
+from qmd.train import trainer as train_start
+from qmd.train.config import TrainConfig
+from qmd.train.jax_engine import JaxEngine
+from qmd.train.native_engine import NativeEngine
+from qmd.train.optimisers import first_order
 
 
 def random(architecture, *, per_layer: bool = False, seed: int = 1) -> Quantum:

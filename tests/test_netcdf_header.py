@@ -8,9 +8,9 @@ import netCDF4
 import numpy as np
 import pytest
 
-from qmd import netcdf_header
 from qmd.errors import CorruptError, InputError
-from qmd.netcdf_header import Variable
+from qmd.io import netcdf as netcdf_header
+from qmd.io.netcdf import Variable
 
 DIMS = {"frame": 0, "odd": 3, "atom": 5}
 UNITS = {"units": "angstrom"}

@@ -22,7 +22,7 @@ from qmd.integrators import (
     unlimited,
     with_noise,
 )
-from qmd.integrators.noisy_langevin import bath_root, lower_root
+from qmd.integrators.methods.noisy_langevin import bath_root, lower_root
 
 MASS, KT = 1.7, 0.025
 STIFFNESS = 2.0  # of the `harmonic` fixture

@@ -10,8 +10,8 @@ import pytest
 from ase.data import atomic_masses, atomic_numbers
 
 from qmd.errors import MismatchError
-from qmd.resolve import described, resolve
-from qmd.structure import load_system
+from qmd.forces.build import described, resolve
+from qmd.io.structure import load_system
 
 ROOT = Path(__file__).parents[1]
 KJ_PER_MOL = 1 / 96.4853321233

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from qmd import inputs, models, strict_yaml
-from qmd.schema import json_schema
-from qmd.train_config import AdamConfig, LeastSquaresConfig, TrainConfig
-from qmd.training import Frames
+from qmd.config import load as inputs
+from qmd.config import strict_yaml
+from qmd.config.schema import json_schema
+from qmd.train import models
+from qmd.train.config import AdamConfig, LeastSquaresConfig, TrainConfig
+from qmd.train.problem import Frames
 
 ROOT = Path(__file__).parents[1]
 PAPER = ROOT / "runs" / "paper"

@@ -7,7 +7,7 @@ import pytest
 from ase.units import Hartree
 
 from qmd.potentials import InvariantPolynomial, evaluate, native_model, polynomial
-from qmd.potentials.polynomial import PolynomialParameters
+from qmd.potentials.polynomial.polynomial import PolynomialParameters
 
 WATER = np.array([[0, 0, 0], [0.76, 0.59, 0], [-0.76, 0.59, 0]])
 AMMONIA = np.array([[0, 0, 0], [0.94, 0, -0.38], [-0.47, 0.81, -0.38], [-0.47, -0.81, -0.38]])

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qmd import session, simulation, trajectory
-from qmd.build import build, start_state
+from qmd.config.load import load_config
 from qmd.errors import InputError, MismatchError, NumericalError
-from qmd.inputs import load_config
 from qmd.integrators import kinetic_energy
+from qmd.io import trajectory
+from qmd.run import session, simulation
+from qmd.run.setup import build, start_state
 
 EMT = {"kind": "ase", "calculator": "ase.calculators.emt.EMT"}
 DFT = {"kind": "dft", "functional": "lda", "basis": "sto-3g", "dispersion": None, "grid_level": 1}
@@ -179,7 +180,7 @@ def test_gfn2_xtb_conserves_energy_and_is_what_its_calculator_says(tmp_path):
     # O-H of GFN2-xTB at its minimum, 0.959 A (C. Bannwarth et al., J. Chem. Theory Comput. 15, 1652
     # (2019), has bonds to hydrogen within 0.01 A of high-level references, 0.957 A).
     from qmd.analysis import minimum
-    from qmd.reference_force import reference_method
+    from qmd.forces.reference import reference_method
 
     setup = finished.setup
     _, method, _ = reference_method(setup.config.potential, setup.system)
@@ -190,7 +191,7 @@ def test_gfn2_xtb_conserves_energy_and_is_what_its_calculator_says(tmp_path):
 
 
 def test_densities_are_extrapolated_along_a_path_only():
-    from qmd.reference_force import _next_density
+    from qmd.forces.reference import _next_density
 
     points = [np.full((2, 3), 0.01 * k) for k in range(4)]
     parabola = [np.full((4, 4), 1.0 + 0.2 * k + 0.03 * k * k) for k in range(4)]

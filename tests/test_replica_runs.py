@@ -14,12 +14,14 @@ import pytest
 from forked import Lab
 
 import qmd
-from qmd import checkpoint, cores, session, simulation, trajectory
 from qmd.analysis import series
-from qmd.build import build, build_replicas, start_batch
+from qmd.config.load import load_config
 from qmd.errors import InputError, MismatchError, NumericalError
-from qmd.inputs import load_config
-from qmd.paths import RunPaths
+from qmd.io import checkpoint, trajectory
+from qmd.io.run_folder import RunPaths
+from qmd.jobs import cores
+from qmd.run import session, simulation
+from qmd.run.setup import build, build_replicas, start_batch
 
 EMT = {"kind": "ase", "calculator": "ase.calculators.emt.EMT"}
 METHODS = {

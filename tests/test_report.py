@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qmd import session
 from qmd.analysis import analyze, compare
-from qmd.inputs import load_config
-from qmd.report import of_analysis, of_comparison, page
+from qmd.analysis import comparison_report as of_comparison
+from qmd.analysis import report as of_analysis
+from qmd.config.load import load_config
+from qmd.report import page
 from qmd.report.page import Page, Section, Table
 from qmd.report.viewer import viewer
+from qmd.run import session
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::PendingDeprecationWarning"

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qmd import session
-from qmd.build import build, start_state
-from qmd.calculator import QmdCalculator
-from qmd.config import RunConfig
+from qmd.config.load import load_config
 from qmd.errors import InputError, MismatchError
-from qmd.inputs import load_config
+from qmd.forces.build import Resolved, resolve
+from qmd.interop.ase_calculator import QmdCalculator
+from qmd.io.structure import load_system
 from qmd.potentials import Committee, Package, load, save
-from qmd.resolve import Resolved, resolve
-from qmd.structure import load_system
+from qmd.run import session
+from qmd.run.config import RunConfig
+from qmd.run.setup import build, start_state
 
 EMT = {"kind": "ase", "calculator": "ase.calculators.emt.EMT"}
 MORSE = {"kind": "morse", "bonds": [[0, 1], [0, 2]], "depth_eV": 4.6, "steepness_per_A": 2.3}
@@ -157,7 +157,7 @@ def vars_of(package: Package) -> dict[str, object]:
 
 
 def test_files_that_a_calculator_reads_belong_to_a_run(tmp_path: Path) -> None:
-    from qmd.reference_force import settings_sha256
+    from qmd.forces.reference import settings_sha256
 
     weights = tmp_path / "weights.bin"
     config = RunConfig.model_validate(

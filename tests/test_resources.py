@@ -6,7 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qmd.parts import Part
+from qmd.circuits.instances import Part
+from qmd.circuits.resources import (
+    Resources,
+    as_json,
+    cnots_at_most,
+    resources,
+    shift_evaluations,
+    table,
+)
 from qmd.potentials import (
     Architecture,
     Circuit,
@@ -20,7 +28,6 @@ from qmd.potentials import (
     vqlm,
     water_pair,
 )
-from qmd.resources import Resources, as_json, cnots_at_most, resources, shift_evaluations, table
 
 
 def part(model: Any, copies: int = 1) -> Part:

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from forked import Case, Lab, everything, kill_and_compare
 
-from qmd import checkpoint
-from qmd.atomic import FAULT_POINTS
-from qmd.config import MAY_CHANGE_ON_RESUME
-from qmd.inputs import load_config
-from qmd.lock import RunLock
-from qmd.paths import RunPaths
+from qmd.config.load import load_config
+from qmd.io import checkpoint
+from qmd.io.files import FAULT_POINTS
+from qmd.io.run_folder import RunPaths
+from qmd.jobs.lock import RunLock
+from qmd.run.config import MAY_CHANGE_ON_RESUME
 
 
 @pytest.fixture(scope="module")
@@ -337,8 +337,8 @@ def test_a_run_does_not_go_on_with_a_potential_trained_anew(tmp_path: Path, lab:
 
 def save_as_trained_again(path: Path) -> None:
     """The same numbers with another training card."""
-    from qmd.potentials.native import evaluate
-    from qmd.potentials.package import load, save
+    from qmd.potentials.circuit.native import evaluate
+    from qmd.potentials.package.package import load, save
 
     package = load(path)
     kernel = package.native()

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 import qmd
-from qmd import inputs, session, strict_yaml, units
-from qmd.schema import json_schema
-from qmd.train_config import TrainConfig
+from qmd import units
+from qmd.config import load as inputs
+from qmd.config import strict_yaml
+from qmd.config.schema import json_schema
+from qmd.run import session
+from qmd.train.config import TrainConfig
 
 RUNS = Path(__file__).parents[1] / "runs"
 INPUTS = sorted(RUNS.glob("*/input.yaml"))

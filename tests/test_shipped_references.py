@@ -8,8 +8,8 @@ import pytest
 from qmd.analysis import series
 from qmd.analysis.compare import compare
 from qmd.analysis.conservation import conservation
-from qmd.analysis.methods import of_package
-from qmd.named import load_package
+from qmd.analysis.potential_of_run import of_package
+from qmd.forces.catalogue import load_package
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::PendingDeprecationWarning"

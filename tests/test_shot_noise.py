@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qmd import session
-from qmd.build import build, start_state
+from qmd.config.load import LoadedConfig, load_config
 from qmd.errors import InputError, NumericalError
-from qmd.inputs import LoadedConfig, load_config
-from qmd.integrators import NoisyLangevinBAOAB, evaluate
-from qmd.paths import RunPaths
+from qmd.integrators import NoisyLangevinBAOAB
+from qmd.integrators.forces import evaluate
+from qmd.io.run_folder import RunPaths
+from qmd.run import session
+from qmd.run.setup import build, start_state
 
 INPUT = """\
 system: {structure: h2o, temperature_K: 300}

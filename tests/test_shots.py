@@ -13,7 +13,8 @@ import pennylane as qml
 import pytest
 from circuits import Model, model, random_parameters
 
-from qmd.integrators import Force, evaluate
+from qmd.integrators import Force
+from qmd.integrators.forces import evaluate
 from qmd.potentials import (
     LinearVectors,
     Quantum,
@@ -28,7 +29,7 @@ from qmd.potentials import (
     sivqlm,
     vqlm,
 )
-from qmd.potentials.jax_model import switch
+from qmd.potentials.tree.jax_energy import switch
 
 PAULIS = (qml.X, qml.Y, qml.Z)
 
@@ -151,7 +152,7 @@ def exact(case: Model, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
 
 def of_kernel(tree, x: np.ndarray, shots: float = 1) -> tuple[np.ndarray, float]:
     """Covariance and variance of the energy, by the native kernel."""
-    from qmd.integrators.force import compute, pointer
+    from qmd.integrators.forces.force import compute, pointer
 
     covariance = np.empty((x.size, x.size))
     energy = compute(pointer(Force(*shot_covariance(tree, shots))), x, covariance)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from qmd.signals import MARGIN_S, StopRequest, stop_signals
+from qmd.jobs.stop import MARGIN_S, StopRequest, stop_signals
 
 
 class Clock:

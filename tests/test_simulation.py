@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 from forked import Lab, everything
 
-from qmd import checkpoint, session, simulation, trajectory, units
-from qmd.inputs import load_config
+from qmd import units
+from qmd.config.load import load_config
 from qmd.integrators import State
-from qmd.paths import RunPaths
-from qmd.reporters import LOG_COLUMNS
+from qmd.io import checkpoint, trajectory
+from qmd.io.run_folder import RunPaths
+from qmd.run import session, simulation
+from qmd.run.reporters import LOG_COLUMNS
 
 METHODS = {
     "nve": {"kind": "velocity_verlet", "timestep_fs": 0.5},

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from qmd.template import TEMPLATE
+from qmd.cli.template import TEMPLATE
 
 ROOT = Path(__file__).parents[1]
 HEAVY = (

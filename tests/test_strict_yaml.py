@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from qmd.config.strict_yaml import MAX_BYTES, MAX_DEPTH, MAX_NODES, parse, parse_scalar
 from qmd.errors import InputError
-from qmd.strict_yaml import MAX_BYTES, MAX_DEPTH, MAX_NODES, parse, parse_scalar
 
 # Left: a value as it stands in the file. Right: what it must be read as.
 READ_AS = {

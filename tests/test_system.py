@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from qmd import units
-from qmd.config import SystemConfig
 from qmd.errors import InputError, MismatchError
-from qmd.structure import BUILT_IN, MAX_ATOMS, load_system
-from qmd.system import (
+from qmd.io.structure import BUILT_IN, MAX_ATOMS, load_system
+from qmd.run.config import SystemConfig
+from qmd.system.system import (
     System,
     check_species,
     degrees_of_freedom,

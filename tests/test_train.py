@@ -12,14 +12,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qmd import inputs, train_data, train_package, train_session, train_start
-from qmd.cli import app
+from qmd.cli.app import app
+from qmd.config import load as inputs
+from qmd.config.schema import json_schema
 from qmd.errors import InputError, MismatchError, StoppedEarly
 from qmd.potentials import evaluate
 from qmd.potentials import load as load_package
-from qmd.schema import json_schema
-from qmd.train_config import TrainConfig
-from qmd.training import Frames
+from qmd.train import data as train_data
+from qmd.train import package as train_package
+from qmd.train import session as train_session
+from qmd.train import trainer as train_start
+from qmd.train.config import TrainConfig
+from qmd.train.problem import Frames
 
 ROOT = Path(__file__).parents[1]
 LABELS = ROOT / "runs" / "labels-lih" / "lih.npz"

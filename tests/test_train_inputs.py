@@ -7,9 +7,12 @@ import pytest
 from pydantic import ValidationError
 from test_gauss_newton import NETWORK, frames_of
 
-from qmd import evaluation, inputs, train_session, train_start
+from qmd.audit import evaluation
+from qmd.config import load as inputs
 from qmd.potentials import load
-from qmd.train_config import TrainConfig
+from qmd.train import session as train_session
+from qmd.train import trainer as train_start
+from qmd.train.config import TrainConfig
 
 SPECIES = ["O", "H", "H"]
 REVISED = {"kind": "qnn-revised", "species": SPECIES}

@@ -6,12 +6,14 @@ import pytest
 from jax.flatten_util import ravel_pytree
 from scipy.optimize import least_squares as scipy_least_squares
 
-from qmd import first_order, least_squares, models, training
-from qmd.jax_engine import JaxEngine
-from qmd.levenberg_marquardt import levenberg_marquardt
-from qmd.native_engine import NativeEngine
 from qmd.potentials import Parameters, Quantum, sivqlm
-from qmd.train_config import WaterConfig
+from qmd.train import models
+from qmd.train import problem as training
+from qmd.train.config import WaterConfig
+from qmd.train.jax_engine import JaxEngine
+from qmd.train.native_engine import NativeEngine
+from qmd.train.optimisers import first_order, least_squares
+from qmd.train.optimisers.levenberg_marquardt import levenberg_marquardt
 
 LIH = sivqlm.lih(n_layers=2)
 LOSS = training.Loss(energy_weight=3.0, high_energy=1.0, power=2)

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 import scipy.io
 
-from qmd import netcdf_header, trajectory, units
+from qmd import units
 from qmd.errors import CorruptError, InputError, NumericalError, OutputError
-from qmd.topology import bonds, write_pdb
-from qmd.trajectory import Frame, TrajectoryWriter
+from qmd.io import netcdf as netcdf_header
+from qmd.io import trajectory
+from qmd.io.trajectory import Frame, TrajectoryWriter
+from qmd.system.topology import bonds, write_pdb
 
 NUMBERS = np.array([8, 1, 1])
 WATER = np.array([[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]])

@@ -9,12 +9,13 @@ from ase import Atoms
 from ase.calculators.calculator import CalculatorSetupError
 from test_gauss_newton import NETWORK, PEROXIDE, frames_of
 
-from qmd import inputs, train_session
-from qmd.calculator import QmdCalculator
-from qmd.cli import app
+from qmd.cli.app import app
+from qmd.config import load as inputs
+from qmd.interop.ase_calculator import QmdCalculator
 from qmd.potentials import evaluate, load, native_model, on_atoms, sivqlm
-from qmd.train_config import TrainConfig
-from qmd.training import Frames
+from qmd.train import session as train_session
+from qmd.train.config import TrainConfig
+from qmd.train.problem import Frames
 
 MOLECULES = {"water": ("O", "H", "H"), "peroxide": ("O", "O", "H", "H")}
 INPUT = """\

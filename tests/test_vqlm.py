@@ -15,9 +15,13 @@ import pytest
 from numba.core.runtime import _nrt_python, rtsys
 from scipy.spatial.transform import Rotation
 
-from qmd.integrators import Force, evaluate
-from qmd.potentials import serialization, vqlm, vqlm_jax, vqlm_native, vqlm_reference
-from qmd.potentials.vqlm import Vqlm, VqlmParameters
+from qmd.integrators import Force
+from qmd.integrators.forces import evaluate
+from qmd.potentials import vqlm, vqlm_reference
+from qmd.potentials.package import json_form as serialization
+from qmd.potentials.vqlm import jax_energy as vqlm_jax
+from qmd.potentials.vqlm import native as vqlm_native
+from qmd.potentials.vqlm.vqlm import Vqlm, VqlmParameters
 
 Evaluation = tuple[float, np.ndarray]
 

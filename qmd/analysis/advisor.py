@@ -13,7 +13,7 @@ from qmd.analysis.series import Series
 from qmd.errors import QmdError
 
 if TYPE_CHECKING:
-    from qmd.analysis.methods import Source
+    from qmd.analysis.potential_of_run import Source
 
 LENGTH_PS = 5.0
 """Of each of the three runs, or the length of the run that is asked about."""
@@ -42,7 +42,7 @@ def advise(run: Series) -> Advice | None:
     None for Python functions such as reference methods, whose steps cost too much, and for a
     potential that is not there.
     """
-    from qmd.analysis.methods import of_run
+    from qmd.analysis.potential_of_run import of_run
 
     if run.record["input"]["potential"]["kind"] in ("dft", "fci", "ase"):
         return None

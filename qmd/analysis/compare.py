@@ -11,10 +11,10 @@ from scipy.stats import wasserstein_distance
 from qmd.analysis import internal, spectrum
 from qmd.analysis.conservation import Conservation, conservation
 from qmd.analysis.internal import Coordinate
-from qmd.analysis.methods import Source, of_run
 from qmd.analysis.minima import minimum_of as model_minimum
 from qmd.analysis.minima import reference_minimum
 from qmd.analysis.minimum import Minimum
+from qmd.analysis.potential_of_run import Source, of_run
 from qmd.analysis.replay import first_frames, replay, same_start
 from qmd.analysis.series import Series
 from qmd.analysis.spectrum import Spectrum

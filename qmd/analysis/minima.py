@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from qmd import atomic
-from qmd.analysis.methods import Array, Source
 from qmd.analysis.minimum import Minimum, minimum
+from qmd.analysis.potential_of_run import Array, Source
 from qmd.analysis.series import Series
 from qmd.errors import MismatchError, NumericalError
+from qmd.io import files as atomic
 
 FILE = "minimum.json"
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from qmd import units
-from qmd.analysis.methods import Source
+from qmd.analysis.potential_of_run import Source
 from qmd.analysis.series import Log, Series
 from qmd.errors import InputError, NumericalError
 from qmd.integrators import (

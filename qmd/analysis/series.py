@@ -109,7 +109,7 @@ def read(run_dir: str | PathLike[str], replica: int | None = None) -> Series:
         If a file is damaged or truncated.
     """
     import qmd
-    from qmd.universe import find
+    from qmd.io.universe import find
 
     folder = find(Path(run_dir))
     record = _record(folder / "run.json")

@@ -4,7 +4,8 @@ import base64
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from qmd import __version__, atomic
+from qmd import __version__
+from qmd.io import files as atomic
 from qmd.report.viewer import Viewer
 
 MAX_BYTES = 5_000_000

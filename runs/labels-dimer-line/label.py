@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from qmd import labelling
-from qmd.dft import DFT
-from qmd.structure import BUILT_IN
+from qmd.forces.dft import DFT
+from qmd.io.structure import BUILT_IN
+from qmd.label import frames as labelling
 
 HERE = Path(__file__).parent
 NUMBERS = np.array([8, 1, 1, 8, 1, 1])

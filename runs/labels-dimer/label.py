@@ -21,8 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from qmd import labelling
-from qmd.dft import DFT, joined
+from qmd.forces.dft import DFT, joined
+from qmd.label import frames as labelling
 
 HERE = Path(__file__).parent
 NUMBERS = np.array([8, 1, 1, 8, 1, 1])

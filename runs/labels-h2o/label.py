@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from qmd import labelling
-from qmd.dft import DFT
+from qmd.forces.dft import DFT
+from qmd.label import frames as labelling
 
 HERE = Path(__file__).parent
 NUMBERS = np.array([8, 1, 1])

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from qmd import labelling
-from qmd.fci import FCI
+from qmd.forces.fci import FCI
+from qmd.label import frames as labelling
 
 HERE = Path(__file__).parent
 NUMBERS = np.array([3, 1])

@@ -20,13 +20,16 @@ import numpy as np
 import report
 from rows import ROWS
 
-from qmd import atomic, evaluation, inputs, train_session
-from qmd.datasets import Dataset
+from qmd.audit import evaluation
+from qmd.config import load as inputs
+from qmd.data.datasets import Dataset
 from qmd.errors import InputError
-from qmd.jax_force import use_compilation_cache
+from qmd.forces.jax_force import use_compilation_cache
+from qmd.io import files as atomic
+from qmd.jobs.provenance import machine, versions
 from qmd.potentials import load
-from qmd.provenance import machine, versions
-from qmd.train_config import MAY_CHANGE_ON_RESUME, TrainConfig
+from qmd.train import session as train_session
+from qmd.train.config import MAY_CHANGE_ON_RESUME, TrainConfig
 
 HERE = Path(__file__).resolve().parent
 OUTPUT, RESULTS = HERE / "output", HERE / "results.json"

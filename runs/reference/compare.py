@@ -9,11 +9,12 @@ here.
 import argparse
 from pathlib import Path
 
+from qmd.analysis import comparison_report as of_comparison
 from qmd.analysis import series
 from qmd.analysis.compare import Comparison, compare
-from qmd.analysis.methods import of_package
-from qmd.named import load_package
-from qmd.report import of_comparison, page
+from qmd.analysis.potential_of_run import of_package
+from qmd.forces.catalogue import load_package
+from qmd.report import page
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "dynamics.md"

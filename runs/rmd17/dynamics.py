@@ -18,9 +18,10 @@ import numpy as np
 import report
 from study import RESULTS
 
-from qmd import atomic, units
+from qmd import units
 from qmd.analysis import series, spectrum
 from qmd.analysis.shadow import shadow_energy
+from qmd.forces.catalogue import load_package
 from qmd.integrators import (
     VELOCITIES,
     Force,
@@ -32,9 +33,9 @@ from qmd.integrators import (
     initial_state,
     kinetic_energy,
 )
-from qmd.named import load_package
-from qmd.structure import load_system
-from qmd.system import thermal_velocities
+from qmd.io import files as atomic
+from qmd.io.structure import load_system
+from qmd.system.system import thermal_velocities
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = range(1, 11)

@@ -26,7 +26,7 @@ import report
 from rows import ROWS, Row
 from train import SETTINGS, train
 
-from qmd import atomic
+from qmd.io import files as atomic
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results.json"

@@ -10,16 +10,13 @@ from ase.data import chemical_symbols
 from jax.flatten_util import ravel_pytree
 from rows import ADAM_BATCH
 
-from qmd import first_order, gauss_newton, models
-from qmd.datasets import Labels, read
-from qmd.jax_engine import JaxEngine
-from qmd.native_engine import NativeEngine, NativePredictor
-from qmd.train_config import (
-    AtomCentredConfig,
-    InitialConfig,
-    PerceptronConfig,
-)
-from qmd.training import Frames, JointProblem, Loss, Predictor, Problem, Progress, errors
+from qmd.data.datasets import Labels, read
+from qmd.train import models
+from qmd.train.config import AtomCentredConfig, InitialConfig, PerceptronConfig
+from qmd.train.jax_engine import JaxEngine
+from qmd.train.native_engine import NativeEngine, NativePredictor
+from qmd.train.optimisers import first_order, gauss_newton
+from qmd.train.problem import Frames, JointProblem, Loss, Predictor, Problem, Progress, errors
 
 CONFIGS = {
     "qnn-revised": AtomCentredConfig,

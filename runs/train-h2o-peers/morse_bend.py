@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import least_squares
 
-from qmd import inputs, models, train_data
-from qmd.train_config import TrainConfig
-from qmd.train_start import as_loss
+from qmd.config import load as inputs
+from qmd.train import data as train_data
+from qmd.train import models
+from qmd.train.config import TrainConfig
+from qmd.train.trainer import as_loss
 
 HERE = Path(__file__).resolve().parent
 SOURCE = HERE.parent / "train-h2o" / "train.yaml"

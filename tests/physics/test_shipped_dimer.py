@@ -21,17 +21,9 @@ from qmd.integrators import (
     initial_state,
     kinetic_energy,
 )
-from qmd.potentials import (
-    Package,
-    SphericalWall,
-    Sum,
-    evaluate_all,
-    find,
-    load,
-    native_model,
-)
-from qmd.structure import load_system
-from qmd.system import System, thermal_velocities
+from qmd.io.structure import load_system
+from qmd.potentials import Package, SphericalWall, Sum, evaluate_all, find, load, native_model
+from qmd.system.system import System, thermal_velocities
 
 pytestmark = pytest.mark.physics
 

@@ -21,9 +21,9 @@ from qmd.integrators import (
     initial_state,
     kinetic_energy,
 )
+from qmd.io.structure import load_system
 from qmd.potentials import evaluate, find, load
-from qmd.structure import load_system
-from qmd.system import thermal_velocities
+from qmd.system.system import thermal_velocities
 
 pytestmark = pytest.mark.physics
 
@@ -181,7 +181,7 @@ def test_langevin_samples_the_boltzmann_distribution_of_the_model(water):
 @pytest.fixture(scope="module")
 def dft() -> Any:
     pytest.importorskip("pyscf", reason="needs the extra `reference`")
-    from qmd.dft import DFT
+    from qmd.forces.dft import DFT
 
     method, numbers = DFT(), np.array([8, 1, 1])
     return lambda x: method.energy_and_forces(numbers, x)[:2]

@@ -1,0 +1,146 @@
+"""Python functions as forces.
+
+The native side cannot hold a Python object. It holds a number (``program[0]``) under which the
+function is registered here, and the address (``program[1]``) of the one ctypes callback that
+serves all of them. Not `numba.objmode`: its cached code fails in the next process (Numba 0.68),
+and compiling it anew takes 1.5 s. A call costs 8 us, copies and checks included.
+"""
+
+import ctypes
+import functools
+import itertools
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from numba import types
+from numba.extending import intrinsic
+
+from ..state import FloatArray
+from .force import FORCE_SIGNATURE, Force, call_address
+
+PythonFunction = Callable[[FloatArray], tuple[Any, Any]]
+
+_functions: dict[int, PythonFunction] = {}
+_pending: dict[int, BaseException] = {}
+_handles = itertools.count()
+_ENERGY, _ANSWERED = 0, 1  # places in the workspace
+
+
+def python_force(function: PythonFunction) -> Force:
+    """Wrap a Python function, such as a jitted JAX one, as a `Force`.
+
+    Parameters
+    ----------
+    function : callable
+        Takes positions (angstrom), a read-only float64 array of shape (n_atoms, 3) that it may
+        keep, and returns the energy (eV), a scalar, and the forces (eV/angstrom), of the shape
+        of the positions.
+
+    Returns
+    -------
+    Force
+        It keeps `function` alive for as long as its `program` array lives.
+
+    Notes
+    -----
+    An exception cannot cross native code. The energy becomes NaN, so that the loop stops with
+    `Status.NOT_FINITE`; `raise_pending` then raises it, KeyboardInterrupt included. Until then
+    its traceback keeps the frames of the run alive.
+    """
+    handle = next(_handles)
+    _functions[handle] = function
+    program = np.array([handle, _ANSWER_ADDRESS], dtype=np.int64)
+    weakref.finalize(program, _forget, handle).atexit = False
+    return Force(_python_callback(), program, np.array([np.nan, 1.0]))
+
+
+def raise_pending(force: Force) -> None:
+    """Raise what the function behind a `python_force` has raised since the last look, if anything.
+
+    Call it whenever `advance` ended with another status than `Status.OK`. For other forces it
+    does nothing.
+
+    Raises
+    ------
+    BaseException
+        The original exception, with its traceback.
+    KeyboardInterrupt
+        Also if a signal's exception came before the first line of the callback, where Python
+        cannot but print it and go on.
+    """
+    if force.program.size != 2 or force.program[1] != _ANSWER_ADDRESS:
+        return
+    error = _pending.pop(int(force.program[0]), None)
+    answered, force.workspace[_ANSWERED] = force.workspace[_ANSWERED], 1.0
+    if error is not None:
+        raise error
+    if not answered:
+        raise KeyboardInterrupt("A signal interrupted the call of a Python force.")
+
+
+def _forget(handle: int) -> None:
+    _functions.pop(handle, None)
+    _pending.pop(handle, None)
+
+
+@functools.cache
+def _python_callback() -> Any:
+    return numba.cfunc(FORCE_SIGNATURE, cache=True)(_ask)  # on first use: most runs need none
+
+
+def _ask(positions, forces_out, program, workspace):
+    """The native side of every Python force; a cfunc of `FORCE_SIGNATURE`."""
+    workspace[_ENERGY] = np.nan  # this and the next two stay if Python does not answer
+    workspace[_ANSWERED] = 0.0
+    forces_out[:] = np.nan
+    _call_python(  # type: ignore[call-arg]  # Numba passes the first argument itself
+        program[1],
+        program[0],
+        positions.shape[0],
+        positions.ctypes.data,
+        forces_out.ctypes.data,
+        workspace.ctypes.data,
+    )
+    return workspace[_ENERGY]
+
+
+def _answer(handle: int, n_atoms: int, positions: int, forces: int, workspace: int) -> int:
+    """The Python side; the last three arguments are addresses of float64 arrays."""
+    try:
+        x = _view(positions, 3 * n_atoms).reshape(n_atoms, 3).copy()
+        x.flags.writeable = False
+        energy, result = _functions[handle](x)
+        energy = _real(energy, (), "energy")
+        _view(forces, 3 * n_atoms)[:] = _real(result, x.shape, "forces").ravel()
+        _view(workspace, 2)[_ENERGY] = energy
+    except BaseException as error:  # KeyboardInterrupt, too, would be printed and lost
+        _pending[handle] = error
+    _view(workspace, 2)[_ANSWERED] = 1.0
+    return 0  # not used: when an exception escapes, ctypes returns no defined value
+
+
+_ANSWER = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 5)(_answer)
+_ANSWER_ADDRESS = ctypes.cast(_ANSWER, ctypes.c_void_p).value
+
+
+@intrinsic
+def _call_python(typingctx, address, handle, n_atoms, positions, forces_out, workspace):
+    return types.int64(*[types.int64] * 6), call_address
+
+
+def _view(address: int, size: int) -> FloatArray:
+    return np.frombuffer(memoryview((ctypes.c_double * size).from_address(address)))
+
+
+def _real(value: Any, shape: tuple[int, ...], name: str) -> npt.NDArray[Any]:
+    array = np.asarray(value)
+    if array.shape != shape or not np.can_cast(array.dtype, np.float64, "same_kind"):
+        raise ValueError(
+            f"A Python force must return real `{name}` of shape {shape}, but returned "
+            f"{array.dtype} of shape {array.shape}."
+        )
+    return array

@@ -1,0 +1,1 @@
+"""One method of integration a file, on the base that they share."""

@@ -1,0 +1,1 @@
+"""Circuits with singlets and vector encodings: data, JAX, native kernel, PennyLane."""

@@ -1,0 +1,291 @@
+"""From a trained model to the arrays that the native kernel interprets."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+
+from ..simd.vectors import DIAGONAL, LANES, ROWS
+from .architecture import Architecture, Parameters
+from .features import Features, LinearVectors, VectorDensities
+from .kernel import energy_and_forces
+from .layout import (
+    ADJOINTS,
+    COEFFICIENTS,
+    CUTOFF,
+    ENTRIES,
+    GAUSSIANS,
+    GRADIENT,
+    HEAD,
+    INITIAL,
+    N_ATOMS,
+    N_ENCODINGS,
+    N_ENTRIES,
+    N_LAYERS,
+    N_OPERATIONS,
+    N_PAIRS,
+    N_RADIAL,
+    N_SECTORS,
+    N_TERMS,
+    N_VECTORS,
+    OFFSET,
+    OPERATIONS,
+    OUTER,
+    RADIAL,
+    RANGES,
+    RECORD,
+    SCALES,
+    SCRATCH,
+    SPINS,
+    STATES,
+    STEPS,
+    TERMS,
+    TORQUES,
+    TURNS,
+    TWO_PAIRS,
+    VECTOR,
+    VECTORS,
+    WEIGHTS,
+    padded,
+)
+from .lowering import GRADED, TURN, Operation, Program, Term, lower
+
+MAX_BYTES = 2**28
+"""Of a workspace; 12 spins, 30 layers and six gates across pairs take 97 MiB."""
+
+
+class NativeKernel(NamedTuple):
+    """What the integrators need of a potential: a compiled function and its two arrays."""
+
+    function: Any
+    program: np.ndarray
+    workspace: np.ndarray
+
+
+def native_kernel(architecture: Architecture, parameters: Parameters) -> NativeKernel:
+    """Native energy and forces of a trained model.
+
+    Raises
+    ------
+    ValueError
+        If the parameters do not fit, if a Heisenberg gate of the circuit couples too many spins
+        to be lowered, or if the workspace would be larger than `MAX_BYTES`.
+    """
+    program, workspace, _ = packed(architecture, parameters)
+    return NativeKernel(energy_and_forces, program, workspace)
+
+
+def packed(
+    architecture: Architecture, parameters: Parameters
+) -> tuple[np.ndarray, np.ndarray, Program]:
+    """Program and workspace of `kernel.evaluate_into`, and what they come from.
+
+    Raises
+    ------
+    ValueError
+        As `native_kernel`.
+    """
+    architecture.check(parameters)
+    lowered = lower(architecture, parameters)
+    _check_size(lowered, architecture.circuit.n_layers)
+    return *_pack(architecture, parameters, lowered), lowered
+
+
+def _check_size(lowered: Program, n_layers: int) -> None:
+    """Refuse what would not fit, before anything of that size is allocated."""
+    graded = sum(operation.kind == GRADED for operation in lowered.operations)
+    per_layer = 16 * graded + 4 * lowered.n_sectors  # constants; state and adjoint state
+    n_bytes = 8 * 4**lowered.n_pairs * (n_layers + 1) * per_layer
+    check_bytes(n_bytes)
+
+
+def check_bytes(n_bytes: int) -> None:
+    """Raise ValueError if a workspace would be larger than `MAX_BYTES`."""
+    if n_bytes > MAX_BYTES:
+        raise ValueError(
+            f"The native kernel would need {n_bytes / 2**30:.1f} GiB for this circuit, but may use "
+            f"{MAX_BYTES / 2**30:.2f}. Use the JAX backend."
+        )
+
+
+class _Layout:
+    """Hands out places in the workspace: constants first, then scratch."""
+
+    def __init__(self) -> None:
+        self.constants: list[np.ndarray] = []
+        self.size = 0
+
+    def constant(self, values: np.ndarray) -> int:
+        flat = np.asarray(values, float).reshape(-1)
+        self.constants.append(flat)
+        return self.scratch(flat.size)
+
+    def scratch(self, size: int) -> int:
+        start, self.size = self.size, self.size + size
+        return start
+
+
+def _pack(
+    architecture: Architecture, parameters: Parameters, lowered: Program
+) -> tuple[np.ndarray, np.ndarray]:
+    circuit, features = architecture.circuit, architecture.features
+    k, sectors = lowered.n_pairs, lowered.n_sectors
+    n_encodings, slice_size = len(parameters.scales), 2 * sectors * 4**k
+    layout, head = _Layout(), np.zeros(HEAD, np.int64)
+    head[N_ATOMS], head[N_VECTORS] = features.n_atoms, features.n_vectors
+    head[N_PAIRS], head[N_SECTORS], head[N_LAYERS] = k, sectors, circuit.n_layers
+    head[N_ENCODINGS] = n_encodings
+    head[N_OPERATIONS], head[N_TERMS] = len(lowered.operations), len(lowered.terms)
+    _pack_features(features, np.asarray(parameters.scales), head, layout)
+    head[OFFSET] = layout.constant(np.asarray(parameters.offset))
+    head[INITIAL] = layout.constant(np.stack([lowered.initial.real, lowered.initial.imag]))
+    operations = [_record(op, k, layout) for op in lowered.operations]
+    terms = [_term_record(term, k, layout) for term in lowered.terms]
+    head[VECTORS] = layout.scratch(VECTOR * n_encodings * features.n_vectors)
+    head[GRADIENT] = layout.scratch(3 * n_encodings * features.n_vectors)
+    head[TURNS] = layout.scratch(32 * n_encodings * sectors * k)
+    head[STATES] = layout.scratch(slice_size * (circuit.n_layers + 1))
+    head[ADJOINTS] = layout.scratch(slice_size * (circuit.n_layers + 1))
+    head[SCRATCH] = layout.scratch(2 * slice_size + 32)
+    head[OUTER] = layout.scratch(16)
+    head[TORQUES] = layout.scratch(3 * features.n_vectors)
+    head[RADIAL] = layout.scratch(int(head[N_ENTRIES]) * (2 * padded(n_encodings) + 3))
+    head[GAUSSIANS] = layout.scratch(2 * int(head[N_RADIAL]))
+    head[OPERATIONS] = HEAD
+    head[TERMS] = head[OPERATIONS] + RECORD * len(operations)
+    head[SPINS] = head[TERMS] + RECORD * len(terms)
+    kinds = [(op[0], op[2]) for op in operations]
+    head[TWO_PAIRS] = k == 2 and sectors == 1 and kinds == [(GRADED, LANES)]
+    table = np.array([*operations, *terms], np.int64).reshape(-1)
+    vectors = lowered.vectors.astype(np.int64)
+    head[ENTRIES] = head[SPINS] + len(vectors)
+    entries = features.entries if isinstance(features, VectorDensities) else ()
+    workspace = np.zeros(layout.size)
+    filled = np.concatenate(layout.constants)
+    workspace[: filled.size] = filled
+    return np.concatenate([head, table, vectors, np.array(entries, np.int64).ravel()]), workspace
+
+
+def _pack_features(
+    features: Features, scales: np.ndarray, head: np.ndarray, layout: _Layout
+) -> None:
+    if isinstance(features, LinearVectors):
+        head[WEIGHTS] = layout.constant(np.array(features.weights))
+        head[SCALES] = layout.constant(scales[:, list(features.scale_index)])
+        return
+    low, high = np.array(features.ranges).T
+    spacing = (high - low) / (features.n_radial - 1)
+    coefficients = scales.reshape(len(scales), len(features.ranges), features.n_radial)
+    head[N_ENTRIES], head[N_RADIAL] = len(features.entries), features.n_radial
+    head[RANGES] = layout.constant(np.stack([low, spacing], axis=1))
+    head[STEPS] = layout.constant(np.exp(-0.5 - np.arange(features.n_radial)))
+    filled = np.zeros((*coefficients.shape[1:], padded(len(scales))))
+    filled[:, :, : len(scales)] = np.moveaxis(coefficients, 0, 2)
+    head[COEFFICIENTS] = layout.constant(filled)
+    head[CUTOFF] = layout.constant(np.array(features.cutoff))
+
+
+def _record(operation: Operation, k: int, layout: _Layout) -> tuple[int, ...]:
+    kind, pairs, constants = operation
+    pattern, flips = DIAGONAL, (0, 0)
+    if kind == GRADED:
+        pattern, flips, forward = _expand(constants, pairs, k)
+        index = np.arange(4**k)
+        every = (0, flips[0], flips[1], flips[0] ^ flips[1])[: forward.shape[1]]
+        adjoint = [forward[:, c, index ^ flip].conj() for c, flip in enumerate(every)]
+        values = np.stack([_interleave(forward), _interleave(np.stack(adjoint, axis=1))], axis=1)
+    elif kind == TURN:
+        values = np.stack([constants.swapaxes(1, 2), constants], axis=1)
+    else:
+        values = np.stack([np.cos(constants / 2), np.sin(constants / 2)], axis=1)
+    return kind, pairs[0], pattern, *flips, layout.constant(values), values[0].size
+
+
+def _term_record(term: Term, k: int, layout: _Layout) -> tuple[int, ...]:
+    record = graded_record(term.constants[None].astype(complex), term.pairs, k, layout.constant)
+    return record[0], int(term.with_ancilla), *record[2:]
+
+
+def graded_record(
+    constants: np.ndarray, pairs: tuple[int, int], k: int, place: Callable[[np.ndarray], int]
+) -> tuple[int, ...]:
+    """Record of a graded operation without its adjoint; `place` stores what it needs."""
+    pattern, flips, values = _expand(constants, pairs, k)
+    parts = _interleave(values)
+    return GRADED, pairs[0], pattern, *flips, place(parts), parts[0].size
+
+
+def _expand(
+    constants: np.ndarray, pairs: tuple[int, int], k: int
+) -> tuple[int, tuple[int, int], np.ndarray]:
+    """Graded constants on all basis states: (pattern, flips 1 and 2, (n_layers, c, 4**k))."""
+    first, second = (2 * (k - 1 - p) for p in pairs)
+    index = np.arange(4**k)
+    full = constants[:, :, (index >> first) & 3, (index >> second) & 3]
+    if np.abs(constants[:, 1:]).max() < 1e-14:
+        return DIAGONAL, (0, 0), full[:, :1]
+    flips = (1 << first) | (1 << second), (2 << first) | (2 << second)
+    return (LANES if second == 0 else ROWS), flips, full
+
+
+def _interleave(values: np.ndarray) -> np.ndarray:
+    """(layers, c, N) -> (layers, N/4, c, real or imaginary, 4), as the kernel reads them."""
+    parts = np.stack([values.real, values.imag], axis=2)
+    blocks = parts.reshape(*parts.shape[:3], -1, 4)
+    return np.ascontiguousarray(np.moveaxis(blocks, 3, 1))
+
+
+def _writable(positions: np.ndarray) -> np.ndarray:
+    """As the compiled functions take them, which have one type for all arrays."""
+    array = np.ascontiguousarray(positions, np.float64)
+    return array if array.flags.writeable else array.copy()
+
+
+def evaluate(kernel: NativeKernel, positions: np.ndarray) -> tuple[float, np.ndarray]:
+    """Energy (eV) and forces (eV/angstrom), (n_atoms, 3), at `positions` (angstrom).
+
+    Raises
+    ------
+    ValueError
+        If the shape of `positions` is not that of the model's atoms.
+    """
+    positions = _writable(positions)
+    n_atoms = int(kernel.program[N_ATOMS])
+    if positions.shape != (n_atoms, 3):
+        raise ValueError(f"`positions` must have shape ({n_atoms}, 3), but got {positions.shape}.")
+    forces = np.empty_like(positions)
+    energy = _call(kernel.function, positions, forces, kernel.program, kernel.workspace)
+    return energy, forces
+
+
+def evaluate_all(kernel: NativeKernel, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Energies (eV), (n,), and forces (eV/angstrom), (n, n_atoms, 3), of many configurations."""
+    positions = _writable(positions)
+    energies, forces = np.empty(len(positions)), np.empty_like(positions)
+    _call_all(kernel.function, positions, energies, forces, kernel.program, kernel.workspace)
+    return energies, forces
+
+
+@numba.njit(cache=True, nogil=True)
+def _call_all(
+    function: Any,
+    positions: np.ndarray,
+    energies: np.ndarray,
+    forces: np.ndarray,
+    program: np.ndarray,
+    workspace: np.ndarray,
+) -> None:
+    for i in range(len(positions)):
+        energies[i] = function(positions[i], forces[i], program, workspace)
+
+
+@numba.njit(cache=True)
+def _call(
+    function: Any,
+    positions: np.ndarray,
+    forces: np.ndarray,
+    program: np.ndarray,
+    workspace: np.ndarray,
+) -> Any:
+    return function(positions, forces, program, workspace)

@@ -1,0 +1,1 @@
+"""Classical terms: walls, water and its charges, bonds, angles, Lennard-Jones."""

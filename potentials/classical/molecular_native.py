@@ -1,0 +1,146 @@
+"""Force fields of molecules in Numba, for `compose_kernel`; the formulas are those of `molecular`.
+
+A program is the number of atoms, the number of groups, then the atoms of each group; a workspace
+holds the numbers of the term.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numba
+import numpy as np
+
+from .molecular import HarmonicAngles, HarmonicBonds, LennardJones, MorseBonds, PointCharges
+from .native import Arrays, distance, push
+from .water import COULOMB
+
+N_ATOMS, N_GROUPS, GROUPS = range(3)
+"""Places in a program."""
+
+_njit = numba.njit(cache=True, error_model="numpy")
+
+
+def morse_arrays(model: MorseBonds) -> Arrays:
+    """Arrays of Morse bonds; numbers: depth, steepness, length."""
+    return _arrays(model.n_atoms, model.bonds, [model.depth, model.steepness, model.length])
+
+
+def bonds_arrays(model: HarmonicBonds) -> Arrays:
+    """Arrays of harmonic bonds; numbers: stiffness, length."""
+    return _arrays(model.n_atoms, model.bonds, [model.stiffness, model.length])
+
+
+def angles_arrays(model: HarmonicAngles) -> Arrays:
+    """Arrays of harmonic angles; numbers: stiffness, angle."""
+    return _arrays(model.n_atoms, model.angles, [model.stiffness, model.angle])
+
+
+def lennard_jones_arrays(model: LennardJones) -> Arrays:
+    """Arrays of Lennard-Jones; groups are single atoms; numbers: depth, diameter."""
+    return _arrays(model.n_atoms, model.atoms, [model.depth, model.diameter])
+
+
+def charges_arrays(model: PointCharges) -> Arrays:
+    """Arrays of point charges; groups are the molecules of the atoms; numbers: the charges."""
+    return _arrays(model.n_atoms, model.molecules, model.charges)
+
+
+def _arrays(n_atoms: int, groups: Sequence[Any], numbers: Sequence[float]) -> Arrays:
+    program = [n_atoms, len(groups), *np.ravel(groups)]
+    return np.array(program, np.int64), np.array(numbers, float)
+
+
+@_njit
+def morse_into(positions, forces, program, workspace):
+    """Energy (eV) of Morse bonds; writes the forces (eV/angstrom)."""
+    forces[:, :] = 0.0
+    energy = 0.0
+    depth, steepness = workspace[0], workspace[1]
+    for bond in range(program[N_GROUPS]):
+        i, j = program[GROUPS + 2 * bond], program[GROUPS + 2 * bond + 1]
+        r = distance(positions, i, j)
+        decay = math.exp(-steepness * (r - workspace[2]))
+        energy += depth * (1.0 - decay) ** 2
+        push(positions, forces, i, j, 2.0 * depth * steepness * (1.0 - decay) * decay / r)
+    return energy
+
+
+@_njit
+def bonds_into(positions, forces, program, workspace):
+    """Energy (eV) of harmonic bonds; writes the forces (eV/angstrom)."""
+    forces[:, :] = 0.0
+    energy = 0.0
+    for bond in range(program[N_GROUPS]):
+        i, j = program[GROUPS + 2 * bond], program[GROUPS + 2 * bond + 1]
+        r = distance(positions, i, j)
+        stretch = r - workspace[1]
+        energy += 0.5 * workspace[0] * stretch * stretch
+        push(positions, forces, i, j, workspace[0] * stretch / r)
+    return energy
+
+
+@_njit
+def angles_into(positions, forces, program, workspace):
+    """Energy (eV) of harmonic angles; writes the forces (eV/angstrom)."""
+    forces[:, :] = 0.0
+    energy = 0.0
+    for angle in range(program[N_GROUPS]):
+        first = GROUPS + 3 * angle
+        energy += _angle(
+            positions, forces, program[first], program[first + 1], program[first + 2], workspace
+        )
+    return energy
+
+
+@_njit
+def _angle(x, forces, i, vertex, k, workspace):
+    """Energy of the angle of i and k at the vertex; adds its forces."""
+    ri, rk = distance(x, vertex, i), distance(x, vertex, k)
+    xi, xk = (x[i, 0] - x[vertex, 0]) / ri, (x[k, 0] - x[vertex, 0]) / rk
+    yi, yk = (x[i, 1] - x[vertex, 1]) / ri, (x[k, 1] - x[vertex, 1]) / rk
+    zi, zk = (x[i, 2] - x[vertex, 2]) / ri, (x[k, 2] - x[vertex, 2]) / rk
+    cosine = xi * xk + yi * yk + zi * zk
+    a, b, c = yi * zk - zi * yk, zi * xk - xi * zk, xi * yk - yi * xk
+    sine = math.sqrt(a * a + b * b + c * c)
+    bend = math.atan2(sine, cosine) - workspace[1]
+    torque = workspace[0] * bend / sine
+    for axis, (along_i, along_k) in enumerate(((xi, xk), (yi, yk), (zi, zk))):
+        on_i = torque * (along_k - cosine * along_i) / ri
+        on_k = torque * (along_i - cosine * along_k) / rk
+        forces[i, axis] += on_i
+        forces[k, axis] += on_k
+        forces[vertex, axis] -= on_i + on_k
+    return 0.5 * workspace[0] * bend * bend
+
+
+@_njit
+def lennard_jones_into(positions, forces, program, workspace):
+    """Energy (eV) of Lennard-Jones; writes the forces (eV/angstrom)."""
+    forces[:, :] = 0.0
+    energy = 0.0
+    depth, diameter = workspace[0], workspace[1]
+    for first in range(program[N_GROUPS]):
+        i = program[GROUPS + first]
+        for second in range(first):
+            j = program[GROUPS + second]
+            r = distance(positions, i, j)
+            sixth = (diameter / r) ** 6
+            energy += 4.0 * depth * sixth * (sixth - 1.0)
+            push(positions, forces, i, j, -24.0 * depth * sixth * (2.0 * sixth - 1.0) / (r * r))
+    return energy
+
+
+@_njit
+def charges_into(positions, forces, program, workspace):
+    """Energy (eV) of point charges; writes the forces (eV/angstrom)."""
+    forces[:, :] = 0.0
+    energy = 0.0
+    for i in range(program[N_ATOMS]):
+        for j in range(i):
+            if program[GROUPS + i] != program[GROUPS + j]:
+                r = distance(positions, i, j)
+                one = COULOMB * workspace[i] * workspace[j] / r
+                energy += one
+                push(positions, forces, i, j, -one / (r * r))
+    return energy

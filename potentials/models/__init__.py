@@ -1,0 +1,1 @@
+"""Ready-made architectures; data only."""

@@ -1,0 +1,209 @@
+"""Atom-centred networks: one small circuit for each atom, on what surrounds it.
+
+The energy is a sum over atoms. In `revised` the circuit of an atom has as many qubits as one likes:
+they are channels, not atoms. Each channel and layer has its own vector density of the neighbours,
+``v_qd = sum_j w_qd(r_ij; Z_i, Z_j) r^_ij`` with learnable radial functions that end at a cut-off
+with a continuous second derivative; between the encodings stand Heisenberg gates on all pairs of
+channels. Their couplings, and the weights of the observables, depend on the neighbours by scalar
+densities of the same kind: a vector density alone is blind to what is alike on opposite sides, as
+when all bonds of an atom stretch. Everything that is trained belongs to elements, so that like
+atoms are alike, a neighbour that leaves changes nothing, and the same numbers serve any molecule of
+these elements. Rotation is exact because the gates are SU(2) invariant, inversion because the
+sectors of an ancilla see v and -v.
+
+`initial` gives a qubit to each of the nearest neighbours of an atom, by name, and encodes its
+distance in the angle: ``exp(-i alpha_j r_ij.sigma)``. Nothing is shared and nothing ends: it is for
+one molecule, whose atoms may not change places.
+"""
+
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+
+from ..circuit.architecture import Architecture, Parameters, smooth_normals
+from ..circuit.circuit import Circuit, Encode, Heisenberg, Observable
+from ..circuit.features import Entry, LinearVectors, VectorDensities
+from ..network.network import Network, NetworkParameters
+from ..tree.nodes import AtomCentred, Quantum
+
+FROM_A = 0.5
+"""Centre of the first Gaussian, angstrom."""
+SPREAD, SCALAR_SPREAD = 0.02, 0.03
+"""Standard deviation of the first radial coefficients of vectors, and of scalars.
+
+Small ones make the first function smooth, and what is learnt of few frames with it; ten times as
+large in docs/rmd17.md.
+"""
+
+
+def circuit(n_qubits: int, n_layers: int) -> Circuit:
+    """Encodings on `n_qubits` channels, all Heisenberg couplings between them, all observables.
+
+    Parameters
+    ----------
+    n_qubits : int
+        Channels, an even number: they start as singlets, which no rotation changes.
+    n_layers : int
+
+    Raises
+    ------
+    ValueError
+        If the number of channels is odd.
+    """
+    if n_qubits % 2:
+        raise ValueError(f"Channels start as singlets of two: {n_qubits} is odd.")
+    pairs = list(combinations(range(n_qubits), 2))
+    return Circuit(
+        n_qubits=n_qubits + 1,
+        n_layers=n_layers,
+        singlets=tuple((q, q + 1) for q in range(0, n_qubits, 2)),
+        encoding=tuple(Encode(q, q) for q in range(n_qubits)),
+        layer=tuple(Heisenberg(k, (pair,)) for k, pair in enumerate(pairs)),
+        observables=tuple(Observable((pair,)) for pair in pairs),
+        ancilla=n_qubits,
+    )
+
+
+def revised(
+    species: tuple[str, ...],
+    seed: int,
+    *,
+    elements: tuple[str, ...] | None = None,
+    n_qubits: int = 4,
+    n_layers: int = 4,
+    n_radial: int = 12,
+    cutoff: float = 5.0,
+    scalars: bool = True,
+    energy: float = 0.0,
+) -> Network:
+    """Vector densities on channels, with random numbers to start a training from.
+
+    Parameters
+    ----------
+    species : tuple of str
+        Chemical symbols of the molecule, in the atom order of the labels.
+    seed : int
+    elements : tuple of str, optional
+        Chemical symbols of all that is learnt, in any order; default: those of the molecule.
+    n_qubits, n_layers : int
+        As in `circuit`.
+    n_radial : int
+        Gaussians of each radial function, from 0.5 angstrom to the cut-off.
+    cutoff : float
+        angstrom
+    scalars : bool
+        Whether couplings and weights depend on the neighbours.
+    energy : float
+        Mean of the labels (eV), which the atoms share.
+    """
+    rng = np.random.default_rng(seed)
+    made, known = circuit(n_qubits, n_layers), sorted(set(elements or species))
+    k, rows, n = len(known), n_layers + 1, made.n_couplings
+    parameters = NetworkParameters(
+        vectors=SPREAD * smooth_normals(rng, (k, k, rows, n_qubits, n_radial)),
+        scalars=SCALAR_SPREAD * smooth_normals(rng, (k, k, rows, n if scalars else 0, n_radial)),
+        couplings=0.3 * rng.standard_normal((k, n_layers, n)),
+        weights=0.01 * rng.standard_normal((k, len(made.observables))),
+        offsets=np.full(k, energy / len(species)),
+    )
+    kinds = tuple(known.index(symbol) for symbol in species)
+    return Network(kinds, made, FROM_A, cutoff, parameters)
+
+
+def uncoupled(network: Network) -> Network:
+    """The same without couplings between the qubits, a control: each layer is the identity."""
+    p = network.parameters
+    scalars = p.scalars.copy()
+    scalars[:, :, :-1] = 0.0
+    without = p._replace(scalars=scalars, couplings=np.zeros_like(p.couplings))
+    return replace(network, parameters=without)
+
+
+def unrolled(network: Network) -> AtomCentred:
+    """The same as a sum of circuits, atom by atom, which PennyLane and shots can take.
+
+    Raises
+    ------
+    ValueError
+        If couplings depend on the neighbours: they are then no constants of a circuit.
+    """
+    if network.has_scalars:
+        raise ValueError("Couplings that depend on the neighbours are no constants of a circuit.")
+    here = sorted(set(network.kinds))
+    kinds, p = tuple(here.index(kind) for kind in network.kinds), network.parameters
+    rows, n_qubits = network.circuit.n_layers + 1, len(network.circuit.spins)
+    models = []
+    for place, kind in enumerate(here):
+        features = _densities(kinds, place, n_qubits, network)
+        parameters = Parameters(
+            # Kinds of radial functions are those of the neighbours, channel by channel.
+            scales=np.moveaxis(p.vectors[kind][here], 0, 2).reshape(rows, -1),
+            couplings=p.couplings[kind],
+            weights=p.weights[kind],
+            offset=np.asarray(p.offsets[kind]),
+        )
+        models.append(Quantum(Architecture(features, network.circuit), parameters))
+    return AtomCentred(kinds, tuple(models))
+
+
+def _densities(
+    kinds: tuple[int, ...], kind: int, n_qubits: int, network: Network
+) -> VectorDensities:
+    """Vectors of every channel about a centre of one kind; atom 0 is the centre.
+
+    The others come in the order of `AtomCentred.surroundings`.
+    """
+    others, n_kinds = sorted(kinds), max(kinds) + 1
+    others.remove(kind)
+    return VectorDensities(
+        n_atoms=len(kinds),
+        entries=tuple(
+            Entry(q, 0, 1 + j, q * n_kinds + other)
+            for j, other in enumerate(others)
+            for q in range(n_qubits)
+        ),
+        ranges=((network.first, network.cutoff),) * (n_qubits * n_kinds),
+        n_radial=network.n_radial,
+        cutoff=network.cutoff,
+    )
+
+
+def initial(
+    species: tuple[str, ...],
+    seed: int,
+    positions: np.ndarray,
+    *,
+    n_qubits: int = 4,
+    n_layers: int = 4,
+    energy: float = 0.0,
+) -> AtomCentred:
+    """A qubit for each of the nearest neighbours, with random numbers to start a training from.
+
+    Parameters
+    ----------
+    species, seed, n_layers, energy
+        As in `revised`.
+    positions : (n_atoms, 3)
+        Of the molecule, angstrom: they say which neighbours are the nearest.
+    n_qubits : int
+        Neighbours of each atom.
+    """
+    rng = np.random.default_rng(seed)
+    n, made = len(species), circuit(n_qubits, n_layers)
+    models = []
+    for centre in range(n):
+        order = AtomCentred.surroundings_of(tuple(range(n)), centre)
+        far = np.linalg.norm(positions[list(order)] - positions[centre], axis=1)
+        weights = np.zeros((n_qubits, n))
+        weights[:, 0] = -1.0
+        weights[np.arange(n_qubits), np.argsort(far)[1 : n_qubits + 1]] = 1.0
+        features = LinearVectors(tuple(map(tuple, weights.tolist())), tuple(range(n_qubits)))
+        parameters = Parameters(
+            scales=0.5 + 0.1 * rng.standard_normal((n_layers + 1, n_qubits)),
+            couplings=0.3 * rng.standard_normal((n_layers, made.n_couplings)),
+            weights=0.1 * rng.standard_normal(len(made.observables)),
+            offset=np.asarray(energy / n),
+        )
+        models.append(Quantum(Architecture(features, made), parameters))
+    return AtomCentred(tuple(range(n)), tuple(models))

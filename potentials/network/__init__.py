@@ -1,0 +1,1 @@
+"""Atom-centred networks: one circuit or perceptron for each atom."""

@@ -1,0 +1,399 @@
+"""Circuits on four lanes: the gates of four centres at a time, as LLVM vectors.
+
+A state is an array of amplitudes, each of eight numbers: the real parts of four centres, then
+their imaginary parts. Centres differ in their angles, not in their gates, so that every operation
+is the same on all lanes; the index of an amplitude has a bit for each qubit. As in `simd`, each
+function works on one array `w`, and there is no bounds check.
+"""
+# mypy: allow-untyped-defs, allow-untyped-calls
+# Numba and LLVM carry the types here.
+
+import math
+from contextlib import contextmanager
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from ..simd.vectors import block_of
+
+LANES = 4
+AMPLITUDE = 2 * LANES
+"""Numbers of one amplitude."""
+
+
+class _Arithmetic:
+    """Complex arithmetic on pairs of vectors."""
+
+    def __init__(self, block):
+        self.block, self.builder = block, block.builder
+
+    def load(self, x, amplitude):
+        at = self._at(x, amplitude)
+        return self.block.load(at), self.block.load(at, LANES)
+
+    def store(self, value, x, amplitude):
+        at = self._at(x, amplitude)
+        self.block.store(value[0], at)
+        self.block.store(value[1], at, LANES)
+
+    def _at(self, x, amplitude):
+        size = ir.Constant(amplitude.type, AMPLITUDE)
+        return self.builder.add(x, self.builder.mul(amplitude, size))
+
+    def add(self, a, b):
+        return tuple(self.builder.fadd(p, q) for p, q in zip(a, b, strict=True))
+
+    def subtract(self, a, b):
+        return tuple(self.builder.fsub(p, q) for p, q in zip(a, b, strict=True))
+
+    def scale(self, factor, a):
+        return tuple(self.builder.fmul(factor, p) for p in a)
+
+    def times(self, a, b):
+        """The product of two complex numbers."""
+        fma, negative = self.block.multiply_add, self.block.negative
+        real = fma(negative(a[1]), b[1], self.builder.fmul(a[0], b[0]))
+        return real, fma(a[1], b[0], self.builder.fmul(a[0], b[1]))
+
+    def turn(self, spin, pair):
+        """``cos - i n.sigma`` on two amplitudes; `spin` is (cos, x, y, z)."""
+        fma, negative, fmul = self.block.multiply_add, self.block.negative, self.builder.fmul
+        c, x, y, z = spin
+        minus_y, minus_z, minus_x = negative(y), negative(z), negative(x)
+        (a, b), (p, q) = pair  # a + ib is up, p + iq is down
+        up_re = fma(x, q, fma(minus_y, p, fma(z, b, fmul(c, a))))
+        up_im = fma(minus_x, p, fma(minus_y, q, fma(minus_z, a, fmul(c, b))))
+        down_re = fma(x, b, fma(y, a, fma(minus_z, q, fmul(c, p))))
+        down_im = fma(minus_x, a, fma(y, b, fma(z, p, fmul(c, q))))
+        return (up_re, up_im), (down_re, down_im)
+
+    def spin_at(self, turn, sign):
+        """(cos, x, y, z) at `turn`, its vector times `sign`."""
+        c = self.block.load(turn)
+        sign = self._spread(sign)
+        return c, *(self.builder.fmul(sign, self.block.load(turn, LANES * i)) for i in (1, 2, 3))
+
+    def _spread(self, scalar):
+        lanes = self.builder.insert_element(self.block.zero, scalar, ir.IntType(32)(0))
+        return self.block.shuffle(lanes, (0,) * LANES)
+
+    @contextmanager
+    def pairs(self, size, stride):
+        """Amplitudes (0, 1) of the qubit of `stride`."""
+        two = ir.Constant(size.type, 2)
+        with (
+            self.block.loop_to(size, self.builder.mul(stride, two)) as start,
+            self.block.loop_to(stride, 1) as inner,
+        ):
+            low = self.builder.add(start, inner)
+            yield low, self.builder.add(low, stride)
+
+    @contextmanager
+    def exchanged(self, size, high, low):
+        """Amplitudes (01, 10) of two qubits, of the larger stride and the smaller."""
+        two = ir.Constant(size.type, 2)
+        with (
+            self.block.loop_to(size, self.builder.mul(high, two)) as outer,
+            self.block.loop_to(high, self.builder.mul(low, two)) as middle,
+            self.block.loop_to(low, 1) as inner,
+        ):
+            start = self.builder.add(self.builder.add(outer, middle), inner)
+            yield self.builder.add(start, low), self.builder.add(start, high)
+
+    def sums(self, n):
+        """`n` vectors that start as 0 each time."""
+        totals = [self.block.accumulator() for _ in range(n)]
+        for total in totals:
+            self.builder.store(self.block.zero, total)
+        return totals
+
+    def add_at(self, value, index, offset=0):
+        self.block.store(self.builder.fadd(self.block.load(index, offset), value), index, offset)
+
+
+@intrinsic
+def rotate(typingctx, w, x, turn, sign, stride, size):
+    """``exp(-i sign v.sigma)`` of the qubit of `stride`; (cos r, v sin r / r) lies at `turn`."""
+
+    def codegen(context, builder, signature, args):
+        gates = _Arithmetic(block_of(context, builder, signature, args[0]))
+        x, turn, sign, stride, size = args[1:]
+        spin = gates.spin_at(turn, sign)
+        with gates.pairs(size, stride) as (up, down):
+            turned = gates.turn(spin, (gates.load(x, up), gates.load(x, down)))
+            gates.store(turned[0], x, up)
+            gates.store(turned[1], x, down)
+        return context.get_dummy_value()
+
+    return _nothing(w, types.intp, types.intp, types.float64, types.intp, types.intp), codegen
+
+
+@intrinsic
+def rotate_back(typingctx, w, psi, after, turn, sign, stride, size, out):
+    """Undo `rotate` on psi and `after`; adds ``2 Im <after|sigma|psi>`` (x, y, z) at `out`."""
+
+    def codegen(context, builder, signature, args):
+        gates = _Arithmetic(block_of(context, builder, signature, args[0]))
+        psi, after, turn, sign, stride, size, out = args[1:]
+        fma, negative = gates.block.multiply_add, gates.block.negative
+        spin = gates.spin_at(turn, builder.fneg(sign))
+        totals = gates.sums(3)
+        with gates.pairs(size, stride) as places:
+            states = [tuple(gates.load(x, at) for at in places) for x in (psi, after)]
+            ((a, b), (p, q)), ((k, n), (s, t)) = states
+            # Im of <after| sigma |psi>, with up = a + ib, down = p + iq; after: k + in, s + it.
+            products = (
+                ((k, q), (negative(n), p), (s, b), (negative(t), a)),
+                ((s, a), (t, b), (negative(k), p), (negative(n), q)),
+                ((k, b), (negative(n), a), (negative(s), q), (t, p)),
+            )
+            for total, terms in zip(totals, products, strict=True):
+                value = builder.load(total)
+                for left, right in terms:
+                    value = fma(left, right, value)
+                builder.store(value, total)
+            for x, pair in zip((psi, after), states, strict=True):
+                for amplitude, at in zip(gates.turn(spin, pair), places, strict=True):
+                    gates.store(amplitude, x, at)
+        for i, total in enumerate(totals):
+            value = builder.load(total)
+            gates.add_at(builder.fadd(value, value), out, LANES * i)
+        return context.get_dummy_value()
+
+    intp = types.intp
+    return _nothing(w, intp, intp, intp, types.float64, intp, intp, intp), codegen
+
+
+@intrinsic
+def exchange(typingctx, w, x, phase, high, low, size):
+    """``exp(-i J sigma.sigma)`` of two qubits up to a phase; ``(exp(4iJ) - 1) / 2`` at `phase`."""
+
+    def codegen(context, builder, signature, args):
+        gates = _Arithmetic(block_of(context, builder, signature, args[0]))
+        x, phase, high, low, size = args[1:]
+        factor = gates.block.load(phase), gates.block.load(phase, LANES)
+        with gates.exchanged(size, high, low) as (first, second):
+            a, b = gates.load(x, first), gates.load(x, second)
+            change = gates.times(factor, gates.subtract(a, b))
+            gates.store(gates.add(a, change), x, first)
+            gates.store(gates.subtract(b, change), x, second)
+        return context.get_dummy_value()
+
+    return _nothing(w, *[types.intp] * 5), codegen
+
+
+@intrinsic
+def exchange_back(typingctx, w, psi, after, phase, high, low, size, out):
+    """Undo `exchange` on psi and `after`; adds ``-8 Im <after|P|psi>`` at `out`.
+
+    P projects on the singlet: that is the derivative by J.
+    """
+
+    def codegen(context, builder, signature, args):
+        gates = _Arithmetic(block_of(context, builder, signature, args[0]))
+        psi, after, phase, high, low, size, out = args[1:]
+        fma, negative = gates.block.multiply_add, gates.block.negative
+        factor = gates.block.load(phase), negative(gates.block.load(phase, LANES))
+        (total,) = gates.sums(1)
+        with gates.exchanged(size, high, low) as places:
+            odd = []
+            for x in (psi, after):
+                a, b = (gates.load(x, at) for at in places)
+                odd.append(gates.subtract(a, b))
+                change = gates.times(factor, odd[-1])
+                gates.store(gates.add(a, change), x, places[0])
+                gates.store(gates.subtract(b, change), x, places[1])
+            (re, im), (left_re, left_im) = odd
+            value = fma(left_re, im, builder.load(total))
+            builder.store(fma(negative(left_im), re, value), total)
+        four = ir.Constant(gates.block.zero.type, [-4.0] * LANES)
+        gates.add_at(builder.fmul(four, builder.load(total)), out)
+        return context.get_dummy_value()
+
+    return _nothing(w, *[types.intp] * 7), codegen
+
+
+@intrinsic
+def observe(typingctx, w, psi, after, weight, high, low, size, out):
+    """Adds ``<psi|sigma.sigma|psi> - 1`` at `out`, ``weight (sigma.sigma - 1) psi`` to `after`."""
+
+    def codegen(context, builder, signature, args):
+        gates = _Arithmetic(block_of(context, builder, signature, args[0]))
+        psi, after, weight, high, low, size, out = args[1:]
+        fma, two = gates.block.multiply_add, ir.Constant(gates.block.zero.type, [-2.0] * LANES)
+        factor = builder.fmul(two, gates.block.load(weight))
+        (total,) = gates.sums(1)
+        with gates.exchanged(size, high, low) as (first, second):
+            odd = gates.subtract(gates.load(psi, first), gates.load(psi, second))
+            value = fma(odd[0], odd[0], builder.load(total))
+            builder.store(fma(odd[1], odd[1], value), total)
+            change = gates.scale(factor, odd)
+            gates.store(gates.add(gates.load(after, first), change), after, first)
+            gates.store(gates.subtract(gates.load(after, second), change), after, second)
+        gates.add_at(builder.fmul(two, builder.load(total)), out)
+        return context.get_dummy_value()
+
+    return _nothing(w, *[types.intp] * 7), codegen
+
+
+HALF_PI = 1.5707963267948966, 6.123233995736766e-17
+"""pi / 2 in two parts; multiply-adds take multiples of it off an angle without rounding."""
+SINE = (
+    1.58969099521155010221e-10, -2.50507602534068634195e-08, 2.75573137070700676789e-06,
+    -1.98412698298579493134e-04, 8.33333333332248946124e-03, -1.66666666666666324348e-01,
+)  # fmt: skip
+COSINE = (
+    -1.13596475577881948265e-11, 2.08757232129817482790e-09, -2.75573143513906633035e-07,
+    2.48015872894767294178e-05, -1.38888888888741095749e-03, 4.16666666666666019037e-02,
+)  # fmt: skip
+"""Coefficients on [-pi/4, pi/4], errors below 2**-58 (FreeBSD msun, k_sin.c and k_cos.c)."""
+
+
+def _constant(block, value):
+    return ir.Constant(block.zero.type, [value] * LANES)
+
+
+def _unary(block, name, value):
+    kind = block.zero.type
+    function = cgutils.get_or_insert_function(
+        block.builder.module, ir.FunctionType(kind, [kind]), f"llvm.{name}.v4f64"
+    )
+    return block.builder.call(function, [value])
+
+
+def _polynomial(block, coefficients, z):
+    value = _constant(block, coefficients[0])
+    for coefficient in coefficients[1:]:
+        value = block.multiply_add(value, z, _constant(block, coefficient))
+    return value
+
+
+def _sine_and_cosine(block, x):
+    """Of angles below 1e9; quarter turns first, then polynomials."""
+    builder, fma = block.builder, block.multiply_add
+    n = _unary(block, "rint", builder.fmul(x, _constant(block, 2 / math.pi)))
+    minus = block.negative(n)
+    y = fma(minus, _constant(block, HALF_PI[1]), fma(minus, _constant(block, HALF_PI[0]), x))
+    z = builder.fmul(y, y)
+    sine = fma(builder.fmul(y, z), _polynomial(block, SINE, z), y)
+    square = builder.fmul(z, z)
+    near = fma(_constant(block, -0.5), z, _constant(block, 1.0))
+    cosine = fma(square, _polynomial(block, COSINE, z), near)
+    integers = ir.VectorType(ir.IntType(32), LANES)
+    quarter = builder.fptosi(n, integers)
+
+    def bit(value, mask):
+        masked = builder.and_(value, ir.Constant(integers, [mask] * LANES))
+        return builder.icmp_signed("!=", masked, ir.Constant(integers, [0] * LANES))
+
+    odd = bit(quarter, 1)
+    a, b = builder.select(odd, cosine, sine), builder.select(odd, sine, cosine)
+    next_quarter = builder.add(quarter, ir.Constant(integers, [1] * LANES))
+    sine = builder.select(bit(quarter, 2), block.negative(a), a)
+    return sine, builder.select(bit(next_quarter, 2), block.negative(b), b)
+
+
+@intrinsic
+def prepare_turn(typingctx, w, turn):
+    """From (x, y, z) behind `turn`: cos r there, v sin r / r behind it, and then sin r / r."""
+
+    def codegen(context, builder, signature, args):
+        block = block_of(context, builder, signature, args[0])
+        turn = args[1]
+        v = [block.load(turn, LANES * i) for i in (1, 2, 3)]
+        square = builder.fmul(v[0], v[0])
+        for x in v[1:]:
+            square = block.multiply_add(x, x, square)
+        tiny = builder.fcmp_ordered("<", square, _constant(block, 1e-12))
+        safe = builder.select(tiny, _constant(block, 1.0), square)
+        r = _unary(block, "sqrt", safe)
+        sine, cosine = _sine_and_cosine(block, r)
+        series = block.multiply_add(square, _constant(block, -1 / 6), _constant(block, 1.0))
+        sinc = builder.select(tiny, series, builder.fdiv(sine, r))
+        flat = block.multiply_add(square, _constant(block, -0.5), _constant(block, 1.0))
+        block.store(builder.select(tiny, flat, cosine), turn)
+        for i, x in enumerate(v):
+            block.store(builder.fmul(sinc, x), turn, LANES * (1 + i))
+        block.store(sinc, turn, 4 * LANES)
+        return context.get_dummy_value()
+
+    return _nothing(w, types.intp), codegen
+
+
+@intrinsic
+def prepare_phase(typingctx, w, phase):
+    """From J at `phase`: ``(exp(4iJ) - 1) / 2``."""
+
+    def codegen(context, builder, signature, args):
+        block = block_of(context, builder, signature, args[0])
+        phase = args[1]
+        angle = builder.fmul(_constant(block, 4.0), block.load(phase))
+        sine, cosine = _sine_and_cosine(block, angle)
+        half = _constant(block, 0.5)
+        real = builder.fsub(cosine, _constant(block, 1.0))
+        block.store(builder.fmul(half, real), phase)
+        block.store(builder.fmul(half, sine), phase, LANES)
+        return context.get_dummy_value()
+
+    return _nothing(w, types.intp), codegen
+
+
+@intrinsic
+def add_scaled(typingctx, w, y, factor, x, n):
+    """w[y : y + n] += factor w[x : x + n], n a multiple of four."""
+
+    def codegen(context, builder, signature, args):
+        gates = _Arithmetic(block_of(context, builder, signature, args[0]))
+        y, factor, x, n = args[1:]
+        factor = gates._spread(factor)
+        with gates.block.loop_to(n, LANES) as i:
+            at = builder.add(y, i)
+            value = gates.block.load(builder.add(x, i))
+            gates.block.store(gates.block.multiply_add(factor, value, gates.block.load(at)), at)
+        return context.get_dummy_value()
+
+    return _nothing(w, types.intp, types.float64, types.intp, types.intp), codegen
+
+
+@intrinsic
+def add_outer(typingctx, w, y, values, count, x, n):
+    """w[y + g n + i] += w[values + 2 g] w[x + i], g below `count`, i below n."""
+
+    def codegen(context, builder, signature, args):
+        gates = _Arithmetic(block_of(context, builder, signature, args[0]))
+        y, values, count, x, n = args[1:]
+        two = ir.Constant(count.type, 2)
+        with cgutils.for_range(builder, count) as loop:
+            at = builder.add(values, builder.mul(loop.index, two))
+            factor, row = gates.block.broadcast(at), builder.add(y, builder.mul(loop.index, n))
+            with gates.block.loop_to(n, LANES) as i:
+                place = builder.add(row, i)
+                value = gates.block.load(builder.add(x, i))
+                gates.block.store(
+                    gates.block.multiply_add(factor, value, gates.block.load(place)), place
+                )
+        return context.get_dummy_value()
+
+    return _nothing(w, *[types.intp] * 5), codegen
+
+
+@intrinsic
+def dot(typingctx, w, x, y, n):
+    """The sum of w[x + i] w[y + i], i below n, a multiple of four."""
+
+    def codegen(context, builder, signature, args):
+        gates = _Arithmetic(block_of(context, builder, signature, args[0]))
+        x, y, n = args[1:]
+        (total,) = gates.sums(1)
+        with gates.block.loop_to(n, LANES) as i:
+            left, right = gates.block.load(builder.add(x, i)), gates.block.load(builder.add(y, i))
+            gates.block.accumulate(total, left, right)
+        return gates.block.sum_of_lanes(builder.load(total))
+
+    return types.float64(w, types.intp, types.intp, types.intp), codegen
+
+
+def _nothing(w, *arguments):
+    return types.void(w, *arguments)

@@ -1,0 +1,240 @@
+"""From a network to the arrays that `centred_kernel` interprets."""
+
+import numpy as np
+
+from ..circuit.circuit import Circuit, Heisenberg
+from ..circuit.layout import padded
+from ..circuit.native import NativeKernel, check_bytes
+from . import kernel as layout
+from .lanes import AMPLITUDE, LANES
+from .network import Network, NetworkParameters
+
+Array = np.ndarray
+
+
+def native_kernel(model: Network, *, parallel: bool = False) -> NativeKernel:
+    """Native energy and forces of a network.
+
+    Parameters
+    ----------
+    model : Network
+    parallel : bool
+        Whether one energy is worked on by all cores; see `centred_parallel`.
+
+    Raises
+    ------
+    ValueError
+        If the parameters do not fit, or the workspace would be too large.
+    """
+    model.check()
+    if not parallel:
+        return NativeKernel(layout.energy_and_forces, *arrays(model))
+    from .parallel import energy_and_forces
+
+    return NativeKernel(energy_and_forces, *arrays(model, -(-model.n_atoms // LANES)))
+
+
+def arrays(model: Network, n_at_once: int = 1) -> tuple[Array, Array]:
+    """Program and workspace of `centred_kernel.evaluate_into`.
+
+    Parameters
+    ----------
+    model : Network
+    n_at_once : int
+        Fours of centres that have scratch of their own.
+
+    Raises
+    ------
+    ValueError
+        If the workspace would be too large.
+    """
+    constants, of_four = _constants(model), _scratch_of_four(model)
+    shift = sum(of_four.values())
+    sizes = {place: part.size for place, part in constants.items()}
+    sizes |= _scratch(model, constants)
+    sizes |= of_four  # last, so that others of their kind can follow
+    n_numbers = sum(sizes.values()) + (n_at_once - 1) * shift
+    check_bytes(8 * n_numbers)
+    head, lists = _program(model)
+    head[layout.SHIFT] = shift
+    head[list(sizes)] = np.cumsum([0, *list(sizes.values())[:-1]])
+    workspace = np.zeros(n_numbers)
+    filled = np.concatenate(list(constants.values()))
+    workspace[: filled.size] = filled
+    return np.concatenate([head, lists]), workspace
+
+
+def _program(model: Network) -> tuple[Array, Array]:
+    """Head without the places in the workspace, and the lists behind it."""
+    circuit, n = model.circuit, model.n_atoms
+    n_qubits, (vectors, scalars) = len(circuit.spins), _padded(circuit)
+    gates = [
+        (*_strides(gate.pairs[0], n_qubits), gate.coupling)
+        for gate in circuit.layer
+        if isinstance(gate, Heisenberg)
+    ]
+    observed = [
+        (*_strides(pair, n_qubits), i)
+        for i, observable in enumerate(circuit.observables)
+        for pair in observable.pairs
+    ]
+    gates_at = layout.HEAD + n
+    values = {
+        layout.N_ATOMS: n,
+        layout.N_KINDS: model.n_kinds,
+        layout.N_QUBITS: n_qubits,
+        layout.N_LAYERS: circuit.n_layers,
+        layout.N_RADIAL: model.n_radial,
+        layout.N_COUPLINGS: circuit.n_couplings,
+        layout.N_OBSERVABLES: len(circuit.observables),
+        layout.HAS_SCALARS: model.has_scalars,
+        layout.N_VECTORS: vectors,
+        layout.N_SCALARS: scalars,
+        layout.N_GATES: len(gates),
+        layout.N_OBSERVED: len(observed),
+        layout.KINDS: layout.HEAD,
+        layout.GATES: gates_at,
+        layout.OBSERVED: gates_at + 3 * len(gates),
+    }
+    head = np.zeros(layout.HEAD, np.int64)
+    head[list(values)] = list(values.values())
+    lists = np.array([*gates, *observed], np.int64).ravel()
+    return head, np.concatenate([np.array(model.kinds, np.int64), lists])
+
+
+def _constants(model: Network) -> dict[int, Array]:
+    """What the workspace begins with, by its place in the head."""
+    radial, constants, offsets = kernel_order(model.parameters, model.circuit)
+    return {
+        layout.COEFFICIENTS: radial,
+        layout.CONSTANTS: constants,
+        layout.OFFSETS: offsets,
+        layout.RADIAL: _radial(model),
+        layout.STEPS: np.exp(-0.5 - np.arange(model.n_radial)),
+        layout.INITIAL: _singlets(model.circuit),
+    }
+
+
+def _scratch(model: Network, constants: dict[int, Array]) -> dict[int, int]:
+    """Numbers of the workspace that all centres have, by its place in the head."""
+    n, (vectors, scalars) = model.n_atoms, _padded(model.circuit)
+    size = vectors + scalars
+    return {
+        layout.GAUSSIANS: n * (n - 1) * model.n_radial,
+        layout.KEPT: n * n * (2 * size + 4),
+        layout.CHANNELS: n * (3 * vectors + scalars),
+        layout.SLOPES: n * (3 * vectors + scalars),
+        layout.DOTS: size,
+        layout.COEFFICIENT_SLOPES: constants[layout.COEFFICIENTS].size,
+        layout.CONSTANT_SLOPES: constants[layout.CONSTANTS].size,
+        layout.OFFSET_SLOPES: constants[layout.OFFSETS].size,
+    }
+
+
+def _scratch_of_four(model: Network) -> dict[int, int]:
+    """Numbers of the workspace that four centres have at a time."""
+    circuit = model.circuit
+    n_qubits, n_couplings = len(circuit.spins), circuit.n_layers * circuit.n_couplings
+    n_vectors = (circuit.n_layers + 1) * n_qubits
+    return {
+        layout.TURNS: layout.VECTOR * n_vectors,
+        layout.PHASES: AMPLITUDE * n_couplings,
+        layout.WEIGHTS: LANES * len(circuit.observables),
+        layout.VALUES: LANES * len(circuit.observables),
+        layout.TORQUES: LANES * (6 * n_vectors + n_couplings),
+        layout.PSI: AMPLITUDE << n_qubits,
+        layout.AFTER: AMPLITUDE << n_qubits,
+    }
+
+
+def kernel_order(parameters: NetworkParameters, circuit: Circuit) -> tuple[Array, Array, Array]:
+    """Trained numbers as the kernel reads them: radial, constants of each element, offsets.
+
+    What is filled up to fours is 0.
+    """
+    k, _, rows, n_qubits, g = parameters.vectors.shape
+    vectors, scalars = rows * n_qubits, _n_scalars(circuit)
+    radial = np.zeros((k, k, g, padded(vectors) + padded(scalars)), parameters.vectors.dtype)
+    radial[..., :vectors] = np.moveaxis(parameters.vectors.reshape(k, k, vectors, g), 3, 2)
+    if parameters.scalars.size:
+        moved = np.moveaxis(parameters.scalars.reshape(k, k, -1, g), 3, 2)
+        radial[..., padded(vectors) :][..., :scalars] = moved
+    constants = np.zeros((k, padded(scalars)), radial.dtype)
+    n = parameters.couplings[0].size
+    constants[:, :n] = parameters.couplings.reshape(k, -1)
+    constants[:, n:scalars] = parameters.weights
+    return radial.ravel(), constants.ravel(), np.asarray(parameters.offsets).ravel()
+
+
+def _padded(circuit: Circuit) -> tuple[int, int]:
+    """Vectors and scalars of a centre, filled up to fours."""
+    n_vectors = (circuit.n_layers + 1) * len(circuit.spins)
+    return padded(n_vectors), padded(_n_scalars(circuit))
+
+
+def _n_scalars(circuit: Circuit) -> int:
+    return circuit.n_layers * circuit.n_couplings + len(circuit.observables)
+
+
+def _strides(pair: tuple[int, int], n_qubits: int) -> tuple[int, int]:
+    """Of two qubits in the index of an amplitude, the larger one first."""
+    low, high = sorted(pair)
+    return 1 << (n_qubits - 1 - low), 1 << (n_qubits - 1 - high)
+
+
+def _radial(model: Network) -> Array:
+    return np.array([
+        model.first, (model.cutoff - model.first) / (model.n_radial - 1), model.cutoff
+    ])  # fmt: skip
+
+
+def _singlets(circuit: Circuit) -> Array:
+    """Amplitudes of the first state, all real."""
+    n = len(circuit.spins)
+    psi = np.zeros((2,) * n)
+    psi[(0,) * n] = 1.0
+    for p, q in circuit.singlets:
+        psi = (np.flip(psi, q) - np.flip(psi, p)) / np.sqrt(2)
+    return psi.ravel()
+
+
+class NetworkGradient:
+    """Derivatives of the energy of a network by its trained numbers, as `ParameterGradient`.
+
+    Parameters
+    ----------
+    model : Network
+    """
+
+    def __init__(self, model: Network) -> None:
+        self._program, self._workspace = arrays(model)
+        self._begin = int(self._program[layout.COEFFICIENT_SLOPES])
+        order = np.concatenate(kernel_order(_numbered(model.parameters), model.circuit))
+        self._places = np.empty(int(order.max()), np.int64)
+        self._places[order[order > 0] - 1] = np.flatnonzero(order)
+        self._end = self._begin + order.size
+
+    def rows(self, positions: Array) -> Array:
+        """Of the energies at `positions` (n, n_atoms, 3), angstrom: (n, n_parameters)."""
+        rows = np.empty((len(positions), self._end - self._begin))
+        layout.rows_into(
+            np.ascontiguousarray(positions), rows, self._program, self._workspace.copy(),
+            self._begin, self._end,
+        )  # fmt: skip
+        return np.asarray(rows[:, self._places])
+
+    def sum(self, positions: Array, factors: Array) -> Array:
+        """``factors @ rows(positions)`` without the rows, (n_parameters,)."""
+        workspace = self._workspace.copy()
+        layout.add_into(np.ascontiguousarray(positions), factors, self._program, workspace)
+        return np.asarray(workspace[self._begin : self._end][self._places])
+
+
+def _numbered(parameters: NetworkParameters) -> NetworkParameters:
+    """Every number replaced by its place among all, from 1."""
+    sizes = [np.size(part) for part in parameters]
+    starts = np.cumsum([0, *sizes])
+    return NetworkParameters(*(
+        1 + start + np.arange(size).reshape(np.shape(part))
+        for start, size, part in zip(starts, sizes, parameters, strict=False)
+    ))  # fmt: skip

@@ -1,0 +1,143 @@
+"""An atom-centred network as data: one circuit for each atom, with numbers shared by element.
+
+Unlike `Quantum` it is not for one number of atoms: what is trained belongs to pairs of elements and
+to elements, and `kinds` alone says which molecule it serves.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Self
+
+from ..circuit.architecture import check_arrays
+from ..circuit.circuit import Circuit, Heisenberg
+
+MAX_CENTRES, MAX_KINDS, MAX_RADIAL = 1000, 20, 100
+
+
+class NetworkParameters(NamedTuple):
+    """Everything trainable; a pytree of arrays (NumPy or JAX). K elements, G Gaussians."""
+
+    vectors: Any
+    """Of the densities that are encoded, dimensionless, (K, K, n_layers + 1, n_qubits, G).
+
+    Element of the centre first, then that of the neighbour.
+    """
+    scalars: Any
+    """Of the densities that are added to couplings (rad) and, last, to weights (eV).
+
+    (K, K, n_layers + 1, n_couplings, G), or with no couplings: none are added.
+    """
+    couplings: Any
+    """J, rad, (K, n_layers, n_couplings)."""
+    weights: Any
+    """Of the observables, eV, (K, n_observables)."""
+    offsets: Any
+    """Energy of each element, eV, (K,)."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """``E = sum_i (weights_i . <O>_i + offset_i)``, one circuit for each atom.
+
+    The vector of channel q in encoding d is ``sum_j w_qd(r_ij) r^_ij``, and the coupling k of
+    layer d is ``J_kd + sum_j s_kd(r_ij)``, where w and s are radial functions of the elements of i
+    and j: the Gaussians and the envelope of `VectorDensities`, from `first` to `cutoff`. In the
+    row after the last layer s is added to the weights of the observables.
+
+    Parameters
+    ----------
+    kinds : tuple of int
+        Element of each atom, as its place among those that the parameters have.
+    circuit : Circuit
+        One encoding ``Encode(q, q)`` for each spin, an ancilla, Heisenberg gates on pairs.
+    first, cutoff : float
+        angstrom
+    parameters : NetworkParameters
+
+    Raises
+    ------
+    ValueError
+        If the circuit is of another form, or atoms or elements are too many.
+    """
+
+    kinds: tuple[int, ...]
+    circuit: Circuit
+    first: float
+    cutoff: float
+    parameters: NetworkParameters
+
+    def __post_init__(self) -> None:
+        n = len(self.circuit.spins)
+        if self.circuit.spins != tuple(range(n)) or self.circuit.ancilla is None or n % 2:
+            raise ValueError(
+                "The circuit of a network must have an even number of spins, then an ancilla, but "
+                f"has spins {self.circuit.spins} and the ancilla {self.circuit.ancilla}."
+            )
+        if self.circuit.encoding != tuple((q, q) for q in range(n)):
+            raise ValueError("The circuit of a network must encode vector q on qubit q.")
+        for gate in self.circuit.layer:
+            if not isinstance(gate, Heisenberg) or len(gate.pairs) != 1:
+                raise ValueError("The gates of a network must be Heisenberg gates on single pairs.")
+        if any(o.with_ancilla for o in self.circuit.observables):
+            raise ValueError("The observables of a network must not use the ancilla.")
+        check_centres(self.kinds, self.first, self.cutoff)
+
+    @property
+    def n_atoms(self) -> int:
+        """Atoms whose positions are the input."""
+        return len(self.kinds)
+
+    @property
+    def n_kinds(self) -> int:
+        """Elements that have parameters."""
+        return len(self.parameters.offsets)
+
+    @property
+    def n_radial(self) -> int:
+        """Gaussians of each radial function."""
+        return int(self.parameters.vectors.shape[-1])
+
+    @property
+    def has_scalars(self) -> bool:
+        """Whether couplings depend on the neighbours."""
+        return bool(self.parameters.scalars.shape[3] > 0)
+
+    def on(self, kinds: tuple[int, ...]) -> Self:
+        """The same numbers for another molecule."""
+        return replace(self, kinds=kinds)
+
+    def check(self) -> None:
+        """Raise ValueError if the parameters have wrong shapes or are not finite."""
+        c, k, p = self.circuit, self.n_kinds, self.parameters
+        check_elements(self.kinds, k, self.n_radial)
+        g, rows, n = self.n_radial, c.n_layers + 1, c.n_couplings
+        scalars = [(k, k, rows, 0, g)]
+        if len(c.observables) == n:
+            scalars = [(k, k, rows, n, g), *scalars]
+        expected = NetworkParameters(
+            vectors=[(k, k, rows, len(c.spins), g)],
+            scalars=scalars,
+            couplings=[(k, c.n_layers, n)],
+            weights=[(k, len(c.observables))],
+            offsets=[(k,)],
+        )
+        check_arrays(p, expected)
+
+
+def check_centres(kinds: tuple[int, ...], first: float, cutoff: float) -> None:
+    """Raise ValueError if there are no atoms or too many, or the Gaussians have no room."""
+    if not 0 < len(kinds) <= MAX_CENTRES or not 0 <= min(kinds):
+        raise ValueError(f"A network must be for 1 to {MAX_CENTRES} atoms: {kinds}.")
+    if not 0 <= first < cutoff < float("inf"):
+        raise ValueError(
+            f"Gaussians must lie from a distance to a larger one, but lie from {first} to {cutoff}."
+        )
+
+
+def check_elements(kinds: tuple[int, ...], n_kinds: int, n_radial: int) -> None:
+    """Raise ValueError if elements are too many or lacking, or Gaussians too few or many."""
+    if n_kinds > MAX_KINDS or max(kinds) >= n_kinds or not 2 <= n_radial <= MAX_RADIAL:
+        raise ValueError(
+            f"A network must have 1 to {MAX_KINDS} elements, those of its atoms among them, "
+            f"and 2 to {MAX_RADIAL} Gaussians, but has {n_kinds} and {n_radial} for the atoms "
+            f"{kinds}."
+        )

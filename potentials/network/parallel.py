@@ -1,0 +1,49 @@
+"""Networks on all cores: centres in parallel, to the last bit what `centred_kernel` gives.
+
+Not the default: on two shared cores 72 centres gain nothing (benchmarks/results/networks.md). Not
+for use within threads of one's own: they would share the cores.
+"""
+
+import math
+
+import numba
+import numpy as np
+
+from ..circuit.kernel import SIGNATURE
+from .kernel import N_ATOMS, SHIFT, add_channels, circuits, gaussians_of, pulls, write_force
+from .lanes import LANES
+
+numba.get_num_threads()  # starts them: what comes from the cache needs their symbols
+
+
+@numba.njit(cache=True, error_model="numpy", parallel=True)
+def evaluate_into(positions, forces, program, workspace):
+    """Energy (eV) of a network; writes the forces (eV/angstrom)."""
+    n = program[N_ATOMS]
+    for i in numba.prange(n):
+        gaussians_of(workspace, positions, np.int64(i), program)
+    for i in numba.prange(n):
+        add_channels(workspace, np.int64(i), program)
+    n_fours = (n + LANES - 1) // LANES
+    energies = np.empty(n_fours)
+    for four in numba.prange(n_fours):
+        energies[four] = circuits(
+            workspace, LANES * np.int64(four), program[SHIFT] * np.int64(four), program
+        )
+    for i in numba.prange(n):
+        pulls(workspace, np.int64(i), program)
+    for i in numba.prange(n):
+        write_force(workspace, forces, np.int64(i), program)
+    energy = 0.0
+    for four in range(n_fours):
+        energy += energies[four]
+    return energy
+
+
+@numba.cfunc(SIGNATURE, cache=True, error_model="numpy")
+def energy_and_forces(positions, forces, program, workspace):
+    """`evaluate_into`, or NaN if the number of atoms is not that of the network."""
+    if positions.shape[0] != program[N_ATOMS] or forces.shape[0] != program[N_ATOMS]:
+        forces[:, :] = math.nan
+        return math.nan
+    return evaluate_into(positions, forces, program, workspace)

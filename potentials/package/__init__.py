@@ -1,0 +1,1 @@
+"""Packages (.qmdp): JSON form, limits, domain, loading, external potentials."""

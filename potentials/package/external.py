@@ -1,0 +1,51 @@
+"""Potentials that other packages bring, through the entry-point group `qmd.potentials`."""
+
+from dataclasses import dataclass
+
+from ..tree.nodes import Model
+from .package import Evaluate
+
+
+@dataclass(frozen=True)
+class External:
+    """What an entry point of the group `qmd.potentials` gives, or a function that it names returns.
+
+    Parameters
+    ----------
+    species : tuple of str
+        Chemical symbols in the atom order that the potential serves.
+    potential : Model or callable
+        A tree, which runs natively and in JAX; or a Python function of the positions (n_atoms, 3),
+        angstrom, that returns the energy (eV) and the forces (n_atoms, 3), eV/angstrom.
+    citation : str
+        What to cite, one line.
+    description : str
+        One line.
+    fingerprint : str
+        Of what the function reads besides its own source, such as a file of weights: a run is not
+        continued with another one.
+
+    Raises
+    ------
+    ValueError
+        If a text is not one printable line, or a tree is not for as many atoms as there are
+        species.
+    """
+
+    species: tuple[str, ...]
+    potential: Model | Evaluate
+    citation: str
+    description: str = ""
+    fingerprint: str = ""
+
+    def __post_init__(self) -> None:
+        texts = (self.citation, self.description, self.fingerprint, *self.species)
+        if not all(isinstance(text, str) and text.isprintable() for text in texts):
+            raise ValueError("Species and texts must be single printable lines.")
+        if callable(self.potential):
+            return
+        if self.potential.n_atoms != len(self.species):
+            raise ValueError(
+                f"The model is for {self.potential.n_atoms} atoms, but there are "
+                f"{len(self.species)} species."
+            )

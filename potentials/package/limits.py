@@ -1,0 +1,95 @@
+"""How much work the check of a package may be: a stranger's is refused before it takes long."""
+
+from collections.abc import Iterator, Sequence
+
+from ..circuit.circuit import Circuit, Heisenberg
+from ..network.network import Network
+from ..network.perceptron import Perceptron
+from ..tree.nodes import (
+    AtomCentred,
+    Committee,
+    Leaf,
+    ManyBody,
+    Model,
+    OnAtoms,
+    Quantum,
+    Scaled,
+    Sum,
+    Switched,
+    leaves,
+)
+
+MAX_TERMS, MAX_AMPLITUDES, MAX_WRITTEN = 1000, 2**24, 2**31
+"""Pairs and rotations of one layer; numbers that an energy by JAX, gate by gate, has to write, and
+that all energies of the check have to by any kernel: seconds."""
+MAX_VECTORS, MAX_VARIANTS = 1000, 100
+"""Test vectors, and molecules beside the first."""
+
+
+def refusal(checks: Sequence[tuple[int, Model]]) -> str | None:
+    """Why the check would take longer than seconds, or None.
+
+    Parameters
+    ----------
+    checks : sequence of (int, tree of potentials)
+        Test vectors of each molecule that is served, and the model on its atoms.
+    """
+    if len(checks) > 1 + MAX_VARIANTS:
+        return f"it serves more than {1 + MAX_VARIANTS} molecules"
+    if any(n > MAX_VECTORS for n, _ in checks):
+        return f"it has more than {MAX_VECTORS} test vectors of a molecule"
+    for circuit in _circuits(checks[0][1]):
+        if (terms := _count_terms(circuit)) > MAX_TERMS:
+            return f"its circuit has {terms} terms a layer, at most {MAX_TERMS} are read"
+    if sum(n * numbers_written(model) for n, model in checks) > MAX_WRITTEN:
+        return "its model is too large to check"
+    return None
+
+
+def _circuits(model: Model) -> Iterator[Circuit]:
+    for _, leaf in leaves(model):
+        if isinstance(leaf, Quantum):
+            yield leaf.architecture.circuit
+        elif isinstance(leaf, Network):
+            yield leaf.circuit
+
+
+def numbers_written(model: Model) -> int:
+    """Numbers that an energy has to write, gate by gate, a leaf as often as it is evaluated."""
+    match model:
+        case Sum():
+            return sum(map(numbers_written, model.terms))
+        case Committee():
+            return sum(map(numbers_written, model.members))
+        case OnAtoms() | Switched() | Scaled():
+            return numbers_written(model.model)
+        case ManyBody():
+            of_all = len(model.molecules) * numbers_written(model.monomer)
+            return of_all + len(model.pairs) * numbers_written(model.pair)
+        case AtomCentred():
+            each = [numbers_written(one) for one in model.models]
+            return sum(each[kind] for kind in model.kinds)
+        case _:
+            return _of_leaf(model)
+
+
+def _of_leaf(leaf: Leaf) -> int:
+    """The same of a leaf; 0 for what is small in any case."""
+    match leaf:
+        case Quantum():
+            circuit = leaf.architecture.circuit
+            return (_count_terms(circuit) * circuit.n_layers) << circuit.n_qubits
+        case Network():
+            gates = (_count_terms(leaf.circuit) * leaf.circuit.n_layers) << leaf.circuit.n_qubits
+            radial = leaf.parameters.vectors[0, 0].size + leaf.parameters.scalars[0, 0].size
+            return int(leaf.n_atoms * (gates + leaf.n_atoms * radial))
+        case Perceptron():
+            radial = leaf.parameters.vectors[0, 0].size + leaf.parameters.scalars[0, 0].size
+            return int(leaf.n_atoms**2 * radial)
+        case _:
+            return 0
+
+
+def _count_terms(circuit: Circuit) -> int:
+    gates = [len(g.pairs if isinstance(g, Heisenberg) else g.qubits) for g in circuit.layer]
+    return sum(gates) + len(circuit.encoding) + sum(len(o.pairs) for o in circuit.observables)

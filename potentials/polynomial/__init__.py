@@ -1,0 +1,1 @@
+"""Invariant polynomials of one molecule."""

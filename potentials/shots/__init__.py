@@ -1,0 +1,1 @@
+"""Covariance of forces that are measured with a finite number of shots."""

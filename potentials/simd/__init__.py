@@ -1,0 +1,1 @@
+"""Vectors as wide as the processor's, and functions of them."""

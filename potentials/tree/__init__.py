@@ -1,0 +1,1 @@
+"""Potentials as trees of terms: nodes, walks, JAX, native kernel, gradients."""

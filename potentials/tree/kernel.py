@@ -1,0 +1,117 @@
+"""Native energy and forces of a whole tree: its terms, one after the other, added up.
+
+A term sees its own atoms only, in its own order; under a switch it is skipped where the switch is
+0. As for a single circuit, one compiled function serves all trees: `program` is a table of the
+terms with their programs, `workspace` holds local positions and forces, then theirs.
+"""
+
+import math
+
+import numba
+import numpy as np
+
+from ..circuit import kernel
+from ..circuit.kernel import SIGNATURE
+from ..classical import molecular_native
+from ..classical import native as classical_native
+from ..network import kernel as centred_kernel
+from ..polynomial import native as polynomial_native
+from ..vqlm import native as vqlm_native
+from .switch import NO_SWITCH, switch
+
+# fmt: off
+N_ATOMS, N_TERMS, POSITIONS, FORCES, HEAD = range(5)
+(KIND, ATOMS, N_TERM_ATOMS, PROGRAM, PROGRAM_END, WORKSPACE, WORKSPACE_END,
+ SWITCH_I, SWITCH_J, SWITCH, FACTOR, RECORD) = range(12)
+(QUANTUM, VQLM, POLYNOMIAL, BASELINE, WALL, SPHERE, MORSE, BONDS, ANGLES, LENNARD_JONES,
+ CHARGES, NETWORK) = range(12)
+# fmt: on
+NO_FACTOR = -1
+
+_njit = numba.njit(cache=True, error_model="numpy")
+
+
+@_njit
+def _leaf(kind, x, f, program, workspace):
+    if kind == QUANTUM:
+        return kernel.evaluate_into(x, f, program, workspace)
+    if kind == VQLM:
+        return vqlm_native.evaluate_into(x, f, program, workspace)
+    if kind == POLYNOMIAL:
+        return polynomial_native.evaluate_into(x, f, program, workspace)
+    if kind == BASELINE:
+        return classical_native.baseline_into(x, f, program, workspace)
+    if kind == WALL:
+        return classical_native.wall_into(x, f, program, workspace)
+    if kind == SPHERE:
+        return classical_native.sphere_into(x, f, program, workspace)
+    if kind == MORSE:
+        return molecular_native.morse_into(x, f, program, workspace)
+    if kind == BONDS:
+        return molecular_native.bonds_into(x, f, program, workspace)
+    if kind == ANGLES:
+        return molecular_native.angles_into(x, f, program, workspace)
+    if kind == LENNARD_JONES:
+        return molecular_native.lennard_jones_into(x, f, program, workspace)
+    if kind == NETWORK:
+        return centred_kernel.evaluate_into(x, f, program, workspace)
+    return molecular_native.charges_into(x, f, program, workspace)
+
+
+@_njit
+def _term(positions, forces, record, program, workspace):
+    """Energy of one term; adds its forces."""
+    factor, slope, r, i, j = 1.0, 0.0, 1.0, program[record + SWITCH_I], program[record + SWITCH_J]
+    if i != NO_SWITCH:
+        x = positions[j, 0] - positions[i, 0]
+        y = positions[j, 1] - positions[i, 1]
+        z = positions[j, 2] - positions[i, 2]
+        r = math.sqrt(x * x + y * y + z * z)
+        at = program[record + SWITCH]
+        factor, slope = switch(r, workspace[at], workspace[at + 1])
+        if factor == 0.0:
+            return 0.0
+    if program[record + FACTOR] != NO_FACTOR:
+        factor *= workspace[program[record + FACTOR]]
+        slope *= workspace[program[record + FACTOR]]
+    n, atoms = program[record + N_TERM_ATOMS], program[record + ATOMS]
+    local = workspace[program[POSITIONS] : program[POSITIONS] + 3 * n].reshape((n, 3))
+    local_forces = workspace[program[FORCES] : program[FORCES] + 3 * n].reshape((n, 3))
+    for a in range(n):
+        for axis in range(3):
+            local[a, axis] = positions[program[atoms + a], axis]
+    energy = _leaf(
+        program[record + KIND],
+        local,
+        local_forces,
+        program[program[record + PROGRAM] : program[record + PROGRAM_END]],
+        workspace[program[record + WORKSPACE] : program[record + WORKSPACE_END]],
+    )
+    for a in range(n):
+        for axis in range(3):
+            forces[program[atoms + a], axis] += factor * local_forces[a, axis]
+    if slope != 0.0:
+        for axis in range(3):
+            pull = energy * slope / r * (positions[j, axis] - positions[i, axis])
+            forces[i, axis] += pull
+            forces[j, axis] -= pull
+    return factor * energy
+
+
+@_njit
+def evaluate_into(positions, forces, program, workspace):
+    """Energy (eV) of all terms; writes the forces (eV/angstrom)."""
+    forces[:, :] = 0.0
+    energy = 0.0
+    for term in range(program[N_TERMS]):
+        energy += _term(positions, forces, HEAD + RECORD * term, program, workspace)
+    return energy
+
+
+@numba.cfunc(SIGNATURE, cache=True, error_model="numpy")
+def energy_and_forces(positions, forces, program, workspace):
+    """`evaluate_into`, or NaN if the number of atoms is not that of the tree."""
+    if positions.shape[0] != program[N_ATOMS] or forces.shape[0] != program[N_ATOMS]:
+        forces[:, :] = np.nan
+        return np.nan
+    return evaluate_into(positions, forces, program, workspace)

@@ -1,0 +1,133 @@
+"""From a tree of potentials to the arrays that the native kernels interpret."""
+
+import numpy as np
+
+from ..circuit.native import NativeKernel, check_bytes, native_kernel
+from ..classical.molecular import (
+    HarmonicAngles,
+    HarmonicBonds,
+    LennardJones,
+    MorseBonds,
+    PointCharges,
+)
+from ..classical.water import ShortRangeWall, SphericalWall, WaterBaseline
+from ..network.network import Network
+from ..network.perceptron import Perceptron
+from ..polynomial.polynomial import InvariantPolynomial
+from ..vqlm.vqlm import Vqlm
+from .nodes import Leaf, Model, Quantum, Switch, Term, flatten, leaves
+
+
+def native_model(model: Model) -> NativeKernel:
+    """Native kernel of any tree.
+
+    Raises
+    ------
+    ValueError
+        If parameters do not fit, or if a part has no native form.
+    """
+    model.check()
+    if isinstance(model, Quantum):
+        return native_kernel(model.architecture, model.parameters)
+    if isinstance(model, Network):
+        from ..network import (
+            native as centred_native,  # compiled when first needed, for a quick start
+        )
+
+        return centred_native.native_kernel(model)
+    if any(isinstance(leaf, Perceptron) for _, leaf in leaves(model)):
+        raise ValueError("A perceptron has no native kernel. Use the JAX backend.")
+    if isinstance(model, Vqlm):
+        from ..vqlm import native as vqlm_native
+
+        return vqlm_native.native_kernel(model)
+    if isinstance(model, InvariantPolynomial):
+        from ..polynomial import native as polynomial_native
+
+        return polynomial_native.native_kernel(model)
+    return _pack(model.n_atoms, flatten(model))
+
+
+def _leaf_arrays(leaf: Leaf) -> tuple[np.ndarray, np.ndarray]:
+    """Program and workspace of a leaf."""
+    from ..classical import molecular_native
+    from ..classical import native as classical_native
+
+    match leaf:
+        case Quantum() | Network() | Perceptron() | Vqlm() | InvariantPolynomial():
+            kernel = native_model(leaf)
+            return kernel.program, kernel.workspace
+        case WaterBaseline():
+            return classical_native.baseline_arrays(leaf)
+        case ShortRangeWall():
+            return classical_native.wall_arrays(leaf)
+        case SphericalWall():
+            return classical_native.sphere_arrays(leaf)
+        case MorseBonds():
+            return molecular_native.morse_arrays(leaf)
+        case HarmonicBonds():
+            return molecular_native.bonds_arrays(leaf)
+        case HarmonicAngles():
+            return molecular_native.angles_arrays(leaf)
+        case LennardJones():
+            return molecular_native.lennard_jones_arrays(leaf)
+        case PointCharges():
+            return molecular_native.charges_arrays(leaf)
+
+
+def _pack(n_atoms: int, terms: list[Term]) -> NativeKernel:
+    """Head, table, lists of atoms and programs; local arrays, switches and workspaces."""
+    from . import kernel as layout
+
+    kinds = {
+        Quantum: layout.QUANTUM,
+        Network: layout.NETWORK,
+        Vqlm: layout.VQLM,
+        InvariantPolynomial: layout.POLYNOMIAL,
+        WaterBaseline: layout.BASELINE,
+        ShortRangeWall: layout.WALL,
+        SphericalWall: layout.SPHERE,
+        MorseBonds: layout.MORSE,
+        HarmonicBonds: layout.BONDS,
+        HarmonicAngles: layout.ANGLES,
+        LennardJones: layout.LENNARD_JONES,
+        PointCharges: layout.CHARGES,
+    }
+    # Molecules of one kind share a leaf, and so can share its arrays.
+    shared = {id(term.leaf): term.leaf for term in terms}
+    integers: list[np.ndarray] = [np.zeros(layout.HEAD + layout.RECORD * len(terms), np.int64)]
+    numbers: list[np.ndarray] = [np.zeros(6 * n_atoms)]
+    places = {}
+    for key, leaf in shared.items():
+        own_program, own_workspace = _leaf_arrays(leaf)
+        places[key] = *_append(integers, own_program), *_append(numbers, own_workspace)
+        check_bytes(8 * sum(map(len, numbers)))
+    factors = {
+        factor: _append(numbers, np.array([factor]))[0]
+        for factor in dict.fromkeys(term.factor for term in terms)
+        if factor != 1
+    }
+    program = integers[0]
+    program[: layout.HEAD] = n_atoms, len(terms), 0, 3 * n_atoms
+    for i, term in enumerate(terms):
+        atoms, _ = _append(integers, np.array(term.atoms, np.int64))
+        record = program[layout.HEAD + layout.RECORD * i : layout.HEAD + layout.RECORD * (i + 1)]
+        record[layout.KIND], record[layout.ATOMS] = kinds[type(term.leaf)], atoms
+        record[layout.N_TERM_ATOMS] = term.leaf.n_atoms
+        record[layout.PROGRAM : layout.WORKSPACE_END + 1] = places[id(term.leaf)]
+        record[layout.SWITCH_I : layout.SWITCH + 1] = _switch_record(term.switch, numbers)
+        record[layout.FACTOR] = factors.get(term.factor, layout.NO_FACTOR)
+    return NativeKernel(layout.energy_and_forces, np.concatenate(integers), np.concatenate(numbers))
+
+
+def _append(parts: list[np.ndarray], part: np.ndarray) -> tuple[int, int]:
+    start = sum(map(len, parts))
+    parts.append(part)
+    return start, start + len(part)
+
+
+def _switch_record(switch: Switch | None, numbers: list[np.ndarray]) -> tuple[int, int, int]:
+    if switch is None:
+        return -1, -1, 0
+    start, _ = _append(numbers, np.array([switch.inner, switch.outer]))
+    return *switch.between, start

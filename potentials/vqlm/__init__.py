@@ -1,0 +1,1 @@
+"""The generic variational circuit without built-in symmetry, as a baseline."""

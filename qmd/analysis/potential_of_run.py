@@ -1,0 +1,99 @@
+"""The potential of a run as a function, to evaluate it elsewhere."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import TypeAdapter
+
+from qmd.analysis.series import Series
+from qmd.errors import MismatchError
+from qmd.forces.build import Resolved, resolve
+from qmd.integrators import Force, Limits
+from qmd.potentials import Package, evaluate
+from qmd.run.config import Potential, ReferenceConfig
+from qmd.system.system import System
+
+Array = npt.NDArray[np.float64]
+
+
+class Source(NamedTuple):
+    """A potential, ready for use on the atoms of a run."""
+
+    name: str
+    energy_and_forces: Callable[[Array], tuple[float, Array]]
+    """Positions, angstrom -> energy (eV), forces (eV/angstrom)."""
+    force: Force
+    limits: Limits
+    """Of the trained domain, for a packaged one."""
+    compiled: bool
+    """Whether all of it runs on the native kernel, so that a step costs little."""
+
+
+def of_run(run: Series) -> Source:
+    """The potential that `run` was made with.
+
+    Raises
+    ------
+    MismatchError
+        If it, or what it needs, is not there.
+    """
+    config: Any = TypeAdapter(Potential).validate_python(run.record["input"]["potential"])
+    if isinstance(config, ReferenceConfig):
+        found = resolve(config, system(run), run.folder)
+    else:
+        found = _resolved(config, run)
+    if found.model is not None:  # faster than JAX, and equal to it
+        found = replace(found, backend="native")
+    source, domain = found.source, found.source.domain
+    limits = Limits(np.inf, 1.0, domain.pairs, domain.warn, domain.stop)
+    compiled = found.model is not None
+    return Source(source.name, found.energy_and_forces, found.force(), limits, compiled)
+
+
+def of_package(package: Package) -> Source:
+    """A packaged potential."""
+    kernel, domain = package.native(), package.domain
+
+    def energy_and_forces(positions: Array) -> tuple[float, Array]:
+        energy, forces = evaluate(kernel, np.ascontiguousarray(positions))
+        return float(energy), forces.copy()
+
+    limits = Limits(np.inf, 1.0, domain.pairs, domain.warn, domain.stop)
+    return Source(package.name, energy_and_forces, Force(*kernel), limits, compiled=True)
+
+
+def system(run: Series) -> System:
+    """Atoms of a run at its first frame."""
+    from ase.data import atomic_numbers
+
+    numbers = np.array([atomic_numbers[s] for s in run.species])
+    return System(numbers, run.positions[0], run.masses, None, run.name)
+
+
+def _resolved(config: Any, run: Series) -> Resolved:
+    """Files of the input are often beside it, in the folder above the outputs."""
+    problem: MismatchError | None = None
+    for place in (run.folder.parent, run.folder, Path.cwd()):
+        try:
+            found = resolve(config, system(run), place)
+            _check_same(found, run)
+            return found
+        except MismatchError as error:
+            problem = problem or error
+    assert problem is not None
+    raise problem
+
+
+def _check_same(found: Resolved, run: Series) -> None:
+    """Raise MismatchError unless it is the potential that `run` was made with."""
+    used = str(run.record["potential"]["sha256"])
+    if found.source.sha256 != used:
+        raise MismatchError(
+            f"potential {found.source.name} has SHA-256 {found.source.sha256}, but the run was "
+            f"made with {used}",
+            "use the potential that the run was made with",
+        )

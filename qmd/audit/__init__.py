@@ -1,0 +1,1 @@
+"""`qmd potential check`: symmetries, forces, smoothness, agreement of interpreters."""

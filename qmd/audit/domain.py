@@ -1,0 +1,46 @@
+"""The trained domain of a potential: whether it holds what it should."""
+
+import numpy as np
+
+from qmd.audit.evaluation import outside
+from qmd.audit.findings import Finding, Subject, judged
+from qmd.circuits.instances import circuits
+from qmd.potentials import LinearVectors, Quantum
+
+REPEAT_RAD = np.pi
+"""An encoding ``exp(-i v.sigma)`` comes back, up to a sign, when ``|v|`` has grown by pi: energies
+repeat beyond, with wells that nothing trained."""
+
+
+def audit_domain(subject: Subject) -> list[Finding]:
+    """Test vectors inside; all energies and forces finite; angles that do not wrap around."""
+    package = subject.package
+    strays = int(outside(package.domain, package.test_positions).sum())
+    finite = np.isfinite(subject.energies) & np.isfinite(subject.forces).all(axis=(1, 2))
+    return [
+        judged("test vectors outside the domain", strays, 0, "frames"),
+        judged(
+            "energies or forces not finite", int((~finite).sum()), 0, "frames",
+            f"of {len(finite)} inside the domain",
+        ),
+        *_angles(subject),
+    ]  # fmt: skip
+
+
+def _angles(subject: Subject) -> list[Finding]:
+    """Longest vector of each circuit that encodes the same multiple of a distance in all layers."""
+    found = []
+    for part in circuits(subject.package):
+        if not isinstance(part.model, Quantum):
+            continue
+        features, scales = part.model.architecture.features, part.model.parameters.scales
+        if not isinstance(features, LinearVectors) or len(scales) > 1:
+            continue
+        alpha = np.abs(scales[0])[np.array(features.scale_index)]
+        atoms = subject.positions[:, list(part.atoms)]
+        vectors = alpha[:, None] * (np.array(features.weights) @ atoms)
+        longest = float(np.linalg.norm(vectors, axis=-1).max())
+        found.append(
+            judged("largest encoding angle", longest, REPEAT_RAD, "rad", f"circuit {part.name}")
+        )
+    return found

@@ -1,0 +1,210 @@
+"""A potential against labelled geometries: the errors of its energies and forces."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from qmd.errors import MismatchError, NumericalError
+from qmd.forces.catalogue import load_package
+from qmd.potentials import Domain, Package, spc_fw
+from qmd.system.system import System
+
+if TYPE_CHECKING:
+    from qmd.data.datasets import Dataset
+
+CHUNK = 256
+"""Geometries evaluated at once, so that memory stays flat."""
+
+Array = npt.NDArray[np.float64]
+Batch = Callable[[Array], tuple[Array, Array]]
+"""(n, n_atoms, 3), angstrom -> energies (n,), eV, and forces (n, n_atoms, 3), eV/angstrom."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Errors over the frames of a data set (energies) and over components (forces)."""
+
+    n: int
+    """Frames."""
+    n_outside_domain: int
+    """Frames with a distance that the training data does not cover."""
+    energy_offset_eV: float
+    """Added to the energies of the model; 0 unless it was fitted."""
+    mse_energy_eV2: float
+    mse_forces_eV2_per_A2: float | None
+    """None if there are no labels of forces."""
+    mae_energy_meV: float
+    mae_forces_meV_per_A: float | None
+
+
+def load_labels(package: Package, path: Path, **labels: str | None) -> "Dataset":
+    """Labels for `package`: under the keys asked for, or those that its training card names.
+
+    Parameters
+    ----------
+    package : Package
+    path : Path
+    **labels
+        Keys and units of `qmd.datasets.Labels`.
+    """
+    from qmd.data.datasets import Labels, read
+
+    keys = package.training.get("labels_keys") or {}
+    energy_key = labels.pop("energy_key", None) or keys.get("energy")
+    forces_key = labels.pop("forces_key", None) or keys.get("forces")
+    return read(path, Labels(energy_key, forces_key, **labels))
+
+
+def evaluate(package: Package, labels: "Dataset", *, fit_offset: bool = False) -> Evaluation:
+    """Compare the model with labels, in absolute energies.
+
+    Parameters
+    ----------
+    labels : Dataset
+        With forces or without.
+    fit_offset : bool
+        Take the mean difference of the energies out first: for labels of another zero.
+
+    Raises
+    ------
+    MismatchError
+        If the labels are of other atoms, or of the same ones in another order.
+    NumericalError
+        If an energy or a force of the model is not finite.
+    """
+    check_atoms(package, labels)
+    energies, forces = batched(package)(labels.positions)
+    if not (np.isfinite(energies).all() and np.isfinite(forces).all()):
+        raise NumericalError(f"{package.name} gives energies or forces that are not finite")
+    difference = energies + package.reference_energy_eV - labels.energies
+    offset = -float(difference.mean()) if fit_offset else 0.0
+    mse_energy, mae_energy = _errors(difference + offset)
+    mse_forces = mae_forces = None
+    if labels.forces is not None:
+        mse_forces, mae_forces = _errors(forces - labels.forces)
+    return Evaluation(
+        n=len(energies),
+        n_outside_domain=int(outside(package.domain, labels.positions).sum()),
+        energy_offset_eV=offset,
+        mse_energy_eV2=mse_energy,
+        mse_forces_eV2_per_A2=mse_forces,
+        mae_energy_meV=1000 * mae_energy,
+        mae_forces_meV_per_A=None if mae_forces is None else 1000 * mae_forces,
+    )
+
+
+def for_labels(package: Package, labels: "Dataset") -> Package:
+    """A potential of several kinds for the molecules of the labels; any other as it is.
+
+    Raises
+    ------
+    MismatchError
+        If the labels are not of water.
+    """
+    from ase.data import atomic_masses, atomic_numbers, chemical_symbols
+
+    numbers = labels.numbers
+    if package.name not in spc_fw.BY_NAME:
+        species = () if numbers is None else tuple(chemical_symbols[z] for z in numbers)
+        return package.on(species) if species in package.served else package
+    if numbers is None:  # the file does not say
+        waters = spc_fw.WATER * (labels.positions.shape[1] // 3)
+        numbers = np.array([atomic_numbers[symbol] for symbol in waters])
+    masses = atomic_masses[numbers]
+    system = System(numbers, labels.positions[0], masses, None, labels.name)
+    return load_package(package.name, Path(), system=system)
+
+
+def _errors(residuals: Array) -> tuple[float, float]:
+    """Mean square and mean size."""
+    return float(np.mean(residuals**2)), float(np.mean(np.abs(residuals)))
+
+
+def check_atoms(package: Package, labels: "Dataset") -> None:
+    """Raise MismatchError unless the labels are for the atoms of the package, in its order."""
+    from ase.data import chemical_symbols
+
+    served, n_atoms = list(package.species), labels.positions.shape[1]
+    if labels.numbers is None:  # the file does not say
+        found = served if n_atoms == len(served) else [f"{n_atoms} atoms"]
+    else:
+        found = [chemical_symbols[z] for z in labels.numbers]
+    if found == served:
+        return
+    what = f"{labels.name} is for {' '.join(found)}, but {package.name} serves {' '.join(served)}"
+    if sorted(found) == sorted(served):
+        raise MismatchError(what, "reorder the atoms of the data set")
+    raise MismatchError(what, "use labels of these atoms, or another potential")
+
+
+def batched(package: Package) -> Batch:
+    """Energies and forces of many geometries: one compiled program, used chunk by chunk."""
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    program = in_chunks(jax.jit(jax.vmap(package.potential().energy_and_forces)))
+
+    def evaluate(positions: Array) -> tuple[Array, Array]:
+        energies, forces = program(positions)
+        return energies, forces
+
+    return evaluate
+
+
+def in_chunks(program: Callable[..., Any]) -> Callable[..., list[Array]]:
+    """Call a function of batches with `CHUNK` rows at a time, so that it is compiled once."""
+
+    def whole(*arrays: Array) -> list[Array]:
+        n = len(arrays[0])
+        chunks = []
+        for start in range(0, n, CHUNK):
+            rows = np.minimum(np.arange(start, start + CHUNK), n - 1)  # the last row fills up
+            results = program(*(array[rows] for array in arrays))
+            chunks.append([np.asarray(part)[: n - start] for part in results])
+        return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
+
+    return whole
+
+
+def outside(domain: Domain, positions: Array) -> npt.NDArray[np.bool_]:
+    """Which of the geometries (n, n_atoms, 3) leave the range of the training data."""
+    found = distances(domain, positions)
+    strays: npt.NDArray[np.bool_] = (found < domain.warn[:, 0]) | (found > domain.warn[:, 1])
+    return np.asarray(strays.any(axis=1))
+
+
+def distances(domain: Domain, positions: Array) -> Array:
+    """Distances (n, n_pairs), angstrom, that the domain is about."""
+    i, j = domain.pairs.T
+    between: Array = np.linalg.norm(positions[:, i] - positions[:, j], axis=2)
+    return between
+
+
+def as_json(result: Evaluation) -> str:
+    """The errors for programs, one line."""
+    return json.dumps(asdict(result), allow_nan=False)
+
+
+def table(result: Evaluation) -> str:
+    """The errors for a person."""
+    lines = [
+        f"{result.n} frames, {result.n_outside_domain} of them outside the trained domain; "
+        f"energy offset {result.energy_offset_eV:.6f} eV",
+        f"{'':8}  {'RMSE':>16}  {'MAE':>16}  {'MSE':>20}",
+        _row("energy", result.mse_energy_eV2, result.mae_energy_meV, ""),
+    ]
+    if result.mse_forces_eV2_per_A2 is None or result.mae_forces_meV_per_A is None:
+        return "\n".join([*lines, "no labels of forces"])
+    forces = _row("forces", result.mse_forces_eV2_per_A2, result.mae_forces_meV_per_A, "/A")
+    return "\n".join([*lines, forces])
+
+
+def _row(name: str, mse: float, mae_meV: float, per: str) -> str:
+    rmse = f"{1000 * np.sqrt(mse):.4g} meV{per}"
+    square = f"{mse:.3e} eV2{per}{'2' if per else ''}"
+    return f"{name:8}  {rmse:>16}  {f'{mae_meV:.4g} meV{per}':>16}  {square:>20}"

@@ -1,0 +1,107 @@
+"""Symmetries of a potential, each tried on geometries inside its domain."""
+
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from ase.data import atomic_numbers
+
+from qmd.audit.findings import Finding, Subject, judged, random_rotations
+from qmd.circuits.instances import claims_exchange, claims_reflection, claims_rotation
+from qmd.system.topology import bonds, fragments
+
+LONGEST_SHIFT_A = 10.0
+
+Array = npt.NDArray[np.float64]
+
+
+class Exchange(NamedTuple):
+    """Like atoms or molecules that change places."""
+
+    name: str
+    order: tuple[int, ...]
+    """New atom k is old atom ``order[k]``."""
+
+
+def audit_symmetry(subject: Subject) -> list[Finding]:
+    """Translation, rotation, reflection, exchange of like atoms and of molecules."""
+    package, n = subject.package, len(subject.positions)
+    shift = LONGEST_SHIFT_A * subject.rng.uniform(-1, 1, (n, 1, 3))
+    about_z = _about_z(subject.rng.uniform(0, 2 * np.pi, n))
+    mirror, turn = np.tile(np.diag([1.0, 1.0, -1.0]), (n, 1, 1)), random_rotations(subject.rng, n)
+    rotation, reflection = claims_rotation(package), claims_reflection(package)
+    if rotation:  # a plane of any direction, not only one that contains x and y
+        mirror = turn.transpose(0, 2, 1) @ mirror @ turn
+    found = _compared(subject, "translation", subject.positions + shift, subject.forces)
+    found += _turned(subject, "rotation", turn, rotation)
+    if not rotation:
+        found += _turned(subject, "rotation about z", about_z, True)
+    found += _turned(subject, "reflection", mirror, reflection)
+    for name, order in exchanges(package.species, _reference(subject)):
+        places = list(order)
+        found += _compared(
+            subject, f"exchange {name}", subject.positions[:, places], subject.forces[:, places],
+            claimed=claims_exchange(package),
+        )  # fmt: skip
+    return found
+
+
+def _turned(subject: Subject, name: str, matrices: Array, claimed: bool) -> list[Finding]:
+    turned = matrices.transpose(0, 2, 1)  # vectors are rows
+    return _compared(
+        subject, name, subject.positions @ turned, subject.forces @ turned, claimed=claimed
+    )
+
+
+def _compared(
+    subject: Subject, name: str, positions: Array, expected: Array, *, claimed: bool = True
+) -> list[Finding]:
+    energies, forces = subject.evaluate(positions)
+    energy = float(np.abs(energies - subject.energies).max())
+    force = float(np.abs(forces - expected).max())
+    return [
+        judged(f"{name}: energy", energy, subject.energy_limit, "eV", claimed=claimed),
+        judged(f"{name}: forces", force, subject.force_limit, "eV/A", claimed=claimed),
+    ]
+
+
+def _about_z(angles: Array) -> Array:
+    c, s, o, i = np.cos(angles), np.sin(angles), np.zeros_like(angles), np.ones_like(angles)
+    return np.stack([c, -s, o, s, c, o, o, o, i], axis=-1).reshape(-1, 3, 3)
+
+
+def _reference(subject: Subject) -> Array:
+    """The geometry of lowest energy: its bonds are those of the molecules."""
+    lowest: Array = subject.positions[np.argmin(subject.energies)]
+    return lowest
+
+
+def exchanges(species: tuple[str, ...], positions: Array) -> list[Exchange]:
+    """Exchanges of two like atoms with the same bonded neighbours, and of two like molecules.
+
+    Molecules are alike if their symbols are the same, in the same order.
+    """
+    n = len(species)
+    bonded = bonds(np.array([atomic_numbers[s] for s in species]), positions)
+    neighbours = [{int(j) for pair in bonded if i in pair for j in pair} - {i} for i in range(n)]
+    found = [
+        Exchange(f"{species[i]}{i + 1} {species[j]}{j + 1}", _swapped(n, [i], [j]))
+        for i, j in combinations(range(n), 2)
+        if species[i] == species[j] and (common := neighbours[i] - {j}) == neighbours[j] - {i}
+        and (common or j in neighbours[i])
+    ]  # fmt: skip
+    molecules = fragments(n, bonded)
+    for a, b in combinations(range(len(molecules)), 2):
+        first, second = molecules[a], molecules[b]
+        if [species[k] for k in first] == [species[k] for k in second]:
+            name = f"molecules {a + 1} {b + 1}"
+            found.append(Exchange(name, _swapped(n, first, second)))
+    return found
+
+
+def _swapped(n: int, first: list[int], second: list[int]) -> tuple[int, ...]:
+    order = list(range(n))
+    for i, j in zip(first, second, strict=True):
+        order[i], order[j] = j, i
+    return tuple(order)

@@ -1,0 +1,1 @@
+"""`qmd benchmark`: potentials by systems by measures, with tables and report."""

@@ -1,0 +1,387 @@
+"""`qmd benchmark`: potentials times measures, each cell in a folder of its own; resumable.
+
+A cell that has a result for the same potential, measure and data is not measured again.
+"""
+
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qmd.benchmark.config import (
+    AnyMeasure,
+    BenchmarkConfig,
+    ErrorsConfig,
+    NVEConfig,
+    PathConfig,
+    ResourcesConfig,
+    SpeedConfig,
+    StabilityConfig,
+    SymmetryConfig,
+)
+from qmd.benchmark.geometries import Numbers
+from qmd.config.load import LoadedConfig
+from qmd.errors import InputError, QmdError, StoppedEarly
+from qmd.io import files as atomic
+from qmd.jobs import executor as executors
+from qmd.jobs import provenance
+from qmd.jobs.executor import Link, News
+from qmd.jobs.lock import RunLock
+from qmd.jobs.stop import Reason, StopRequest, stop_signals
+from qmd.run.config import PackageConfig, PotentialConfig
+
+MAX_CELLS = 100_000
+RESULT = "cell.json"
+FORMAT, VERSION = "qmd-benchmark", 1
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One potential in one measure."""
+
+    label: str
+    potential: PotentialConfig
+    measure: AnyMeasure
+    variation: tuple[tuple[str, float], ...] = ()
+    """What differs among the cells of one measure: (key, value)."""
+
+    @property
+    def name(self) -> str:
+        return self.measure.name or self.measure.kind
+
+    @property
+    def folder(self) -> str:
+        """Relative to that of the results."""
+        parts = [self.name, re.sub(r"[^A-Za-z0-9.+-]+", "-", self.label).strip(".-")]
+        if self.variation:
+            parts.append("_".join(f"{key}-{value:g}" for key, value in self.variation))
+        return "/".join(parts)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A checked input and its cells; nothing has been written yet."""
+
+    loaded: LoadedConfig[BenchmarkConfig]
+    cells: list[Cell]
+    speeds: list[SpeedConfig]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What `run` leaves."""
+
+    directory: Path
+    results: dict[str, Any]
+    """What `results.json` holds."""
+
+
+def prepare(loaded: LoadedConfig[BenchmarkConfig]) -> Prepared:
+    """Make the cells, paths of potentials and structures absolute.
+
+    Raises
+    ------
+    InputError
+        If two cells have one folder, or there are too many.
+    """
+    config, base = loaded.config, loaded.path.parent
+    cells = [
+        Cell(label, _absolute(config.potentials[label], base), _structure(measure, base), variation)
+        for measure in config.measures
+        if not isinstance(measure, SpeedConfig)
+        for label in measure.potentials or config.potentials
+        for variation in _variations(measure)
+    ]
+    if len(cells) > MAX_CELLS:
+        raise InputError(f"the input has {len(cells)} cells; expected at most {MAX_CELLS}")
+    folders = [cell.folder for cell in cells]
+    if len(set(folders)) < len(folders):
+        raise InputError("two potentials have labels that make one folder; name them apart")
+    speeds = [_structure(m, base) for m in config.measures if isinstance(m, SpeedConfig)]
+    return Prepared(loaded, cells, speeds)
+
+
+def _variations(measure: AnyMeasure) -> Iterator[tuple[tuple[str, float], ...]]:
+    match measure:
+        case NVEConfig():
+            key, values = "timestep_fs", measure.timesteps_fs
+        case StabilityConfig():
+            key, values = "temperature_K", measure.temperatures_K
+        case _:
+            yield ()
+            return
+    for value, seed in itertools.product(values, range(1, measure.seeds + 1)):
+        yield (key, value), ("seed", seed)
+
+
+def _absolute(potential: PotentialConfig, base: Path) -> PotentialConfig:
+    """The same with absolute paths: cells have inputs of their own elsewhere."""
+    if isinstance(potential, PackageConfig) and (base / potential.name).is_file():
+        return potential.model_copy(update={"name": str((base / potential.name).resolve())})
+    parts = {key: getattr(potential, key, None) for key in ("terms", "members")}
+    changes = {k: [_absolute(part, base) for part in v] for k, v in parts.items() if v}
+    return potential.model_copy(update=changes) if changes else potential
+
+
+def _structure(measure: Any, base: Path) -> Any:
+    name = getattr(measure, "structure", None)
+    if name is None or not (base / name).is_file():
+        return measure
+    return measure.model_copy(update={"structure": str((base / name).resolve())})
+
+
+def run(
+    prepared: Prepared,
+    output: Path | None = None,
+    *,
+    say: Callable[[str], None] = lambda text: None,
+    watch: Callable[[str, int, int], None] = lambda what, done, of: None,
+) -> Finished:
+    """Measure what has not been measured, and write `results.json`.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    output : Path, optional
+        Default: ``output`` in a folder beside the input, named like it.
+    say, watch : callable
+        Take lines for the user; and what is counted, how much of it is done, of how much.
+
+    Raises
+    ------
+    QmdError
+        If the input does not fit the potentials. A run that fails is a result.
+    """
+    path, config = prepared.loaded.path, prepared.loaded.config
+    directory = (output or path.with_suffix("") / "output").absolute()
+    with atomic.output_errors(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+    stop = StopRequest(directory / "EXIT")
+    cells, done = prepared.cells, 0
+    with (
+        RunLock(directory),
+        stop_signals(stop),
+        executors.opened(config.executor, say) as executor,
+    ):
+        answers = executor.answers(
+            Work(path.parent, directory), cells, stopping=lambda: stop.reason() is not None
+        )
+        for answer in answers:
+            if answer.error is not None:
+                raise answer.error
+            done += bool(answer.result)
+            watch("cells", done, len(cells))
+    if stop.reason() or done < len(cells):
+        why = stop.reason() or "its executor"
+        raise StoppedEarly(
+            f"Stopped by {why} after {done} of {len(cells)} cells; all is saved.",
+            "Run the same command again to go on.",
+        )
+    speeds = {
+        measure.name or measure.kind: _speed(prepared, measure, directory, watch)
+        for measure in prepared.speeds
+    }
+    results = _collect(prepared, directory, speeds)
+    atomic.write_text(directory / "results.json", json.dumps(results, indent=1) + "\n")
+    return Finished(directory, results)
+
+
+@dataclass(frozen=True)
+class Work:
+    """The work of an executor: measure a cell, unless that is done."""
+
+    base: Path
+    directory: Path
+
+    def __call__(self, cell: Cell, link: Link) -> bool:
+        def asked() -> Reason:
+            return "request" if link.stopping() else None
+
+        def tell(step: int) -> None:
+            news: News = (cell.folder, step)
+            link.tell(news)
+
+        folder = self.directory / cell.folder
+        try:
+            return _measured(cell, self.base, folder, asked, tell)
+        except StoppedEarly:
+            return False
+        except QmdError as error:
+            kind = type(error)
+            raise kind(f"{cell.label}, {cell.name}: {error.message}", error.hint) from None
+
+
+def _measured(
+    cell: Cell, base: Path, folder: Path, asked: Callable[[], Reason], tell: Callable[[int], None]
+) -> bool:
+    from qmd.benchmark import dynamics as benchmark_runs
+    from qmd.benchmark import geometries as benchmark_static
+    from qmd.forces.build import resolve
+
+    measure, variation = cell.measure, dict(cell.variation)
+    if isinstance(measure, ErrorsConfig):
+        labels = benchmark_static.labelled(measure, base)
+        system, data = _system_of(labels.symbols, labels.positions[0]), labels.sha256
+    elif isinstance(measure, PathConfig):
+        system, data = _system_of_run(base / measure.reference)
+    else:
+        from qmd.io.structure import load_system
+
+        system, data = load_system(measure.structure, base), ""
+    potential = resolve(cell.potential, system, base)
+    identity = _identity(cell, potential.source.sha256, data)
+    if _known(folder / RESULT, identity) is not None:
+        return True
+    with atomic.output_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    if _identity_of(folder / RESULT) != identity:  # what is there is of another input
+        for outputs in (folder / "output").glob("*"):
+            outputs.unlink()
+        atomic.write_text(folder / RESULT, json.dumps({"identity": identity}) + "\n")
+    result: Numbers
+    match measure:
+        case ErrorsConfig():
+            result = benchmark_static.errors(potential.energy_and_forces, labels)
+        case PathConfig():
+            result = benchmark_static.along_path(potential.energy_and_forces, measure, base)
+        case SymmetryConfig():
+            result = benchmark_static.symmetry(potential.energy_and_forces, measure, system)
+        case ResourcesConfig():
+            result = {"parameters": benchmark_static.n_parameters(potential)}
+            result |= benchmark_static.resources(potential)
+        case NVEConfig():
+            result = benchmark_runs.nve(measure, cell.potential, variation, folder, asked, tell)
+        case StabilityConfig():
+            result = benchmark_runs.stability(
+                measure, cell.potential, variation, folder, asked, tell
+            )
+        case SpeedConfig():
+            raise AssertionError("speed is measured apart")
+    saved = {"identity": identity, "potential": _about(potential), "result": result}
+    atomic.write_text(folder / RESULT, json.dumps(saved, indent=1) + "\n")
+    return True
+
+
+def _about(potential: Any) -> dict[str, str]:
+    return {"name": potential.source.name, "sha256": potential.source.sha256}
+
+
+def _system_of(symbols: tuple[str, ...], positions: Any) -> Any:
+    import numpy as np
+    from ase.data import atomic_masses, atomic_numbers
+
+    from qmd.system.system import System
+
+    numbers = np.array([atomic_numbers[s] for s in symbols])
+    return System(numbers, positions, atomic_masses[numbers], None, "the labels")
+
+
+def _system_of_run(folder: Path) -> tuple[Any, str]:
+    from qmd.analysis import series
+    from qmd.analysis.potential_of_run import system
+
+    run = series.read(folder)
+    return system(run), hashlib.sha256((run.folder / "trajectory.nc").read_bytes()).hexdigest()
+
+
+def _identity(cell: Cell, potential_sha256: str, data_sha256: str) -> str:
+    content = [
+        cell.potential.model_dump(mode="json"), potential_sha256, data_sha256,
+        cell.measure.model_dump(mode="json", exclude={"potentials"}), cell.variation,
+    ]  # fmt: skip
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _known(path: Path, identity: str | None = None) -> dict[str, Any] | None:
+    """The result of a cell, if there is one and it is of this `identity`."""
+    try:
+        saved = json.loads(path.read_text())
+        saved["result"], saved["potential"]["name"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return saved if identity in (None, saved.get("identity")) else None
+
+
+def _identity_of(path: Path) -> str | None:
+    """That of a cell which has begun, be it done or not."""
+    try:
+        return str(json.loads(path.read_text())["identity"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _speed(
+    prepared: Prepared,
+    measure: SpeedConfig,
+    directory: Path,
+    watch: Callable[[str, int, int], None],
+) -> dict[str, Numbers]:
+    """Measured anew unless it is there for the same potentials: times go together or not at all."""
+    from qmd.benchmark import speed as benchmark_speed
+    from qmd.forces.build import resolve
+    from qmd.io.structure import load_system
+
+    config, base = prepared.loaded.config, prepared.loaded.path.parent
+    system = load_system(measure.structure, base)
+    configs = {
+        label: _absolute(config.potentials[label], base)
+        for label in measure.potentials or config.potentials
+    }
+    potentials = {label: (c, resolve(c, system, base)) for label, c in configs.items()}
+    hashes = [p.source.sha256 for _, p in potentials.values()]
+    cell = Cell("all", next(iter(configs.values())), measure)
+    identity = _identity(cell, ",".join([*potentials, *hashes]), "")
+    folder = directory / (measure.name or measure.kind)
+    if (known := _known(folder / RESULT, identity)) is not None:
+        return dict(known["result"])
+    found = benchmark_speed.speed(potentials, system, measure, watch)
+    with atomic.output_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    saved = {"identity": identity, "potential": {"name": "all"}, "result": found}
+    atomic.write_text(folder / RESULT, json.dumps(saved, indent=1) + "\n")
+    return found
+
+
+def _collect(
+    prepared: Prepared, directory: Path, speeds: dict[str, dict[str, Numbers]]
+) -> dict[str, Any]:
+    """All results, as `qmd schema benchmark-results` describes them."""
+    config = prepared.loaded.config
+    about: dict[str, Any] = {}
+    rows = []
+    for cell in prepared.cells:
+        saved = _known(directory / cell.folder / RESULT)
+        assert saved is not None
+        about[cell.label] = saved["potential"]
+        rows.append(_row(cell, saved["result"]))
+    for measure in prepared.speeds:
+        name = measure.name or measure.kind
+        for label, result in speeds[name].items():
+            cell = Cell(label, config.potentials[label], measure)
+            rows.append(_row(cell, result) | {"folder": name})  # of all together
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "title": config.title,
+        "text": config.text,
+        "input": json.loads(prepared.loaded.text),
+        "potentials": {label: about.get(label, {}) for label in config.potentials},
+        "cells": rows,
+        "versions": provenance.versions(),
+        "machine": provenance.machine(),
+    }
+
+
+def _row(cell: Cell, result: Numbers) -> dict[str, Any]:
+    return {
+        "measure": cell.name,
+        "kind": cell.measure.kind,
+        "potential": cell.label,
+        "variation": dict(cell.variation),
+        "folder": cell.folder,
+        "result": result,
+    }

@@ -1,0 +1,1 @@
+"""Circuits of a potential with their parameters: drawing and resources."""

@@ -1,0 +1,187 @@
+"""What `qmd potential list` and `qmd potential info` print."""
+
+import json
+from importlib.metadata import EntryPoint
+from typing import assert_never, get_args
+
+import numpy as np
+
+from qmd.circuits.instances import circuits
+from qmd.forces.catalogue import brought_by, installed, load_package
+from qmd.potentials import (
+    SHIPPED,
+    AtomCentred,
+    Committee,
+    HarmonicAngles,
+    HarmonicBonds,
+    InvariantPolynomial,
+    LennardJones,
+    ManyBody,
+    Model,
+    MorseBonds,
+    Network,
+    OnAtoms,
+    Package,
+    Perceptron,
+    PointCharges,
+    Quantum,
+    Scaled,
+    ShortRangeWall,
+    SphericalWall,
+    Sum,
+    Switched,
+    Vqlm,
+    WaterBaseline,
+    shipped,
+    spc_fw,
+)
+from qmd.run.config import PotentialConfig
+
+KINDS = tuple(
+    get_args(config.model_fields["kind"].annotation)[0] for config in get_args(PotentialConfig)
+)
+"""Potentials that an input describes, `potential: {kind: ...}`."""
+
+
+def table() -> str:
+    """One line for each potential that a name stands for, then the kinds that have no name."""
+    rows = [("name", "kind", "atoms", "qubits", "layers", "energies in", "description")]
+    for name in shipped():
+        package = load_package(name, SHIPPED)
+        parts = circuits(package)
+        qubits = "+".join(str(part.n_qubits) for part in parts)
+        layers = "+".join(str(part.n_layers) for part in parts)
+        species = ",".join(package.species)
+        rows.append((name, "trained", species, qubits, layers, "eV", package.description))
+    for name, water in spc_fw.BY_NAME.items():
+        rows.append((name, "classical", "O,H,H,...", "", "", "eV", f"any waters; {water.citation}"))
+    for name, points in sorted(installed().items()):
+        rows.append((name, "installed", "", "", "", "", _origin(name, points)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    return "\n".join([*lines, "", f"Described in an input, by kind: {', '.join(KINDS)}."])
+
+
+def _origin(name: str, points: list[EntryPoint]) -> str:
+    origin = " and ".join(sorted(map(brought_by, points)))
+    if name in (*shipped(), *spc_fw.BY_NAME):
+        return f"of {origin}, hidden by the one above"
+    return f"of {origin}" + (", which both claim it" if len(points) > 1 else "")
+
+
+def card(package: Package) -> str:
+    """Everything a user wants to know before trusting a potential."""
+    domain = [
+        f"{package.species[i]}{i + 1}-{package.species[j]}{j + 1}: {low:.2f} to {high:.2f} A in "
+        f"the data; runs stop outside {stop_low:.2f} to {stop_high:.2f} A"
+        for (i, j), (low, high), (stop_low, stop_high) in zip(
+            package.domain.pairs, package.domain.warn, package.domain.stop, strict=True
+        )
+    ]
+    rows = {
+        "name": package.name,
+        "description": package.description,
+        "atoms, in order": ", ".join(package.species),
+        "also serves": "\n".join(", ".join(v.species) for v in package.variants),
+        "model": "\n".join(_outline(package.model)),
+        "units": "eV, angstrom",
+        "energy zero": f"{package.reference_energy_eV:.6f} eV of the labels"
+        if package.training
+        else "",
+        "domain": "\n".join(domain),
+        "training": json.dumps(dict(package.training), indent=2) if package.training else "",
+        "citation": package.citation,
+        "licence": package.licence,
+        "sha256": package.sha256,
+    }
+    rows = {key: value for key, value in rows.items() if value}  # what was not trained has fewer
+    width = max(map(len, rows))
+    return "\n".join(
+        f"{key:{width}}  " + value.replace("\n", "\n" + " " * (width + 2))
+        for key, value in rows.items()
+    )
+
+
+def _outline(model: Model) -> list[str]:
+    """The tree of a model, one line a node, branches indented."""
+    below: tuple[Model, ...]
+    match model:
+        case Sum():
+            head, below = "sum of", model.terms
+        case ManyBody():
+            head = f"{model.n_molecules} molecules, each and in pairs"
+            below = model.monomer, model.pair
+        case Switched():
+            i, j = (atom + 1 for atom in model.between)
+            head = f"switched off from {model.inner:g} to {model.outer:g} A of atoms {i} and {j}"
+            below = (model.model,)
+        case OnAtoms():
+            head = f"on atoms {', '.join(str(atom + 1) for atom in model.atoms)}"
+            below = (model.model,)
+        case Scaled():
+            head, below = f"{model.factor:g} times", (model.model,)
+        case AtomCentred():
+            head, below = f"each of {model.n_atoms} atoms, by its kind", model.models
+        case Committee():
+            head, below = f"mean of {len(model.members)}", model.members
+        case ShortRangeWall():
+            return [f"wall at short range: {len(model.pairs)} pairs"]
+        case SphericalWall():
+            return [f"sphere of {model.radius:g} A"]
+        case MorseBonds() | HarmonicBonds() | HarmonicAngles() | LennardJones() | PointCharges():
+            return [_classical(model)]
+        case (
+            Quantum() | Network() | Perceptron() | WaterBaseline() | Vqlm() | InvariantPolynomial()
+        ):
+            return [_trained(model)]
+        case _:
+            assert_never(model)
+    return [head, *(f"  {line}" for node in below for line in _outline(node))]
+
+
+def _classical(
+    leaf: MorseBonds | HarmonicBonds | HarmonicAngles | LennardJones | PointCharges,
+) -> str:
+    match leaf:
+        case MorseBonds():
+            return (
+                f"Morse bonds: {len(leaf.bonds)}, {leaf.depth:g} eV, {leaf.steepness:g} 1/A, "
+                f"{leaf.length:g} A"
+            )
+        case HarmonicBonds():
+            bonds = f"harmonic bonds: {len(leaf.bonds)}"
+            return f"{bonds}, {leaf.stiffness:g} eV/A^2, {leaf.length:g} A"
+        case HarmonicAngles():
+            angles, degrees = f"harmonic angles: {len(leaf.angles)}", np.degrees(leaf.angle)
+            return f"{angles}, {leaf.stiffness:g} eV/rad^2, {degrees:g} degrees"
+        case LennardJones():
+            atoms = f"Lennard-Jones between {len(leaf.atoms)} atoms"
+            return f"{atoms}, {leaf.depth:g} eV, {leaf.diameter:g} A"
+        case PointCharges():
+            charges = ", ".join(f"{charge:g}" for charge in sorted(set(leaf.charges)))
+            return f"point charges of {len(set(leaf.molecules))} molecules: {charges} e"
+
+
+def _trained(
+    leaf: Quantum | Network | Perceptron | WaterBaseline | Vqlm | InvariantPolynomial,
+) -> str:
+    match leaf:
+        case Quantum():
+            circuit = leaf.architecture.circuit
+            head = f"circuit: {circuit.n_qubits} qubits, {circuit.n_layers} layers"
+        case Network():
+            size = f"{leaf.circuit.n_qubits} qubits, {leaf.circuit.n_layers} layers"
+            head = f"circuit of each of {leaf.n_atoms} atoms: {size}"
+        case Perceptron():
+            head = f"classical perceptron of each of {leaf.n_atoms} atoms"
+        case WaterBaseline():
+            head = "charges, repulsion and dispersion of two waters"
+        case Vqlm():
+            head = f"generic circuit: {leaf.n_qubits} qubits, {leaf.n_layers} layers"
+        case InvariantPolynomial():
+            head = f"invariant polynomial of degree {leaf.degree}"
+    n = sum(np.asarray(values).size for values in leaf.parameters)
+    return f"{head}, {n} trained numbers"

@@ -1,0 +1,69 @@
+"""What all commands share: wrong names answered, errors in one line, common options."""
+
+import difflib
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import typer.core
+
+from qmd.errors import InputError, QmdError, StoppedEarly, quoted
+
+SYNONYMS = {
+    "md": "run", "mdrun": "run", "simulate": "run", "start": "run", "continue": "run",
+    "resume": "run", "restart": "run", "check": "validate", "test": "validate",
+    "template": "init", "new": "init", "example": "init", "model": "potential",
+    "models": "potential", "potentials": "potential", "show": "info", "card": "info", "ls": "list",
+}  # fmt: skip
+"""What users of other engines type, and what it is called here."""
+
+
+class Commands(typer.core.TyperGroup):
+    """Answers a wrong command with the nearest right one."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] not in self.commands and not args[0].startswith("-"):
+            with errors_in_one_line():
+                raise _unknown_command(args[0], ctx.command_path, sorted(self.commands))
+        return super().resolve_command(ctx, args)
+
+
+def _unknown_command(name: str, group: str, commands: list[str]) -> InputError:
+    known = {command: command for command in commands}
+    known |= {word: command for word, command in SYNONYMS.items() if command in commands}
+    close = difflib.get_close_matches(name.lower(), known, n=1)
+    guess = f" Did you mean '{group} {known[close[0]]}'?" if close else ""
+    return InputError(
+        f"There is no command {quoted(f'{group} {name}')}.{guess}",
+        f"Commands: {', '.join(commands)}. `{group} --help` says what they do.",
+    )
+
+
+Input = Annotated[Path, typer.Argument(help="Input file (YAML).", show_default=False)]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. steps=1e6."),
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+@contextmanager
+def errors_in_one_line(debug: bool = False) -> Iterator[None]:
+    try:
+        yield
+    except (QmdError, KeyboardInterrupt) as error:
+        from qmd.cli import console
+
+        if debug:
+            traceback.print_exc()
+        if isinstance(error, KeyboardInterrupt):  # a run takes it for itself once it has begun
+            error = StoppedEarly("Interrupted.", "Run the same command again.")
+        console.error(error.message, error.hint)
+        raise typer.Exit(error.exit_code) from None
+    except BrokenPipeError:  # e.g. `qmd schema | head`
+        sys.stderr.close()
+        raise typer.Exit(0) from None

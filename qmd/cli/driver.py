@@ -1,0 +1,76 @@
+"""The command `qmd driver`: a potential as a force provider for i-PI."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from qmd.cli.common import Debug, errors_in_one_line
+
+EXAMPLES = (
+    "Examples: `i-pi input.xml & qmd driver sivqlm-h2o --unix water`, with "
+    "<ffsocket mode='unix'><address>water</address></ffsocket> in input.xml; "
+    "`qmd driver sivqlm-h2o --port 31415`. Several drivers share the beads."
+)
+RETRY_S = 0.1
+
+
+def driver(
+    potential: Annotated[str, typer.Argument(help="A potential by name, or a .qmdp file.",
+                                             show_default=False)],
+    unix: Annotated[
+        str | None, typer.Option(help="Name of the unix socket of i-PI.", show_default=False)
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port instead.", show_default=False)
+    ] = None,
+    host: Annotated[str, typer.Option(help="Machine of the port.")] = "localhost",
+    structure: Annotated[
+        str | None,
+        typer.Option(help="Atoms for a potential that serves any: a name or a file.",
+                     show_default=False),
+    ] = None,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for i-PI.")] = 30.0,
+    debug: Debug = False,
+) -> None:  # fmt: skip
+    """Serve forces to i-PI (path integrals, replica exchange) until it ends."""
+    with errors_in_one_line(debug):
+        from qmd.errors import InputError
+
+        if (unix is None) == (port is None):
+            raise InputError("give either --unix NAME or --port NUMBER, as in the input of i-PI")
+        from ase import Atoms
+
+        from qmd.interop.ase_calculator import QmdCalculator
+        from qmd.io.structure import load_system
+
+        calculator = QmdCalculator(potential, absolute=True)
+        if structure is not None:
+            species = load_system(structure, Path()).symbols
+        elif calculator.package is not None:
+            species = calculator.package.species
+        else:
+            raise InputError(f"{potential} is made for given atoms", "name them by --structure")
+        atoms = Atoms("".join(species), calculator=calculator)
+        client = _connect(wait, {"unixsocket": unix} if unix else {"host": host, "port": port})
+        client.run(atoms, use_stress=False)
+
+
+def _connect(wait_s: float, address: dict[str, Any]) -> Any:
+    from ase.calculators.socketio import SocketClient
+
+    from qmd.errors import MismatchError
+
+    end = time.monotonic() + wait_s
+    while True:
+        try:
+            return SocketClient(**address)
+        except OSError as error:
+            if time.monotonic() > end:
+                where = address.get("unixsocket") or f"{address['host']}:{address['port']}"
+                raise MismatchError(
+                    f"i-PI does not listen at {where}: {error.strerror or error}",
+                    hint="start `i-pi input.xml` first, with the same address in its ffsocket",
+                ) from None
+            time.sleep(RETRY_S)

@@ -1,0 +1,190 @@
+"""The commands `qmd potential ...`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qmd.cli.common import Commands, Debug, errors_in_one_line
+
+if TYPE_CHECKING:
+    from qmd.potentials import Package
+
+potentials = typer.Typer(
+    cls=Commands,
+    help="List, describe and examine potentials.",
+    epilog="Example: `qmd potential info sivqlm-h2o`.",
+    no_args_is_help=True,
+)
+
+
+Potential = Annotated[str, typer.Argument(help="Name or path of a .qmdp.", show_default=False)]
+Structure = Annotated[
+    str | None,
+    typer.Option(
+        help="Atoms for a potential that serves any: built-in name or file.", show_default=False
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def named_package(name: str, structure: str | None) -> "Package":
+    """The package of a name, on the atoms of `structure` if that is given."""
+    from qmd.forces.catalogue import load_package
+    from qmd.io.structure import load_system
+
+    system = None if structure is None else load_system(structure, Path())
+    return load_package(name, Path(), system=system)
+
+
+@potentials.command("list", epilog="Example: `qmd potential list`.")
+def list_potentials() -> None:
+    """List the potentials that have a name, and the kinds that an input describes."""
+    with errors_in_one_line():
+        from qmd.cli.cards import table
+
+        print(table())
+
+
+@potentials.command("info", epilog="Example: `qmd potential info sivqlm-h2o`.")
+def potential_info(potential: Potential, structure: Structure = None, debug: Debug = False) -> None:
+    """Show the card of a potential: circuit, training, errors, domain, citation."""
+    with errors_in_one_line(debug):
+        from qmd.cli.cards import card
+
+        print(card(named_package(potential, structure)))
+
+
+@potentials.command(
+    epilog="Example: `qmd potential check sivqlm-h2o`. Exit codes: 0 all passed, 3 no such "
+    "potential, 4 something failed."
+)
+def check(
+    potential: Potential,
+    geometries: Annotated[
+        int, typer.Option(min=0, max=100_000, help="Random distortions of the test vectors.")
+    ] = 16,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    structure: Structure = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Audit symmetries, forces, interpreters, domain and smoothness; takes a minute."""
+    with errors_in_one_line(debug):
+        from qmd.audit import audit
+        from qmd.cli import console
+        from qmd.errors import MismatchError, NumericalError
+        from qmd.forces.jax_force import use_compilation_cache
+
+        use_compilation_cache()
+        package = named_package(potential, structure)
+        if not len(package.test_positions):
+            raise MismatchError(f"{potential} brings no geometry", "name one by --structure")
+        say = console.note if sys.stderr.isatty() else lambda text: None
+        found = audit.audit(package, n_geometries=geometries, seed=seed, say=say)
+        print(audit.as_json(package, found) if json else audit.table(found))
+        failed = audit.failed(found)
+        if failed:
+            raise NumericalError(
+                f"{package.name}: {len(failed)} of {len(found)} checks failed, first: "
+                f"{failed[0].what}",
+                hint="do not run it; mend the model, or train it again",
+            )
+
+
+@potentials.command(
+    epilog="Example: `qmd potential evaluate sivqlm-h2o labels.npz --json`. Data sets: .npz, "
+    ".extxyz, .db, energies in eV of the same zero as the labels of the training."
+)
+def evaluate(
+    potential: Potential,
+    dataset: Annotated[Path, typer.Argument(help="Labelled geometries.", show_default=False)],
+    fit_offset: Annotated[
+        bool,
+        typer.Option("--fit-offset", help="Take the mean difference of the energies out."),
+    ] = False,
+    energy_key: Annotated[
+        str | None, typer.Option(help="Name of the energies in the file.", show_default=False)
+    ] = None,
+    forces_key: Annotated[
+        str | None, typer.Option(help="Name of the forces in the file.", show_default=False)
+    ] = None,
+    energy_unit: Annotated[
+        str | None, typer.Option(help="Such as Hartree; default: eV.", show_default=False)
+    ] = None,
+    length_unit: Annotated[
+        str | None, typer.Option(help="Such as bohr; default: angstrom.", show_default=False)
+    ] = None,
+    forces_unit: Annotated[
+        str | None,
+        typer.Option(help="Such as Hartree/bohr; default: of the two.", show_default=False),
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Errors of energies and forces on a data set."""
+    with errors_in_one_line(debug):
+        from qmd.audit import evaluation
+        from qmd.forces.catalogue import load_package
+        from qmd.forces.jax_force import use_compilation_cache
+
+        use_compilation_cache()
+        package = load_package(potential, Path())
+        labels = evaluation.load_labels(
+            package, dataset, energy_key=energy_key, forces_key=forces_key,
+            energy_unit=energy_unit, length_unit=length_unit, forces_unit=forces_unit,
+        )  # fmt: skip
+        package = evaluation.for_labels(package, labels)
+        result = evaluation.evaluate(package, labels, fit_offset=fit_offset)
+        print(evaluation.as_json(result) if json else evaluation.table(result))
+
+
+@potentials.command(
+    epilog="Examples: `qmd potential draw sivqlm-h2o -o water.png`; "
+    "`qmd potential draw sivqlm-h2o --text --gates`."
+)
+def draw(
+    potential: Potential,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Picture; default: NAME.png.", show_default=False),
+    ] = None,
+    layers: Annotated[int, typer.Option(min=1, help="How many layers to show.")] = 1,
+    gates: Annotated[
+        bool, typer.Option("--gates", help="Elementary gates, not one box a gate of the model.")
+    ] = False,
+    text: Annotated[bool, typer.Option("--text", help="Print it in characters.")] = False,
+    circuit: Annotated[
+        str | None,
+        typer.Option(help="Which circuit, if the model has several.", show_default=False),
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Draw the first layers of the circuit, by PennyLane."""
+    with errors_in_one_line(debug):
+        from qmd.circuits import drawing
+        from qmd.circuits.instances import find_circuit
+        from qmd.forces.catalogue import load_package
+
+        part = find_circuit(load_package(potential, Path()), circuit)
+        shown = min(layers, part.n_layers)
+        if text:
+            print(drawing.text(part, shown, gates=gates))
+        else:
+            path = output or Path(f"{part.name}.png")
+            drawing.picture(part, path, shown, gates=gates)
+            print(path)
+
+
+@potentials.command(epilog="Example: `qmd potential resources sivqlm-h2o`.")
+def resources(potential: Potential, json: Json = False, debug: Debug = False) -> None:
+    """Count qubits, gates, depth, parameters, and circuit evaluations of energies and forces."""
+    with errors_in_one_line(debug):
+        from qmd.circuits import resources
+        from qmd.circuits.instances import circuits_or_error
+        from qmd.forces.catalogue import load_package
+
+        parts = circuits_or_error(load_package(potential, Path()))
+        found = [resources.resources(part) for part in parts]
+        print(resources.as_json(found) if json else resources.table(found))

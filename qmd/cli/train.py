@@ -1,0 +1,58 @@
+"""The command `qmd train`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qmd.cli.common import Debug, Input, Set, errors_in_one_line
+
+EXAMPLES = (
+    "Examples: `qmd train train.yaml --check`; `qmd train train.yaml --set dataset=labels.npz "
+    "--output model.qmdp`. Ctrl-C writes the best so far; the same command goes on."
+)
+
+
+def train(
+    input: Input,
+    set: Set = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="The package to write; default: output/NAME.qmdp beside the input.",
+            show_default=False,
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Forget an earlier training and begin again.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Check the input and the data; train nothing.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no summary.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Fit a potential to labels, or go on where it stopped; Ctrl-C keeps the best so far."""
+    with errors_in_one_line(debug):
+        from qmd.cli.startup import no_pydantic_plugins
+
+        no_pydantic_plugins()
+        from qmd.config.load import load
+        from qmd.train.config import TrainConfig
+
+        loaded = load(input, TrainConfig, set or ())
+        from qmd.cli import console
+        from qmd.cli import train_progress as train_console
+        from qmd.train import session as train_session
+
+        prepared = train_session.prepare(loaded)
+        if not quiet:
+            console.note(train_console.plan_text(prepared))
+        if check:
+            return
+        with train_console.progress(quiet=quiet) as watch:
+            finished = train_session.run(
+                prepared, output, overwrite=overwrite, say=console.note, watch=watch
+            )
+        if not quiet:
+            print(train_console.summary(finished))

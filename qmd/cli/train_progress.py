@@ -1,0 +1,95 @@
+"""What a person sees of a training: a live table on a terminal, else a line a stage."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from qmd.cli.console import note
+from qmd.train.session import Finished, Prepared
+from qmd.train.trainer import Tick, Watch
+
+
+@contextmanager
+def progress(*, quiet: bool = False) -> Iterator[Watch]:
+    """Yield a watcher of `Tick`: bars on a terminal, a line at the end of each stage elsewhere."""
+    if quiet:
+        yield lambda tick: None
+    elif not sys.stderr.isatty():
+        yield _line
+    else:
+        with _bars() as bars:
+            yield _Bars(bars).watch
+
+
+def _line(tick: Tick) -> None:
+    if tick.done:
+        note(f"{_title(tick)}: {tick.iteration} of {tick.total}, {_numbers(tick)}")
+
+
+def _title(tick: Tick) -> str:
+    return f"start {tick.start}, stage {tick.stage + 1}"
+
+
+def _numbers(tick: Tick) -> str:
+    return (
+        f"loss {tick.loss:.4g}, validation {tick.energy_rmse_meV:.3g} meV, "
+        f"{tick.forces_rmse_meV_per_A:.3g} meV/A"
+    )
+
+
+def _bars() -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(bar_width=20),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}  {task.fields[numbers]}"),
+        TimeElapsedColumn(), console=Console(stderr=True),
+    )  # fmt: skip
+
+
+class _Bars:
+    """One bar for each stage of a start; those that are done are replaced by a line."""
+
+    def __init__(self, bars: Any) -> None:
+        self._bars = bars
+        self._tasks: dict[tuple[int, int], Any] = {}
+
+    def watch(self, tick: Tick) -> None:
+        key = (tick.start, tick.stage)
+        if key not in self._tasks:
+            self._tasks[key] = self._bars.add_task(_title(tick), total=tick.total, numbers="")
+        task = self._tasks[key]
+        if tick.done:
+            self._bars.remove_task(task)
+            self._bars.console.print(f"{_title(tick)}: {tick.iteration}, {_numbers(tick)}")
+        else:
+            self._bars.update(task, completed=tick.iteration, numbers=_numbers(tick))
+
+
+def plan_text(prepared: Prepared) -> str:
+    """One line about an input that is in order."""
+    config, parts = prepared.config, prepared.data.parts
+    frames = ", ".join(f"{len(frames.energies)} {part}" for part, frames in parts.items())
+    starts = f"{config.starts.count} start{'s' if config.starts.count > 1 else ''}"
+    return (
+        f"{config.name}: {config.model.kind} ({' '.join(prepared.family.species)}), {frames} "
+        f"frames, {starts} of {len(config.stages)} stage{'s' if len(config.stages) > 1 else ''}"
+    )
+
+
+def summary(finished: Finished) -> str:
+    """A few lines about a finished training."""
+    lines = []
+    for part, groups in finished.card["errors"].items():
+        for group, errors in groups.items():
+            line = f"{part:10}  {group:12}  {errors['frames']:5} frames  "
+            line += f"energy {errors['energy_rmse_meV']:.3g} meV"
+            if errors["forces_rmse_meV_per_A"] is not None:
+                line += f"  forces {errors['forces_rmse_meV_per_A']:.3g} meV/A"
+            lines.append(line)
+    lines.append(
+        f"(root mean squares) {finished.package}; report and plots in {finished.directory}"
+    )
+    return "\n".join(lines)

@@ -1,0 +1,169 @@
+"""Read an input file, with overrides, into a checked and frozen config."""
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from qmd.config.messages import dotted, input_error, shown
+from qmd.config.strict_yaml import MAX_BYTES, KeyPath, parse, parse_scalar
+from qmd.errors import InputError, quoted
+from qmd.run.config import Config, RunConfig, as_package
+
+C = TypeVar("C", bound=Config)
+
+
+@dataclass(frozen=True)
+class LoadedConfig(Generic[C]):
+    """A checked input.
+
+    Attributes
+    ----------
+    config : Config
+        The input with every default filled in.
+    path : Path
+        Absolute path of the file; paths inside the input are relative to its folder.
+    text, sha256 : str
+        `config` as canonical JSON, and the SHA-256 of that: what a resumed run must match.
+    """
+
+    config: C
+    path: Path
+    text: str
+    sha256: str
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> LoadedConfig[RunConfig]:
+    """Read the input of a run.
+
+    Parameters
+    ----------
+    path : str or Path
+        A regular file.
+    overrides : sequence of str
+        ``key.path=value`` each, checked like the lines of the file.
+
+    Raises
+    ------
+    InputError
+        One line: file, line, key path, what was expected and what came.
+    """
+    return load(path, RunConfig, overrides)
+
+
+def load(path: str | Path, schema: type[C], overrides: Sequence[str] = ()) -> LoadedConfig[C]:
+    """Read an input file of any `schema`, as `load_config` does for runs."""
+    document = parse(_decode(read_regular_file(path, MAX_BYTES), str(path)), str(path))
+    set_paths = [_override(document.data, text) for text in overrides]
+    for set_path in set_paths:
+        if set_paths.count(set_path) > 1:
+            raise InputError(f"--set: {dotted(set_path)} is given twice")
+    try:
+        config = schema.model_validate(document.data)
+    except ValidationError as error:
+        raise input_error(error, schema, document, set_paths) from None
+    text = json.dumps(config.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return LoadedConfig(config, Path(os.path.abspath(path)), text, digest)
+
+
+def changed_keys(
+    old: dict[str, Any], new: dict[str, Any], ignoring: Collection[str] = ()
+) -> list[str]:
+    """Differences of two resolved inputs, as ``integrator.timestep_fs: 0.5 -> 0.25``.
+
+    Parameters
+    ----------
+    old, new : dict
+        Plain dicts, as `json.loads` gives them from `LoadedConfig.text`.
+    ignoring : collection of str
+        Dotted keys or sections that may differ, such as `MAY_CHANGE_ON_RESUME`.
+    """
+    before, after = dict(_leaves(old)), dict(_leaves(new))
+    differences = []
+    for path in sorted(before.keys() | after.keys()):
+        ignored = any(dotted(path[:n]) in ignoring for n in range(1, len(path) + 1))
+        was, now = before.get(path, _ABSENT), after.get(path, _ABSENT)
+        if was != now and not ignored:
+            differences.append(f"{dotted(path)}: {_plain(was)} -> {_plain(now)}")
+    return differences
+
+
+def read_regular_file(path: str | Path, max_bytes: int) -> bytes:
+    """Content of a regular file: not a directory, not a pipe or device that would block.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it cannot be read, or it has more than `max_bytes`.
+    """
+    name = quoted(str(path), limit=200)
+    try:
+        status = os.stat(path)
+        if stat.S_ISDIR(status.st_mode):
+            raise InputError(f"{name} is a directory; expected a file")
+        if not stat.S_ISREG(status.st_mode):
+            raise InputError(f"{name} is not a regular file")
+        if status.st_size > max_bytes:
+            raise InputError(f"{name} has {status.st_size} bytes; at most {max_bytes} are read")
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{name} does not exist") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError(f"{name} cannot be read: {reason}") from None
+
+
+def _decode(content: bytes, source: str) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{source}:{line}: byte 0x{content[error.start]:02x} is not UTF-8 text",
+            hint="save the file as UTF-8",
+        ) from None
+
+
+def _override(data: dict[str, Any], text: str) -> KeyPath:
+    """Put one ``key.path=value`` into `data`; its path."""
+    key, equals, value = text.partition("=")
+    path = tuple(part.strip() for part in key.split("."))
+    if not equals or not all(path):
+        raise InputError(
+            f"--set {quoted(text)}: expected key=value",
+            hint="for example --set integrator.temperature_K=350",
+        )
+    for n, part in enumerate(path[:-1], start=1):
+        child = data.setdefault(part, {})
+        if part == "potential":
+            child = data[part] = as_package(child)
+        if not isinstance(child, dict):
+            raise InputError(f"--set: {dotted(path[:n])} is {shown(child)}, not a mapping")
+        data = child
+    try:
+        data[path[-1]] = parse_scalar(value)
+    except InputError as error:
+        raise InputError(f"--set: {dotted(path)}: {error.message}") from None
+    return path
+
+
+_ABSENT = object()
+
+
+def _plain(value: object) -> str:
+    return "(absent)" if value is _ABSENT else json.dumps(value)
+
+
+def _leaves(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if not isinstance(node, dict):
+        yield path, node
+        return
+    for key, child in node.items():
+        yield from _leaves(child, (*path, key))

@@ -1,0 +1,195 @@
+"""What is wrong with an input, in one line: file, line, key, what was expected and what came.
+
+The wording comes from the JSON schema, so that a new key needs no new message.
+"""
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ValidationError
+
+from qmd.config.strict_yaml import Document, KeyPath
+from qmd.errors import InputError, quoted
+
+
+class _Problem(NamedTuple):
+    path: KeyPath
+    what: str
+    hint: str | None = None
+
+
+def input_error(
+    error: ValidationError, schema: type[BaseModel], document: Document, set_paths: list[KeyPath]
+) -> InputError:
+    """The first problem by line, and how many more there are."""
+    problems = _problems(error, _Schema(schema.model_json_schema()), document.data)
+    options = [_option(problem.path, set_paths) for problem in problems]
+    lines = [0 if o else document.line(p.path) for o, p in zip(options, problems, strict=True)]
+    first = lines.index(min(lines))
+    path, what, hint = problems[first]
+    where = "--set" if options[first] else document.where(path)
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return InputError(f"{where}: {what}{more}", hint)
+
+
+def _option(path: KeyPath, set_paths: list[KeyPath]) -> KeyPath:
+    """The --set option above or below `path`, empty if the value came from the file."""
+    return next((p for p in set_paths if path[: len(p)] == p[: len(path)]), ())
+
+
+def _problems(error: ValidationError, schema: "_Schema", data: Any) -> list[_Problem]:
+    problems = [
+        _Problem(path, *_did_you_mean(path, known, schema)) for path, known in schema.unknown(data)
+    ]
+    misspelt = bool(problems)
+    for details in error.errors():
+        path, kind = _path_in_file(details["loc"], data), details["type"]
+        if kind.startswith("union_tag"):
+            path = (*path, "kind")
+        missing = kind in ("missing", "union_tag_not_found")
+        absent = missing or (kind == "value_error" and _value(data, path) is None)
+        if kind == "extra_forbidden" or (absent and misspelt):
+            continue  # reported above, or a consequence of it
+        if kind == "value_error":
+            what = f"{dotted(path)} {details['ctx']['error']}"
+        elif missing:
+            what = f"{dotted(path)} is missing: expected {schema.expected(path, data)}"
+        else:
+            got = shown(_value(data, path))
+            what = f"{dotted(path)}: expected {schema.expected(path, data)}, got {got}"
+        problems.append(_Problem(path, what))
+    return problems
+
+
+def _did_you_mean(path: KeyPath, known: list[str], schema: "_Schema") -> tuple[str, str]:
+    """Cause and hint for an unknown key: it may belong elsewhere, or be misspelt."""
+    key = str(path[-1])
+    what = f"unknown key {quoted(key)}" + (f" in {dotted(path[:-1])}" if path[:-1] else "")
+    elsewhere = [dotted(p) for p in schema.paths() if p[-1] == key]
+    if dotted(path) in elsewhere:
+        what += " of this kind"
+    elif candidates := elsewhere or difflib.get_close_matches(key, known, n=1):
+        what += f". Did you mean '{candidates[0]}'?"
+    return what, f"keys known here: {', '.join(known)}"
+
+
+def _path_in_file(loc: tuple[str | int, ...], data: Any) -> KeyPath:
+    """`loc` without the tags that pydantic adds for a union, such as 'langevin_baoab'."""
+    path: KeyPath = ()
+    for part in loc:
+        parent = _value(data, path)
+        if not (isinstance(parent, dict) and part not in parent and parent.get("kind") == part):
+            path = (*path, part)
+    return path
+
+
+def _value(data: Any, path: KeyPath) -> Any:
+    for part in path:
+        try:
+            data = data[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return data
+
+
+@dataclass(frozen=True)
+class _Schema:
+    """A JSON schema as pydantic writes it, and the questions that messages put to it."""
+
+    root: dict[str, Any]
+
+    def alternatives(self, node: dict[str, Any]) -> list[dict[str, Any]]:
+        """The schemas that `node` stands for, references followed."""
+        if "$ref" in node:
+            return self.alternatives(self.root["$defs"][node["$ref"].rpartition("/")[2]])
+        options = node.get("anyOf") or node.get("oneOf")
+        if options is None:
+            return [node]
+        return [leaf for option in options for leaf in self.alternatives(option)]
+
+    def children(self, node: dict[str, Any], value: Any) -> dict[str | int, dict[str, Any]]:
+        """Schemas of the keys of a section, those of its `kind` where that is valid."""
+        options = self.alternatives(node)
+        if isinstance(value, list):
+            items: dict[str, Any] = next(
+                (option["items"] for option in options if "items" in option), {}
+            )
+            return dict.fromkeys(range(len(value)), items)
+        sections = [option["properties"] for option in options if "properties" in option]
+        kind = value.get("kind") if isinstance(value, dict) else None
+        sections = [s for s in sections if s.get("kind", {}).get("const") == kind] or sections
+        keys = dict.fromkeys(key for section in sections for key in section)
+        return {key: {"anyOf": [s[key] for s in sections if key in s]} for key in keys}
+
+    def unknown(
+        self, value: Any, node: dict[str, Any] | None = None, path: KeyPath = ()
+    ) -> Iterator[tuple[KeyPath, list[str]]]:
+        """Paths in `value` that are not in the schema, each with the keys known in its place."""
+        if not isinstance(value, (dict, list)):
+            return
+        known = self.children(self.root if node is None else node, value)
+        for key, child in value.items() if isinstance(value, dict) else enumerate(value):
+            if key in known:
+                yield from self.unknown(child, known[key], (*path, key))
+            elif known:
+                yield (*path, key), [str(k) for k in known]
+
+    def paths(self, node: dict[str, Any] | None = None, path: KeyPath = ()) -> Iterator[KeyPath]:
+        """The path of every key."""
+        for key, child in self.children(self.root if node is None else node, None).items():
+            yield (*path, key)
+            yield from self.paths(child, (*path, key))
+
+    def expected(self, path: KeyPath, data: Any) -> str:
+        """What may stand at `path`, in words."""
+        node = self.root
+        for n, key in enumerate(path):
+            node = self.children(node, _value(data, path[:n])).get(key, {})
+        return " or ".join(dict.fromkeys(map(_in_words, self.alternatives(node))))
+
+
+def _in_words(leaf: dict[str, Any]) -> str:
+    match leaf:
+        case {"enum": values}:
+            return "one of " + ", ".join(f"'{value}'" for value in values)
+        case {"const": value}:
+            return f"'{value}'"
+        case {"type": "number" | "integer" as number}:
+            word = "a number" if number == "number" else "a whole number"
+            bounds = [f"{sign} {leaf[key]}" for key, sign in _BOUNDS.items() if key in leaf]
+            return f"{word} {' and '.join(bounds)}".strip()
+        case {"type": "boolean"}:
+            return "true or false"
+        case {"type": "null"}:
+            return "null"
+        case {"type": "array"}:
+            return "a list"
+        case {"type": "object", "properties": properties}:
+            return f"a mapping with the keys {', '.join(properties)}"
+        case {"pattern": pattern}:
+            return f"text of the form {pattern.strip('^$')}"
+    return "text"
+
+
+_BOUNDS = {"exclusiveMinimum": ">", "minimum": ">=", "exclusiveMaximum": "<", "maximum": "<="}
+
+
+def shown(value: Any) -> str:
+    match value:
+        case None:
+            return "nothing (null)"
+        case bool():
+            return str(value).lower()
+        case str():
+            return f"the text {quoted(value)}"
+        case dict():
+            return "a mapping"
+        case list():
+            return "a list"
+    return repr(value)
+
+
+def dotted(path: KeyPath) -> str:
+    return ".".join(map(str, path))

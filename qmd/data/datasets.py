@@ -1,0 +1,393 @@
+"""Labelled geometries from a file: `.npz`, extended XYZ, ASE databases.
+
+A file is data: it is read without pickle, its sizes are checked first, and what comes out is in eV
+and angstrom. What cannot be right is refused: see `qmd.dataset_checks`.
+
+=====================================  ==========================================================
+format                                 units unless stated
+=====================================  ==========================================================
+`.npz` with Z, R, E, F                 eV, angstrom
+`.npz` with r, E, F (a diatomic)       eV, angstrom; F = -dE/dr
+`.npz` with nuclear_charges, coords,   kcal/mol, angstrom (rMD17)
+energies, forces
+`.npz` with z, R, E, F (MD17, sGDML)   those of e_unit and r_unit in the file; else to be stated
+`.xyz`, `.extxyz`, `.db`, `.json`      eV, angstrom (ASE)
+=====================================  ==========================================================
+"""
+
+import hashlib
+import io
+import sqlite3
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from ase.units import Bohr, Hartree, kcal, kJ, mol
+
+from qmd.config.load import read_regular_file
+from qmd.errors import InputError, one_line, quoted
+
+Array = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+MAX_BYTES = 2**31
+"""Of a file, and of its arrays."""
+ENERGY_UNITS = {
+    "eV": 1.0,
+    "meV": 1e-3,
+    "Hartree": Hartree,
+    "kcal/mol": kcal / mol,
+    "kJ/mol": kJ / mol,
+}
+LENGTH_UNITS = {"angstrom": 1.0, "bohr": Bohr, "nm": 10.0}
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Names and units of the labels in a file; None: by the conventions of the format."""
+
+    energy_key: str | None = None
+    forces_key: str | None = None
+    energy_unit: str | None = None
+    length_unit: str | None = None
+    forces_unit: str | None = None
+    """``energy/length``, such as Hartree/bohr; default: from the other two."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Labelled geometries of one molecule."""
+
+    numbers: Integers | None
+    """Atomic numbers, (n_atoms,); None if the file does not say."""
+    positions: Array
+    """angstrom, (n_frames, n_atoms, 3)"""
+    energies: Array
+    """eV, (n_frames,)"""
+    forces: Array | None
+    """eV/angstrom, (n_frames, n_atoms, 3); None if the file has none."""
+    sha256: str
+    """Of the file."""
+    name: str
+    """Of the file."""
+
+    def __len__(self) -> int:
+        return len(self.energies)
+
+    def take(self, index: Integers) -> "Dataset":
+        """The frames at `index`."""
+        forces = None if self.forces is None else self.forces[index]
+        return replace(
+            self, positions=self.positions[index], energies=self.energies[index], forces=forces
+        )
+
+
+def read(path: Path, labels: Labels = Labels()) -> Dataset:  # noqa: B008  (frozen)
+    """Read a data set.
+
+    Parameters
+    ----------
+    path : Path
+        The format follows from its suffix.
+    labels : Labels
+        Names and units of the labels.
+
+    Raises
+    ------
+    InputError
+        In one line, if the file cannot be read, lacks a label, or has arrays that do not fit
+        together.
+    """
+    readers = {".npz": _read_npz, ".xyz": _read_xyz, ".extxyz": _read_xyz}
+    readers |= {".db": _read_database, ".json": _read_database}
+    reader = readers.get(path.suffix.lower())
+    name = quoted(path.name)
+    if reader is None:
+        raise InputError(
+            f"dataset {name}: expected a file that ends in {', '.join(readers)}",
+            hint="`ase convert FILE labels.extxyz` converts others",
+        )
+    content = read_regular_file(path, MAX_BYTES)
+    raw = reader(path, content, labels)
+    _check_shapes(raw, name)
+    energy, length, force = _factors(raw, labels, name)
+    return Dataset(
+        numbers=raw.numbers,
+        positions=raw.positions * length,
+        energies=raw.energies.reshape(-1) * energy,
+        forces=None if raw.forces is None else raw.forces * force,
+        sha256=hashlib.sha256(content).hexdigest(),
+        name=one_line(path.name),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Raw:
+    """Arrays as the file has them."""
+
+    numbers: Any
+    positions: Any
+    energies: Any
+    forces: Any
+    energy_unit: str | None
+    length_unit: str | None
+
+
+def _read_npz(path: Path, content: bytes, labels: Labels) -> _Raw:
+    name = quoted(path.name)
+    arrays = load_npz(content, name)
+    layout = next((k for k in _LAYOUTS if set(k) <= arrays.keys()), None)
+    if layout is None:
+        raise InputError(
+            f"dataset {name} has the arrays {', '.join(map(quoted, arrays)) or 'of no name'}; "
+            "expected Z, R, E, F",
+            hint="or those of rMD17 (nuclear_charges, coords, energies, forces), of MD17 "
+            "(z, R, E, F), or r, E, F of a diatomic",
+        )
+    names = _LAYOUTS[layout]
+    energies = arrays.get(labels.energy_key or names.energies)
+    forces = arrays.get(labels.forces_key or names.forces)
+    _check_found(name, labels, energies, forces, arrays, names.energies)
+    assert energies is not None
+    if names.numbers is None:
+        distances = _floats(arrays["r"], "r", name)
+        return _diatomic(distances, energies, forces, names)
+    return _Raw(
+        _numbers(arrays[names.numbers], name),
+        _floats(arrays[names.positions], names.positions, name),
+        _floats(energies, labels.energy_key or names.energies, name),
+        None if forces is None else _floats(forces, labels.forces_key or names.forces, name),
+        _text(arrays.get("e_unit"), names.energy_unit),
+        _text(arrays.get("r_unit"), names.length_unit),
+    )
+
+
+@dataclass(frozen=True)
+class _Names:
+    numbers: str | None
+    positions: str
+    energies: str
+    forces: str
+    energy_unit: str | None
+    length_unit: str | None
+
+
+_LAYOUTS = {
+    ("Z", "R"): _Names("Z", "R", "E", "F", "eV", "angstrom"),
+    ("nuclear_charges", "coords"): _Names(
+        "nuclear_charges", "coords", "energies", "forces", "kcal/mol", "angstrom"
+    ),
+    ("z", "R"): _Names("z", "R", "E", "F", None, "angstrom"),
+    ("r", "E"): _Names(None, "r", "E", "F", "eV", "angstrom"),
+}
+
+
+def load_npz(content: bytes, name: str) -> dict[str, np.ndarray]:
+    """Arrays of an .npz file, none of them pickled and all of them together of a sane size."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > MAX_BYTES:
+            raise InputError(f"dataset {name} unpacks to {size} bytes; at most {MAX_BYTES}")
+        with np.load(io.BytesIO(content), allow_pickle=False) as data:
+            return {key: data[key] for key in data.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
+        reason = "it has arrays of objects" if "allow_pickle" in str(error) else "damaged"
+        raise InputError(f"dataset {name} is not a usable .npz file: {reason}") from None
+
+
+def _diatomic(distances: Array, energies: Any, forces: Any, names: _Names) -> _Raw:
+    """Atoms on the z axis; `forces` are those along the bond, on the second atom."""
+    n = distances.size
+    positions = np.zeros((n, 2, 3))
+    positions[:, 1, 2] = distances.reshape(-1)
+    vectors = None
+    if forces is not None:
+        along = np.asarray(forces, float).reshape(-1)
+        vectors = np.zeros((len(along), 2, 3))
+        vectors[:, 0, 2], vectors[:, 1, 2] = -along, along
+    return _Raw(
+        None, positions, np.asarray(energies, float), vectors, names.energy_unit, names.length_unit
+    )
+
+
+def _read_xyz(path: Path, content: bytes, labels: Labels) -> _Raw:
+    import ase.io
+
+    name = quoted(path.name)
+    try:
+        text = io.StringIO(content.decode())
+        frames: Any = ase.io.read(text, index=slice(None), format="extxyz")
+    except Exception as error:  # each parser of ASE fails in its own way
+        raise InputError(
+            f"dataset {name} is not a valid extended XYZ file ({type(error).__name__})"
+        ) from None
+    return _from_atoms([_Frame.of(atoms) for atoms in frames], labels, name)
+
+
+def _read_database(path: Path, content: bytes, labels: Labels) -> _Raw:
+    import ase.db
+
+    name = quoted(path.name)
+    try:
+        with ase.db.connect(path, type="db" if path.suffix == ".db" else "json") as database:
+            frames = [_Frame.of(row.toatoms(), row.data) for row in database.select()]
+    except (sqlite3.Error, ValueError, KeyError, TypeError, OSError) as error:
+        raise InputError(
+            f"dataset {name} is not a usable ASE database ({type(error).__name__})"
+        ) from None
+    return _from_atoms(frames, labels, name)
+
+
+@dataclass(frozen=True, eq=False)
+class _Frame:
+    """What ASE knows about a frame: atoms, and labels by name."""
+
+    atoms: Any
+    labels: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, atoms: Any, data: Mapping[str, Any] | None = None) -> "_Frame":
+        found = dict(atoms.calc.results) if atoms.calc is not None else {}
+        return cls(atoms, {**found, **atoms.info, **atoms.arrays, **(data or {})})
+
+
+def _from_atoms(frames: list[_Frame], labels: Labels, name: str) -> _Raw:
+    if not frames:
+        raise InputError(f"dataset {name} has no frames")
+    numbers = frames[0].atoms.numbers
+    for i, frame in enumerate(frames):
+        if not np.array_equal(frame.atoms.numbers, numbers):
+            raise InputError(
+                f"dataset {name}: frame {i + 1} has other atoms than frame 1 "
+                f"({frame.atoms.get_chemical_formula()}, "
+                f"{frames[0].atoms.get_chemical_formula()}), or another order"
+            )
+    energies = _column(frames, labels.energy_key, ("REF_energy", "energy"), name)
+    forces = _column(frames, labels.forces_key, ("REF_forces", "forces"), name)
+    _check_found(name, labels, energies, forces, frames[0].labels, "energy")
+    positions = np.array([frame.atoms.positions for frame in frames])
+    return _Raw(np.asarray(numbers, np.int64), positions, energies, forces, "eV", "angstrom")
+
+
+def _column(
+    frames: list[_Frame], key: str | None, usual: tuple[str, ...], name: str
+) -> np.ndarray | None:
+    """One label of all frames; None if no frame has it."""
+    names = (key,) if key else usual
+    found = next((n for n in names if any(n in frame.labels for frame in frames)), None)
+    if found is None:
+        return None
+    missing = [i for i, frame in enumerate(frames) if found not in frame.labels]
+    if missing:
+        raise InputError(
+            f"dataset {name}: frame {missing[0] + 1} has no {quoted(found)}, others have one"
+        )
+    try:
+        values: np.ndarray = np.array([frame.labels[found] for frame in frames], float)
+    except (TypeError, ValueError):
+        raise InputError(f"dataset {name}: {quoted(found)} is not an array of numbers") from None
+    return values
+
+
+def _check_found(
+    name: str,
+    labels: Labels,
+    energies: Any,
+    forces: Any,
+    known: Mapping[str, Any],
+    usual: str,
+) -> None:
+    for key, found in ((labels.energy_key, energies), (labels.forces_key, forces)):
+        if key and found is None:
+            names = ", ".join(sorted(map(quoted, known)))
+            raise InputError(f"dataset {name} has no {quoted(key)}", hint=f"it has {names}")
+    if energies is None:
+        raise InputError(
+            f"dataset {name} has no energies (no {quoted(usual)})",
+            hint="name them with labels.energy_key",
+        )
+
+
+def _numbers(values: np.ndarray, name: str) -> Integers:
+    """Atomic numbers of all frames, which may be written out for each."""
+    if values.dtype.kind not in "iu":
+        raise InputError(f"dataset {name}: atomic numbers must be integers, not {values.dtype}")
+    rows = values.reshape(-1, values.shape[-1]) if values.ndim == 2 else values[None]
+    if rows.ndim != 2 or len(rows) == 0 or not (rows == rows[0]).all():
+        raise InputError(f"dataset {name}: all frames must have the same atoms in the same order")
+    return np.asarray(rows[0], np.int64)
+
+
+def _floats(values: np.ndarray, key: str, name: str) -> Array:
+    if values.dtype.kind not in "fiu":
+        raise InputError(f"dataset {name}: {key} is of type {values.dtype}; expected numbers")
+    return values.astype(np.float64)
+
+
+def _text(value: np.ndarray | None, default: str | None) -> str | None:
+    return default if value is None else str(value)
+
+
+def _check_shapes(raw: _Raw, name: str) -> None:
+    """Raise InputError unless there is one energy and one set of forces for each frame."""
+    shape = raw.positions.shape
+    if len(shape) != 3 or shape[2] != 3 or 0 in shape:
+        raise InputError(
+            f"dataset {name}: positions have shape {shape}; expected (frames, atoms, 3)"
+        )
+    if raw.numbers is not None and len(raw.numbers) != shape[1]:
+        raise InputError(
+            f"dataset {name}: {len(raw.numbers)} atomic numbers, but positions of {shape[1]} atoms"
+        )
+    if raw.energies.size != shape[0] or raw.energies.ndim > 2:
+        raise InputError(
+            f"dataset {name}: energies have shape {raw.energies.shape}; expected one for each of "
+            f"{shape[0]} frames"
+        )
+    if raw.forces is not None and raw.forces.shape != shape:
+        raise InputError(
+            f"dataset {name}: forces have shape {raw.forces.shape}, positions {shape}; expected "
+            "the same"
+        )
+    for what in ("positions", "energies", "forces"):
+        values = getattr(raw, what)
+        if values is not None and not np.isfinite(values).all():
+            bad = ~np.isfinite(values.reshape(shape[0], -1)).all(axis=1)
+            raise InputError(
+                f"dataset {name}: {what} of frame {int(bad.argmax()) + 1} are not finite "
+                f"({int(bad.sum())} such frames)",
+                hint="remove these frames",
+            )
+
+
+def _factors(raw: _Raw, labels: Labels, name: str) -> tuple[float, float, float]:
+    """What makes energies, lengths and forces of the file those of the program."""
+    energy_unit = labels.energy_unit or raw.energy_unit
+    length_unit = labels.length_unit or raw.length_unit
+    if energy_unit is None:
+        raise InputError(
+            f"dataset {name} does not say the unit of its energies",
+            hint=f"set labels.energy_unit to one of {', '.join(ENERGY_UNITS)}",
+        )
+    energy = _factor(energy_unit, ENERGY_UNITS, name)
+    length = _factor(length_unit or "angstrom", LENGTH_UNITS, name)
+    if labels.forces_unit is None:
+        return energy, length, energy / length
+    of_energy, _, of_length = labels.forces_unit.rpartition("/")
+    of_forces = _factor(of_energy, ENERGY_UNITS, name) / _factor(of_length, LENGTH_UNITS, name)
+    return energy, length, of_forces
+
+
+def _factor(unit: str, known: Mapping[str, float], name: str) -> float:
+    lower = {key.lower(): value for key, value in known.items()} | {"ang": 1.0, "a": 1.0}
+    try:
+        return lower[unit.strip().lower()]
+    except KeyError:
+        raise InputError(
+            f"dataset {name}: unknown unit {quoted(unit)}; expected one of {', '.join(known)}"
+        ) from None

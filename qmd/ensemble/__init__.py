@@ -1,0 +1,1 @@
+"""`qmd ensemble`: many runs of one input."""

@@ -1,0 +1,70 @@
+"""The input of `qmd ensemble`: a strict, frozen schema like that of a run (`qmd.config`)."""
+
+from typing import Annotated, Self
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from qmd.jobs.config import ExecutorConfig, ProcessesConfig
+from qmd.run.config import Config, Name, Seed
+
+Key = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$", max_length=200)]
+Value = str | int | float | bool | None
+
+
+class RangeConfig(Config):
+    """Whole numbers in a row, such as seeds."""
+
+    first: Seed
+    """The first."""
+    last: Seed
+    """The last."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not 0 <= self.last - self.first < 100_000:
+            raise ValueError("must have last >= first, and at most 100000 numbers")
+        return self
+
+
+def _listed(values: object) -> object:
+    """A mapping with first and last, as the list it stands for."""
+    if isinstance(values, dict):
+        numbers = RangeConfig.model_validate(values)
+        return list(range(numbers.first, numbers.last + 1))
+    return values
+
+
+Values = Annotated[
+    list[Value],
+    Field(min_length=1, max_length=100_000),
+    BeforeValidator(_listed, json_schema_input_type=list[Value] | RangeConfig),
+]
+Axis = Annotated[dict[Key, Values], Field(min_length=1)]
+
+
+class EnsembleConfig(Config):
+    """The input of `qmd ensemble`."""
+
+    input: Name
+    """Input of a run, relative to this file."""
+    vary: Annotated[list[Axis], Field(min_length=1, max_length=10)]
+    """Keys of the input with lists of values: every combination; keys of one item go together."""
+    executor: Annotated[ExecutorConfig, Field(discriminator="kind")] = ProcessesConfig(
+        kind="processes"
+    )
+    """Where the runs go; default: processes, on all cores that this one may use."""
+
+    @field_validator("vary")
+    @classmethod
+    def _one_value_each(cls, axes: list[dict[str, list[Value]]]) -> list[dict[str, list[Value]]]:
+        keys = [key for axis in axes for key in axis]
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            raise ValueError(f"has {twice[0]} twice")
+        for axis in axes:
+            lengths = {key: len(values) for key, values in axis.items()}
+            if len(set(lengths.values())) > 1:
+                counts = ", ".join(f"{key} {n}" for key, n in lengths.items())
+                raise ValueError(
+                    f"has keys that go together with lists of unequal length: {counts}"
+                )
+        return axes

@@ -1,0 +1,1 @@
+"""`qmd potential export`: packages in the formats of other programs."""

@@ -1,0 +1,115 @@
+"""Kohn-Sham labels by PySCF; needs the extra `reference`."""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy._core._multiarray_umath import __cpu_features__  # type: ignore[import-not-found]
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+HARTREE_EV, BOHR_ANGSTROM = 27.211386245988, 0.529177210903  # CODATA 2018, as in PySCF
+
+
+class SCFError(RuntimeError):
+    """The self-consistent field did not converge."""
+
+
+@dataclass(frozen=True)
+class DFT:
+    """Restricted Kohn-Sham with density fitting and D3(0) dispersion.
+
+    Parameters
+    ----------
+    name : str
+        For people.
+    xc, basis : str
+        PySCF names; the default is RPBE/def2-TZVPD. Keep the diffuse functions: without them
+        basis-set superposition binds water dimers too strongly.
+    dispersion : str or None
+        Functional whose D3(0) parameters are used.
+    grid_level : int
+        PySCF's integration grid.
+    convergence_Ha : float
+        Of the SCF energy.
+    """
+
+    name: str = "RPBE-D3(0)/def2-TZVPD"
+    xc: str = "rpbe,pbe"
+    basis: str = "def2-tzvpd"
+    dispersion: str | None = "rpbe"
+    grid_level: int = 3
+    convergence_Ha: float = 1e-10
+
+    @property
+    def level_of_theory(self) -> str:
+        """For data cards."""
+        return f"{self.name}, density fitting, restricted Kohn-Sham"
+
+    def energy_and_forces(
+        self, numbers: NDArray[np.int64], positions: Array, guess: Array | None = None
+    ) -> tuple[float, Array, Array]:
+        """Energy (eV), forces (eV/angstrom), (n_atoms, 3), and density matrix of a closed shell.
+
+        Parameters
+        ----------
+        numbers : (n_atoms,)
+        positions : (n_atoms, 3)
+            angstrom
+        guess : density matrix, optional
+            Of a close geometry, or of separate molecules: see `joined`.
+
+        Raises
+        ------
+        SCFError
+        """
+        from pyscf import dft, gto
+
+        from qmd.forces.stored_orbitals import StoredOrbitals
+
+        atoms = [(int(z), tuple(x)) for z, x in zip(numbers, positions, strict=True)]
+        mol = gto.M(atom=atoms, basis=self.basis, unit="Angstrom", verbose=0)
+        mf = dft.RKS(mol).density_fit()
+        mf.xc, mf.grids.level, mf.conv_tol = self.xc, self.grid_level, self.convergence_Ha
+        mf._numint = StoredOrbitals()
+        energy = float(mf.kernel(dm0=guess))
+        if not mf.converged:
+            raise SCFError(f"The SCF did not converge for positions {positions.tolist()}.")
+        gradient = mf.nuc_grad_method()
+        gradient.grid_response = True  # without it the forces do not sum to zero
+        slope: Any = gradient.kernel()
+        if self.dispersion:
+            extra_energy, extra_slope = self._dispersion(numbers, positions)
+            energy, slope = energy + extra_energy, slope + extra_slope
+        forces = -slope * HARTREE_EV / BOHR_ANGSTROM
+        return energy * HARTREE_EV, np.ascontiguousarray(forces), mf.make_rdm1()
+
+    def _dispersion(self, numbers: NDArray[np.int64], positions: Array) -> tuple[float, Array]:
+        from dftd3.interface import DispersionModel, ZeroDampingParam
+
+        model = DispersionModel(np.asarray(numbers), positions / BOHR_ANGSTROM)
+        result = model.get_dispersion(ZeroDampingParam(method=self.dispersion), grad=True)
+        return float(result["energy"]), np.asarray(result["gradient"])
+
+
+def tell_processor() -> None:
+    """Choose the code of PySCF's linear algebra; takes effect before PySCF is first imported.
+
+    Its wheels bring an OpenBLAS of 2018, which takes processors that it does not know for old ones:
+    half as fast in matrix products.
+    """
+    if __cpu_features__["AVX2"]:
+        os.environ.setdefault("OPENBLAS_CORETYPE", "Haswell")
+
+
+def joined(*densities: Array) -> Array:
+    """Block-diagonal density of separate molecules: a guess for all of them together."""
+    size = sum(len(d) for d in densities)
+    total, start = np.zeros((size, size)), 0
+    for density in densities:
+        stop = start + len(density)
+        total[start:stop, start:stop] = density
+        start = stop
+    return total

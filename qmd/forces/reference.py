@@ -1,0 +1,178 @@
+"""Reference methods as the force of a run: PySCF, or any ASE calculator."""
+
+import hashlib
+import os
+import warnings
+from collections import deque
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.metadata import packages_distributions
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from qmd.errors import MismatchError, NumericalError
+from qmd.forces.dft import DFT, SCFError, tell_processor
+from qmd.forces.fci import FCI
+from qmd.run.config import ASEConfig, DFTConfig, FCIConfig
+from qmd.system.system import System
+
+Array = np.ndarray
+Method = Callable[[Array], tuple[float, Array]]
+"""Positions (n_atoms, 3), angstrom -> energy (eV), forces (eV/angstrom)."""
+SLOPE_ERROR = 1e-3
+"""eV/angstrom: energies that converge to 1e-10 hartree, differences over 2e-4 angstrom."""
+CLOSE_A, NEAR_A = 0.05, 0.5
+"""Moves of an atom over which densities are extrapolated, and over which the last one serves."""
+INSTALL = 'install it: python -m pip install "qmd[reference]"'
+
+
+def reference_method(
+    config: DFTConfig | FCIConfig | ASEConfig, system: System
+) -> tuple[str, Method, tuple[str, ...]]:
+    """Name, function, and packages whose versions matter, of a method on the atoms of `system`.
+
+    Raises
+    ------
+    MismatchError
+        If what it needs is not installed, or cannot treat these atoms.
+    """
+    match config:
+        case DFTConfig():
+            return _dft(config, system)
+        case FCIConfig():
+            return _fci(config, system)
+        case ASEConfig():
+            return _ase(config, system)
+
+
+def _dft(config: DFTConfig, system: System) -> tuple[str, Method, tuple[str, ...]]:
+    _require("pyscf", "dftd3")
+    _closed_shell(system)
+    dispersion = "-D3(0)" if config.dispersion else ""
+    name = f"{config.functional}{dispersion}/{config.basis}"
+    method = DFT(
+        name, config.functional, config.basis, config.dispersion, config.grid_level,
+        config.convergence_Ha,
+    )  # fmt: skip
+    before: deque[tuple[Array, Array]] = deque(maxlen=3)
+
+    def energy_and_forces(positions: Array) -> tuple[float, Array]:
+        try:
+            with warnings.catch_warnings():  # PySCF recommends packages when a basis is unknown
+                warnings.simplefilter("ignore", UserWarning)
+                energy, forces, density = method.energy_and_forces(
+                    system.numbers, positions, _next_density(before, positions)
+                )
+        except (SCFError, KeyError, RuntimeError) as error:
+            raise _failed(name, error) from None
+        before.append((positions.copy(), density))
+        return energy, forces
+
+    needs = ("pyscf", "dftd3") if config.dispersion else ("pyscf",)
+    return name, energy_and_forces, needs
+
+
+def _next_density(before: Sequence[tuple[Array, Array]], positions: Array) -> Array | None:
+    """Guess of the density at `positions` from (positions, density) of up to three steps before.
+
+    Along a path that on the parabola through them, which takes fewer cycles than the last one; none
+    after a jump.
+    """
+    path = [x for x, _ in before] + [positions]
+    jumps = [float(np.abs(b - a).max()) for a, b in pairwise(path)]
+    if len(before) == 3 and max(jumps) < CLOSE_A:
+        (_, first), (_, second), (_, third) = before
+        return np.asarray(3 * (third - second) + first)
+    return before[-1][1] if before and jumps[-1] < NEAR_A else None
+
+
+def _fci(config: FCIConfig, system: System) -> tuple[str, Method, tuple[str, ...]]:
+    _require("pyscf")
+    _closed_shell(system)
+    method, name = FCI(config.basis), f"FCI/{config.basis}"
+
+    def energy_and_forces(positions: Array) -> tuple[float, Array]:
+        try:
+            return method.energy_and_forces(system.numbers, positions)
+        except (SCFError, KeyError, RuntimeError) as error:
+            raise _failed(name, error) from None
+
+    return name, energy_and_forces, ("pyscf",)
+
+
+def _ase(config: ASEConfig, system: System) -> tuple[str, Method, tuple[str, ...]]:
+    from ase import Atoms
+
+    calculator = _calculator(config)
+    atoms = Atoms(system.numbers, system.positions, calculator=calculator)
+
+    def energy_and_forces(positions: Array) -> tuple[float, Array]:
+        atoms.positions = positions
+        try:
+            return float(atoms.get_potential_energy()), np.array(atoms.get_forces())
+        except Exception as error:  # calculators raise what they like
+            raise _failed(config.calculator, error) from None
+
+    module = config.calculator.partition(".")[0]
+    needs = sorted(set(packages_distributions().get(module, ())) | {"ase"})
+    return config.calculator.rpartition(".")[2], energy_and_forces, tuple(needs)
+
+
+def _calculator(config: ASEConfig) -> Any:
+    from ase.calculators.abc import GetPropertiesMixin
+
+    module, _, name = config.calculator.rpartition(".")
+    try:
+        kind = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise MismatchError(
+            f"potential.calculator {config.calculator} cannot be imported: {error}",
+            hint="install the package that brings it, and give its class with its module",
+        ) from None
+    if not (isinstance(kind, type) and issubclass(kind, GetPropertiesMixin)):
+        raise MismatchError(f"potential.calculator {config.calculator} is not an ASE calculator")
+    try:
+        return kind(**config.arguments)
+    except Exception as error:  # calculators raise what they like
+        raise MismatchError(
+            f"{config.calculator} does not take potential.arguments: {_first_line(error)}"
+        ) from None
+
+
+def settings_sha256(config: DFTConfig | FCIConfig | ASEConfig) -> str:
+    """SHA-256 of the settings of a method, and of the files that they name: models, parameters."""
+    digest = hashlib.sha256(config.model_dump_json().encode())
+    for value in config.arguments.values() if isinstance(config, ASEConfig) else ():
+        if isinstance(value, str) and os.path.isfile(value):
+            with open(value, "rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _require(*packages: str) -> None:
+    tell_processor()
+    for package in packages:
+        try:
+            import_module(package)
+        except ImportError:
+            raise MismatchError(f"this potential needs {package}", hint=INSTALL) from None
+
+
+def _closed_shell(system: System) -> None:
+    if int(system.numbers.sum()) % 2:
+        raise MismatchError(
+            f"{system.name} has an odd number of electrons; expected a closed shell, neutral"
+        )
+
+
+def _failed(name: str, error: Exception) -> NumericalError:
+    return NumericalError(
+        f"{name} failed: {_first_line(error)}",
+        hint="all steps up to the last checkpoint are kept; the same command goes on from there",
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0][:300]

@@ -1,0 +1,1 @@
+"""Interfaces through which other programs call qmd."""

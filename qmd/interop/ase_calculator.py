@@ -1,0 +1,134 @@
+"""Any potential of qmd as an ASE calculator, on the native kernel where it has one."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator, CalculatorSetupError, all_changes
+
+from qmd.errors import MismatchError
+from qmd.forces.build import Resolved, described, of_package, resolve
+from qmd.forces.catalogue import for_given_atoms, load_package
+from qmd.forces.origin import Source
+from qmd.potentials import Package
+from qmd.run.config import PackageConfig
+from qmd.system.system import System
+
+
+class QmdCalculator(Calculator):
+    """Energy and forces of one molecule, or of the molecules, that a potential serves.
+
+    Parameters
+    ----------
+    potential : str, path or mapping
+        Name of a potential, a .qmdp file, or what stands under `potential:` in the input of a run,
+        such as ``{"kind": "committee", "members": [...]}``. Paths start from the current folder.
+    absolute : bool
+        Add the reference energy of the package, so that energies are those of its labels instead of
+        relative to the zero of the model.
+
+    Attributes
+    ----------
+    results : dict
+        Of a committee also `force_spread`, the standard deviation of the force on each atom over
+        the members, eV/angstrom, shape (n_atoms,).
+
+    Raises
+    ------
+    InputError
+        If a mapping is not the description of a potential.
+    MismatchError
+        If there is no such potential, or it is damaged.
+    CalculatorSetupError
+        In a calculation: if the species are others or in another order, or the atoms periodic.
+
+    Warns
+    -----
+    UserWarning
+        If a distance leaves the domain of the training data.
+
+    Examples
+    --------
+    >>> from ase import Atoms
+    >>> from qmd.calculator import QmdCalculator
+    >>> water = Atoms("OHH", [[0, 0, 0], [0.97, 0, 0], [-0.24, 0.94, 0]])
+    >>> water.calc = QmdCalculator("sivqlm-h2o")
+    >>> float(round(water.get_forces().sum(), 10)) == 0
+    True
+    """
+
+    implemented_properties = ["energy", "free_energy", "forces"]  # noqa: RUF012  (as in ASE)
+
+    def __init__(
+        self, potential: str | PathLike[str] | Mapping[str, Any], *, absolute: bool = False
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.absolute = absolute
+        self._config = described(potential)
+        self._species: tuple[str, ...] = ()
+        self._resolved: Resolved | None = None
+        self.package: Package | None = None
+        if isinstance(self._config, PackageConfig) and not for_given_atoms(self._config.name):
+            self.package = load_package(self._config.name, Path(), self._config.sha256)
+            self._species = self.package.species
+            self._resolved = of_package(self.package, self._config.backend)
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = tuple(all_changes),
+    ) -> None:
+        """Fill `results`; ASE calls it."""
+        super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
+        potential, served = self._serving(), cast(Atoms, self.atoms)
+        positions = np.array(served.positions, float, order="C")
+        self._warn_outside(potential.source, positions)
+        energy, forces = potential.energy_and_forces(positions)
+        total = energy + (potential.source.reference_energy_eV if self.absolute else 0.0)
+        self.results: dict[str, Any] = {"energy": total, "free_energy": total, "forces": forces}
+        if potential.force_spread:
+            self.results["force_spread"] = potential.force_spread(positions)
+
+    def _serving(self) -> Resolved:
+        """The potential on the present atoms; made again when they are others."""
+        atoms: Any = self.atoms
+        species = tuple(atoms.get_chemical_symbols())
+        if self.package and species not in self.package.served:
+            served = ", or ".join(" ".join(symbols) for symbols in self.package.served)
+            raise CalculatorSetupError(
+                f"{self.package.name} is for {served} in this order, but the atoms are "
+                f"{' '.join(species)}."
+            )
+        if atoms.pbc.any():
+            raise CalculatorSetupError("Potentials of qmd are for isolated molecules.")
+        if self._resolved is None or species != self._species:
+            self._resolved, self._species = self._made_for(atoms, species), species
+        return self._resolved
+
+    def _made_for(self, atoms: Atoms, species: tuple[str, ...]) -> Resolved:
+        if self.package and isinstance(self._config, PackageConfig):
+            return of_package(self.package.on(species), self._config.backend)
+        masses = atoms.get_masses()
+        system = System(atoms.numbers, atoms.positions, masses, None, "the Atoms object")
+        try:
+            return resolve(self._config, system, Path())
+        except MismatchError as error:
+            raise CalculatorSetupError(f"{error} {error.hint or ''}".strip()) from None
+
+    def _warn_outside(self, source: Source, positions: np.ndarray) -> None:
+        domain = source.domain
+        i, j = domain.pairs.T
+        distances = np.linalg.norm(positions[j] - positions[i], axis=1)
+        outside = ~((distances >= domain.warn[:, 0]) & (distances <= domain.warn[:, 1]))
+        if outside.any():
+            k = int(outside.argmax())
+            warnings.warn(
+                f"{source.name}: atoms {i[k]} and {j[k]} are {distances[k]:.3f} A apart; the "
+                f"training data has {domain.warn[k, 0]:.3f} to {domain.warn[k, 1]:.3f} A.",
+                stacklevel=3,
+            )

@@ -1,0 +1,108 @@
+"""Potentials of qmd in OpenMM, by the entry-point group of OpenMM-ML [1]_.
+
+With both installed, the name `qmd` is known to it::
+
+    from openmmml import MLPotential
+
+    system = MLPotential("qmd", potential="sivqlm-h2o").createSystem(topology)
+    mixed = MLPotential("qmd", potential="spc-fw").createMixedSystem(topology, mm_system, atoms)
+
+The forces come from a `PythonForce`, which calls the native kernel in every step. Molecules are
+isolated: periodic topologies are refused, but for the atoms of a mixed system, which must be whole
+there: their distances are taken as they stand. The trained domain is not watched.
+
+References
+----------
+.. [1] https://github.com/openmm/openmm-ml
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openmm
+from ase.data import atomic_masses
+from openmm import unit
+from openmmml.mlpotential import MLPotentialImpl, MLPotentialImplFactory
+
+from qmd import units
+
+KJ_PER_MOL = units.kcal_per_mol / 4.184
+"""One kJ/mol in eV."""
+ANGSTROM_PER_NM = 10.0
+
+
+class QmdPotentialFactory(MLPotentialImplFactory):  # type: ignore[misc]  # has no types
+    """Makes what stands behind ``MLPotential("qmd", potential=...)``."""
+
+    def createImpl(  # noqa: N802  (named by OpenMM)
+        self, name: str, potential: str | PathLike[str] | Mapping[str, Any], **args: Any
+    ) -> "QmdPotential":
+        """An implementation of `potential`: a name, a .qmdp, or a mapping as in an input."""
+        return QmdPotential(potential)
+
+
+class QmdPotential(MLPotentialImpl):  # type: ignore[misc]  # has no types
+    """A potential of qmd for OpenMM-ML.
+
+    Parameters
+    ----------
+    potential : str, path or mapping
+        As for `qmd.calculator.QmdCalculator`.
+    """
+
+    def __init__(self, potential: str | PathLike[str] | Mapping[str, Any]) -> None:
+        from qmd.forces.build import described
+
+        self._config = described(potential)
+
+    def addForces(  # noqa: N802  (named by OpenMM)
+        self,
+        topology: Any,
+        system: Any,
+        atoms: Iterable[int] | None,
+        forceGroup: int,  # noqa: N803
+        **args: Any,
+    ) -> None:
+        """Add a `PythonForce` on `atoms`, or on all.
+
+        Raises
+        ------
+        MismatchError
+            If the potential is not for these atoms, in this order, or they are periodic.
+        """
+        from qmd.errors import MismatchError
+
+        chosen = None if atoms is None else [int(atom) for atom in atoms]
+        if chosen is None and topology.getPeriodicBoxVectors() is not None:
+            raise MismatchError("the topology is periodic; potentials are for isolated molecules")
+        every = list(topology.atoms())
+        numbers = [
+            0 if every[k].element is None else every[k].element.atomic_number
+            for k in (range(len(every)) if chosen is None else chosen)
+        ]
+        force = openmm.PythonForce(_computing(self._config, np.array(numbers)))
+        force.setForceGroup(forceGroup)
+        if chosen is not None:
+            force.setParticles(chosen)
+        system.addForce(force)
+
+
+def _computing(config: Any, numbers: np.ndarray) -> Callable[[Any], tuple[float, np.ndarray]]:
+    """State of OpenMM -> energy (kJ/mol), forces (kJ/mol/nm)."""
+    from qmd.forces.build import resolve
+    from qmd.system.system import System
+
+    # The geometry comes with each state; a system of some distances serves to make the potential.
+    apart = np.arange(3.0 * len(numbers)).reshape(-1, 3)
+    system = System(numbers, apart, atomic_masses[numbers], None, "the topology")
+    energy_and_forces = resolve(config, system, Path()).energy_and_forces
+
+    def compute(state: Any) -> tuple[float, np.ndarray]:
+        positions = state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)
+        energy, forces = energy_and_forces(np.ascontiguousarray(positions))
+        return energy / KJ_PER_MOL, forces * (ANGSTROM_PER_NM / KJ_PER_MOL)
+
+    return compute

@@ -1,0 +1,49 @@
+"""Extended XYZ, as `ase.io` reads it: structures with energy, momenta and forces.
+
+Written by hand, because importing `ase.io` takes longer than a short run.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from qmd.integrators import State
+from qmd.io import files as atomic
+from qmd.system.system import System
+
+_PROPERTIES = "species:S:1:pos:R:3:momenta:R:3:forces:R:3"
+
+
+def write(
+    path: Path, system: System, states: Sequence[State], replicas: Sequence[int] | None = None
+) -> None:
+    """Write `states` of `system`, 17 digits, in ASE's units (eV, angstrom, u).
+
+    Parameters
+    ----------
+    path : Path
+    system : System
+    states : sequence of State
+    replicas : sequence of int, optional
+        To which each state belongs.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written; an older one stays.
+    """
+    notes = [""] * len(states) if replicas is None else [f"replica={r} " for r in replicas]
+    frames = (_frame(system, state, note) for state, note in zip(states, notes, strict=True))
+    atomic.write_text(path, "".join(frames))
+
+
+def _frame(system: System, state: State, note: str) -> str:
+    momenta = system.masses[:, None] * state.velocities
+    energy = f"{state.energy:.17g}"
+    comment = f'Properties={_PROPERTIES} energy={energy} step={state.step} {note}pbc="F F F"'
+    rows = zip(system.symbols, state.positions, momenta, state.forces, strict=True)
+    lines = [" ".join([symbol, *_numbers(x, p, f)]) for symbol, x, p, f in rows]
+    return "\n".join([str(system.n_atoms), comment, *lines, ""])
+
+
+def _numbers(*vectors: Sequence[float]) -> list[str]:
+    return [f"{value:.17g}" for vector in vectors for value in vector]

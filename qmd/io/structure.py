@@ -1,0 +1,208 @@
+"""Structures: built-in molecules and files, read with suspicion.
+
+A structure file is data: it is read into memory first, and only by ASE's text parsers listed
+below, because other formats open further files, databases or pickles.
+"""
+
+import difflib
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase.data import atomic_masses, atomic_numbers, chemical_symbols, covalent_radii
+
+from qmd.config.load import read_regular_file
+from qmd.errors import InputError, one_line, quoted
+from qmd.system.system import Array, System
+
+MAX_FILE_BYTES = 4 << 20
+MAX_LINE = 10_000
+MAX_ATOMS = 1000
+"""Interactions are between all pairs of atoms; there is no neighbour list to go further."""
+
+FORMATS = frozenset({"extxyz", "xyz", "proteindatabank", "mol", "gen", "turbomole"})
+"""ASE's names of the formats that are read."""
+
+# H2O and its dimer: minima of RPBE-D3(0)/def2-TZVPD, forces below 5 meV/angstrom, rounded.
+BUILT_IN: dict[str, tuple[tuple[str, ...], list[list[float]]]] = {
+    "h2o": (
+        ("O", "H", "H"),  # r_OH 0.972 angstrom, HOH 104.0 degrees
+        [[0.0, 0.0, 0.0], [0.766, 0.5985, 0.0], [-0.766, 0.5985, 0.0]],
+    ),
+    "lih": (("Li", "H"), [[0.0, 0.0, 0.0], [0.0, 0.0, 1.6]]),
+    "h2o-dimer": (
+        ("O", "H", "H", "O", "H", "H"),  # the first molecule donates the hydrogen bond
+        [
+            [-1.5746, -0.1196, 0.0],
+            [-1.9948, 0.7564, 0.0],
+            [-0.6147, 0.0741, 0.0],
+            [1.4232, 0.1359, 0.0],
+            [1.6936, -0.3970, -0.7680],
+            [1.6936, -0.3970, 0.7680],
+        ],
+    ),
+}
+
+MIN_DISTANCE, MIN_DISTANCE_HH = 0.5, 0.3
+"""Closest approach (angstrom) of two atoms, and of two hydrogens."""
+
+# A bond X-H is as long as the covalent radii say within 10 %. Thermal and stretched bonds stay
+# within these factors; all of them beyond says that the file is not in angstrom. Hydrides of
+# metals, with wells from 0.9 to 4.5 angstrom, say nothing.
+NONMETALS = [5, 6, 7, 8, 9, 14, 15, 16, 17, 34, 35, 53]
+SHORTEST, LONGEST = 0.6, 1.7
+WRONG_UNITS = {
+    1 / 0.529: "the file seems to be in bohr",
+    0.529: "the file seems to have been converted from bohr though it was in angstrom",
+    0.1: "the file seems to be in nm",
+    10.0: "the file seems to have been converted from nm though it was in angstrom",
+    100.0: "the file seems to be in pm",
+}
+"""Guess for each ratio of the distances found to those expected; rough values will do."""
+
+
+def load_system(structure: str, base_dir: str | Path) -> System:
+    """A built-in molecule, or the one in a structure file.
+
+    Parameters
+    ----------
+    structure : str
+        A name in `BUILT_IN`, or the path of a file with one isolated molecule. Write ``./h2o``
+        for a file whose name is that of a built-in one.
+    base_dir : str or Path
+        Folder that a relative path starts from.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, ASE cannot read it, it is periodic, or its coordinates cannot
+        be those of a molecule in angstrom.
+    """
+    if structure in BUILT_IN:
+        symbols, positions = BUILT_IN[structure]
+        numbers = np.array([atomic_numbers[symbol] for symbol in symbols])
+        return System(numbers, np.array(positions), atomic_masses[numbers], None, structure)
+    path = Path(base_dir, structure)
+    if not os.path.exists(path):
+        close = difflib.get_close_matches(structure, BUILT_IN, n=1)
+        raise InputError(
+            f"structure {quoted(structure)}: neither a built-in name nor a file",
+            hint=f"did you mean {close[0]}?" if close else f"built in: {', '.join(BUILT_IN)}",
+        )
+    system = _system(_read_atoms(path), one_line(path.name))
+    check_units(system)
+    check_overlap(system)
+    return system
+
+
+def _read_atoms(path: Path) -> Any:
+    """The one `ase.Atoms` in a text file."""
+    import ase.io  # 0.8 s that the built-in molecules do not need
+    from ase.io.formats import filetype
+
+    name = quoted(path.name)
+    content = read_regular_file(path, MAX_FILE_BYTES)
+    try:
+        text, kind = content.decode(), filetype(str(path))
+    except Exception:  # not text, or nothing that the name or the first bytes tell
+        kind = ""
+    if kind not in FORMATS:
+        raise InputError(
+            f"{name} is not in a format that qmd reads (xyz, pdb, mol, gen, Turbomole coord)",
+            hint="`ase convert FILE molecule.xyz` converts others",
+        )
+    lines = text.splitlines()
+    if max(map(len, lines)) > MAX_LINE:
+        raise InputError(f"{name} has a line of more than {MAX_LINE} characters")
+    if kind in ("xyz", "extxyz"):
+        _check_xyz_lines(lines, name)
+    try:
+        frames: Any = ase.io.read(io.StringIO(text), index=slice(0, 2), format=kind)
+    except Exception as error:  # each parser of ASE fails in its own way
+        raise InputError(f"{name} is not a valid {kind} file ({type(error).__name__})") from None
+    if len(frames) != 1:
+        raise InputError(f"{name} has {'more than one frame' if frames else 'no atoms'}", _ONE)
+    # PDB files of molecules carry a unit cube, by convention.
+    cube = kind == "proteindatabank" and np.array_equal(frames[0].cell, np.eye(3))
+    if frames[0].pbc.any() and frames[0].cell.rank > 0 and not cube:
+        raise InputError(
+            f"{name} is periodic; potentials are for isolated molecules",
+            hint="remove the cell (Lattice, CRYST1) from the file",
+        )
+    return frames[0]
+
+
+_ONE = "write the one structure you mean to a file of its own"
+
+
+def _check_xyz_lines(lines: list[str], name: str) -> None:
+    """One frame of as many atoms as it says; ASE spends 37 s on a file that promises 1e9."""
+    n_lines = 1 + max((i for i, line in enumerate(lines) if line.strip()), default=0)
+    count = lines[0].strip()
+    if not count.isdecimal() or len(count) > 9 or int(count) == 0:
+        raise InputError(f"{name}: expected the number of atoms on line 1, got {quoted(count)}")
+    if int(count) + 2 < n_lines:
+        raise InputError(f"{name} goes on after {count} atoms; expected one frame", _ONE)
+    if int(count) + 2 > n_lines:
+        raise InputError(f"{name} promises {count} atoms, but has {max(n_lines - 2, 0)}")
+
+
+def _system(atoms: Any, name: str) -> System:
+    if not 1 <= len(atoms) <= MAX_ATOMS:
+        raise InputError(f"{name} has {len(atoms)} atoms; expected 1 to {MAX_ATOMS}")
+    if not (atoms.numbers > 0).all():
+        atom = int(np.argmin(atoms.numbers > 0)) + 1
+        raise InputError(f"{name}: atom {atom} is of an unknown element")
+    if any(len(getattr(constraint, "index", (0,))) for constraint in atoms.constraints):
+        raise InputError(f"{name}: constraints (fixed atoms) are not supported; remove them")
+    velocities = atoms.get_velocities() if atoms.has("momenta") else None
+    return System(atoms.numbers, atoms.positions, atoms.get_masses(), velocities, name)
+
+
+def _distances(system: System) -> Array:
+    """All distances (angstrom), shape (n_atoms, n_atoms), infinite on the diagonal."""
+    arms = system.positions[:, None] - system.positions
+    distances: Array = np.sqrt((arms**2).sum(axis=-1))
+    np.fill_diagonal(distances, np.inf)
+    return distances
+
+
+def check_overlap(system: System) -> None:
+    hydrogen = system.numbers == 1
+    limits = np.where(hydrogen[:, None] & hydrogen, MIN_DISTANCE_HH, MIN_DISTANCE)
+    distances = _distances(system)
+    i, j = np.unravel_index(np.argmin(distances / limits), distances.shape)
+    if not distances[i, j] >= limits[i, j]:
+        first, second = (f"{system.symbols[atom]} {atom + 1}" for atom in (int(i), int(j)))
+        raise InputError(
+            f"{system.name}: overlapping atoms: {first} and {second} are {distances[i, j]:.3f} "
+            f"angstrom apart; expected at least {limits[i, j]}"
+        )
+
+
+def check_units(system: System) -> None:
+    """Refuse a molecule all of whose X-H bonds are too long, or too short, by a unit."""
+    hydrogens = np.flatnonzero(system.numbers == 1)
+    heavy = np.flatnonzero(np.isin(system.numbers, NONMETALS))
+    if len(hydrogens) == 0 or len(heavy) == 0:
+        return
+    distances = _distances(system)[np.ix_(hydrogens, heavy)]
+    nearest = distances.argmin(axis=1)
+    found = distances.min(axis=1)
+    expected = covalent_radii[1] + covalent_radii[system.numbers[heavy[nearest]]]
+    ratios = found / expected
+    if ratios.min() <= LONGEST and ratios.max() >= SHORTEST:
+        return
+    ratio = max(float(np.median(ratios)), 1e-9)
+    factor = min(WRONG_UNITS, key=lambda f: abs(np.log(ratio / f)))
+    fits = abs(np.log(ratio / factor)) < 0.25
+    if ratio < 1 and not fits:
+        return  # too close for any unit: overlapping atoms
+    element = chemical_symbols[system.numbers[heavy[nearest[0]]]]
+    raise InputError(
+        f"{system.name}: the {element}-H distance is {found[0]:.3f} angstrom; "
+        f"expected about {expected[0]:.2f}",
+        hint=f"{WRONG_UNITS[factor]}; qmd reads angstrom" if fits else "qmd reads angstrom",
+    )

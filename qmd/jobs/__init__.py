@@ -1,0 +1,1 @@
+"""What every long command shares: stopping, locks, cores, executors, provenance."""

@@ -1,0 +1,186 @@
+"""Tasks in processes of this machine, each with a pipe of its own.
+
+Not `concurrent.futures`: there a worker that is killed ends all the others with it, and queues that
+the workers share stay locked when one dies in the middle of a message.
+"""
+
+import os
+import signal
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing import connection, get_context, parent_process
+from typing import Any
+
+from qmd.errors import OutputError
+from qmd.jobs.executor import (
+    DEATHS,
+    AbstractExecutor,
+    Answer,
+    Link,
+    News,
+    Work,
+    answered,
+    portable,
+    thread_variables,
+)
+
+_LOOK_EVERY_S = 0.1
+_GONE = BrokenPipeError, ConnectionResetError
+"""A worker that has died is noticed where its answer is awaited."""
+
+
+class Processes(AbstractExecutor):
+    """Spawned processes of this machine; JAX does not survive a fork.
+
+    Parameters
+    ----------
+    workers : int
+        At most so many at a time.
+    threads : int
+        Cores of each.
+    say : callable
+        Takes a line when a worker has died.
+    """
+
+    def __init__(self, workers: int, threads: int, say: Callable[[str], None]) -> None:
+        self._workers, self._threads, self._say = workers, threads, say
+        self._alive: list[_Worker] = []
+
+    def answers(
+        self,
+        work: Work,
+        tasks: Sequence[Any],
+        *,
+        stopping: Callable[[], bool] = lambda: False,
+        hear: Callable[[News], None] = lambda news: None,
+    ) -> Iterator[Answer]:
+        waiting, deaths = deque(range(len(tasks))), Counter[int]()
+        stopped = False
+        try:
+            while True:
+                if not stopped and stopping():
+                    stopped = True
+                    waiting.clear()
+                    for worker in self._alive:
+                        worker.stop()
+                self._hand_out(work, tasks, waiting)
+                busy = {w.pipe: w for w in self._alive if w.number is not None}
+                if not busy:
+                    return
+                for pipe in connection.wait(list(busy), _LOOK_EVERY_S):
+                    worker = busy[pipe]  # type: ignore[index]  # a pipe that we gave it
+                    number = worker.number
+                    assert number is not None
+                    match worker.heard():
+                        case Answer() as answer:
+                            worker.number = None
+                            yield answer
+                        case None:
+                            deaths[number] += 1
+                            self._bury(worker, number, deaths[number])
+                            if not stopped:
+                                waiting.appendleft(number)
+                        case news:
+                            hear(news)
+        finally:
+            self.close()
+
+    def _hand_out(self, work: Work, tasks: Sequence[Any], waiting: deque[int]) -> None:
+        """Give each free worker a task, and start workers as long as tasks wait."""
+        for worker in [w for w in self._alive if w.number is None][: len(waiting)]:
+            number = waiting.popleft()
+            worker.begin(number, tasks[number])
+        while waiting and len(self._alive) < self._workers:
+            with _environment(thread_variables(self._threads)):
+                worker = _Worker(work)
+            self._alive.append(worker)
+            number = waiting.popleft()
+            worker.begin(number, tasks[number])
+
+    def _bury(self, worker: "_Worker", number: int, deaths: int) -> None:
+        self._alive.remove(worker)
+        worker.kill()
+        code = worker.process.exitcode
+        if deaths >= DEATHS:
+            raise OutputError(
+                f"Task {number + 1} ended {deaths} workers, the last with code {code}; out of "
+                "memory?",
+                "Use fewer workers, and run the same command again to go on.",
+            )
+        self._say(f"A worker ended with code {code}; its task begins again.")
+
+    def close(self) -> None:
+        for worker in self._alive:
+            worker.kill()
+        self._alive.clear()
+
+
+class _Worker:
+    """A process, and our end of its pipe."""
+
+    def __init__(self, work: Work) -> None:
+        context = get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(work, theirs), daemon=True)
+        self.process.start()
+        theirs.close()  # else the pipe would not end with the process
+        self.number: int | None = None
+        """Of the task it is at."""
+
+    def begin(self, number: int, task: Any) -> None:
+        self.number = number
+        with suppress(*_GONE):
+            self.pipe.send((number, task))
+
+    def stop(self) -> None:
+        with suppress(*_GONE):
+            self.pipe.send(None)
+
+    def heard(self) -> Any:
+        """The next message: an `Answer`, news, or None if the process has died."""
+        try:
+            return self.pipe.recv()
+        except (EOFError, OSError):
+            return None
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Processes begun in the body have these variables."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _serve(work: Work, pipe: Any) -> None:
+    """In the worker: do one task after the other, until there is none, a stop, or no parent."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)  # the parent hears them, and says when to stop
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    # While a task is at work nothing comes but a word to stop, which is left there: it holds.
+    link = Link(pipe.send, pipe.poll)
+    with suppress(EOFError):
+        while (message := pipe.recv()) is not None:
+            pipe.send(portable(answered(message[0], work, message[1], link)))
+
+
+def _end_with_parent() -> None:
+    """End this process, in the middle of a task, when its parent has been killed."""
+    parent = parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os._exit(1)

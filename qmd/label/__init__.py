@@ -1,0 +1,1 @@
+"""`qmd label`: energies and forces of geometries by a reference method."""

@@ -1,0 +1,173 @@
+"""`qmd label`: energies and forces of given geometries, resumable frame by frame."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from ase.data import atomic_masses
+
+from qmd.config.load import LoadedConfig
+from qmd.data import geometries
+from qmd.errors import InputError, MismatchError
+from qmd.io import files as atomic
+from qmd.jobs.lock import RunLock
+from qmd.jobs.provenance import machine, versions
+from qmd.label import frames as labelling
+from qmd.label.config import LabelConfig
+from qmd.run.config import ASEConfig, DFTConfig, FCIConfig
+from qmd.system.system import System
+
+Array = npt.NDArray[np.float64]
+Method = DFTConfig | FCIConfig | ASEConfig
+
+
+@dataclass(frozen=True)
+class Labeller:
+    """Labels of one geometry; goes to other processes, and makes its methods there.
+
+    Made anew for each geometry: a label does not depend on the frame before it.
+    """
+
+    method: Method
+    numbers: tuple[int, ...]
+    molecules: tuple[tuple[int, ...], ...] | None
+
+    def __call__(self, positions: Array) -> dict[str, Array]:
+        energy, forces = _compute(self.method, self.numbers, positions)
+        labels = {"E": np.array(energy), "F": forces}
+        if self.molecules is None:
+            return labels
+        alone, parts = np.zeros_like(forces), []
+        for atoms in self.molecules:
+            numbers = tuple(self.numbers[i] for i in atoms)
+            part, alone[list(atoms)] = _compute(self.method, numbers, positions[list(atoms)])
+            parts.append(part)
+        each = np.array(parts)
+        return labels | {
+            "E1": each, "F1": alone, "E2": np.array(energy - each.sum()), "F2": forces - alone,
+        }  # fmt: skip
+
+
+def _compute(method: Method, numbers: tuple[int, ...], positions: Array) -> tuple[float, Array]:
+    from qmd.forces.reference import reference_method
+
+    masses = atomic_masses[list(numbers)]
+    system = System(np.array(numbers), positions, masses, None, "the structures")
+    return reference_method(method, system)[1](positions)
+
+
+def run(
+    loaded: LoadedConfig[LabelConfig],
+    output: Path | None = None,
+    *,
+    say: Callable[[str], None] = lambda text: None,
+    watch: Callable[[int, int], None] = lambda done, of: None,
+) -> Path:
+    """Label what is not labelled yet; returns the .npz file.
+
+    Parameters
+    ----------
+    loaded : LoadedConfig
+    output : Path, optional
+        The .npz file; default: `labels.npz` beside the input. A card, .json, is written with it.
+    say, watch : callable
+        Take lines for the user, and frames done and their number.
+
+    Raises
+    ------
+    QmdError
+        If the input, the structures, the method or an earlier file cannot serve; or a frame cannot
+        be labelled, after all before it have been saved.
+    """
+    from qmd.forces.reference import reference_method
+
+    config, folder = loaded.config, loaded.path.parent
+    target = output or folder / "labels.npz"
+    if target.suffix != ".npz":
+        raise InputError(f"--output {target}: expected a file that ends in .npz")
+    numbers, positions = _structures(config, folder)
+    molecules = _molecules(config, len(numbers))
+    system = System(numbers, positions[0], atomic_masses[numbers], None, "the structures")
+    name, _, needs = reference_method(config.method, system)  # refused before anything is written
+    labeller = Labeller(config.method, tuple(numbers.tolist()), molecules)
+    card = {
+        "system": " ".join(system.symbols),
+        "level_of_theory": name,
+        "method": config.method.model_dump(mode="json"),
+        "molecules": config.molecules,
+        "structures": config.structures,
+        "arrays": _ARRAYS | (_OF_MOLECULES if molecules else {}),
+        "versions": versions(*needs),
+        "machine": machine(),
+    }
+    _check_same(target, card)
+
+    def saved(done: int) -> None:
+        atomic.write_text(
+            target.with_suffix(".json"), json.dumps(card | {"frames": done}, indent=2) + "\n"
+        )
+
+    with RunLock(target.parent), atomic.output_errors(target):
+        try:
+            labelling.label_frames(
+                labeller, positions, target, {"Z": numbers}, {}, workers=config.workers,
+                executor=config.executor, save_every=config.save_every, say=lambda text: None,
+                warn=say, watch=watch, saved=saved,
+            )  # fmt: skip
+        except ValueError as error:
+            raise MismatchError(str(error), hint="give another --output") from None
+    return target
+
+
+_ARRAYS = {"Z": "atomic numbers", "R": "angstrom", "E, F": "eV and eV/angstrom"}
+_OF_MOLECULES = {
+    "E1, F1": "each molecule alone, in its own basis",
+    "E2, F2": "interaction: E less the sum of E1, F less F1",
+}
+
+
+def _structures(config: LabelConfig, folder: Path) -> tuple[npt.NDArray[np.int64], Array]:
+    path = folder / config.structures
+    if not path.exists() and Path(config.structures).exists():
+        path = Path(config.structures)
+    if not path.exists():
+        raise InputError(
+            f"structures {config.structures} does not exist, neither in {folder} nor here"
+        )
+    numbers, positions = geometries.read(path)
+    if config.first is not None:
+        positions = positions[: config.first]
+    return numbers, positions
+
+
+def _molecules(config: LabelConfig, n_atoms: int) -> tuple[tuple[int, ...], ...] | None:
+    if config.molecules is None:
+        return None
+    named = [i for atoms in config.molecules for i in atoms]
+    if sorted(named) != list(range(n_atoms)):
+        raise InputError(
+            f"molecules must name each of the atoms 0 to {n_atoms - 1} once, but names "
+            f"{', '.join(map(str, sorted(named)))}"
+        )
+    return tuple(tuple(atoms) for atoms in config.molecules)
+
+
+def _check_same(target: Path, card: dict[str, Any]) -> None:
+    """An earlier file goes on only with the same method."""
+    path = target.with_suffix(".json")
+    if not (target.exists() and path.exists()):
+        return
+    try:
+        before = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise MismatchError(f"{path} cannot be read: {error}") from None
+    for key in ("method", "molecules"):
+        if before.get(key) != card[key]:
+            raise MismatchError(
+                f"{target} was labelled with another {key}: {before.get(key)}",
+                hint="give another --output, or the input of then",
+            )

@@ -1,0 +1,1 @@
+"""`qmd run`: set up, integrate, report, resume."""

@@ -1,0 +1,275 @@
+"""`qmd run`: begin a run, or go on with one, and leave its outputs complete."""
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import closing, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qmd import __version__
+from qmd.config.load import LoadedConfig, changed_keys
+from qmd.errors import MismatchError, OutputError, StoppedEarly
+from qmd.integrators import State
+from qmd.io import checkpoint
+from qmd.io import files as atomic
+from qmd.io.run_folder import RunPaths
+from qmd.io.trajectory import TrajectoryWriter
+from qmd.jobs.lock import RunLock
+from qmd.jobs.provenance import machine
+from qmd.jobs.stop import Reason, StopRequest, stop_signals
+from qmd.run.config import MAY_CHANGE_ON_RESUME, RunConfig
+from qmd.run.reporters import LOG_COLUMNS, SPREAD_COLUMN, LogReporter, Snapshot
+from qmd.run.setup import Setup, build, start_state
+from qmd.run.simulation import AbstractSimulation, Progress, Simulation
+from qmd.system import topology
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What `run` leaves for a summary."""
+
+    setup: Setup
+    paths: RunPaths
+    progress: Progress
+    start_s: float
+    """From the call to the first step."""
+
+
+def run(
+    loaded: LoadedConfig[RunConfig],
+    output: Path | None = None,
+    *,
+    overwrite: bool = False,
+    say: Say = lambda text: None,
+    watch: Callable[[Progress], None] | None = None,
+    asked: Callable[[], Reason] | None = None,
+) -> Finished:
+    """Run an input to its last step, going on where an earlier call stopped.
+
+    Parameters
+    ----------
+    loaded : LoadedConfig
+    output : Path, optional
+        Output folder; default `output` beside the input.
+    overwrite : bool
+        Delete the outputs of an earlier run and begin again.
+    say : callable
+        Takes lines for the user.
+    watch : callable, optional
+        Takes the `Progress` after every block of steps.
+    asked : callable, optional
+        Why to stop now, or None: for a run among others. Signals are then left to the caller.
+
+    Raises
+    ------
+    QmdError
+        With the exit code of its class; nothing is written before the input has been checked.
+    """
+    begin = time.perf_counter()
+    setup = build(loaded)
+    paths = RunPaths(output or loaded.path.parent / "output")
+    # A start that cannot be used is refused before anything is written, or removed.
+    start = start_state(setup) if overwrite or not _has_checkpoint(paths) else None
+    with atomic.output_errors(paths.directory):
+        paths.directory.mkdir(parents=True, exist_ok=True)
+    stop = StopRequest(paths.exit, _seconds(setup.config.wall_time_h), asked=asked)
+    with RunLock(paths.directory), nullcontext() if asked else stop_signals(stop):
+        if overwrite:
+            _remove(paths)
+        simulation, resumed = _open(setup, paths, start, stop, say)
+        if watch:
+            simulation.progress.watch = watch
+        with closing(simulation):
+            if not resumed:
+                simulation.begin()
+            finished = Finished(setup, paths, simulation.progress, time.perf_counter() - begin)
+            if not resumed:
+                _write_record(finished)
+            reason = simulation.run()
+        if simulation.progress.steps_done:
+            _write_record(finished)
+        if reason:
+            raise StoppedEarly(
+                f"Stopped by {reason} at step {simulation.step} of {setup.config.steps}; all is "
+                "saved.",
+                "Run the same command again to go on.",
+            )
+        simulation.write_final()
+    return finished
+
+
+def _seconds(hours: float | None) -> float | None:
+    return None if hours is None else 3600 * hours
+
+
+def _remove(paths: RunPaths) -> None:
+    for path in paths.written():
+        with atomic.output_errors(path):
+            path.unlink(missing_ok=True)
+
+
+def _has_checkpoint(paths: RunPaths) -> bool:
+    return paths.checkpoint.exists() or paths.checkpoint.with_name("checkpoint.prev").exists()
+
+
+def _open(
+    setup: Setup, paths: RunPaths, start: State | None, stop: StopRequest, say: Say
+) -> tuple[AbstractSimulation[Any], bool]:
+    """The simulation where its outputs end, and whether it goes on from a checkpoint."""
+    saved = None
+    if _has_checkpoint(paths):
+        saved = _saved(setup, paths, say)
+    else:
+        _clear_unbegun(setup, paths)
+        start = start or start_state(setup)
+        _write_topology(setup, paths)
+    progress = Progress(saved.step if saved else 0, setup.config.steps)
+    simulation: AbstractSimulation[Any]
+    if setup.config.replicas > 1:
+        from qmd.run.replicas import open_replicas
+
+        simulation = open_replicas(setup, paths, saved, progress, stop)
+    else:
+        simulation = _open_single(setup, paths, saved or start, progress, stop)
+    if saved and saved.step < setup.config.steps:
+        say(f"Going on from step {saved.step} of {setup.config.steps}.")
+    elif saved:
+        say(f"Already at step {saved.step}; the input asks for {setup.config.steps}.")
+    return simulation, saved is not None
+
+
+def _write_topology(setup: Setup, paths: RunPaths) -> None:
+    bonds = topology.bonds(setup.system.numbers, setup.system.positions)
+    # The record comes first: it marks what follows as belonging to this input.
+    _write_unbegun_record(setup, paths)
+    topology.write_pdb(paths.topology, setup.system.numbers, setup.system.positions, bonds)
+
+
+def _open_single(
+    setup: Setup,
+    paths: RunPaths,
+    begin: checkpoint.Checkpoint | State | None,
+    progress: Progress,
+    stop: StopRequest,
+) -> Simulation:
+    if isinstance(begin, checkpoint.Checkpoint):
+        synced = begin.outputs["trajectory"]
+        writer = TrajectoryWriter.append(paths.trajectory, synced["frames"], synced["digest"])
+        log = _log(setup, paths, begin.outputs["log"]["bytes"])
+        energy = float(begin.energy)
+        state = State(begin.positions, begin.velocities, begin.forces, energy, begin.step)
+    else:
+        assert begin is not None
+        state, numbers = begin, setup.system.numbers
+        writer = TrajectoryWriter.create(paths.trajectory, numbers, setup.title, __version__)
+        log = _log(setup, paths, None)
+    return Simulation(setup, paths, state, writer, log, progress, stop)
+
+
+def _saved(setup: Setup, paths: RunPaths, say: Say) -> checkpoint.Checkpoint:
+    """The last good checkpoint, which must be of this input."""
+    saved, note = checkpoint.read_latest(paths.checkpoint)
+    if note:
+        say(note)
+    _check_same_run(setup, saved, paths)
+    if saved.versions != setup.versions:
+        changed = changed_keys(saved.versions, setup.versions)
+        say(f"Other versions than before ({', '.join(changed)}): bits may differ from here on.")
+    return saved
+
+
+def _log(setup: Setup, paths: RunPaths, n_bytes: int | None) -> LogReporter:
+    every = setup.config.output.log_every
+    spread = setup.force_spread
+    if spread is None:
+        return LogReporter(paths.log, n_bytes, every)
+
+    def more(snapshot: Snapshot) -> str:
+        return f",{spread(snapshot.state.positions).max():.9f}"
+
+    return LogReporter(paths.log, n_bytes, every, (*LOG_COLUMNS, SPREAD_COLUMN), more)
+
+
+def _check_same_run(setup: Setup, saved: checkpoint.Checkpoint, paths: RunPaths) -> None:
+    config = json.loads(setup.loaded.text)
+    changed = changed_keys(saved.config, config, ignoring=MAY_CHANGE_ON_RESUME)
+    if saved.model_sha256 != setup.potential.sha256:
+        changed.append(f"potential {setup.potential.name}: another one than before")
+    if not changed and saved.input_sha256 != setup.identity:
+        changed.append(f"structure {setup.system.name}: other atoms or start than before")
+    if changed:
+        raise MismatchError(
+            f"{paths.directory} holds a run of another input: {'; '.join(changed)}.",
+            "Restore the input, choose another folder with --output, or begin again with "
+            "--overwrite.",
+        )
+
+
+def _clear_unbegun(setup: Setup, paths: RunPaths) -> None:
+    """Files without a checkpoint: remove our own from a start that was cut off, refuse others."""
+    present = [path for path in paths.written() if path.exists()]
+    if not present:
+        return
+    if not _is_unbegun(setup, paths):
+        raise OutputError(
+            f"{paths.directory} already holds {present[0].name}, but no checkpoint to go on from.",
+            "Move the files away, choose another folder with --output, or use --overwrite.",
+        )
+    _remove(paths)
+
+
+def _is_unbegun(setup: Setup, paths: RunPaths) -> bool:
+    try:
+        record = json.loads(paths.record.read_text())
+        return bool(record["begun"] is False and record["input_sha256"] == setup.identity)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _write_unbegun_record(setup: Setup, paths: RunPaths) -> None:
+    _write_json(paths.record, {"begun": False, "input_sha256": setup.identity})
+
+
+def _write_record(finished: Finished) -> None:
+    """run.json: the input as it was understood, and what it ran on.
+
+    Written behind the first checkpoint, so that `begun` tells whether there was one.
+    """
+    setup, progress = finished.setup, finished.progress
+    steps = progress.steps_done
+    _write_json(
+        finished.paths.record,
+        {
+            "begun": True,
+            "input_sha256": setup.identity,
+            "input": json.loads(setup.loaded.text),
+            "potential": {
+                "name": setup.potential.name,
+                "sha256": setup.potential.sha256,
+                "citation": setup.potential.citation,
+                "reference_energy_eV": setup.potential.reference_energy_eV,
+            },
+            "species": list(setup.system.symbols),
+            "masses_u": setup.system.masses.tolist(),
+            "degrees_of_freedom": setup.dof,
+            "versions": setup.versions,
+            "machine": machine(),
+            "last_session": {
+                "steps": steps,
+                "last_step": progress.first_step + steps,
+                "start_s": round(finished.start_s, 3),
+                "wall_s": round(progress.seconds, 3),
+                "force_and_integration_s": round(progress.in_kernel_s, 3),
+                "steps_outside_training_range": progress.warned_steps,
+                "threads": progress.threads,
+            },
+        },
+    )
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    atomic.write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")

@@ -1,0 +1,326 @@
+"""From the user's input to the objects of a run: the only place that chooses between kinds."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from qmd import units
+from qmd.config.load import LoadedConfig
+from qmd.errors import InputError, MismatchError, NumericalError
+from qmd.forces.build import Function, Resolved, confined, resolve
+from qmd.forces.origin import Source
+from qmd.integrators import (
+    VELOCITIES,
+    AbstractIntegrator,
+    AbstractReplicas,
+    Batch,
+    BatchedReplicas,
+    Force,
+    LangevinBAOAB,
+    Limits,
+    NativeReplicas,
+    NoisyLangevinBAOAB,
+    State,
+    Stream,
+    VelocityVerlet,
+    gaussian,
+    initial_state,
+    with_noise,
+)
+from qmd.io.structure import load_system
+from qmd.jobs.provenance import versions
+from qmd.potentials import Domain, Model, SphericalWall
+from qmd.run.config import (
+    MAY_CHANGE_ON_RESUME,
+    ConfinementConfig,
+    IntegratorConfig,
+    LangevinConfig,
+    RunConfig,
+    ShotNoiseConfig,
+    VelocityVerletConfig,
+)
+from qmd.system.system import Array, System, degrees_of_freedom, n_rotations, start_velocities
+
+MAX_BATCH_ATOMS = 1_000_000
+"""In all replicas: what a checkpoint has room for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """Everything that `qmd.simulation` needs; nothing has been written yet."""
+
+    loaded: LoadedConfig[RunConfig]
+    system: System
+    potential: Source
+    integrator: AbstractIntegrator
+    force: Force
+    limits: Limits
+    stream: Stream
+    dof: int
+    """Kinetic degrees of freedom."""
+    identity: str
+    """SHA-256 of the start and of all settings that a resumed run must share."""
+    force_spread: Function | None = None
+    """Of a committee: positions, angstrom -> spread of the force on each atom, eV/angstrom."""
+    jax_model: Model | None = None
+    """The model whose JAX function gives the forces, if that is what the input asks for."""
+
+    @property
+    def config(self) -> RunConfig:
+        return self.loaded.config
+
+    @property
+    def title(self) -> str:
+        """For trajectories and people."""
+        return f"{self.system.name} on {self.potential.name}"
+
+    @property
+    def dt(self) -> float:
+        """Time step, internal units."""
+        return float(self.config.integrator.timestep_fs * units.fs)
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Versions on which the bits of the run depend."""
+        return versions(*self.potential.needs)
+
+
+def build(loaded: LoadedConfig[RunConfig]) -> Setup:
+    """Check and make everything a run needs.
+
+    Raises
+    ------
+    InputError, MismatchError
+        In one line, if the structure, the package, or the two together cannot be used.
+    """
+    config, folder = loaded.config, loaded.path.parent
+    system = load_system(config.system.structure, folder)
+    potential = resolve(config.potential, system, folder)
+    _check_replicas(config, system, potential)
+    if config.confinement is not None:
+        potential = confined(potential, _sphere(system.n_atoms, config.confinement))
+    return Setup(
+        loaded=loaded,
+        system=system,
+        potential=potential.source,
+        integrator=build_integrator(config.integrator, config.noise, potential.native_model),
+        force=potential.force(),
+        limits=build_limits(config, potential.source.domain),
+        stream=Stream(config.seed, config.replica),
+        dof=_degrees_of_freedom(config, system),
+        identity=_identity(config, system),
+        force_spread=potential.force_spread,
+        jax_model=potential.model if potential.backend == "jax" else None,
+    )
+
+
+def _check_replicas(config: RunConfig, system: System, potential: Resolved) -> None:
+    """Refuse replicas that cannot run together or would all be the same, and what needs them."""
+    n, first = config.replicas, config.replica
+    if n == 1:
+        without = {
+            "threads": config.threads is not None,
+            "output.trajectories: separate": config.output.trajectories == "separate",
+            "guards.on_failure: drop": config.guards.on_failure == "drop",
+        }
+        for key in (key for key, given in without.items() if given):
+            raise InputError(f"`{key}` has no effect without `replicas`", hint="remove it")
+        return
+    if first + n > 2**32:
+        raise InputError(
+            f"`replicas: {n}` from `replica: {first}` on are too many: the last stream of a seed "
+            f"is that of replica {2**32 - 1}",
+            hint="begin at a lower `replica`, or use another `seed`",
+        )
+    if config.noise is not None:
+        raise InputError(
+            "`noise` is that of one trajectory at a time",
+            hint="run one after the other in folders of their own: `qmd ensemble`",
+        )
+    if potential.model is None:
+        raise InputError(
+            f"`replicas: {n}` needs a potential that is compiled, but {potential.source.name} is "
+            "a Python function",
+            hint="run one after the other in folders of their own: `--set replica=1 --output 1`",
+        )
+    if not n * system.n_atoms <= MAX_BATCH_ATOMS:
+        raise InputError(
+            f"{n} replicas of {system.n_atoms} atoms are more than {MAX_BATCH_ATOMS} atoms",
+            hint="run them in parts: `replica` is the index of the first one of a part",
+        )
+    if isinstance(config.integrator, VelocityVerletConfig) and not config.system.temperature_K:
+        raise InputError(
+            f"all {n} replicas would be the same: nothing random is in this input",
+            hint="use `system.velocities: thermal` above 0 K, or a thermostat",
+        )
+
+
+def _sphere(n_atoms: int, config: ConfinementConfig) -> SphericalWall:
+    return SphericalWall(n_atoms, config.radius_A, config.stiffness_eV_per_A3)
+
+
+def _identity(config: RunConfig, system: System) -> str:
+    exclude: dict[str, set[str] | bool] = {}
+    for key in MAY_CHANGE_ON_RESUME:
+        section, _, name = key.partition(".")
+        exclude[section] = {name} if name else True
+    settings = config.model_dump_json(exclude=exclude)
+    digest = hashlib.sha256(settings.encode())
+    for array in (system.numbers, system.masses, system.positions, system.velocities):
+        digest.update(b"" if array is None else array.tobytes())
+    return digest.hexdigest()
+
+
+def build_integrator(
+    config: IntegratorConfig, noise: ShotNoiseConfig | None = None, model: Model | None = None
+) -> AbstractIntegrator:
+    """Integrator of the input, in internal units; with `noise`, on the circuits of `model`."""
+    match config:
+        case LangevinConfig() if noise is not None:
+            from qmd.run.shot_noise import noisy_langevin  # compiled when first needed
+
+            if model is None:
+                raise MismatchError(
+                    "noise is that of circuits on the native kernel; this potential has a part "
+                    "that is a function, or set to JAX",
+                    hint="remove `noise`",
+                )
+            return noisy_langevin(config, noise, model)
+        case VelocityVerletConfig():
+            return VelocityVerlet(dt=config.timestep_fs * units.fs)
+        case LangevinConfig():
+            return LangevinBAOAB(
+                dt=config.timestep_fs * units.fs,
+                kT=config.temperature_K * units.kB,
+                friction=config.friction_per_ps / units.ps,
+            )
+
+
+def build_limits(config: RunConfig, domain: Domain) -> Limits:
+    """Guards of every step: those of the input and the trained domain of the potential."""
+    guards = config.guards
+    stop = domain.stop
+    if guards.on_leaving_domain == "warn":
+        stop = np.tile([0.0, np.inf], (len(domain.pairs), 1))
+    return Limits(
+        max_force=guards.max_force_eV_per_A,
+        max_displacement=guards.max_displacement_A_per_step,
+        pairs=domain.pairs,
+        warn=domain.warn,
+        stop=stop,
+    )
+
+
+def _degrees_of_freedom(config: RunConfig, system: System) -> int:
+    thermostatted = isinstance(config.integrator, LangevinConfig)
+    rotations = n_rotations(system) if config.system.remove_rotation else 0
+    return degrees_of_freedom(system.n_atoms, thermostatted=thermostatted, n_rotations=rotations)
+
+
+def start_state(setup: Setup) -> State:
+    """State at step 0, checked.
+
+    Raises
+    ------
+    MismatchError
+        If the start lies outside the stop level of the trained domain.
+    NumericalError
+        If energy or forces are not finite, too large, or not each other's derivative.
+    InputError
+        If the forces have more noise than the bath can make up for.
+    """
+    _check_domain(setup)
+    state = _exact_start(setup)
+    largest = float(np.linalg.norm(state.forces, axis=1).max())
+    if not (np.isfinite(state.energy) and largest <= setup.limits.max_force):
+        raise NumericalError(
+            f"At the start the energy is {state.energy:.6g} eV and the largest force "
+            f"{largest:.6g} eV/angstrom (limit {setup.limits.max_force:g})",
+            hint="relax the structure, or raise `guards.max_force_eV_per_A`",
+        )
+    _check_slope(setup, state)
+    if isinstance(setup.integrator, NoisyLangevinBAOAB) and setup.config.noise is not None:
+        from qmd.run.shot_noise import check_share
+
+        check_share(setup.integrator, setup.config.noise, state.positions, setup.system.masses)
+    return _with_noise(setup, state)
+
+
+def unchecked_start(setup: Setup) -> State:
+    """State at step 0: a function of the input alone."""
+    return _with_noise(setup, _exact_start(setup))
+
+
+def _with_noise(setup: Setup, exact: State) -> State:
+    if isinstance(setup.integrator, NoisyLangevinBAOAB):
+        return with_noise(exact, setup.integrator.covariance, setup.stream)
+    return exact
+
+
+def _exact_start(setup: Setup) -> State:
+    velocities = _velocities(setup, setup.stream)
+    return initial_state(setup.force, setup.system.positions, velocities)
+
+
+def start_batch(setup: Setup) -> Batch:
+    """States of all replicas at step 0: that of each is what `unchecked_start` gives it alone."""
+    first, n = unchecked_start(setup), setup.config.replicas
+    replicas = setup.stream.replica + np.arange(n)
+    streams = [setup.stream._replace(replica=int(replica)) for replica in replicas]
+    return Batch(
+        positions=np.repeat(first.positions[None], n, axis=0),
+        velocities=np.stack([_velocities(setup, stream) for stream in streams]),
+        forces=np.repeat(first.forces[None], n, axis=0),
+        energies=np.full(n, first.energy),
+        replicas=replicas,
+        step=0,
+    )
+
+
+def _velocities(setup: Setup, stream: Stream) -> Array:
+    normals = np.empty_like(setup.system.positions)
+    gaussian(normals, stream, 0, VELOCITIES)
+    return start_velocities(setup.system, setup.config.system, normals)
+
+
+def build_replicas(setup: Setup, threads: int) -> AbstractReplicas:
+    """The loop that advances all replicas of a run."""
+    integrator, inv_masses, seed = setup.integrator, 1 / setup.system.masses, setup.stream.seed
+    if setup.jax_model is None:
+        return NativeReplicas(integrator, setup.force, inv_masses, seed, setup.limits, threads)
+    from qmd.forces.jax_force import jax_batch_force
+
+    start = np.repeat(setup.system.positions[None], setup.config.replicas, axis=0)
+    function = jax_batch_force(setup.jax_model, start, setup.stream.replica)
+    return BatchedReplicas(integrator, function, inv_masses, seed, setup.limits, threads)
+
+
+def _check_domain(setup: Setup) -> None:
+    i, j = setup.limits.pairs.T
+    distances = np.linalg.norm(setup.system.positions[i] - setup.system.positions[j], axis=1)
+    for a, b, distance, (low, high) in zip(i, j, distances, setup.limits.stop, strict=True):
+        if not low <= distance <= high:
+            raise MismatchError(
+                f"{setup.system.name}: atoms {a + 1} and {b + 1} are {distance:.3f} angstrom "
+                f"apart, but {setup.potential.name} is trained for {low:.2f} to {high:.2f}",
+                hint="start from another structure, or use a potential trained for it",
+            )
+
+
+def _check_slope(setup: Setup, state: State, h: float = 1e-4) -> None:
+    """One force component against a central difference: finds a model wired wrongly."""
+    atom, axis = np.unravel_index(np.argmax(np.abs(state.forces)), state.forces.shape)
+    energies = []
+    for sign in (1, -1):
+        moved = state.positions.copy()
+        moved[atom, axis] += sign * h
+        energies.append(initial_state(setup.force, moved, moved).energy)
+    slope = (energies[0] - energies[1]) / (2 * h)
+    # Error of the difference: h^2/6 times a third derivative of at most 1e3 eV/angstrom^3.
+    if not abs(slope + state.forces[atom, axis]) <= setup.potential.slope_error:
+        raise NumericalError(
+            f"The force on atom {atom + 1} is {state.forces[atom, axis]:.8f} eV/angstrom, but the "
+            f"energy gives {-slope:.8f}",
+            hint="the potential's forces are not its gradient; check it before running",
+        )

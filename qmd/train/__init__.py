@@ -1,0 +1,1 @@
+"""`qmd train`: fit a potential to labels and package it."""

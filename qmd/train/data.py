@@ -1,0 +1,162 @@
+"""From the data set of a training input to frames for training, validation and test."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from qmd.data import checks as dataset_checks
+from qmd.data import datasets
+from qmd.data.datasets import Dataset, Labels
+from qmd.errors import InputError, quoted
+from qmd.train.config import NoiseConfig, SplitConfig, TrainConfig
+from qmd.train.problem import Frames
+
+SMALLEST = {"train": 2, "validation": 1, "test": 5}
+"""Frames without which a part is of no use; the package carries five test frames."""
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Labelled frames, energies relative to `zero`."""
+
+    train: Frames
+    validation: Frames
+    test: Frames
+    zero: float
+    """eV"""
+    sha256: dict[str, str]
+    """Of the files, by key of the input."""
+    together: tuple["Data", ...] = ()
+    """Of the other molecules."""
+
+    @property
+    def parts(self) -> dict[str, Frames]:
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+
+def load(config: TrainConfig, folder: Path, species: tuple[str, ...]) -> Data:
+    """Read, check and split the data of an input.
+
+    Raises
+    ------
+    InputError, MismatchError
+        In one line, if the labels cannot be right, are for other atoms, or are too few.
+    """
+    dataset = _read(config.dataset, config, folder, species)
+    apart = config.test_dataset and _read(config.test_dataset, config, folder, species)
+    extra = config.extra_dataset and _read(config.extra_dataset, config, folder, species)
+    train, validation, rest = _draw(config.split, len(dataset), alone=not apart)
+    test = apart.take(np.arange(len(apart))) if apart else dataset.take(rest)
+    if apart and config.split.test is not None:
+        test = apart.take(_first(config.split, len(apart)))
+    fitted = dataset.energies[train]
+    zero = float(fitted.min()) if config.labels.zero == "lowest" else 0.0
+    frames = _frames(dataset.take(train), zero)
+    files = {"dataset": dataset, "test_dataset": apart, "extra_dataset": extra}
+    return Data(
+        train=_joined(frames, _frames(extra, zero)) if extra else frames,
+        validation=_frames(dataset.take(validation), zero),
+        test=_frames(test, zero),
+        zero=zero,
+        sha256={key: file.sha256 for key, file in files.items() if file},
+    )
+
+
+def load_together(config: TrainConfig, folder: Path) -> tuple[Data, ...]:
+    """Data of the other molecules of an input, each split like the first one.
+
+    Raises
+    ------
+    InputError, MismatchError
+        As `load`.
+    """
+    files = (
+        {"dataset": other.dataset, "test_dataset": other.test_dataset, "extra_dataset": None}
+        for other in config.together
+    )
+    each = zip(files, config.together, strict=True)
+    return tuple(
+        load(config.model_copy(update=names), folder, tuple(other.species)) for names, other in each
+    )
+
+
+def _read(name: str, config: TrainConfig, folder: Path, species: tuple[str, ...]) -> Dataset:
+    names = (field.name for field in fields(Labels))
+    labels = Labels(**{name: getattr(config.labels, name) for name in names})
+    path = folder / name
+    if not path.exists() and Path(name).exists():
+        path = Path(name)
+    if not path.exists():
+        raise InputError(
+            f"dataset {quoted(name, limit=200)} does not exist, neither in {folder} nor here",
+            hint="give its path with --set dataset=PATH",
+        )
+    dataset = datasets.read(path, labels)
+    if config.labels.repeats == "drop":
+        dataset = dataset_checks.without_repeats(dataset)
+    fitted = [config.loss, *(stage.loss for stage in config.stages if stage.loss)]
+    dataset_checks.check(dataset, species, forces=any(loss.forces for loss in fitted))
+    return dataset
+
+
+def _draw(config: SplitConfig, n: int, *, alone: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Seeded train, validation and test indices."""
+    counts = {"train": _count(config.train, n), "validation": _count(config.validation, n)}
+    left = n - sum(counts.values())
+    if alone:
+        counts["test"] = left if config.test is None else _count(config.test, n)
+    if sum(counts.values()) > n or any(count < SMALLEST[p] for p, count in counts.items()):
+        wanted = ", ".join(f"{max(count, SMALLEST[p])} for {p}" for p, count in counts.items())
+        raise InputError(
+            f"the data has {n} frames, too few for split: {wanted}",
+            hint="change split, or bring more frames",
+        )
+    order = np.random.default_rng(config.seed).permutation(n)
+    if config.method == "even":
+        spaced = np.linspace(0, n - 1, counts["train"]).round().astype(int)
+        order = np.concatenate([spaced, order[~np.isin(order, spaced)]])
+    ends = np.cumsum(list(counts.values()))
+    train, validation, test, _ = np.split(order, [*ends, n][:3])
+    return train, validation, test
+
+
+def _first(config: SplitConfig, n: int) -> np.ndarray:
+    assert config.test is not None
+    count = _count(config.test, n)
+    if not SMALLEST["test"] <= count <= n:
+        raise InputError(f"test_dataset has {n} frames, split.test asks for {count}")
+    return np.random.default_rng(config.seed).permutation(n)[:count]
+
+
+def _count(share: float, n: int) -> int:
+    return share if isinstance(share, int) else int(share * n)
+
+
+def _frames(dataset: Dataset, zero: float) -> Frames:
+    return Frames(dataset.positions, dataset.energies - zero, dataset.forces)
+
+
+def _joined(first: Frames, second: Frames) -> Frames:
+    forces = None
+    if first.forces is not None and second.forces is not None:
+        forces = np.concatenate([first.forces, second.forces])
+    return Frames(
+        np.concatenate([first.positions, second.positions]),
+        np.concatenate([first.energies, second.energies]),
+        forces,
+    )
+
+
+def with_noise(data: Data, config: NoiseConfig) -> tuple[Frames, Frames]:
+    """Training and validation frames with Gaussian noise on their labels."""
+    rng = np.random.default_rng(config.seed)
+
+    def noisy(frames: Frames) -> Frames:
+        energies = frames.energies + config.energy_std_eV * rng.standard_normal(len(frames[1]))
+        forces = frames.forces
+        if forces is not None:
+            forces = forces + config.forces_std_eV_per_A * rng.standard_normal(forces.shape)
+        return Frames(frames.positions, energies, forces)
+
+    return noisy(data.train), noisy(data.validation)

@@ -1,0 +1,73 @@
+"""Residuals of a fit and their derivatives in JAX: any model, exact.
+
+A frame needs the derivatives of its energy and of its slopes by all parameters: reverse mode over
+the parameters, forward mode over the directions.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+
+from qmd.potentials import jax_model
+from qmd.train.problem import Chunk, Loss
+
+
+class JaxEngine:
+    """See `qmd.training.Engine`.
+
+    Parameters
+    ----------
+    model : tree of `qmd.potentials`
+        Its numbers say the shapes only.
+    loss : Loss
+    """
+
+    def __init__(self, model: Any, loss: Loss) -> None:
+        _, self._unravel = ravel_pytree(model)
+        self._loss = loss
+        self.residuals = jax.jit(self._of_chunk(self._frame_residuals))
+        self.linear = jax.jit(self._of_chunk(self._frame_linear))
+        self.normal = jax.jit(self._normal_of_chunk)
+
+    def sum_of_losses(self, theta: Any, batch: Chunk) -> Any:
+        """Half the sum of squared residuals of `batch`, a JAX scalar."""
+        return 0.5 * jnp.sum(self._of_chunk(self._frame_residuals)(theta, batch) ** 2)
+
+    def _of_chunk(self, of_frame: Any) -> Any:
+        def of_chunk(theta: Any, chunk: Any) -> Any:
+            model = self._unravel(theta)
+            return jax.vmap(functools.partial(of_frame, model))(*chunk)
+
+        return of_chunk
+
+    def _frame_residuals(self, model: Any, x: Any, e: Any, b: Any, slope: Any, weight: Any) -> Any:
+        if not self._loss.forces:
+            return self._weighted(weight, jax_model.energy(model, x) - e, slope)
+        value, gradient = jax.value_and_grad(lambda y: jax_model.energy(model, y))(x)
+        return self._weighted(weight, value - e, jnp.einsum("kax,ax->k", b, gradient) - slope)
+
+    def _frame_linear(self, model: Any, x: Any, e: Any, b: Any, slope: Any, weight: Any) -> Any:
+        def by_parameters(y: Any) -> Any:
+            value, slopes = jax.value_and_grad(lambda m: jax_model.energy(m, y))(model)
+            return value, ravel_pytree(slopes)[0]
+
+        if not self._loss.forces:
+            value, row = by_parameters(x)
+            empty = jnp.zeros((0, row.size))
+            return self._weighted(weight, value - e, slope), self._weighted(weight, row, empty)
+        (values, rows), (slopes, slope_rows) = jax.vmap(
+            lambda direction: jax.jvp(by_parameters, (x,), (direction,))
+        )(b)
+        residuals = self._weighted(weight, values[0] - e, slopes - slope)
+        return residuals, self._weighted(weight, rows[0], slope_rows)
+
+    def _weighted(self, weight: Any, energy_part: Any, force_part: Any) -> Any:
+        return weight * jnp.concatenate([self._loss.energy_weight * energy_part[None], force_part])
+
+    def _normal_of_chunk(self, theta: Any, chunk: Any) -> Any:
+        residuals, rows = self._of_chunk(self._frame_linear)(theta, chunk)
+        r, j = residuals.reshape(-1), rows.reshape(-1, theta.size)
+        return 0.5 * jnp.vdot(r, r), j.T @ r, j.T @ j

@@ -1,0 +1,131 @@
+"""Residuals of a fit and their derivatives on the native kernel: circuits, several times faster.
+
+The derivatives of a slope ``b . grad E`` by the parameters are central differences of the exact
+derivatives of E along b. Their error, 1e-6 or less of the largest, changes the path of a fit but
+not where it ends: residuals are exact.
+"""
+
+from threading import Lock
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from scipy.linalg.blas import dsyrk
+
+from qmd.potentials import (
+    MAX_PARAMETER,
+    NativeKernel,
+    ParameterGradient,
+    evaluate_all,
+    native_model,
+)
+from qmd.train.problem import Array, Chunk, Loss
+
+STEP = 2e-4
+"""Of the differences, angstrom, in the norm over all atoms."""
+
+
+class NativeEngine:
+    """See `qmd.training.Engine`.
+
+    Parameters
+    ----------
+    model : tree of `qmd.potentials`
+        Its numbers say the shapes only.
+    loss : Loss
+    """
+
+    def __init__(self, model: Any, loss: Loss) -> None:
+        _, self._unravel = ravel_pytree(model)
+        self._loss = loss
+        self._lock, self._theta = Lock(), b""
+        self._last: _Packed | None = None
+
+    def residuals(self, theta: Any, chunk: Chunk) -> Array:
+        """Infinite where a parameter is beyond what a model may have: a step too far."""
+        if not (np.abs(theta) < MAX_PARAMETER).all():
+            return np.full((len(chunk[0]), 1 + chunk[2].shape[1]), np.inf)
+        return self._residuals(self._packed(theta).kernel, chunk)
+
+    def linear(self, theta: Any, chunk: Chunk) -> tuple[Array, Array]:
+        packed = self._packed(theta)
+        x, _, directions, _, weights = chunk
+        n, k, n_atoms, _ = directions.shape
+        shifts = STEP * directions
+        points = np.concatenate([x[:, None], x[:, None] + shifts, x[:, None] - shifts], axis=1)
+        rows = packed.gradient.rows(points.reshape(-1, n_atoms, 3)).reshape(n, 1 + 2 * k, -1)
+        rows[:, 0] *= self._loss.energy_weight
+        rows[:, 1 : 1 + k] -= rows[:, 1 + k :]
+        rows[:, 1 : 1 + k] /= 2 * STEP
+        return self._residuals(packed.kernel, chunk), weights[:, None, None] * rows[:, : 1 + k]
+
+    def normal(self, theta: Any, chunk: Chunk) -> tuple[float, Array, Array]:
+        residuals, rows = self.linear(theta, chunk)
+        r, j = residuals.reshape(-1), rows.reshape(-1, rows.shape[-1])
+        upper = dsyrk(1.0, j.T)  # half the work of j.T @ j
+        return 0.5 * float(r @ r), j.T @ r, upper + np.triu(upper, 1).T
+
+    def loss_and_slope(self, theta: Any, chunk: Chunk) -> tuple[float, Array]:
+        """Half the sum of squared residuals, and its gradient.
+
+        The sum over directions is one slope along ``u = sum_k r_k b_k``.
+        """
+        packed = self._packed(theta)
+        x, _, directions, _, weights = chunk
+        residuals = self._residuals(packed.kernel, chunk)
+        weighted = weights[:, None] * residuals
+        along = np.einsum("fk,fkax->fax", weighted[:, 1:], directions)
+        size = np.sqrt(np.einsum("fax,fax->f", along, along))
+        shift = STEP / np.maximum(size, 1e-300)[:, None, None] * along
+        points = np.concatenate([x + shift, x - shift])
+        slope = size / (2 * STEP)
+        # The derivatives of E itself are the mean of those on both sides, up to STEP**2.
+        half = 0.5 * self._loss.energy_weight * weighted[:, 0]
+        factors = np.concatenate([half + slope, half - slope])
+        return 0.5 * float(np.sum(residuals**2)), packed.gradient.sum(points, factors)
+
+    def _packed(self, theta: Any) -> "_Packed":
+        """Made once for all chunks of a theta."""
+        key = np.asarray(theta).tobytes()
+        with self._lock:
+            if self._last is None or self._theta != key:
+                model = jax.tree.map(lambda leaf: np.asarray(leaf, float), self._unravel(theta))
+                self._last = _Packed(native_model(model), ParameterGradient(model))
+                self._theta = key
+            return self._last
+
+    def _residuals(self, kernel: NativeKernel, chunk: Chunk) -> Array:
+        x, labels, directions, slopes, weights = chunk
+        own = kernel._replace(workspace=kernel.workspace.copy())  # scratch of this thread
+        energies, forces = evaluate_all(own, x)
+        energy = self._loss.energy_weight * (energies - labels)
+        along = -np.einsum("fkax,fax->fk", directions, forces) - slopes
+        return np.asarray(weights[:, None] * np.concatenate([energy[:, None], along], axis=1))
+
+
+class NativePredictor:
+    """As `qmd.training.Predictor`, on the native kernel.
+
+    Parameters
+    ----------
+    model : tree of `qmd.potentials`
+        Its numbers say the shapes only.
+    positions : (n_frames, n_atoms, 3)
+        angstrom
+    """
+
+    def __init__(self, model: Any, positions: Array) -> None:
+        _, self._unravel = ravel_pytree(model)
+        self._positions = positions
+
+    def __call__(self, theta: Any) -> tuple[Array, Array]:
+        """Energies (eV), (n_frames,), and forces (eV/angstrom), (n_frames, n_atoms, 3)."""
+        model = jax.tree.map(lambda leaf: np.asarray(leaf, float), self._unravel(theta))
+        energies, forces = evaluate_all(native_model(model), self._positions)
+        return energies, forces
+
+
+class _Packed(NamedTuple):
+    kernel: NativeKernel
+    gradient: ParameterGradient

@@ -1,0 +1,1 @@
+"""Optimisers of a training, first and second order."""

@@ -1,0 +1,138 @@
+"""Gauss-Newton steps on batches, with momentum: second order for more parameters than residuals.
+
+A batch has residuals r and derivatives J by the parameters. The step solves the linearised problem
+of the batch alone, and where that leaves it free it goes on in the direction phi of before [1]_::
+
+    phi <- m phi + J^T (J J^T + d I)^-1 (-r - m J phi),    theta <- theta + rate phi
+
+The matrix has as many rows as the batch has residuals, not as there are parameters, and its trace
+gives the damping d its scale.
+
+References
+----------
+.. [1] G. Goldshlager, N. Abrahamsen, L. Lin, A Kaczmarz-inspired approach to accelerate the
+   optimization of neural network wavefunctions, J. Comput. Phys. 516, 113351 (2024),
+   arXiv:2401.10190.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
+
+from qmd.errors import NumericalError
+from qmd.train.problem import Array, Progress, Report
+
+LARGEST_STEP = 1.0
+"""Norm that a step is cut to: the first ones, far from a minimum, are too long."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of a fit; see `qmd.train_config.GaussNewtonConfig`."""
+
+    steps: int
+    batch: int
+    slopes: int | None
+    learning_rate: float
+    momentum: float
+    damping: float
+    report_every: int
+    seed: int
+
+
+class Sampled(Protocol):
+    """What a fit needs: `qmd.training.Problem` or `JointProblem`."""
+
+    n_frames: int
+
+    def residuals(self, theta: Array) -> Array: ...
+
+    def sampled(
+        self, theta: Array, index: Array, n_slopes: int | None, rng: np.random.Generator
+    ) -> tuple[Array, Array]: ...
+
+
+def minimise(
+    problem: Sampled,
+    begin: Progress,
+    settings: Settings,
+    report: Report,
+    constants: Array | None = None,
+) -> None:
+    """Go on from `begin` exactly as if it had not been stopped; the rate falls as a cosine.
+
+    Parameters
+    ----------
+    problem : Problem or JointProblem
+    begin : Progress
+    settings : Settings
+    report : callable
+        Called every `report_every` steps.
+    constants : (n_parameters,), optional
+        1 for what adds to energies alone: what is judged has the best of these for all frames,
+        see `levelled`.
+
+    Raises
+    ------
+    NumericalError
+        If a step cannot be solved.
+    """
+    theta = begin.theta
+    phi = begin.memory[0] if begin.memory else np.zeros_like(theta)
+    for step in range(begin.iteration, settings.steps):
+        index = drawn(problem.n_frames, settings.batch, step, settings.seed)
+        rng = np.random.default_rng((settings.seed, step))
+        residuals, rows = problem.sampled(theta, index, settings.slopes, rng)
+        phi = _direction(residuals, rows, phi, settings)
+        change = _rate(step, settings) * phi
+        theta = theta + change * min(1.0, LARGEST_STEP / max(float(np.linalg.norm(change)), 1e-300))
+        done = step + 1
+        if done % settings.report_every == 0 or done == settings.steps:
+            loss = 0.5 * float(residuals @ residuals) / len(index)
+            judged = None if constants is None else levelled(problem, theta, constants)
+            report(Progress(done, loss, theta, (phi,), judged))
+
+
+def levelled(problem: Sampled, theta: Array, constants: Array) -> Array:
+    """The same with the best constants for all frames: residuals are linear in them.
+
+    In a batch one energy stands beside many slopes, so that the steps alone leave the zero of
+    energies wrong by more than their scatter.
+    """
+    places = np.flatnonzero(constants)
+    if not places.size:
+        return theta
+    residuals = problem.residuals(theta)
+    steps = np.eye(theta.size)[places]
+    columns = [problem.residuals(theta + step) - residuals for step in steps]
+    change = np.linalg.lstsq(np.stack(columns, axis=1), -residuals, rcond=1e-6)[0]
+    return np.asarray(theta + change @ steps)
+
+
+def drawn(n_frames: int, batch: int, step: int, seed: int) -> Array:
+    """Frames of a step, (batch,): all are seen once in an epoch, in a new order each time."""
+    size = min(batch, n_frames)
+    per_epoch = n_frames // size
+    order = np.random.default_rng((seed, step // per_epoch, 1)).permutation(n_frames)
+    return np.asarray(order[step % per_epoch * size :][:size])
+
+
+def _direction(residuals: Array, rows: Array, phi: Array, settings: Settings) -> Array:
+    overlap = rows @ rows.T
+    overlap[np.diag_indices_from(overlap)] += settings.damping * np.trace(overlap) / len(overlap)
+    before = settings.momentum * phi
+    try:
+        factors = cho_factor(overlap, overwrite_a=True)
+    except (LinAlgError, ValueError):  # not positive definite; not finite
+        raise NumericalError(
+            "a Gauss-Newton step could not be solved",
+            hint="use a larger damping, a smaller learning_rate, or other starts.seed",
+        ) from None
+    return np.asarray(before + rows.T @ cho_solve(factors, -residuals - rows @ before))
+
+
+def _rate(step: int, settings: Settings) -> float:
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * step / settings.steps))

@@ -1,0 +1,55 @@
+"""Second-order optimisation of a `Problem`: exact Jacobians of its residuals."""
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from qmd.train.optimisers.levenberg_marquardt import levenberg_marquardt
+from qmd.train.problem import Array, Problem, Progress, Report
+
+MAX_DENSE = 300
+"""Parameters up to which the whole Jacobian is held and decomposed at each step."""
+
+
+def method(n_parameters: int) -> str:
+    """Which method serves so many parameters, in words."""
+    if n_parameters <= MAX_DENSE:
+        return "trust-region least squares (scipy), exact Jacobian"
+    return "Levenberg-Marquardt on normal equations, exact Jacobian in chunks"
+
+
+def minimise(problem: Problem, begin: Progress, evaluations: int, report: Report) -> None:
+    """Go on from `begin` to `evaluations` in all, or to a minimum; what counts is reported.
+
+    Parameters
+    ----------
+    problem : Problem
+    begin : Progress
+        Its memory is not used: a continued fit finds its step size anew.
+    evaluations : int
+        Of the residuals.
+    report : callable
+        Called at the start, at each accepted point, and at the end.
+    """
+    left = evaluations - begin.iteration
+    if left <= 0:
+        return
+    if problem.n_parameters > MAX_DENSE:
+        levenberg_marquardt(problem, begin, evaluations, report)
+        return
+    count = begin.iteration
+
+    def residuals(theta: Array) -> Array:
+        nonlocal count
+        count += 1
+        return problem.residuals(theta)
+
+    def jacobian(theta: Array) -> Array:
+        values, rows = problem.linearise(theta)
+        report(Progress(count, float(0.5 * values @ values) / problem.n_frames, theta.copy()))
+        return rows
+
+    result = least_squares(
+        residuals, begin.theta, jac=jacobian, method="trf", x_scale="jac", max_nfev=left,
+        ftol=1e-6, xtol=1e-9, gtol=1e-12,
+    )  # fmt: skip
+    report(Progress(count, float(result.cost) / problem.n_frames, np.asarray(result.x)))

@@ -1,0 +1,336 @@
+"""What a training leaves: the package with its card and domain, the log and the plots."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase.data import chemical_symbols
+from ase.formula import Formula
+
+from qmd.config.load import LoadedConfig
+from qmd.errors import NumericalError
+from qmd.forces.catalogue import load_package
+from qmd.io import files as atomic
+from qmd.jobs.provenance import machine, versions
+from qmd.potentials import Committee, Domain, Package, Variant, compiled, on_atoms, save
+from qmd.report import page
+from qmd.system import topology
+from qmd.train import models
+from qmd.train import report as of_training
+from qmd.train import trainer as train_start
+from qmd.train import two_waters as assemble
+from qmd.train.config import DensityDimerConfig, LeastSquaresConfig, TrainConfig
+from qmd.train.data import Data
+from qmd.train.models import Family
+from qmd.train.optimisers import least_squares
+from qmd.train.plots import learning_curve, parity
+from qmd.train.problem import Array, Frames, Predictor, errors
+from qmd.train.trainer import COLUMNS, Plan, State
+
+STOP_MARGIN = 0.05
+"""A run stops this fraction of the range of a distance beyond its ends."""
+N_TEST_VECTORS = 5
+
+Ranked = list[tuple[int, int]]
+"""(start, last stage) of every start, the best first."""
+Evaluate = Callable[[Array], tuple[float, Array]]
+Predicted = dict[str, tuple[Array, Array]]
+"""Energies (eV) and forces (eV/angstrom) of each part."""
+
+
+def make(
+    loaded: LoadedConfig[TrainConfig],
+    plan: Plan,
+    data: Data,
+    family: Family,
+    ranked: Ranked,
+    seconds: float,
+    interrupted: bool,
+) -> tuple[Package, Predicted]:
+    """The package of the best starts, with its training card, and what it predicts."""
+    config = loaded.config
+    chosen = ranked[: config.starts.average]
+    members = _members(plan, chosen)
+    model = members[0] if len(members) == 1 else Committee(tuple(members))
+    predicted = predict(model, data)
+    package = Package(
+        name=config.name,
+        description=config.description,
+        species=family.species,
+        model=model,
+        reference_energy_eV=data.zero,
+        domain=domain(data.train.positions, family.species),
+        training=_card(loaded, plan, data, ranked, predicted)
+        | _errors_of_each(members, data)
+        | {"seconds_of_last_session": round(seconds), "interrupted": interrupted},
+        citation=config.citation or family.citation,
+        licence=config.licence,
+        test_positions=data.test.positions[:N_TEST_VECTORS],
+    )
+    if config.together:
+        package = _for_all(package, config, data)
+    return _to_run(package, config, data, loaded.path.parent), predicted
+
+
+def _card(
+    loaded: LoadedConfig[TrainConfig], plan: Plan, data: Data, ranked: Ranked, predicted: Predicted
+) -> dict[str, Any]:
+    """What the package says of its training."""
+    config, chosen = loaded.config, ranked[: loaded.config.starts.average]
+    size = _state(plan, *chosen[0]).best.size
+    return {
+        "level_of_theory": config.level_of_theory,
+        "labels": config.dataset,
+        "labels_sha256": data.sha256,
+        "labels_keys": {"energy": config.labels.energy_key, "forces": config.labels.forces_key},
+        "split": {part: len(frames.energies) for part, frames in data.parts.items()}
+        | {"seed": config.split.seed},
+        "label_noise": config.label_noise.model_dump(),
+        "loss": config.loss.model_dump(),
+        "stages": [_stage_card(stage, size) for stage in config.stages],
+        "parameters": int(size) * len(chosen),
+        "starts": _starts_card(plan, ranked),
+        "chosen_starts": [start for start, _ in chosen],
+        "errors_are_against": "the labels of the file, without label_noise",
+        "errors": errors_card(predicted, data, config.starts.judged_below_eV),
+        "seconds_of_all_starts": round(_seconds(plan, ranked)),
+        "versions": versions("jax") | _versions("scipy", "optax"),
+        "machine": machine(),
+        "input_sha256": loaded.sha256,
+        "made_by": f"qmd train {loaded.path.name}",
+    }  # fmt: skip
+
+
+def _for_all(package: Package, config: TrainConfig, data: Data) -> Package:
+    """The package with the molecules that were fitted together, and their errors in its card."""
+    variants: list[Variant] = []
+    cards: dict[str, Any] = {}
+    for other, its_data in zip(config.together, data.together, strict=True):
+        species = tuple(other.species)
+        kinds = models.kinds(config.model, species)
+        found = predict(on_atoms(package.model, kinds), its_data)
+        isomers = formula(species) in {formula(package.species), *cards}
+        name = " ".join(species) if isomers else formula(species)
+        cards[name] = errors_card(found, its_data, config.starts.judged_below_eV)
+        variants.append(
+            Variant(
+                species=species,
+                kinds=kinds,
+                reference_energy_eV=its_data.zero,
+                domain=domain(its_data.train.positions, species),
+                test_positions=its_data.test.positions[:N_TEST_VECTORS],
+            )
+        )
+    card = {**package.training, "errors_of_the_others": cards}
+    return replace(package, training=card, variants=tuple(variants))
+
+
+def formula(species: tuple[str, ...]) -> str:
+    """Such as C2H6O."""
+    return str(Formula.from_list(list(species)).format("hill"))
+
+
+def _members(plan: Plan, chosen: Ranked) -> list[Any]:
+    """Models of the best parameters that each start has seen."""
+    import jax
+    import jax.numpy as jnp
+    from jax.flatten_util import ravel_pytree
+
+    jax.config.update("jax_enable_x64", True)
+    first = models.start(plan.config.model, plan.folder, plan.train, plan.config.starts.seed)
+    unravel = ravel_pytree(first)[1]
+    return [
+        jax.tree.map(np.asarray, unravel(jnp.asarray(_state(plan, *which).best)))
+        for which in chosen
+    ]
+
+
+def _errors_of_each(members: list[Any], data: Data) -> dict[str, Any]:
+    """Errors on the test frames of what a mean is taken of."""
+    if len(members) == 1:
+        return {}
+    found = (errors_card(predict(model, data), data, None)["test"]["all"] for model in members)
+    return {"errors_of_each_alone": {"test": list(found)}}
+
+
+def _to_run(package: Package, config: TrainConfig, data: Data, folder: Path) -> Package:
+    """An interaction with a monomer becomes the total energy; anything else is what it was."""
+    if not (isinstance(config.model, DensityDimerConfig) and config.model.monomer):
+        return package
+    monomer = load_package(config.model.monomer, folder)
+    whole = assemble.two_waters(
+        package.model, monomer, data.train.positions, package.domain, config.model.wall_eV_per_A3
+    )
+    card = {
+        **package.training,
+        "fitted_keys": package.training["labels_keys"],
+        "labels_keys": {"energy": "E", "forces": "F"},
+        "monomer": {"name": monomer.name, "sha256": monomer.sha256},
+    }
+    return replace(
+        package, model=whole.model, reference_energy_eV=whole.reference, domain=whole.domain,
+        training=card,
+    )  # fmt: skip
+
+
+def _stage_card(stage: Any, n_parameters: int) -> dict[str, Any]:
+    card: dict[str, Any] = stage.model_dump(exclude_none=True)
+    if isinstance(stage, LeastSquaresConfig):
+        card["method"] = least_squares.method(n_parameters)
+    return card
+
+
+def _starts_card(plan: Plan, ranked: Ranked) -> list[dict[str, Any]]:
+    """Every start, the best first: where it ended, and its errors on the validation frames."""
+    rows = []
+    for start, last in ranked:
+        states = [_state(plan, start, stage) for stage in range(last + 1)]
+        rows.append(
+            {
+                "start": start,
+                "seed": plan.config.starts.seed + start,
+                "iterations": [state.progress.iteration for state in states],
+                "loss": float(f"{states[-1].progress.loss:.6g}"),
+                "validation_score_eV_per_A": [float(f"{s.score:.4g}") for s in states],
+                "finished": states[-1].done,
+            }
+        )
+    return rows
+
+
+def _state(plan: Plan, start: int, stage: int) -> State:
+    state = train_start.load(plan, start, stage)
+    assert state is not None
+    return state
+
+
+def _seconds(plan: Plan, ranked: Ranked) -> float:
+    return sum(
+        _state(plan, start, stage).seconds for start, last in ranked for stage in range(last + 1)
+    )
+
+
+def _versions(*names: str) -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {name: version(name) for name in names}
+
+
+def predict(model: Any, data: Data) -> Predicted:
+    """Energies and forces of every part."""
+    from jax.flatten_util import ravel_pytree
+
+    positions = np.concatenate([frames.positions for frames in data.parts.values()])
+    found = Predictor(model, positions)(np.asarray(ravel_pytree(model)[0]))
+    ends = np.cumsum([len(frames.energies) for frames in data.parts.values()])[:-1]
+    energies, forces = (np.split(values, ends) for values in found)
+    return dict(zip(data.parts, zip(energies, forces, strict=True), strict=True))
+
+
+def errors_card(
+    predicted: Predicted, data: Data, below: float | None
+) -> dict[str, dict[str, dict[str, float | int | None]]]:
+    """Errors of every part: of all its frames, and of those below an energy (eV)."""
+    card: dict[str, dict[str, dict[str, float | int | None]]] = {}
+    for part, frames in data.parts.items():
+        everything = np.ones(len(frames.energies), bool)
+        groups = {"all": everything}
+        if below is not None:
+            groups = {f"below_{below:g}_eV": frames.energies < below} | groups
+        card[part] = {
+            name: {"frames": int(chosen.sum()), **_errors(predicted[part], frames, chosen)}
+            for name, chosen in groups.items()
+            if chosen.any()
+        }
+    return card
+
+
+def _errors(
+    predicted: tuple[Array, Array], frames: Frames, chosen: Any
+) -> dict[str, float | int | None]:
+    energies, forces = (values[chosen] for values in predicted)
+    return dict(errors(energies, forces, frames.take(chosen))._asdict())
+
+
+def domain(positions: Array, species: tuple[str, ...]) -> Domain:
+    """Ranges of the distances in `positions`; pairs of like atoms share one.
+
+    Alike are pairs of the same elements, both within a molecule of the first frame or both not.
+    """
+    numbers = np.array([chemical_symbols.index(symbol) for symbol in species])
+    molecules = topology.fragments(len(species), topology.bonds(numbers, positions[0]))
+    molecule_of = {atom: i for i, atoms in enumerate(molecules) for atom in atoms}
+    pairs = np.array(list(combinations(range(len(species)), 2)))
+    kinds = [
+        (*sorted((species[i], species[j])), molecule_of[int(i)] == molecule_of[int(j)])
+        for i, j in pairs
+    ]
+    distances = np.linalg.norm(positions[:, pairs[:, 0]] - positions[:, pairs[:, 1]], axis=2)
+    warn = np.empty((len(pairs), 2))
+    for kind in set(kinds):
+        like = np.array([k == kind for k in kinds])
+        warn[like] = distances[:, like].min(), distances[:, like].max()
+    margin = STOP_MARGIN * (warn[:, 1] - warn[:, 0])
+    return Domain(pairs, warn, warn + np.stack([-margin, margin], axis=1))
+
+
+def _checked(package: Package) -> Evaluate:
+    """JAX, which the native kernel will be held to."""
+    function = compiled(package.potential())
+
+    def evaluate(x: Array) -> tuple[float, Array]:
+        energy, forces = function(x)
+        if not (np.isfinite(energy) and np.isfinite(forces).all()):
+            raise NumericalError(f"{package.name} is not finite at its own test frames")
+        return float(energy), np.asarray(forces)
+
+    return evaluate
+
+
+def write(
+    target: Path, package: Package, plan: Plan, test: Frames, predicted: Predicted, directory: Path
+) -> None:
+    """The package at `target`; card, log and plots in `directory`."""
+    own, *others = (_checked(package.on(species)) for species in package.served)
+    with atomic.output_errors(target):
+        save(target, package, own, others)
+    load_package(str(target), Path())  # as a run would: every interpreter agrees
+    atomic.write_text(directory / "card.json", json.dumps(dict(package.training), indent=1))
+    states = _all_states(plan)
+    atomic.write_text(directory / "log.csv", log_text(states))
+    curve = learning_curve(states, package.training["chosen_starts"])
+    residuals = parity(predicted["test"], test)
+    atomic.replace(directory / "learning-curve.png", curve, keep_previous=False)
+    atomic.replace(directory / "parity.png", residuals, keep_previous=False)
+    report = of_training.page(
+        package.name, package.species, package.training, curve, residuals, test.positions
+    )
+    page.write(directory / "report.html", report)
+
+
+def _all_states(plan: Plan) -> dict[tuple[int, int], State]:
+    """States by (start, stage)."""
+    keys = (
+        (start, stage)
+        for start in range(plan.config.starts.count)
+        for stage in range(len(plan.config.stages))
+    )
+    found = {key: train_start.load(plan, *key) for key in keys}
+    return {key: state for key, state in found.items() if state is not None}
+
+
+def log_text(states: dict[tuple[int, int], State]) -> str:
+    """Every report of every start, as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("start", "stage", *COLUMNS))
+    for (start, stage), state in states.items():
+        for iteration, *values in state.rows:
+            writer.writerow((start, stage + 1, int(iteration), *(f"{v:.8g}" for v in values)))
+    return text.getvalue()

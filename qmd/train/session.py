@@ -1,0 +1,246 @@
+"""`qmd train`: fit a potential from an input, resumable, and leave its package and plots."""
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from qmd.config.load import LoadedConfig, changed_keys
+from qmd.errors import InputError, MismatchError, StoppedEarly
+from qmd.io import files as atomic
+from qmd.jobs import executor as executors
+from qmd.jobs.config import ExecutorConfig, SerialConfig, of_workers
+from qmd.jobs.executor import AbstractExecutor, News
+from qmd.jobs.lock import RunLock
+from qmd.jobs.stop import StopRequest, stop_signals
+from qmd.train import data as train_data
+from qmd.train import models
+from qmd.train import package as train_package
+from qmd.train import trainer as train_start
+from qmd.train.config import MAY_CHANGE_ON_RESUME, TrainConfig
+from qmd.train.data import Data
+from qmd.train.trainer import Plan, Starts, Tick, Watch
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A checked input with its data; nothing has been written yet."""
+
+    loaded: LoadedConfig[TrainConfig]
+    family: models.Family
+    data: Data
+
+    @property
+    def config(self) -> TrainConfig:
+        return self.loaded.config
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What `run` leaves for a summary."""
+
+    package: Path
+    card: dict[str, Any]
+    directory: Path
+
+
+def prepare(loaded: LoadedConfig[TrainConfig]) -> Prepared:
+    """Check the whole input, read and check the data.
+
+    Raises
+    ------
+    InputError, MismatchError
+        In one line.
+    """
+    folder = loaded.path.parent
+    family = models.family(loaded.config.model, folder)
+    data = train_data.load(loaded.config, folder, family.species)
+    others = train_data.load_together(loaded.config, folder)
+    return Prepared(loaded, family, replace(data, together=others))
+
+
+def run(
+    prepared: Prepared,
+    output: Path | None = None,
+    *,
+    overwrite: bool = False,
+    say: Say = lambda text: None,
+    watch: Watch = lambda tick: None,
+) -> Finished:
+    """Train, going on where an earlier call stopped, and write the package.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    output : Path, optional
+        Where the package goes; default: into the folder of the training, under its name.
+    overwrite : bool
+        Forget an earlier training and begin again.
+    say, watch : callable
+        Take lines for the user, and news of the starts.
+
+    Raises
+    ------
+    QmdError
+        With the exit code of its class; `StoppedEarly` after the best so far has been written.
+    """
+    begin = time.monotonic()
+    directory = folder_of(prepared.loaded.path, output)
+    target = output or directory / f"{prepared.config.name}.qmdp"
+    if target.suffix != ".qmdp" or not target.absolute().parent.is_dir() and output:
+        raise InputError(f"--output {target}: expected a .qmdp file in a folder that exists")
+    plan = _plan(prepared, directory)
+    with atomic.output_errors(plan.states):
+        plan.states.mkdir(parents=True, exist_ok=True)
+    stop = StopRequest(directory / "EXIT")
+    with RunLock(directory), stop_signals(stop):
+        _check_record(prepared, plan, overwrite)
+        if any(plan.states.glob("start-*.npz")):
+            say(f"going on from {plan.states}")
+        with executors.opened(_executor(prepared.config), say) as executor:
+            interrupted = _train(plan, executor, stop, watch)
+        ranked = _ranked(plan)
+        if not ranked:
+            raise StoppedEarly("Stopped before there was anything to keep.", _AGAIN)
+        seconds = time.monotonic() - begin
+        package, predicted = train_package.make(
+            prepared.loaded, plan, prepared.data, prepared.family, ranked, seconds, interrupted
+        )
+        train_package.write(target, package, plan, prepared.data.test, predicted, directory)
+    if interrupted:
+        raise StoppedEarly(f"Stopped; {target} has the best so far.", _AGAIN)
+    return Finished(target, dict(package.training), directory)
+
+
+def folder_of(path: Path, output: Path | None) -> Path:
+    """Folder of states, log and plots: one for each package, so that trainings do not meet.
+
+    Beside the package if it is asked for by name (`h2o/` of `h2o.qmdp`); else beside the input:
+    `output`, but `output-paper` of train-paper.yaml.
+    """
+    if output is not None:
+        return output.with_suffix("")
+    kind = path.stem.removeprefix("train-")
+    return path.parent / ("output" if kind == path.stem else f"output-{kind}")
+
+
+_AGAIN = "Run the same command again to go on."
+
+
+def _plan(prepared: Prepared, directory: Path) -> Plan:
+    config = prepared.config
+    everything = (prepared.data, *prepared.data.together)
+    (train, validation), *others = (
+        train_data.with_noise(data, config.label_noise) for data in everything
+    )
+    below = config.starts.judged_below_eV
+    for frames in (validation, *(validation for _, validation in others)):
+        if not len(train_start.judged(frames, below).energies):
+            raise InputError(f"no validation frame is below starts.judged_below_eV = {below}")
+    return Plan(
+        config=config,
+        folder=prepared.loaded.path.parent,
+        states=directory / "states",
+        train=train,
+        validation=validation,
+        rotations=prepared.family.rotations,
+        threads=_threads(config),
+        together=tuple(others),
+    )
+
+
+def _executor(config: TrainConfig) -> ExecutorConfig:
+    """That of the input; else as many processes as there are starts for."""
+    return of_workers(config.executor, min(config.workers, config.starts.count))
+
+
+def _threads(config: TrainConfig) -> int:
+    """Parts of the data that one start computes at a time."""
+    if config.executor is None:
+        return config.workers if config.starts.count == 1 else 1
+    return 1 if isinstance(config.executor, SerialConfig) else config.executor.threads
+
+
+def _check_record(prepared: Prepared, plan: Plan, overwrite: bool) -> None:
+    """Refuse to go on from states of another input; write what the states are of."""
+    path = plan.states / "input.json"
+    written = json.loads(prepared.loaded.text)
+    for other in written["together"]:  # data is known by its hash
+        del other["dataset"], other["test_dataset"]
+    record = {
+        "input": written,
+        "labels_sha256": prepared.data.sha256
+        | {str(i): other.sha256 for i, other in enumerate(prepared.data.together, 1)},
+    }
+    if overwrite:
+        for file in (*plan.states.glob("start-*.npz"), path):
+            with atomic.output_errors(file):
+                file.unlink(missing_ok=True)
+    if path.exists() and any(plan.states.glob("start-*.npz")):
+        old = json.loads(atomic.read_bytes(path, 1 << 20))
+        ignoring = [f"input.{key}" for key in MAY_CHANGE_ON_RESUME]
+        if changes := changed_keys(old, record, ignoring):
+            raise MismatchError(
+                f"{plan.states} is of another training: {'; '.join(changes[:3])}",
+                hint="--overwrite begins again; or use a copy of the input in another folder",
+            )
+    atomic.write_text(path, json.dumps(record, indent=1))
+
+
+def _train(plan: Plan, executor: AbstractExecutor, stop: StopRequest, watch: Watch) -> bool:
+    """All starts through the first stage, the finalists through the others; True if stopped."""
+    config = plan.config
+    everyone = range(config.starts.count)
+    if _run_all(plan, executor, everyone, range(1), stop, watch):
+        return True
+    finalists = [start for start, _ in _ranked(plan)[: config.starts.finalists]]
+    later = range(1, len(config.stages))
+    return bool(later) and _run_all(plan, executor, finalists, later, stop, watch)
+
+
+def _ranked(plan: Plan) -> list[tuple[int, int]]:
+    """(start, last stage) of every start that has a state, those furthest on and best first."""
+    found = []
+    for start in range(plan.config.starts.count):
+        stages = range(len(plan.config.stages))
+        states = [s for s in (train_start.load(plan, start, stage) for stage in stages) if s]
+        if states:
+            found.append((-len(states), states[-1].score, start))
+    return [(start, -minus - 1) for minus, _, start in sorted(found)]
+
+
+def _run_all(
+    plan: Plan,
+    executor: AbstractExecutor,
+    starts: Iterable[int],
+    stages: range,
+    stop: StopRequest,
+    watch: Watch,
+) -> bool:
+    """Run `stages` of each start; True if stopped. An error of one stops the others, too."""
+    open_starts = [s for s in starts if not _is_done(plan, s, stages[-1])]
+    failed: list[Exception] = []
+
+    def stopping() -> bool:
+        return bool(failed) or stop.reason() is not None
+
+    def hear(news: News) -> None:
+        watch(Tick(*news))  # type: ignore[arg-type]  # as `Starts` tells it
+
+    for answer in executor.answers(
+        Starts(plan, stages), open_starts, stopping=stopping, hear=hear
+    ):  # fmt: skip
+        if answer.error is not None:
+            failed.append(answer.error)
+    if failed:
+        raise failed[0]
+    return not all(_is_done(plan, start, stages[-1]) for start in open_starts)
+
+
+def _is_done(plan: Plan, start: int, stage: int) -> bool:
+    state = train_start.load(plan, start, stage)
+    return state is not None and state.done
