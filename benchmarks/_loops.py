@@ -16,8 +16,8 @@ from ase.md.verlet import VelocityVerlet as ASEVelocityVerlet
 
 from qmd import units
 from qmd.errors import NumericalError
-from qmd.forces.build import build_force
 from qmd.forces.catalogue import load_package
+from qmd.forces.runnable import build_force
 from qmd.integrators import (
     VELOCITIES,
     Force,
@@ -34,7 +34,8 @@ from qmd.io.structure import load_system
 from qmd.potentials import Package, compiled
 from qmd.run.config import RunConfig
 from qmd.run.setup import build_limits
-from qmd.system.system import System, check_species, start_velocities
+from qmd.run.start import start_velocities
+from qmd.system.system import System, check_species
 
 
 class Start(NamedTuple):

@@ -73,8 +73,8 @@ def measure(options: argparse.Namespace, progress: _harness.Progress) -> dict[st
 def _measure(
     kind: str, options: argparse.Namespace, threads: int, progress: _harness.Progress
 ) -> dict[str, Any]:
-    from qmd.forces.build import build_force
     from qmd.forces.catalogue import load_package
+    from qmd.forces.runnable import build_force
     from qmd.integrators import NativeReplicas, Stream
     from qmd.run.setup import build_integrator
 
@@ -132,7 +132,8 @@ def _start(kind: str, options: argparse.Namespace) -> Any:
 
     from qmd.config.load import LoadedConfig
     from qmd.run.config import RunConfig
-    from qmd.run.setup import build, start_batch
+    from qmd.run.setup import build
+    from qmd.run.start import start_batch
 
     integrator: dict[str, Any] = {"kind": kind, "timestep_fs": 0.5}
     if kind == "langevin_baoab":

@@ -13,9 +13,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import qmd
-from qmd.config import load as inputs
 from qmd.potentials import evaluate, find, load
 from qmd.run import session
+from qmd.run.config import load_config
 
 ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "docs" / "images" / "water.png"
@@ -24,7 +24,7 @@ BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#555555"  # colour-blind safe (Okabe
 
 def run(folder):
     """Half a picosecond from 1000 K with a frame each step."""
-    loaded = inputs.load_config(
+    loaded = load_config(
         ROOT / "runs" / "water-nve" / "input.yaml",
         ["steps=1000", "system.temperature_K=1000", "output.trajectory_every=1"],
     )

@@ -24,6 +24,7 @@ from qmd.config.schema import json_schema
 from qmd.ensemble.config import EnsembleConfig
 from qmd.label.config import LabelConfig
 from qmd.potentials import find, load, shipped
+from qmd.run.config import RunConfig
 from qmd.train.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -125,6 +126,7 @@ SUBMODULES = {  # names of the front door, whose files lie deeper
     "qmd.potentials.vqlm": "The generic circuit.",
     "qmd.potentials.jax_model": "JAX; importing it makes the tree a pytree of its trained arrays.",
     "qmd.potentials.reference": "PennyLane; imported only by those who ask for it.",
+    "qmd.potentials.network_reference": "PennyLane, for atom-centred networks.",
 }
 
 
@@ -146,7 +148,7 @@ PATTERNS = {
 
 def input_page() -> str:
     """Tables of all keys, one for each section of the input."""
-    schema = json_schema()
+    schema = json_schema(RunConfig)
     definitions = schema["$defs"]
     parts = [_section("Top level", schema)]
     parts.append(_section("system", definitions["SystemConfig"]))

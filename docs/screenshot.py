@@ -11,11 +11,11 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from qmd.analysis import report as of_analysis
+from qmd.analysis import report as analysis_report
 from qmd.analysis.analyze import analyze
-from qmd.config import load as inputs
 from qmd.report import page
 from qmd.run import session
+from qmd.run.config import load_config
 
 ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "docs" / "images" / "report.png"
@@ -26,9 +26,9 @@ FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-
 def main():
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "water"
-        session.run(inputs.load_config(ROOT / "runs" / "water-nve" / "input.yaml", CHANGES), run)
+        session.run(load_config(ROOT / "runs" / "water-nve" / "input.yaml", CHANGES), run)
         report = run / "report.html"
-        page.write(report, of_analysis.page(analyze(run)))
+        page.write(report, analysis_report.page(analyze(run)))
         with sync_playwright() as play:
             browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
             view = browser.new_page(viewport={"width": 1000, "height": 1300})

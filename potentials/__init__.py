@@ -7,7 +7,7 @@ needs neither.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .circuit.architecture import MAX_PARAMETER, Architecture, Parameters
+from .circuit.architecture import Architecture, Parameters, Quantum
 from .circuit.circuit import Circuit, Encode, Heisenberg, Observable, RotationZ, clusters
 from .circuit.features import Entry, LinearVectors, VectorDensities
 from .classical.molecular import (
@@ -17,30 +17,17 @@ from .classical.molecular import (
     MorseBonds,
     PointCharges,
 )
-from .classical.water import (
-    WATER_PAIRS,
-    BaselineParameters,
-    ShortRangeWall,
-    SphericalWall,
-    WaterBaseline,
-)
+from .classical.walls import ShortRangeWall, SphericalWall
+from .classical.water import WATER_PAIRS, BaselineParameters, WaterBaseline
 from .models import atom_centred, sivqlm, spc_fw, water_pair
 from .network import perceptron
 from .network.network import Network, NetworkParameters
 from .network.perceptron import Perceptron, PerceptronParameters
+from .package.domain import Domain
 from .package.external import External
 from .package.json_form import model_sha256
-from .package.package import (
-    SHIPPED,
-    Domain,
-    Package,
-    PackageError,
-    Variant,
-    find,
-    load,
-    save,
-    shipped,
-)
+from .package.package import SHIPPED, Package, PackageError, Variant, find, load, save, shipped
+from .parameters import MAX_PARAMETER
 from .polynomial import polynomial
 from .polynomial.polynomial import InvariantPolynomial, PolynomialParameters
 from .tree.nodes import (
@@ -49,29 +36,27 @@ from .tree.nodes import (
     ManyBody,
     Model,
     OnAtoms,
-    Quantum,
     Scaled,
     Sum,
-    Switch,
     Switched,
-    flatten,
-    leaves,
     on_atoms,
 )
+from .tree.walk import Switch, flatten, leaves
 from .vqlm import vqlm
 from .vqlm.vqlm import Vqlm
 
 if TYPE_CHECKING:
     from .circuit import jax_energy as vqc
     from .circuit import pennylane_energy as reference
-    from .circuit.native import NativeKernel, evaluate, evaluate_all, native_kernel
+    from .circuit.native import native_kernel
+    from .contract import NativeKernel, evaluate, evaluate_all
     from .network import native as centred_native
+    from .network import pennylane_energy as network_reference
     from .shots.covariance import shot_covariance
     from .tree import jax_energy as jax_model
     from .tree.gradient import ParameterGradient
-    from .tree.jax_potential import ModelPotential
     from .tree.native import native_model
-    from .tree.potential import AbstractPotential, compiled
+    from .tree.potential import AbstractPotential, ModelPotential, compiled
     from .vqlm import pennylane_energy as vqlm_reference
 
 __all__ = [
@@ -135,6 +120,7 @@ __all__ = [
     "leaves",
     "load",
     "model_sha256",
+    "network_reference",
     "on_atoms",
     "native_kernel",
     "native_model",
@@ -155,12 +141,12 @@ __all__ = [
 _LAZY = {
     "AbstractPotential": "tree.potential",
     "compiled": "tree.potential",
-    "NativeKernel": "circuit.native",
-    "evaluate": "circuit.native",
-    "evaluate_all": "circuit.native",
+    "NativeKernel": "contract",
+    "evaluate": "contract",
+    "evaluate_all": "contract",
     "ParameterGradient": "tree.gradient",
     "native_kernel": "circuit.native",
-    "ModelPotential": "tree.jax_potential",
+    "ModelPotential": "tree.potential",
     "native_model": "tree.native",
     "shot_covariance": "shots.covariance",
 }
@@ -168,6 +154,7 @@ _LAZY = {
 _LAZY_MODULES = {
     "centred_native": "network.native",
     "jax_model": "tree.jax_energy",
+    "network_reference": "network.pennylane_energy",
     "reference": "circuit.pennylane_energy",
     "vqc": "circuit.jax_energy",
     "vqlm_reference": "vqlm.pennylane_energy",

@@ -235,21 +235,21 @@ def _become(order: dict[str, Any], output: int) -> None:
         os.dup2(output, 2)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         from qmd.cli.app import app
-        from qmd.jobs import stop as signals
+        from qmd.jobs import stop
         from qmd.run import simulation
 
         simulation.CHECKPOINT_S = order["checkpoint_s"]
         if order["stop_after"] is not None:
             simulation.BLOCK_S = 0.0  # blocks of one step
             patience = iter([None] * order["stop_after"])
-            signals.StopRequest.reason = lambda self, seconds: next(patience, "the test")
+            stop.StopRequest.reason = lambda self, seconds: next(patience, "the test")
         if order["fault"]:
             os.environ["QMD_FAULT"] = order["fault"]
         if not order["fsync"]:
             os.fsync = lambda fd: None
         if order["max_bytes"] is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (order["max_bytes"], resource.RLIM_INFINITY))
-        signals.end_with_run()
+        stop.end_with_run()
         app(order["arguments"])
     except SystemExit as end:
         code = end.code

@@ -8,15 +8,23 @@ import numpy as np
 import pytest
 
 from qmd import units
-from qmd.analysis import advisor, analyze, conservation, diffusion, internal, series, statistics
+from qmd.analysis import (
+    advisor,
+    analyze,
+    conservation,
+    diffusion,
+    internal,
+    series,
+    spectrum,
+    statistics,
+)
 from qmd.analysis import hydrogen_bonds as bonds_of
-from qmd.analysis import spectrum as spectra
 from qmd.analysis.series import Log, Series
 from qmd.analysis.temperature import temperature
 from qmd.cli.app import app
-from qmd.config.load import load_config
 from qmd.errors import CorruptError, InputError
 from qmd.run import session
+from qmd.run.config import load_config
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning",  # MDAnalysis and its dependencies warn of their own modules
@@ -126,8 +134,8 @@ def test_lines_of_a_spectrum_are_where_the_oscillators_are():
     lines = 1600.3, 3700.7
     v = np.zeros((4000, 2, 3))
     for axis, line in enumerate(lines):
-        v[:, 1, axis] = np.cos(2 * np.pi * line * spectra.SPEED_OF_LIGHT_CM_PER_PS * t)
-    found = spectra.spectrum(made(np.zeros_like(v), v, t))
+        v[:, 1, axis] = np.cos(2 * np.pi * line * spectrum.SPEED_OF_LIGHT_CM_PER_PS * t)
+    found = spectrum.spectrum(made(np.zeros_like(v), v, t))
     # A parabola through three points of a padded Hann line is right to 1 % of its width, 33 1/cm.
     np.testing.assert_allclose(found.peaks, lines, atol=0.33)
     assert found.resolution_per_cm == pytest.approx(33.4, abs=0.1)
@@ -137,8 +145,8 @@ def test_lines_of_a_spectrum_are_where_the_oscillators_are():
     near = np.abs(found.wavenumbers - lines[0]) < 60
     above = found.wavenumbers[near & (half >= half[near].max() / 2)]
     assert np.ptp(above) == pytest.approx(found.resolution_per_cm, rel=0.1)
-    correlation = spectra.velocity_autocorrelation(made(np.zeros_like(v), v, t))
-    k = 2 * np.pi * spectra.SPEED_OF_LIGHT_CM_PER_PS
+    correlation = spectrum.velocity_autocorrelation(made(np.zeros_like(v), v, t))
+    k = 2 * np.pi * spectrum.SPEED_OF_LIGHT_CM_PER_PS
     expected = sum(np.cos(k * line * t[:2000]) for line in lines) / 2
     np.testing.assert_allclose(correlation[:2000], expected, atol=0.02)  # ends of the sums
 
@@ -154,7 +162,7 @@ def test_lines_of_a_spectrum_are_where_the_oscillators_are():
 def test_a_spectrum_that_would_mislead_is_not_made(times, why):
     v = np.ones((len(times), 2, 3))
     with pytest.raises(InputError, match=why):
-        spectra.spectrum(made(v, v, times))
+        spectrum.spectrum(made(v, v, times))
 
 
 def test_the_temperature_of_langevin_dynamics_is_the_predicted_one(tmp_path):

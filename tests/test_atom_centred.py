@@ -19,7 +19,7 @@ from qmd.potentials import (
     evaluate_all,
     jax_model,
     native_model,
-    reference,
+    network_reference,
     sivqlm,
 )
 
@@ -151,7 +151,7 @@ def test_it_is_the_network_of_pennylane(scalars):
     """Neighbour by neighbour and atom by atom, as it is defined."""
     model = revised(("O", "H"), n_qubits=2, n_layers=1, scalars=scalars)
     x = turned(POSITIONS[[1, 2]], 4)  # polar angles have no slope along z
-    energy, forces = reference.network_energy_and_forces(model, x)
+    energy, forces = network_reference.network_energy_and_forces(model, x)
     found, found_forces = evaluate(native_model(model), x)
     assert found == pytest.approx(energy, abs=1e-12)
     np.testing.assert_allclose(found_forces, forces, rtol=0, atol=1e-10)

@@ -266,7 +266,7 @@ def test_scans_stay_in_the_domain_and_cross_switches():
 
 
 def test_scans_cross_the_cut_off_of_densities_between_molecules():
-    from qmd.circuits.instances import cutoffs
+    from qmd.audit.claims import cutoffs
 
     model = package(Quantum(arch := water_pair.architecture(1, 3), trained(arch)), DIMER)
     assert {c.outer for c in cutoffs(model)} == {arch.features.cutoff}

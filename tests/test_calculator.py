@@ -12,10 +12,10 @@ from ase.calculators.calculator import CalculatorSetupError
 from ase.md.verlet import VelocityVerlet
 
 from qmd import units
-from qmd.config.load import load_config
 from qmd.errors import MismatchError
 from qmd.interop.ase_calculator import QmdCalculator
 from qmd.run import session
+from qmd.run.config import load_config
 
 WATER = np.array([[0.0, 0.0, 0.0], [0.97, 0.0, 0.0], [-0.24, 0.94, 0.0]])
 
@@ -55,7 +55,8 @@ def test_dynamics_of_ase_is_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     path = tmp_path / "input.yaml"
     path.write_text(json.dumps(document))
     loaded = load_config(path)
-    from qmd.run.setup import build, start_state
+    from qmd.run.setup import build
+    from qmd.run.start import start_state
 
     setup = build(loaded)
     start = start_state(setup)

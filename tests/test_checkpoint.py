@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from qmd.errors import CorruptError, InputError, NumericalError, OutputError
-from qmd.io import checkpoint
-from qmd.io import files as atomic
+from qmd.io import checkpoint, files
 from qmd.io.checkpoint import Checkpoint
 from qmd.io.files import FAULT_POINTS
 
@@ -299,14 +298,14 @@ def test_no_error_of_the_disk_is_passed_over(path: Path, monkeypatch, call: str)
     with monkeypatch.context() as full:
         full.setattr(os, call, fail)
         with pytest.raises(OutputError, match="No space left") as caught:
-            atomic.replace(path, b"new", keep_previous=True)
+            files.replace(path, b"new", keep_previous=True)
     assert caught.value.exit_code == 5
     assert checkpoint.read(path).step == 1
     assert names(path) == {"checkpoint"}
 
 
 def test_each_name_follows_the_fsync_of_its_content(path: Path, monkeypatch) -> None:
-    atomic.replace(path, b"old", keep_previous=False)
+    files.replace(path, b"old", keep_previous=False)
     calls = []
     for name in ("fsync", "link", "replace"):
         real = getattr(os, name)
@@ -320,7 +319,7 @@ def test_each_name_follows_the_fsync_of_its_content(path: Path, monkeypatch) -> 
             return real(*arguments)
 
         monkeypatch.setattr(os, name, spy)
-    atomic.replace(path, b"new", keep_previous=True)
+    files.replace(path, b"new", keep_previous=True)
     assert calls == [
         ("fsync", "checkpoint.tmp"),
         ("link", "checkpoint.prev.tmp"),
@@ -333,19 +332,19 @@ def test_each_name_follows_the_fsync_of_its_content(path: Path, monkeypatch) -> 
 def test_impossible_targets_are_output_errors(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(OutputError, match="Is a directory"):
-        atomic.write_text(tmp_path / "folder", "x")
+        files.write_text(tmp_path / "folder", "x")
     with pytest.raises(OutputError, match="No such file"):
-        atomic.write_text(tmp_path / "nowhere" / "file", "x")
+        files.write_text(tmp_path / "nowhere" / "file", "x")
     with pytest.raises(OutputError):
-        atomic.fsync_file(tmp_path / "nothing")
+        files.fsync_file(tmp_path / "nothing")
     assert names(tmp_path / "file") == {"folder"}
 
 
 def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "victim").write_text("precious")
     (tmp_path / "run.json.tmp").symlink_to("victim")
-    atomic.write_text(tmp_path / "run.json", "{}")
+    files.write_text(tmp_path / "run.json", "{}")
     assert (tmp_path / "victim").read_text() == "precious"
     assert (tmp_path / "run.json").read_text() == "{}"
     assert not (tmp_path / "run.json").is_symlink()
-    atomic.fsync_file(tmp_path / "run.json")
+    files.fsync_file(tmp_path / "run.json")

@@ -10,10 +10,10 @@ import pytest
 from qmd.analysis import compare, minimum, replay, series
 from qmd.analysis.potential_of_run import of_package, of_run
 from qmd.cli.app import app
-from qmd.config.load import load_config
 from qmd.errors import CorruptError, InputError, MismatchError, NumericalError
 from qmd.forces.catalogue import load_package
 from qmd.run import session
+from qmd.run.config import load_config
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::PendingDeprecationWarning"

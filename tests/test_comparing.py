@@ -9,9 +9,9 @@ import pytest
 from killer import killing
 
 from qmd.analysis import series
-from qmd.benchmark import report as of_benchmark
+from qmd.benchmark import report as benchmark_report
 from qmd.benchmark import session as benchmark_session
-from qmd.benchmark import tables as benchmark_table
+from qmd.benchmark import tables
 from qmd.benchmark.config import BenchmarkConfig
 from qmd.benchmark.results import BenchmarkResults
 from qmd.cli.app import app
@@ -142,9 +142,9 @@ def test_speeds_are_of_this_machine(finished):
 
 
 def test_the_page_and_the_report(finished, tmp_path):
-    text = benchmark_table.markdown(finished.results)
+    text = tables.markdown(finished.results)
     assert text.count("| siVQLM |") == 8 and "2 of 2" in text and "nan" not in text
-    page.write(tmp_path / "report.html", of_benchmark.page(finished.results))
+    page.write(tmp_path / "report.html", benchmark_report.page(finished.results))
     html = (tmp_path / "report.html").read_text()
     assert html.count("data:image/png;base64,") == 1 and len(html) < page.MAX_BYTES
 
@@ -181,7 +181,7 @@ def test_a_potential_that_fails_at_the_start_is_a_result(tmp_path):
     few = [{k: v for k, v in m.items() if k != "potentials"} for m in few]
     found = measured(tmp_path, potentials={"stiff": stiff}, measures=few)
     assert all("At the start" in cell["result"]["failed"] for cell in found.results["cells"])
-    assert "0 of 2 (0 ps)" in benchmark_table.markdown(found.results)
+    assert "0 of 2 (0 ps)" in tables.markdown(found.results)
 
 
 def test_the_fit_in_the_benchmark_of_water_is_the_one_that_was_made():
@@ -195,7 +195,7 @@ def test_the_fit_in_the_benchmark_of_water_is_the_one_that_was_made():
 
 def test_the_front_has_those_that_none_beats():
     points = {"a": (1.0, 9.0), "b": (2.0, 9.5), "c": (3.0, 2.0), "d": (4.0, 2.0), "e": (5.0, 1.0)}
-    assert of_benchmark.pareto(points) == ["a", "c", "e"]
+    assert benchmark_report.pareto(points) == ["a", "c", "e"]
 
 
 @pytest.mark.parametrize(("change", "message"), [

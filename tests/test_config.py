@@ -12,11 +12,14 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from qmd.cli.template import TEMPLATE
-from qmd.config.load import changed_keys, load, load_config, read_regular_file
+from qmd.config.base import Config
+from qmd.config.load import changed_keys, load
 from qmd.config.schema import json_schema
 from qmd.config.strict_yaml import parse
 from qmd.errors import InputError, QmdError
-from qmd.run.config import MAY_CHANGE_ON_RESUME, Config, PackageConfig, RunConfig
+from qmd.forces.config import PackageConfig
+from qmd.io.files import read_regular_file
+from qmd.run.config import MAY_CHANGE_ON_RESUME, RunConfig, load_config
 
 # Every key of the schema, one a line, each with a valid value.
 FULL: dict[str, Any] = {
@@ -67,7 +70,7 @@ SECTIONS = {
 
 def schema_keys() -> Iterator[tuple[str, dict[str, Any]]]:
     """Dotted path and schema of each key that holds a value, in a run on a package."""
-    schema = json_schema()
+    schema = json_schema(RunConfig)
     for key, node in schema["properties"].items():
         if key not in SECTIONS.values():
             yield key, node
@@ -421,8 +424,8 @@ def test_a_file_that_is_not_utf8_is_named_with_its_line(tmp_path):
 
 
 def test_the_json_schema_is_valid_and_agrees_with_the_loader(write):
-    Draft202012Validator.check_schema(json_schema())
-    validator = Draft202012Validator(json_schema())
+    Draft202012Validator.check_schema(json_schema(RunConfig))
+    validator = Draft202012Validator(json_schema(RunConfig))
     assert validator.is_valid(json.loads(load_config(write(as_yaml(FULL))).text))
     for wrong in ("steps=0", "integrator.timestep_f=1", "seed=1.5", "guards.on_leaving_domain=x"):
         key, _, value = wrong.partition("=")

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qmd.config.load import load_config
 from qmd.errors import InputError
 from qmd.integrators import kinetic_energy
-from qmd.run.setup import Setup, build, start_state
+from qmd.run.config import load_config
+from qmd.run.setup import Setup, build
+from qmd.run.start import start_state
 
 INPUT = """
 system: {structure: h2o, temperature_K: 300}

@@ -21,6 +21,8 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 import pytest
 
+from qmd.run.config import load_config
+
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
@@ -127,12 +129,11 @@ def test_the_recipes_run_as_written(player: Any, tmp_path: Path) -> None:
     from test_universe import make_run
 
     from qmd.cli.template import TEMPLATE
-    from qmd.config import load as inputs
     from qmd.run import session
 
     # What the page takes for granted: an input, its finished run, and a run of two molecules.
     (tmp_path / "input.yaml").write_text(TEMPLATE)
-    session.run(inputs.load_config(tmp_path / "input.yaml", ["steps=20000"]))
+    session.run(load_config(tmp_path / "input.yaml", ["steps=20000"]))
     make_run(tmp_path / "dimer")
     player("howto.md")
     assert (tmp_path / "trajectory.extxyz").stat().st_size > 0
@@ -256,7 +257,7 @@ def test_the_package_page_names_every_key() -> None:
         water_pair,
     )
     from qmd.potentials.package.json_form import model_to_json
-    from qmd.potentials.tree.nodes import named_parameters
+    from qmd.potentials.tree.walk import named_parameters
 
     page = (DOCS / "reference" / "package.md").read_text()
     with zipfile.ZipFile(find("sivqlm-h2o")) as archive:

@@ -10,12 +10,13 @@ import pytest
 from killer import killing
 
 from qmd.cli.app import app
-from qmd.config.load import load, load_config
+from qmd.config.load import load
 from qmd.ensemble import session as ensemble_session
 from qmd.ensemble.config import EnsembleConfig
 from qmd.ensemble.session import Ended
 from qmd.errors import InputError
 from qmd.run import session
+from qmd.run.config import load_config
 
 INPUT = """\
 system: {structure: h2o, temperature_K: 300}

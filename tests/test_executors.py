@@ -25,7 +25,8 @@ from qmd.jobs.config import (
     SlurmConfig,
     of_workers,
 )
-from qmd.jobs.executor import AbstractExecutor, in_order, job_script, opened
+from qmd.jobs.executor import AbstractExecutor, in_order
+from qmd.jobs.open import job_script
 from qmd.label.config import LabelConfig
 from qmd.train.config import TrainConfig
 
@@ -42,7 +43,7 @@ def executor(config: ExecutorConfig, said: list[str] | None = None) -> Iterator[
     """An executor whose workers can import `chores`, and are gone afterwards."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", ENVIRONMENT["PYTHONPATH"])
-        with opened(config, said.append if said is not None else print) as one:
+        with open_executor(config, said.append if said is not None else print) as one:
             yield one
     assert not workers(), "a worker was left behind"
 
@@ -179,10 +180,10 @@ def test_a_worker_has_one_core_and_those_of_its_parent(config, monkeypatch):
 
 PARENT = """
 import sys, chores
-from qmd.executor_config import {config}
-from qmd.executors import opened
+from qmd.jobs.config import {config}
+from qmd.jobs.open import open_executor
 if __name__ == "__main__":
-    with opened({config}({arguments})) as one:
+    with open_executor({config}({arguments})) as one:
         list(one.answers(chores.count, [(path, 10_000) for path in sys.argv[1:]]))
 """
 
@@ -243,7 +244,7 @@ def worker(scheduler: str, folder: Path, *options: str) -> Iterator[None]:
 def test_a_scheduler_that_runs_is_used_and_a_task_nobody_waits_for_ends(scheduler, tmp_path):
     config = DaskConfig(kind="dask", scheduler=scheduler)
     with worker(scheduler, tmp_path, "--nthreads", "1"):
-        with opened(config) as one:
+        with open_executor(config) as one:
             check_all(one)
         program = tmp_path / "parent.py"
         keys = f"kind='dask', scheduler={scheduler!r}"
@@ -268,7 +269,7 @@ def test_a_scheduler_that_runs_is_used_and_a_task_nobody_waits_for_ends(schedule
 @pytest.mark.slow
 def test_a_stop_does_not_wait_for_workers_that_never_came(scheduler):
     said: list[str] = []
-    with opened(DaskConfig(kind="dask", scheduler=scheduler), said.append) as one:
+    with open_executor(DaskConfig(kind="dask", scheduler=scheduler), said.append) as one:
         assert list(one.answers(chores.cube, range(3), stopping=lambda: True)) == []
     assert said == [f"{scheduler} has no workers yet; waiting for the first"]
 
@@ -283,7 +284,7 @@ def test_workers_that_do_several_tasks_in_one_process_are_refused(scheduler, tmp
 
         with Client(scheduler) as client:
             client.wait_for_workers(1, timeout=60)
-        with opened(DaskConfig(kind="dask", scheduler=scheduler)):
+        with open_executor(DaskConfig(kind="dask", scheduler=scheduler)):
             pass
 
 

@@ -22,7 +22,7 @@ from qmd.cli import export as cli_export  # noqa: F401  for its command
 from qmd.cli.app import app
 from qmd.errors import InputError
 from qmd.export import program as export_program
-from qmd.export import to_stablehlo as export_stablehlo
+from qmd.export import to_stablehlo
 from qmd.export.formats import Format, default_path, export
 from qmd.potentials import ManyBody, Package, ShortRangeWall, Switched, find, load, shipped
 
@@ -126,7 +126,7 @@ def test_the_card_says_what_the_programs_are(folder: Path) -> None:
 
 
 def test_a_file_that_is_there_stays(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(export_stablehlo, "encode", lambda package: b"new")
+    monkeypatch.setattr(to_stablehlo, "encode", lambda package: b"new")
     kept = tmp_path / "kept.zip"
     kept.write_bytes(b"kept")
     with pytest.raises(InputError, match=r"kept\.zip exists"):

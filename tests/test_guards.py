@@ -11,13 +11,13 @@ import ase.io
 import numpy as np
 import pytest
 
-from qmd.config.load import load_config
 from qmd.errors import NumericalError, StoppedEarly
 from qmd.integrators import python_force
 from qmd.io import checkpoint, trajectory
 from qmd.io.structure import BUILT_IN
 from qmd.potentials.package.package import find, load
 from qmd.run import session
+from qmd.run.config import load_config
 from qmd.units import fs
 
 Function = Callable[[np.ndarray], tuple[Any, Any]]
@@ -85,7 +85,7 @@ def use_force(monkeypatch: pytest.MonkeyPatch) -> Callable[[Function], None]:
 
     def use(function: Function) -> None:
         force = python_force(function)
-        monkeypatch.setattr("qmd.forces.build.build_force", lambda model, backend: force)
+        monkeypatch.setattr("qmd.forces.runnable.build_force", lambda model, backend: force)
 
     return use
 

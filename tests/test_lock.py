@@ -13,7 +13,7 @@ from qmd.jobs.lock import RunLock
 HOLD = """
 import sys
 from pathlib import Path
-from qmd.lock import RunLock
+from qmd.jobs.lock import RunLock
 with RunLock(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

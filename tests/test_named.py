@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 
 from qmd.cli.cards import table
-from qmd.config.load import load_config
 from qmd.errors import MismatchError, NumericalError
-from qmd.forces import catalogue as named
+from qmd.forces import catalogue
 from qmd.forces.catalogue import find_named, load_package
 from qmd.interop.ase_calculator import QmdCalculator
 from qmd.io.structure import load_system
 from qmd.potentials import External, MorseBonds, Package, spc_fw
 from qmd.run import session
-from qmd.run.setup import build, start_state
+from qmd.run.config import load_config
+from qmd.run.setup import build
+from qmd.run.start import start_state
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "docs" / "example-package"
@@ -99,7 +100,7 @@ def test_a_name_costs_no_look_at_other_packages(
 ) -> None:
     pretend(tmp_path, "greedy", "spc-fw = greedy:x", "raise RuntimeError('imported')")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(named, "entry_points", None)  # would fail if it were asked
+    monkeypatch.setattr(catalogue, "entry_points", None)  # would fail if it were asked
     assert isinstance(find_named("spc-fw", Path()).found, Package)
     assert find_named("sivqlm-lih", Path()).needs == ()
     monkeypatch.undo()

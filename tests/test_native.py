@@ -25,9 +25,9 @@ from qmd.potentials import (
     native_kernel,
     sivqlm,
 )
-from qmd.potentials.circuit.kernel import SIGNATURE
 from qmd.potentials.circuit.layout import VECTORS
 from qmd.potentials.circuit.lowering import MAGIC, TURN, lower
+from qmd.potentials.contract import SIGNATURE
 
 
 @pytest.fixture(scope="module")
@@ -261,7 +261,7 @@ def test_more_layers_of_nothing_change_nothing():
 
 def test_the_native_path_imports_neither_jax_nor_pennylane():
     code = (
-        "import qmd.potentials, qmd.potentials.native, qmd.potentials.package;"
+        "import qmd.potentials, qmd.potentials.circuit.native, qmd.potentials.package.package;"
         "heavy = {'jax', 'jaxlib', 'jaxtyping', 'equinox', 'pennylane', 'ase'};"
         "print(sorted(heavy & set(sys.modules)))"
     )

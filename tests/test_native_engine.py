@@ -19,7 +19,6 @@ from qmd.potentials import (
     water_pair,
 )
 from qmd.train import problem as training
-from qmd.train import trainer as train_start
 from qmd.train.config import TrainConfig
 from qmd.train.jax_engine import JaxEngine
 from qmd.train.native_engine import NativeEngine
@@ -153,7 +152,7 @@ def test_the_engine_is_the_native_one_where_it_serves():
         document = {
             "name": "a", "dataset": "b", "model": {"kind": "sivqlm-h2o"}, "stages": list(stages)
         }  # fmt: skip
-        return train_start.engine(TrainConfig.model_validate(document | settings), model)
+        return stages.engine(TrainConfig.model_validate(document | settings), model)
 
     squares, quasi_newton = {"kind": "least_squares"}, {"kind": "lbfgs"}
     assert chosen(WATER, squares) is NativeEngine

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from qmd.errors import CorruptError, InputError
-from qmd.io import netcdf as netcdf_header
+from qmd.io import netcdf
 from qmd.io.netcdf import Variable
 
 DIMS = {"frame": 0, "odd": 3, "atom": 5}
@@ -49,7 +49,7 @@ def library_file(request, tmp_path: Path) -> tuple[Path, dict[str, Variable]]:
 
 def test_the_sizes_agree_with_the_library(library_file) -> None:
     path, variables = library_file
-    header = netcdf_header.check(path)
+    header = netcdf.check(path)
     assert header.n_frames == 4
     assert header.dims == DIMS
     assert header.attributes == {"title": "abc", "Conventions": "AMBER"}
@@ -60,7 +60,7 @@ def test_the_sizes_agree_with_the_library(library_file) -> None:
 
 def test_the_record_type_reads_the_library_s_frames(library_file) -> None:
     path, _ = library_file
-    header = netcdf_header.read(path)
+    header = netcdf.read(path)
     frames = np.frombuffer(path.read_bytes()[: header.size(4)], header.record, 4, header.begin)
     for name in header.record.names:
         assert np.all(frames[name] == (b"A" if frames[name].dtype.kind == "S" else 65))
@@ -68,7 +68,7 @@ def test_the_record_type_reads_the_library_s_frames(library_file) -> None:
 
 def test_an_encoded_header_is_byte_for_byte_the_library_s(library_file) -> None:
     path, variables = library_file
-    header = netcdf_header.encode(DIMS, {"title": "abc", "Conventions": "AMBER"}, variables)
+    header = netcdf.encode(DIMS, {"title": "abc", "Conventions": "AMBER"}, variables)
     expected = bytearray(path.read_bytes()[: len(header)])
     expected[4:8] = bytes(4)  # the number of frames
     assert header == bytes(expected)
@@ -76,12 +76,12 @@ def test_an_encoded_header_is_byte_for_byte_the_library_s(library_file) -> None:
 
 def test_the_library_goes_on_where_a_file_was_cut(library_file) -> None:
     path, variables = library_file
-    netcdf_header.set_frames(path, 2)
-    assert path.stat().st_size == netcdf_header.check(path).size(2)
+    netcdf.set_frames(path, 2)
+    assert path.stat().st_size == netcdf.check(path).size(2)
     with netCDF4.Dataset(path, "a") as file:
         shape = [DIMS[dim] for dim in variables["a"].dims[1:]]
         file["a"][2] = np.full(shape, b"B" if variables["a"].type == "S1" else 66)
-    header = netcdf_header.check(path)
+    header = netcdf.check(path)
     frames = np.frombuffer(path.read_bytes()[: header.size(3)], header.record, 3, header.begin)
     codes = [65, 65, 66]
     for frame, code in zip(frames["a"], codes, strict=True):
@@ -90,8 +90,8 @@ def test_the_library_goes_on_where_a_file_was_cut(library_file) -> None:
 
 def small_file(path: Path, n_frames: int = 20) -> bytes:
     """A file with frames full of ones."""
-    header = netcdf_header.encode(DIMS, {"title": "abc"}, LAYOUTS["doubles"])
-    size = netcdf_header.parse(header).record.itemsize
+    header = netcdf.encode(DIMS, {"title": "abc"}, LAYOUTS["doubles"])
+    size = netcdf.parse(header).record.itemsize
     data = header[:4] + struct.pack(">I", n_frames) + header[8:] + b"\1" * (n_frames * size)
     path.write_bytes(data)
     return data
@@ -103,7 +103,7 @@ def test_a_file_cut_anywhere_is_refused(tmp_path: Path) -> None:
     for length in reversed(range(len(whole))):
         os.truncate(path, length)
         with pytest.raises(CorruptError):
-            netcdf_header.check(path)
+            netcdf.check(path)
 
 
 @pytest.mark.parametrize("missing", [1, 60, 1000])
@@ -113,9 +113,9 @@ def test_the_message_counts_the_frames_that_are_left(tmp_path: Path, missing: in
     path.write_bytes(whole[:-missing])
     left = 20 - -(-missing // 68)  # a record has 8 + 4 * 5 * 3 bytes
     with pytest.raises(CorruptError, match=f"truncated: {left} of 20 frames present"):
-        netcdf_header.check(path)
-    netcdf_header.set_frames(path, left)
-    assert netcdf_header.check(path).n_frames == left
+        netcdf.check(path)
+    netcdf.set_frames(path, left)
+    assert netcdf.check(path).n_frames == left
 
 
 @pytest.mark.parametrize("n_frames", [21, 2**31, 2**32 - 2, 2**32 - 1])
@@ -124,14 +124,14 @@ def test_a_frame_count_above_the_size_is_refused(tmp_path: Path, n_frames: int) 
     whole = small_file(path)
     path.write_bytes(whole[:4] + struct.pack(">I", n_frames) + whole[8:])
     with pytest.raises(CorruptError, match="of frames is unset|20 of"):
-        netcdf_header.check(path)
+        netcdf.check(path)
 
 
 def test_frames_that_are_not_there_cannot_be_set(tmp_path: Path) -> None:
     path = tmp_path / "short.nc"
     whole = small_file(path)
     with pytest.raises(CorruptError, match="20 of 21 frames present"):
-        netcdf_header.set_frames(path, 21)
+        netcdf.set_frames(path, 21)
     assert path.read_bytes() == whole
 
 
@@ -139,8 +139,8 @@ def test_bytes_behind_the_last_frame_do_no_harm(tmp_path: Path) -> None:
     path = tmp_path / "longer.nc"
     whole = small_file(path)
     path.write_bytes(whole + b"torn frame")
-    assert netcdf_header.check(path).n_frames == 20
-    netcdf_header.set_frames(path, 20)
+    assert netcdf.check(path).n_frames == 20
+    netcdf.set_frames(path, 20)
     assert path.read_bytes() == whole
 
 
@@ -150,7 +150,7 @@ def overwrite(path: Path, data: bytes | bytearray) -> None:
         file.write(data)
 
 
-def places(header: netcdf_header.Header) -> list[int]:
+def places(header: netcdf.Header) -> list[int]:
     fields = header.record.fields.values()
     declared = [variable.begin for variable in header.variables.values()]
     return [header.begin, header.record.itemsize, *declared, *(offset for _, offset in fields)]
@@ -159,7 +159,7 @@ def places(header: netcdf_header.Header) -> list[int]:
 def test_no_flipped_header_bit_moves_a_frame_unnoticed(tmp_path: Path) -> None:
     path = tmp_path / "flipped.nc"
     whole = small_file(path)
-    sound = netcdf_header.check(path)
+    sound = netcdf.check(path)
     rng = np.random.default_rng(1)
     refused = 0
     for bit in rng.choice(8 * sound.begin, size=500, replace=False).tolist():
@@ -167,7 +167,7 @@ def test_no_flipped_header_bit_moves_a_frame_unnoticed(tmp_path: Path) -> None:
         damaged[bit // 8] ^= 1 << bit % 8
         overwrite(path, damaged)
         try:
-            header = netcdf_header.check(path)
+            header = netcdf.check(path)
         except CorruptError:
             refused += 1
             continue
@@ -183,7 +183,7 @@ def test_arbitrary_damage_gives_a_reason_and_nothing_else(tmp_path: Path) -> Non
         for at in rng.integers(4, len(whole), size=rng.integers(1, 12)):
             damaged[at] = rng.choice([0, 1, 2, 127, 128, 255])
         try:
-            netcdf_header.parse(bytes(damaged))
+            netcdf.parse(bytes(damaged))
         except ValueError as error:
             assert str(error)
 
@@ -204,15 +204,15 @@ HUGE = {f"x{i}": Variable(">f8", ("f", "a")) for i in range(512)}
 )
 def test_a_small_header_that_asks_for_much_is_refused(monkeypatch, dims, variables, reason) -> None:
     with monkeypatch.context() as careless:  # the writer has the same limits
-        careless.setattr(netcdf_header, "_size", lambda variable, dims: 2**22)
-        data = netcdf_header.encode(dims, {}, variables)
+        careless.setattr(netcdf, "_size", lambda variable, dims: 2**22)
+        data = netcdf.encode(dims, {}, variables)
     with pytest.raises(ValueError, match=reason):
-        netcdf_header.parse(data)
+        netcdf.parse(data)
 
 
 def test_a_pipe_or_a_missing_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(InputError, match="not a regular file"):
-        netcdf_header.read(tmp_path / "pipe")
+        netcdf.read(tmp_path / "pipe")
     with pytest.raises(InputError, match="No such file"):
-        netcdf_header.read(tmp_path / "nothing")
+        netcdf.read(tmp_path / "nothing")

@@ -40,7 +40,7 @@ from qmd.potentials import (
 from qmd.potentials.package import package
 from qmd.potentials.package.json_form import architecture_from_json, architecture_to_json
 from qmd.potentials.package.package import MAX_BYTES, MEMBERS, SHIPPED
-from qmd.potentials.tree.nodes import named_parameters
+from qmd.potentials.tree.walk import named_parameters
 
 MODEL, PARAMETERS, VECTORS = MEMBERS
 Change = Callable[[dict[str, Any]], object]

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qmd.config.load import load_config
 from qmd.errors import InputError, MismatchError, NumericalError
 from qmd.integrators import kinetic_energy
 from qmd.io import trajectory
 from qmd.run import session, simulation
-from qmd.run.setup import build, start_state
+from qmd.run.config import load_config
+from qmd.run.setup import build
+from qmd.run.start import start_state
 
 EMT = {"kind": "ase", "calculator": "ase.calculators.emt.EMT"}
 DFT = {"kind": "dft", "functional": "lda", "basis": "sto-3g", "dispersion": None, "grid_level": 1}

@@ -15,13 +15,14 @@ from forked import Lab
 
 import qmd
 from qmd.analysis import series
-from qmd.config.load import load_config
 from qmd.errors import InputError, MismatchError, NumericalError
 from qmd.io import checkpoint, trajectory
 from qmd.io.run_folder import RunPaths
 from qmd.jobs import cores
 from qmd.run import session, simulation
-from qmd.run.setup import build, build_replicas, start_batch
+from qmd.run.config import load_config
+from qmd.run.setup import build, build_replicas
+from qmd.run.start import start_batch
 
 EMT = {"kind": "ase", "calculator": "ase.calculators.emt.EMT"}
 METHODS = {

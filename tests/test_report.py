@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qmd.analysis import analyze, compare
-from qmd.analysis import comparison_report as of_comparison
-from qmd.analysis import report as of_analysis
-from qmd.config.load import load_config
+from qmd.analysis import analyze, compare, comparison_report
+from qmd.analysis import report as analysis_report
 from qmd.report import page
 from qmd.report.page import Page, Section, Table
 from qmd.report.viewer import viewer
 from qmd.run import session
+from qmd.run.config import load_config
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::PendingDeprecationWarning"
@@ -41,9 +40,9 @@ def reports(tmp_path_factory) -> dict[str, Path]:
     (folder / "input.yaml").write_text(json.dumps(document))
     session.run(load_config(folder / "input.yaml"))
     found = analyze.analyze(folder)
-    page.write(folder / "analysis.html", of_analysis.page(found))
+    page.write(folder / "analysis.html", analysis_report.page(found))
     with_itself = compare.compare(found.run, found.run, points=3)
-    page.write(folder / "comparison.html", of_comparison.page(with_itself))
+    page.write(folder / "comparison.html", comparison_report.page(with_itself))
     return {name: folder / f"{name}.html" for name in ("analysis", "comparison")}
 
 

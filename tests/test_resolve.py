@@ -7,15 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qmd.config.load import load_config
 from qmd.errors import InputError, MismatchError
-from qmd.forces.build import Resolved, resolve
+from qmd.forces.build import resolve
+from qmd.forces.runnable import Resolved
 from qmd.interop.ase_calculator import QmdCalculator
 from qmd.io.structure import load_system
 from qmd.potentials import Committee, Package, load, save
 from qmd.run import session
-from qmd.run.config import RunConfig
-from qmd.run.setup import build, start_state
+from qmd.run.config import RunConfig, load_config
+from qmd.run.setup import build
+from qmd.run.start import start_state
 
 EMT = {"kind": "ase", "calculator": "ase.calculators.emt.EMT"}
 MORSE = {"kind": "morse", "bonds": [[0, 1], [0, 2]], "depth_eV": 4.6, "steepness_per_A": 2.3}

@@ -12,12 +12,11 @@ from pathlib import Path
 import pytest
 from forked import Case, Lab, everything, kill_and_compare
 
-from qmd.config.load import load_config
 from qmd.io import checkpoint
 from qmd.io.files import FAULT_POINTS
 from qmd.io.run_folder import RunPaths
 from qmd.jobs.lock import RunLock
-from qmd.run.config import MAY_CHANGE_ON_RESUME
+from qmd.run.config import MAY_CHANGE_ON_RESUME, load_config
 
 
 @pytest.fixture(scope="module")
@@ -337,7 +336,7 @@ def test_a_run_does_not_go_on_with_a_potential_trained_anew(tmp_path: Path, lab:
 
 def save_as_trained_again(path: Path) -> None:
     """The same numbers with another training card."""
-    from qmd.potentials.circuit.native import evaluate
+    from qmd.potentials.contract import evaluate
     from qmd.potentials.package.package import load, save
 
     package = load(path)

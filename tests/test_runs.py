@@ -9,10 +9,10 @@ import pytest
 
 import qmd
 from qmd import units
-from qmd.config import load as inputs
 from qmd.config import strict_yaml
 from qmd.config.schema import json_schema
 from qmd.run import session
+from qmd.run.config import RunConfig, load_config
 from qmd.train.config import TrainConfig
 
 RUNS = Path(__file__).parents[1] / "runs"
@@ -65,7 +65,7 @@ LONG = {"dimer-langevin": pytest.mark.slow, "dimer-nve": pytest.mark.slow}
     [pytest.param(p, marks=LONG.get(p.parent.name, ()), id=p.parent.name) for p in INPUTS],
 )
 def test_a_run_gives_what_it_promises(path, tmp_path):
-    session.run(inputs.load_config(path), tmp_path)
+    session.run(load_config(path), tmp_path)
     values = observed(tmp_path)
     expected = yaml(path.with_name("expected.yaml"))
     assert expected.keys() <= values.keys()
@@ -75,7 +75,7 @@ def test_a_run_gives_what_it_promises(path, tmp_path):
 
 @pytest.mark.parametrize("path", INPUTS, ids=lambda p: p.parent.name)
 def test_an_input_fits_the_schema(path):
-    jsonschema.validate(yaml(path), json_schema())
+    jsonschema.validate(yaml(path), json_schema(RunConfig))
 
 
 TRAININGS = sorted(p for p in RUNS.rglob("*.yaml") if p.name.startswith(("train", "variants")))

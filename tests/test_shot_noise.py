@@ -5,13 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qmd.config.load import LoadedConfig, load_config
+from qmd.config.load import LoadedConfig
 from qmd.errors import InputError, NumericalError
 from qmd.integrators import NoisyLangevinBAOAB
 from qmd.integrators.forces import evaluate
 from qmd.io.run_folder import RunPaths
 from qmd.run import session
-from qmd.run.setup import build, start_state
+from qmd.run.config import load_config
+from qmd.run.setup import build
+from qmd.run.start import start_state
 
 INPUT = """\
 system: {structure: h2o, temperature_K: 300}

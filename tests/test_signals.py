@@ -163,7 +163,7 @@ def test_in_another_thread_a_run_takes_no_signals_and_works(exit_file: Path) -> 
 AFTER_THE_FIRST = """
 import os, signal, sys
 from pathlib import Path
-from qmd.signals import StopRequest, end_with_run, stop_signals
+from qmd.jobs.stop import StopRequest, end_with_run, stop_signals
 if sys.argv[1] == "ends":
     end_with_run()
 with stop_signals(StopRequest(Path("EXIT"))):

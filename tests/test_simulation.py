@@ -13,11 +13,11 @@ import pytest
 from forked import Lab, everything
 
 from qmd import units
-from qmd.config.load import load_config
 from qmd.integrators import State
 from qmd.io import checkpoint, trajectory
 from qmd.io.run_folder import RunPaths
 from qmd.run import session, simulation
+from qmd.run.config import load_config
 from qmd.run.reporters import LOG_COLUMNS
 
 METHODS = {

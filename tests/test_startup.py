@@ -18,7 +18,7 @@ def modules_after(*arguments: str | Path) -> tuple[set[str], str]:
     """What a new process has imported after a command line, and what it wrote to stdout."""
     code = (
         "import sys\n"
-        "from qmd.cli import app\n"
+        "from qmd.cli.app import app\n"
         "try:\n"
         "    app(sys.argv[1:])\n"
         "finally:\n"
@@ -52,7 +52,7 @@ def test_help_needs_no_numerics(tmp_path: Path) -> None:
 def test_numba_stays_able_to_load_scipy_later() -> None:
     # Where a process of ours goes on to compile `np.dot`, the import that was kept out must work.
     code = (
-        "import sys; from qmd.startup import numba_without_blas; numba_without_blas()\n"
+        "import sys; from qmd.cli.startup import numba_without_blas; numba_without_blas()\n"
         "assert 'scipy.linalg' not in sys.modules\n"
         "import scipy.linalg.cython_blas\n"
     )

@@ -12,13 +12,12 @@ from qmd import units
 from qmd.errors import InputError, MismatchError
 from qmd.io.structure import BUILT_IN, MAX_ATOMS, load_system
 from qmd.run.config import SystemConfig
-from qmd.system.system import (
-    System,
-    check_species,
+from qmd.run.start import start_velocities
+from qmd.system.system import System, check_species
+from qmd.system.velocities import (
     degrees_of_freedom,
     kinetic_temperature,
     n_rotations,
-    start_velocities,
     thermal_velocities,
 )
 
@@ -82,7 +81,7 @@ def test_masses_are_those_of_ase():
 
 
 def test_built_in_molecules_do_not_import_the_readers_of_ase():
-    code = "import sys, qmd.structure as s; s.load_system('h2o', '.')"
+    code = "import sys, qmd.io.structure as s; s.load_system('h2o', '.')"
     code += "; print('ase.io' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -7,7 +7,8 @@ import pytest
 from ase.build import molecule
 
 from qmd.errors import InputError
-from qmd.system.topology import bonds, fragments, name_atoms, write_pdb
+from qmd.io.pdb import name_atoms, write_pdb
+from qmd.system.topology import bonds, fragments
 
 WATER = np.array([[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]])
 DIMER_NUMBERS = np.array([8, 1, 1, 8, 1, 1])

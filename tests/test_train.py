@@ -19,9 +19,10 @@ from qmd.errors import InputError, MismatchError, StoppedEarly
 from qmd.potentials import evaluate
 from qmd.potentials import load as load_package
 from qmd.train import data as train_data
-from qmd.train import package as train_package
+from qmd.train import package as packaging
 from qmd.train import session as train_session
-from qmd.train import trainer as train_start
+from qmd.train import trainer
+from qmd.train.card import errors_card
 from qmd.train.config import TrainConfig
 from qmd.train.problem import Frames
 
@@ -61,7 +62,7 @@ class StopAt:
     def __init__(self, number: int) -> None:
         self.left = number
 
-    def __call__(self, tick: train_start.Tick) -> None:
+    def __call__(self, tick: trainer.Tick) -> None:
         self.left -= 1
         if self.left == 0:
             os.kill(os.getpid(), signal.SIGINT)
@@ -72,7 +73,7 @@ def whole(tmp_path_factory):
     """A finished training: its input, what it returned, and its ticks."""
     path = tmp_path_factory.mktemp("whole") / "train.yaml"
     path.write_text(INPUT)
-    ticks: list[train_start.Tick] = []
+    ticks: list[trainer.Tick] = []
     return path, train_session.run(prepare(path), watch=ticks.append), ticks
 
 
@@ -281,7 +282,7 @@ def test_pairs_of_like_atoms_share_a_domain():
     molecule = np.array([[0.0, 0, 0], [0.97, 0, 0], [-0.24, 0.94, 0]])
     dimer = np.concatenate([molecule, molecule + [3.0, 0.5, 0.2]])
     positions = dimer + 0.02 * rng.standard_normal((50, 6, 3))
-    domain = train_package.domain(positions, ("O", "H", "H") * 2)
+    domain = packaging.domain(positions, ("O", "H", "H") * 2)
     ranges = {tuple(pair): tuple(r) for pair, r in zip(domain.pairs, domain.warn, strict=True)}
     assert ranges[0, 1] == ranges[0, 2] == ranges[3, 4] == ranges[3, 5]
     assert ranges[0, 4] == ranges[1, 3] != ranges[0, 1]
@@ -297,7 +298,7 @@ def test_errors_without_force_labels_are_those_of_energies(path):
     data = prepare(path).data
     data = train_data.Data(frames, frames, frames, 0.0, data.sha256)
     predicted = {part: (np.array([0.003, 1.0]), np.zeros((2, 2, 3))) for part in data.parts}
-    card = train_package.errors_card(predicted, data, below=0.5)["test"]
+    card = errors_card(predicted, data, below=0.5)["test"]
     assert card["below_0.5_eV"]["energy_rmse_meV"] == pytest.approx(3)
     assert card["all"]["energy_mae_meV"] == pytest.approx(1.5)
     assert card["all"]["forces_rmse_meV_per_A"] is None

@@ -11,6 +11,7 @@ from qmd.audit import evaluation
 from qmd.config import load as inputs
 from qmd.potentials import load
 from qmd.train import session as train_session
+from qmd.train import states
 from qmd.train import trainer as train_start
 from qmd.train.config import TrainConfig
 
@@ -57,7 +58,7 @@ def prepared(tmp_path_factory):
     return train_session.prepare(inputs.load(folder / "train.yaml", TrainConfig))
 
 
-def state_after(prepared, folder, stopping) -> train_start.State:
+def state_after(prepared, folder, stopping) -> states.State:
     (folder / "states").mkdir(parents=True)
     plan = train_session._plan(prepared, folder)
     while True:
@@ -66,7 +67,7 @@ def state_after(prepared, folder, stopping) -> train_start.State:
             trainer.run(0, range(1))
         except train_start.Stop:
             continue
-        state = train_start.load(plan, 0, 0)
+        state = states.load(plan, 0, 0)
         assert state is not None
         return state
 

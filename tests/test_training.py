@@ -14,6 +14,7 @@ from qmd.train.jax_engine import JaxEngine
 from qmd.train.native_engine import NativeEngine
 from qmd.train.optimisers import first_order, least_squares
 from qmd.train.optimisers.levenberg_marquardt import levenberg_marquardt
+from qmd.train.predict import Predictor, errors
 
 LIH = sivqlm.lih(n_layers=2)
 LOSS = training.Loss(energy_weight=3.0, high_energy=1.0, power=2)
@@ -39,7 +40,7 @@ def flat(model) -> np.ndarray:
 def frames(known) -> training.Frames:
     positions = np.zeros((25, 2, 3))
     positions[:, 1, 0] = np.linspace(1.0, 3.5, 25)
-    return training.Frames(positions, *training.Predictor(known, positions)(flat(known)))
+    return training.Frames(positions, *Predictor(known, positions)(flat(known)))
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +99,7 @@ def test_residuals_are_weighted_errors_of_energies_and_internal_forces(
     known, frames, problem, near
 ):
     residuals = problem.residuals(near)[:50].reshape(25, 2)
-    energies, forces = training.Predictor(known, frames.positions)(near)
+    energies, forces = Predictor(known, frames.positions)(near)
     weights = 1 / (1 + np.maximum(frames.energies, 0) ** 2)
     assert np.ptp(weights) > 0.3
     expected = 3 * weights * (energies - frames.energies)
@@ -128,8 +129,8 @@ def test_least_squares_finds_the_parameters_that_made_the_labels(known, frames, 
     # What is left is the ridge: 1e-8 / 2 times the squares of ten parameters of order 1.
     assert log[0].loss > 1e-5 and log[-1].loss < 1e-7 / 25
     assert log[0].iteration == 1 and log[-1].iteration <= 60
-    errors = training.errors(*training.Predictor(known, frames.positions)(log[-1].theta), frames)
-    assert errors.energy_rmse_meV < 1e-3 and errors.forces_rmse_meV_per_A < 1e-3
+    found = errors(*Predictor(known, frames.positions)(log[-1].theta), frames)
+    assert found.energy_rmse_meV < 1e-3 and found.forces_rmse_meV_per_A < 1e-3
 
 
 @pytest.mark.slow

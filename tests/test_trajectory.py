@@ -14,10 +14,10 @@ import scipy.io
 
 from qmd import units
 from qmd.errors import CorruptError, InputError, NumericalError, OutputError
-from qmd.io import netcdf as netcdf_header
-from qmd.io import trajectory
+from qmd.io import netcdf, trajectory
+from qmd.io.pdb import write_pdb
 from qmd.io.trajectory import Frame, TrajectoryWriter
-from qmd.system.topology import bonds, write_pdb
+from qmd.system.topology import bonds
 
 NUMBERS = np.array([8, 1, 1])
 WATER = np.array([[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]])
@@ -145,7 +145,7 @@ def test_the_file_is_byte_for_byte_the_netcdf_library_s(tmp_path: Path) -> None:
         "spatial": [b"x", b"y", b"z"],
         "Z": NUMBERS,
     }
-    header = netcdf_header.read(tmp_path / "ours.nc")
+    header = netcdf.read(tmp_path / "ours.nc")
     with netCDF4.Dataset(tmp_path / "library.nc", "w", format="NETCDF3_64BIT_OFFSET") as file:
         file.set_fill_off()
         file.setncatts(dict(header.attributes))
@@ -232,7 +232,7 @@ def test_frames_are_on_the_disk_before_the_header_counts_them(tmp_path: Path, mo
     monkeypatch.setattr(os, "fsync", lambda fd: calls.append("fsync") or fsync(fd))
     writer.write(frame(0))
     writer.sync()
-    begin = netcdf_header.read(path).begin
+    begin = netcdf.read(path).begin
     assert calls == [begin, "fsync", 4, "fsync"]
     writer.sync()  # nothing new: nothing to do
     assert len(calls) == 4
@@ -376,7 +376,7 @@ def test_every_flipped_bit_of_header_and_last_frame_is_noticed_on_restart(run: P
     path = run / "trajectory.nc"
     digest = write(run / "other.nc", 20).digest
     whole = path.read_bytes()
-    header = netcdf_header.read(path)
+    header = netcdf.read(path)
     places = [*range(8 * header.begin), *range(8 * header.size(19), 8 * header.size(20))]
     for bit in np.random.default_rng(3).choice(places, size=500, replace=False).tolist():
         damaged = bytearray(whole)
@@ -430,4 +430,4 @@ def test_opening_a_hostile_file_takes_no_memory(tmp_path: Path) -> None:
         trajectory.verify(tmp_path / "t.nc")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 2 * netcdf_header.MAX_HEADER_BYTES
+    assert peak < 2 * netcdf.MAX_HEADER_BYTES

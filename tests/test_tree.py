@@ -37,7 +37,7 @@ from qmd.potentials import (
 )
 from qmd.potentials.classical.water import WATER_PAIRS, water_baseline
 from qmd.potentials.package.json_form import model_from_json, model_to_json
-from qmd.potentials.tree.nodes import flatten, named_parameters
+from qmd.potentials.tree.walk import flatten, named_parameters
 
 
 def geometry(n_atoms: int, seed: int = 0) -> np.ndarray:
@@ -280,7 +280,7 @@ def test_a_switch_far_from_the_atoms_is_refused_without_counting_them():
 
 def test_too_large_a_sum_is_refused(monkeypatch):
     size = native_model(WATER).workspace.nbytes
-    monkeypatch.setattr("qmd.potentials.circuit.native.MAX_BYTES", 2.5 * size)
+    monkeypatch.setattr("qmd.potentials.contract.MAX_BYTES", 2.5 * size)
     parts = [dataclasses.replace(WATER) for _ in range(3)]
     assert native_model(Sum(tuple(parts[:2]))).workspace.nbytes > size
     with pytest.raises(ValueError, match="native kernel would need"):

@@ -10,8 +10,9 @@ import pytest
 import qmd
 from qmd import units
 from qmd.errors import CorruptError, InputError
+from qmd.io.pdb import write_pdb
 from qmd.io.trajectory import Frame, TrajectoryWriter
-from qmd.system.topology import bonds, write_pdb
+from qmd.system.topology import bonds
 
 NUMBERS = np.array([8, 1, 1, 8, 1, 1])
 WATER = np.array([[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]])

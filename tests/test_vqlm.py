@@ -18,10 +18,10 @@ from scipy.spatial.transform import Rotation
 from qmd.integrators import Force
 from qmd.integrators.forces import evaluate
 from qmd.potentials import vqlm, vqlm_reference
-from qmd.potentials.package import json_form as serialization
+from qmd.potentials.package import json_form
+from qmd.potentials.vqlm import Vqlm, VqlmParameters
 from qmd.potentials.vqlm import jax_energy as vqlm_jax
 from qmd.potentials.vqlm import native as vqlm_native
-from qmd.potentials.vqlm.vqlm import Vqlm, VqlmParameters
 
 Evaluation = tuple[float, np.ndarray]
 
@@ -254,7 +254,7 @@ def test_positions_that_are_not_finite_give_an_energy_that_is_not(value):
 
 
 def test_a_run_needs_neither_jax_nor_pennylane():
-    code = "import sys, qmd.potentials.vqlm_native; print({'jax', 'pennylane'} & set(sys.modules))"
+    code = "import sys, qmd.potentials.vqlm.native; print({'jax', 'pennylane'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 
@@ -299,8 +299,8 @@ def test_parameters_that_do_not_fit_are_refused(field, value):
 @pytest.mark.parametrize("name", NAMES)
 def test_json_gives_the_same_model_back(name):
     model = MODELS[name]
-    data = json.loads(json.dumps(serialization.model_to_json(model)))
-    assert serialization.model_from_json(data, model.parameters._asdict()) == model
+    data = json.loads(json.dumps(json_form.model_to_json(model)))
+    assert json_form.model_from_json(data, model.parameters._asdict()) == model
 
 
 @pytest.mark.parametrize(
@@ -316,6 +316,6 @@ def test_json_gives_the_same_model_back(name):
     ],
 )
 def test_json_of_another_type_is_refused(key, value):
-    data = serialization.model_to_json(vqlm.water()) | {key: value}
+    data = json_form.model_to_json(vqlm.water()) | {key: value}
     with pytest.raises((ValueError, TypeError)):
-        serialization.model_from_json(data, vqlm.water().parameters._asdict())
+        json_form.model_from_json(data, vqlm.water().parameters._asdict())

@@ -14,8 +14,9 @@ import math
 import numba
 
 from ..simd.gaussians import fill_gaussians
+from ..simd.vectors import padded
 from . import kernel
-from .kernel import _encode, _exchange_sectors, _graded, _turn
+from .kernel import apply_graded, encode_vectors, exchange_sectors, turn_pair
 from .layout import (
     ADJOINTS,
     CUTOFF,
@@ -38,7 +39,6 @@ from .layout import (
     STATES,
     STEPS,
     WEIGHTS,
-    padded,
 )
 from .lowering import ANCILLA, GRADED
 from .radial_kernel import same_gaussians
@@ -56,7 +56,7 @@ _njit = numba.njit(cache=True, error_model="numpy")
 
 
 @_njit
-def _dot(w, x, y, n):
+def real_overlap(w, x, y, n):
     """Real part of <x|y>: four sums, for latency counts."""
     a, b, c, d = 0.0, 0.0, 0.0, 0.0
     for i in range(0, n, 4):
@@ -76,15 +76,15 @@ def _operate(w, y, x, record, layer, program, adjoint):
     if program[record] == ANCILLA:
         for i in range(sectors * part):
             w[y + i] = w[x + i]
-        _exchange_sectors(w, y, k, w[u], -w[u + 1] if adjoint else w[u + 1])
+        exchange_sectors(w, y, k, w[u], -w[u + 1] if adjoint else w[u + 1])
         return
     for s in range(sectors):
         if program[record] == GRADED:
             start = u + (stride // 2 if adjoint else 0)
-            _graded(w, y + s * part, x + s * part, k, program, record, start)
+            apply_graded(w, y + s * part, x + s * part, k, program, record, start)
         else:
             start = u + (16 if adjoint else 0)
-            _turn(w, y + s * part, x + s * part, k, program[record + 1], start)
+            turn_pair(w, y + s * part, x + s * part, k, program[record + 1], start)
 
 
 @_njit
@@ -98,15 +98,15 @@ def _slope(w, after, x, y, record, layer, program, spare):
         total = 0.0
         for s in range(2):
             a, b = after + s * part, y + (1 - s) * part
-            total += _dot(w, a, b + half, half) - _dot(w, a + half, b, half)
+            total += real_overlap(w, a, b + half, half) - real_overlap(w, a + half, b, half)
         return w[u] * total
     total = 0.0
     for s in range(sectors):
         if program[record] == GRADED:
-            _graded(w, spare, x + s * part, k, program, record, u)
+            apply_graded(w, spare, x + s * part, k, program, record, u)
         else:
-            _turn(w, spare, x + s * part, k, program[record + 1], u)
-        total += _dot(w, after + s * part, spare, part)
+            turn_pair(w, spare, x + s * part, k, program[record + 1], u)
+        total += real_overlap(w, after + s * part, spare, part)
     return 2.0 * total
 
 
@@ -123,7 +123,7 @@ def _add_couplings(w, row, start, factor, program, base):
             _operate(w, x + step, x, record, layer, program, False)
         after, other = spare + step, spare + 2 * step
         adjoint = program[ADJOINTS] + (layer + 1) * step
-        _encode(w, after, adjoint, 0 if shared else layer + 1, program, True)
+        encode_vectors(w, after, adjoint, 0 if shared else layer + 1, program, True)
         i = program[base + N_DERIVATIVES] - 1
         for j in range(n - 1, -1, -1):
             x = inside + j * step
@@ -150,8 +150,8 @@ def _add_weights(w, row, start, factor, program, base):
         total = 0.0
         for s in range(sectors):
             source = state + (sectors - 1 - s if program[record + 1] else s) * part
-            _graded(w, spare, source, k, program, record, program[record + 5])
-            total += _dot(w, state + s * part, spare, part)
+            apply_graded(w, spare, source, k, program, record, program[record + 5])
+            total += real_overlap(w, state + s * part, spare, part)
         row[start + program[record + OPERATION]] += factor * total
 
 

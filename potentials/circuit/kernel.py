@@ -12,13 +12,13 @@ by ``delta w = J(v) delta v``, so the gradient needs only the torques
 ``C_ij = Re sum_rest lambda_i^* psi_j`` of each pair, which are summed over all layers that share
 their vectors before the chain rule is applied once.
 """
+
 # mypy: disable-error-code="call-arg"
 # Numba passes the first argument of an intrinsic itself.
-
 import numba
 import numpy as np
-from numba import float64, int64
 
+from ..contract import SIGNATURE
 from ..simd.vectors import (
     DIAGONAL,
     ROWS,
@@ -65,15 +65,11 @@ from .layout import (
 from .lowering import GRADED, TURN
 from .radial_kernel import add_forces, add_vectors
 
-SIGNATURE = float64(float64[:, ::1], float64[:, ::1], int64[::1], float64[::1])
-"""(positions, forces written, program, workspace) -> energy; eV and angstrom."""
-
-
 _njit = numba.njit(cache=True, error_model="numpy")
 
 
 @_njit
-def _turn(w, y, x, k, pair, matrix):
+def turn_pair(w, y, x, k, pair, matrix):
     """Apply a 4 x 4 rotation to one pair of both parts of a sector; x and y may coincide."""
     size, stride = 2 << (2 * k), 1 << (2 * (k - 1 - pair))
     if stride == 1:
@@ -86,7 +82,7 @@ def _turn(w, y, x, k, pair, matrix):
 
 
 @_njit
-def _graded(w, y, x, k, program, record, u):
+def apply_graded(w, y, x, k, program, record, u):
     """y = U x on one sector."""
     size, pattern = 1 << (2 * k), program[record + 2]
     flip_1, flip_2 = program[record + 3] & ~3, program[record + 4] & ~3
@@ -102,7 +98,7 @@ def _graded(w, y, x, k, program, record, u):
 
 
 @_njit
-def _exchange_sectors(w, x, k, cosine, sine):
+def exchange_sectors(w, x, k, cosine, sine):
     """RZ on the ancilla, in place: ``cos - i sin (exchange)``."""
     size = 1 << (2 * k)
     for i in range(x, x + size):
@@ -113,7 +109,7 @@ def _exchange_sectors(w, x, k, cosine, sine):
 
 
 @_njit
-def _layer(w, x, layer, program, adjoint):
+def apply_layer(w, x, layer, program, adjoint):
     """Apply U_d or its adjoint to the state at x; returns where the result lies."""
     k, sectors, n = program[N_PAIRS], program[N_SECTORS], program[N_OPERATIONS]
     part = 2 << (2 * k)
@@ -127,7 +123,7 @@ def _layer(w, x, layer, program, adjoint):
             if adjoint:
                 u += stride // 2
             for s in range(sectors):
-                _graded(w, y + s * part, x + s * part, k, program, record, u)
+                apply_graded(w, y + s * part, x + s * part, k, program, record, u)
             x = y
             continue
         if x != spare and x != spare + sectors * part:  # never write over a kept state
@@ -137,14 +133,14 @@ def _layer(w, x, layer, program, adjoint):
         if kind == TURN:
             for s in range(sectors):
                 start = x + s * part
-                _turn(w, start, start, k, program[record + 1], u + (16 if adjoint else 0))
+                turn_pair(w, start, start, k, program[record + 1], u + (16 if adjoint else 0))
         else:
-            _exchange_sectors(w, x, k, w[u], -w[u + 1] if adjoint else w[u + 1])
+            exchange_sectors(w, x, k, w[u], -w[u + 1] if adjoint else w[u + 1])
     return x
 
 
 @_njit
-def _encode(w, y, x, encoding, program, adjoint):
+def encode_vectors(w, y, x, encoding, program, adjoint):
     """Turn every pair by its rotation; x and y may coincide."""
     k, sectors = program[N_PAIRS], program[N_SECTORS]
     part = 2 << (2 * k)
@@ -152,7 +148,7 @@ def _encode(w, y, x, encoding, program, adjoint):
         matrix = program[TURNS] + 32 * k * (encoding * sectors + s) + (16 if adjoint else 0)
         source = x + s * part
         for pair in range(k):
-            _turn(w, y + s * part, source, k, pair, matrix + 32 * pair)
+            turn_pair(w, y + s * part, source, k, pair, matrix + 32 * pair)
             source = y + s * part
 
 
@@ -312,7 +308,7 @@ def _observe(w, y, x, program):
         for s in range(sectors):
             source = x + (sectors - 1 - s if program[record + 1] else s) * part
             target = y + s * part if term == 0 else program[SCRATCH]
-            _graded(w, target, source, k, program, record, program[record + 5])
+            apply_graded(w, target, source, k, program, record, program[record + 5])
             if term > 0:
                 for i in range(part):
                     w[y + s * part + i] += w[target + i]
@@ -335,12 +331,12 @@ def _forward(w, program):
     for s in range(sectors):
         for i in range(part):
             w[state + s * part + i] = w[program[INITIAL] + i]
-    _encode(w, state, state, 0, program, False)
+    encode_vectors(w, state, state, 0, program, False)
     shared = program[N_ENCODINGS] == 1
     for layer in range(program[N_LAYERS]):
-        x = _layer(w, state, layer, program, False)
+        x = apply_layer(w, state, layer, program, False)
         state += sectors * part
-        _encode(w, state, x, 0 if shared else layer + 1, program, False)
+        encode_vectors(w, state, x, 0 if shared else layer + 1, program, False)
     return state
 
 
@@ -380,8 +376,8 @@ def _backward(w, program):
     for layer in range(n_generic, 0, -1):
         # The encoding goes to scratch: lambda_d itself is needed below.
         x = spare + step
-        _encode(w, x, adjoint, 0 if shared else layer, program, True)
-        x = _layer(w, x, layer - 1, program, True)
+        encode_vectors(w, x, adjoint, 0 if shared else layer, program, True)
+        x = apply_layer(w, x, layer - 1, program, True)
         adjoint -= step
         for i in range(step):
             w[adjoint + i] = w[x + i]

@@ -1,7 +1,5 @@
 """Where `native` puts things for `kernel`: places in `program`, sizes of records."""
 
-import numba
-
 # fmt: off
 # Places of sizes and offsets at the head of `program`.
 (N_ATOMS, N_VECTORS, N_PAIRS, N_SECTORS, N_LAYERS, N_ENCODINGS, N_OPERATIONS, N_TERMS,
@@ -17,9 +15,3 @@ VECTOR = 5
 
 # Vector densities have entries, linear vectors none. Per entry RADIAL keeps, for each encoding,
 # w / r and dw / dr, both filled up to fours, and then the unit vector.
-
-
-@numba.njit(cache=True)
-def padded(n: int) -> int:
-    """`n` filled up to a multiple of four."""
-    return (n + 3) & ~3

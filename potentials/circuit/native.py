@@ -1,12 +1,11 @@
 """From a trained model to the arrays that the native kernel interprets."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
-from ..simd.vectors import DIAGONAL, LANES, ROWS
+from ..contract import NativeKernel, check_bytes
+from ..simd.vectors import DIAGONAL, LANES, ROWS, padded
 from .architecture import Architecture, Parameters
 from .features import Features, LinearVectors, VectorDensities
 from .kernel import energy_and_forces
@@ -47,20 +46,8 @@ from .layout import (
     VECTOR,
     VECTORS,
     WEIGHTS,
-    padded,
 )
 from .lowering import GRADED, TURN, Operation, Program, Term, lower
-
-MAX_BYTES = 2**28
-"""Of a workspace; 12 spins, 30 layers and six gates across pairs take 97 MiB."""
-
-
-class NativeKernel(NamedTuple):
-    """What the integrators need of a potential: a compiled function and its two arrays."""
-
-    function: Any
-    program: np.ndarray
-    workspace: np.ndarray
 
 
 def native_kernel(architecture: Architecture, parameters: Parameters) -> NativeKernel:
@@ -98,15 +85,6 @@ def _check_size(lowered: Program, n_layers: int) -> None:
     per_layer = 16 * graded + 4 * lowered.n_sectors  # constants; state and adjoint state
     n_bytes = 8 * 4**lowered.n_pairs * (n_layers + 1) * per_layer
     check_bytes(n_bytes)
-
-
-def check_bytes(n_bytes: int) -> None:
-    """Raise ValueError if a workspace would be larger than `MAX_BYTES`."""
-    if n_bytes > MAX_BYTES:
-        raise ValueError(
-            f"The native kernel would need {n_bytes / 2**30:.1f} GiB for this circuit, but may use "
-            f"{MAX_BYTES / 2**30:.2f}. Use the JAX backend."
-        )
 
 
 class _Layout:
@@ -234,58 +212,3 @@ def _interleave(values: np.ndarray) -> np.ndarray:
     parts = np.stack([values.real, values.imag], axis=2)
     blocks = parts.reshape(*parts.shape[:3], -1, 4)
     return np.ascontiguousarray(np.moveaxis(blocks, 3, 1))
-
-
-def _writable(positions: np.ndarray) -> np.ndarray:
-    """As the compiled functions take them, which have one type for all arrays."""
-    array = np.ascontiguousarray(positions, np.float64)
-    return array if array.flags.writeable else array.copy()
-
-
-def evaluate(kernel: NativeKernel, positions: np.ndarray) -> tuple[float, np.ndarray]:
-    """Energy (eV) and forces (eV/angstrom), (n_atoms, 3), at `positions` (angstrom).
-
-    Raises
-    ------
-    ValueError
-        If the shape of `positions` is not that of the model's atoms.
-    """
-    positions = _writable(positions)
-    n_atoms = int(kernel.program[N_ATOMS])
-    if positions.shape != (n_atoms, 3):
-        raise ValueError(f"`positions` must have shape ({n_atoms}, 3), but got {positions.shape}.")
-    forces = np.empty_like(positions)
-    energy = _call(kernel.function, positions, forces, kernel.program, kernel.workspace)
-    return energy, forces
-
-
-def evaluate_all(kernel: NativeKernel, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Energies (eV), (n,), and forces (eV/angstrom), (n, n_atoms, 3), of many configurations."""
-    positions = _writable(positions)
-    energies, forces = np.empty(len(positions)), np.empty_like(positions)
-    _call_all(kernel.function, positions, energies, forces, kernel.program, kernel.workspace)
-    return energies, forces
-
-
-@numba.njit(cache=True, nogil=True)
-def _call_all(
-    function: Any,
-    positions: np.ndarray,
-    energies: np.ndarray,
-    forces: np.ndarray,
-    program: np.ndarray,
-    workspace: np.ndarray,
-) -> None:
-    for i in range(len(positions)):
-        energies[i] = function(positions[i], forces[i], program, workspace)
-
-
-@numba.njit(cache=True)
-def _call(
-    function: Any,
-    positions: np.ndarray,
-    forces: np.ndarray,
-    program: np.ndarray,
-    workspace: np.ndarray,
-) -> Any:
-    return function(positions, forces, program, workspace)

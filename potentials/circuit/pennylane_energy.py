@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 import pennylane as qml
 
-from ..network.network import Network
 from .architecture import Architecture, Parameters
 from .circuit import Circuit, Heisenberg, Observable
 from .features import Features, VectorDensities
@@ -102,59 +101,21 @@ def spherical(features: Features, scales: Any, positions: Any) -> Any:
     else:
         alpha = jnp.asarray(scales)[:, np.array(features.scale_index)]
         v = alpha[:, :, None] * (np.array(features.weights) @ positions)[None]
-    return _polar(v)
+    return polar(v)
 
 
-def _polar(v: Any) -> Any:
+def polar(v: Any) -> Any:
+    """Return length and polar angles (r, theta, phi) of vectors, shape (..., 3)."""
     r = jnp.linalg.norm(v, axis=-1)
     return jnp.stack([r, jnp.arccos(v[..., 2] / r), jnp.arctan2(v[..., 1], v[..., 0])], axis=-1)
 
 
-def _radial(r: Any, first: float, cutoff: float, coefficients: Any) -> Any:
-    """The radial function of `VectorDensities` with Gaussians from `first` to `cutoff`."""
+def radial_function(r: Any, first: float, cutoff: float, coefficients: Any) -> Any:
+    """Return the radial function of `VectorDensities`, Gaussians from `first` to `cutoff`."""
     centres, width = np.linspace(first, cutoff, np.shape(coefficients)[-1], retstep=True)
     x = r / cutoff
     envelope = jnp.where(x < 1, 1 - 28 * x**6 + 48 * x**7 - 21 * x**8, 0.0)
     return envelope * jnp.sum(coefficients * jnp.exp(-((r - centres) ** 2) / (2 * width**2)), -1)
-
-
-def network_energy_and_forces(
-    model: Network, positions: np.ndarray, device: Any = None, **options: Any
-) -> tuple[float, np.ndarray]:
-    """Energy (eV) and forces (eV/angstrom) of an atom-centred network, atom by atom.
-
-    Not differentiable where an encoding vector is zero or along z (polar angles).
-    """
-    p, node = model.parameters, qnode(model.circuit, device, interface="jax", **options)
-
-    def of_atom(i: int, x: Any) -> Any:
-        kind = model.kinds[i]
-        vectors = jnp.zeros((*p.vectors.shape[2:4], 3))
-        scalars = jnp.zeros(p.scalars.shape[2:4])
-        for j, other in enumerate(model.kinds):
-            if j == i:
-                continue
-            apart = x[j] - x[i]
-            r = jnp.linalg.norm(apart)
-            to = p.vectors[kind, other], p.scalars[kind, other]
-            weights, more = (_radial(r, model.first, model.cutoff, c) for c in to)
-            vectors = vectors + weights[..., None] * apart / r
-            scalars = scalars + more
-        couplings, weights = jnp.asarray(p.couplings[kind]), jnp.asarray(p.weights[kind])
-        if model.has_scalars:
-            couplings, weights = couplings + scalars[:-1], weights + scalars[-1]
-        values = jnp.stack(node(couplings, _polar(vectors)))
-        return jnp.dot(weights, values) + p.offsets[kind]
-
-    def energy(x: Any) -> Any:
-        return sum(of_atom(i, x) for i in range(model.n_atoms))
-
-    with (
-        jax.numpy_dtype_promotion("standard"),  # PennyLane mixes real and complex numbers
-        jax.numpy_rank_promotion("allow"),
-    ):
-        value, gradient = jax.value_and_grad(energy)(jnp.asarray(positions))
-    return float(value), -np.asarray(gradient)
 
 
 def _densities(features: VectorDensities, coefficients: Any, positions: Any) -> Any:

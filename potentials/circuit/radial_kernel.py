@@ -11,7 +11,7 @@ import math
 import numba
 
 from ..simd.gaussians import fill_gaussians
-from ..simd.vectors import radial_rows
+from ..simd.vectors import padded, radial_rows
 from .layout import (
     COEFFICIENTS,
     CUTOFF,
@@ -27,7 +27,6 @@ from .layout import (
     STEPS,
     VECTOR,
     VECTORS,
-    padded,
 )
 
 _njit = numba.njit(cache=True, error_model="numpy")

@@ -17,7 +17,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .water import Pair
+from .walls import Pair
 
 Triple = tuple[int, int, int]
 MAX_ATOMS = 1000

@@ -5,17 +5,8 @@ import math
 import numba
 import numpy as np
 
-from .water import (
-    BOND,
-    COULOMB,
-    DAMPING,
-    R6,
-    WATER_KINDS,
-    WATER_PAIRS,
-    ShortRangeWall,
-    SphericalWall,
-    WaterBaseline,
-)
+from .walls import ShortRangeWall, SphericalWall
+from .water import BOND, COULOMB, DAMPING, R6, WATER_KINDS, WATER_PAIRS, WaterBaseline
 
 N_ATOMS, N_PAIRS, PAIRS = range(3)
 """Places in the program of a wall; then the atoms of each pair."""

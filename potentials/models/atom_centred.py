@@ -21,11 +21,12 @@ from itertools import combinations
 
 import numpy as np
 
-from ..circuit.architecture import Architecture, Parameters, smooth_normals
+from ..circuit.architecture import Architecture, Parameters, Quantum
 from ..circuit.circuit import Circuit, Encode, Heisenberg, Observable
 from ..circuit.features import Entry, LinearVectors, VectorDensities
 from ..network.network import Network, NetworkParameters
-from ..tree.nodes import AtomCentred, Quantum
+from ..parameters import smooth_normals
+from ..tree.nodes import AtomCentred
 
 FROM_A = 0.5
 """Centre of the first Gaussian, angstrom."""

@@ -21,7 +21,7 @@ KCAL_PER_MOL = 4184 / 96485.33212
 """eV: the thermochemical calorie over the Faraday constant (CODATA 2018)."""
 WATER = ("O", "H", "H")
 MAX_MOLECULES = 333
-"""As `qmd.structure` reads no more than 1000 atoms."""
+"""As `qmd.io.structure` reads no more than 1000 atoms."""
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ inversion because the ancilla's sectors see v and -v.
 
 import numpy as np
 
-from ..circuit.architecture import Architecture, Parameters, smooth_normals
+from ..circuit.architecture import Architecture, Parameters, Quantum
 from ..circuit.circuit import Circuit, Encode, Heisenberg, Observable, Pair, RotationZ
 from ..circuit.features import Entry, LinearVectors, VectorDensities
 from ..classical.water import water_baseline
-from ..tree.nodes import Model, Quantum, Sum, Switched
+from ..parameters import smooth_normals
+from ..tree.nodes import Model, Sum, Switched
 from . import sivqlm
 
 ORBITS: tuple[tuple[Pair, ...], ...] = (

@@ -17,7 +17,7 @@ import math
 
 import numba
 
-from ..circuit.kernel import SIGNATURE
+from ..contract import SIGNATURE
 from ..simd.gaussians import fill_gaussians
 from ..simd.vectors import radial_rows
 from .lanes import (

@@ -3,8 +3,8 @@
 import numpy as np
 
 from ..circuit.circuit import Circuit, Heisenberg
-from ..circuit.layout import padded
-from ..circuit.native import NativeKernel, check_bytes
+from ..contract import NativeKernel, check_bytes
+from ..simd.vectors import padded
 from . import kernel as layout
 from .lanes import AMPLITUDE, LANES
 from .network import Network, NetworkParameters

@@ -7,8 +7,8 @@ to elements, and `kinds` alone says which molecule it serves.
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
-from ..circuit.architecture import check_arrays
 from ..circuit.circuit import Circuit, Heisenberg
+from ..parameters import check_arrays
 
 MAX_CENTRES, MAX_KINDS, MAX_RADIAL = 1000, 20, 100
 

@@ -9,7 +9,7 @@ import math
 import numba
 import numpy as np
 
-from ..circuit.kernel import SIGNATURE
+from ..contract import SIGNATURE
 from .kernel import N_ATOMS, SHIFT, add_channels, circuits, gaussians_of, pulls, write_force
 from .lanes import LANES
 

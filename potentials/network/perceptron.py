@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..circuit.architecture import check_arrays, smooth_normals
+from ..parameters import check_arrays, smooth_normals
 from .network import check_centres, check_elements
 
 SPREAD = 0.1

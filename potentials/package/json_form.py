@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..circuit.architecture import Architecture, Parameters
+from ..circuit.architecture import Architecture, Parameters, Quantum
 from ..circuit.circuit import Circuit, Encode, Heisenberg, Observable, Pair, RotationZ
 from ..circuit.features import Entry, Features, LinearVectors, VectorDensities
 from ..classical.molecular import (
@@ -22,7 +22,8 @@ from ..classical.molecular import (
     MorseBonds,
     PointCharges,
 )
-from ..classical.water import BaselineParameters, ShortRangeWall, SphericalWall, WaterBaseline
+from ..classical.walls import ShortRangeWall, SphericalWall
+from ..classical.water import BaselineParameters, WaterBaseline
 from ..network.network import Network, NetworkParameters
 from ..network.perceptron import Perceptron, PerceptronParameters
 from ..polynomial.polynomial import InvariantPolynomial, PolynomialParameters
@@ -33,12 +34,11 @@ from ..tree.nodes import (
     ManyBody,
     Model,
     OnAtoms,
-    Quantum,
     Scaled,
     Sum,
     Switched,
-    named_parameters,
 )
+from ..tree.walk import named_parameters
 from ..vqlm.vqlm import Vqlm, VqlmParameters
 
 

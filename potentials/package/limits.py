@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from ..circuit.architecture import Quantum
 from ..circuit.circuit import Circuit, Heisenberg
 from ..network.network import Network
 from ..network.perceptron import Perceptron
@@ -12,12 +13,11 @@ from ..tree.nodes import (
     ManyBody,
     Model,
     OnAtoms,
-    Quantum,
     Scaled,
     Sum,
     Switched,
-    leaves,
 )
+from ..tree.walk import leaves
 
 MAX_TERMS, MAX_AMPLITUDES, MAX_WRITTEN = 1000, 2**24, 2**31
 """Pairs and rotations of one layer; numbers that an energy by JAX, gate by gate, has to write, and

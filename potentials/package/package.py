@@ -31,13 +31,15 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from ..tree.nodes import Model, named_parameters, on_atoms
+from ..tree.nodes import Model, on_atoms
+from ..tree.walk import named_parameters
+from .domain import Domain
 from .json_form import integer, model_from_json, model_to_json, number
 from .limits import MAX_AMPLITUDES, numbers_written, refusal
 
 if TYPE_CHECKING:
-    from ..circuit.native import NativeKernel
-    from ..tree.jax_potential import ModelPotential
+    from ..contract import NativeKernel
+    from ..tree.potential import ModelPotential
 
 SCHEMA = 2
 MEMBERS = ("model.json", "parameters.safetensors", "test_vectors.safetensors")
@@ -56,37 +58,6 @@ Evaluate = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
 class PackageError(Exception):
     """A package that is damaged, incomplete, or made for another version."""
-
-
-@dataclass(frozen=True)
-class Domain:
-    """Interatomic distances (angstrom) that the training data covers.
-
-    Outside `warn` a run reports, outside `stop` it ends.
-
-    Raises
-    ------
-    ValueError
-        If the shapes disagree, or if ``stop low <= warn low <= warn high <= stop high`` does not
-        hold for each pair.
-    """
-
-    pairs: np.ndarray
-    """Atom indices, int, (n_pairs, 2)."""
-    warn: np.ndarray
-    """Shortest and longest distance in the data, (n_pairs, 2)."""
-    stop: np.ndarray
-    """(n_pairs, 2), not narrower than `warn`."""
-
-    def __post_init__(self) -> None:
-        if not self.pairs.shape == self.warn.shape == self.stop.shape == (len(self.pairs), 2):
-            raise ValueError(
-                f"`pairs`, `warn` and `stop` must have shape (n_pairs, 2), but they have "
-                f"{self.pairs.shape}, {self.warn.shape} and {self.stop.shape}."
-            )
-        bounds = np.stack([self.stop[:, 0], *self.warn.T, self.stop[:, 1]])
-        if not (np.isfinite(bounds).all() and (np.diff(bounds, axis=0) >= 0).all()):
-            raise ValueError("`stop` must be finite and enclose `warn` for every pair.")
 
 
 @dataclass(frozen=True)
@@ -201,7 +172,7 @@ class Package:
 
     def potential(self) -> "ModelPotential":
         """The model as a JAX potential."""
-        from ..tree.jax_potential import ModelPotential
+        from ..tree.potential import ModelPotential
 
         return ModelPotential(self.model)
 
@@ -416,7 +387,7 @@ def _check_vectors(package: Package, vectors: dict[str, np.ndarray], prefix: str
 
 def _evaluate(package: Package) -> list[tuple[float, np.ndarray]]:
     """Energies and forces at the test positions: native, or by JAX for what is beyond that."""
-    from ..circuit.native import evaluate
+    from ..contract import evaluate
 
     try:
         kernel = package.native()

@@ -9,8 +9,7 @@ import math
 import numba
 import numpy as np
 
-from ..circuit.kernel import SIGNATURE
-from ..circuit.native import NativeKernel
+from ..contract import SIGNATURE, NativeKernel
 from .polynomial import InvariantPolynomial
 
 # fmt: off

@@ -23,8 +23,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..circuit.architecture import check_arrays
-from ..classical.water import Pair
+from ..classical.walls import Pair
+from ..parameters import check_arrays
 
 MAX_DEGREE = 12
 MAX_MONOMIALS, MAX_EXCHANGES = 20_000, 1000

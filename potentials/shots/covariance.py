@@ -6,11 +6,13 @@ from dataclasses import replace
 import numpy as np
 
 from ..circuit import lowering, native
+from ..circuit.architecture import Quantum
 from ..circuit.layout import N_ENCODINGS, N_VECTORS, RECORD
-from ..circuit.native import NativeKernel, check_bytes
+from ..contract import NativeKernel, check_bytes
 from ..network.network import Network
-from ..tree.native import _append, _switch_record
-from ..tree.nodes import Model, Quantum, flatten
+from ..tree.native import append, switch_record
+from ..tree.nodes import Model
+from ..tree.walk import flatten
 from ..vqlm.vqlm import Vqlm
 from . import kernel as layout
 
@@ -62,13 +64,13 @@ def shot_covariance(model: Model, shots: float) -> NativeKernel:
     places = {}
     for leaf in {id(leaf): leaf for _, leaf in circuits}.values():
         own_program, own_workspace, base = _pack(leaf)
-        places[id(leaf)] = *_append(integers, own_program), *_append(numbers, own_workspace), base
+        places[id(leaf)] = *append(integers, own_program), *append(numbers, own_workspace), base
         check_bytes(8 * sum(map(len, numbers)))
     for i, (term, leaf) in enumerate(circuits):
-        atoms, _ = _append(integers, np.array(term.atoms, np.int64))
+        atoms, _ = append(integers, np.array(term.atoms, np.int64))
         start = layout.HEAD + layout.TERM_RECORD * i
         program[start : start + layout.TERM_RECORD] = (
-            atoms, leaf.n_atoms, *places[id(leaf)], *_switch_record(term.switch, numbers)
+            atoms, leaf.n_atoms, *places[id(leaf)], *switch_record(term.switch, numbers)
         )  # fmt: skip
     workspace = np.concatenate(numbers)
     return NativeKernel(layout.covariance_of_forces, np.concatenate(integers), workspace)
@@ -87,7 +89,7 @@ def _pack(leaf: Quantum) -> tuple[np.ndarray, np.ndarray, int]:
     head, numbers = np.zeros(layout.CIRCUIT_HEAD, np.int64), [workspace]
 
     def place(values: np.ndarray) -> int:
-        return _append(numbers, np.asarray(values, float).reshape(-1))[0]
+        return append(numbers, np.asarray(values, float).reshape(-1))[0]
 
     parts = lowering.settings(leaf.architecture, leaf.parameters)
     records = []

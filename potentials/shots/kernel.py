@@ -20,8 +20,8 @@ import numba
 import numpy as np
 
 from ..circuit import kernel
-from ..circuit.gradient_kernel import _dot
-from ..circuit.kernel import SIGNATURE, _encode, _graded, _layer, _turn
+from ..circuit.gradient_kernel import real_overlap
+from ..circuit.kernel import apply_graded, apply_layer, encode_vectors, turn_pair
 from ..circuit.layout import (
     ADJOINTS,
     GRADIENT,
@@ -40,6 +40,7 @@ from ..circuit.layout import (
     VECTOR,
     VECTORS,
 )
+from ..contract import SIGNATURE
 from ..simd.vectors import steps_two_pairs
 from ..tree.switch import NO_SWITCH, switch
 
@@ -68,7 +69,7 @@ def _measure(w, y, x, setting, program, base):
         record = program[base + SETTINGS] + RECORD * term
         for s in range(sectors):
             source = x + (sectors - 1 - s if program[record + 1] else s) * part
-            _graded(w, target, source, k, program, record, program[record + 5])
+            apply_graded(w, target, source, k, program, record, program[record + 5])
             for i in range(part):
                 w[y + s * part + i] += w[target + i]
 
@@ -109,7 +110,7 @@ def _shifted(w, x, state, vector, spin, axis, program, base):
                 + y_part * w[generator + 16 + i]
                 + z_part * w[generator + 32 + i]
             )
-        _turn(w, x + s * part, state + s * part, k, spin // 2, matrix)
+        turn_pair(w, x + s * part, state + s * part, k, spin // 2, matrix)
 
 
 @_njit
@@ -124,8 +125,8 @@ def _to_the_end(w, x, encoding, program):
         steps_two_pairs(w, x, u, stride, turns, jump, n - encoding)
         return x + 32 * (n - encoding)
     for layer in range(encoding, n):
-        y = _layer(w, x, layer, program, False)
-        _encode(w, x, y, 0 if shared else layer + 1, program, False)
+        y = apply_layer(w, x, layer, program, False)
+        encode_vectors(w, x, y, 0 if shared else layer + 1, program, False)
     return x
 
 
@@ -143,8 +144,8 @@ def fluctuations_into(positions, program, w, base):
     y, means, total = program[SCRATCH], program[base + MEANS], 0.0
     for p in range(N_SETTINGS):
         _measure(w, y, last, p, program, base)
-        w[means + 2 * p] = _dot(w, last, y, size)
-        w[means + 2 * p + 1] = _dot(w, y, y, size)
+        w[means + 2 * p] = real_overlap(w, last, y, size)
+        w[means + 2 * p + 1] = real_overlap(w, y, y, size)
         total += w[means + 2 * p + 1] - w[means + 2 * p] ** 2
     variances = program[base + VARIANCES]
     for i in range(3 * program[N_ENCODINGS] * n_vectors):
@@ -173,9 +174,13 @@ def _both_variances(w, x, last, y, program, base):
     means, total = program[base + MEANS], 0.0
     for p in range(N_SETTINGS):
         _measure(w, y, x, p, program, base)
-        both = w[means + 2 * p] + _dot(w, x, y, size)
-        change = 2.0 * _dot(w, last, y, size)
-        total += w[means + 2 * p + 1] + _dot(w, y, y, size) - (both * both + change * change) / 2.0
+        both = w[means + 2 * p] + real_overlap(w, x, y, size)
+        change = 2.0 * real_overlap(w, last, y, size)
+        total += (
+            w[means + 2 * p + 1]
+            + real_overlap(w, y, y, size)
+            - (both * both + change * change) / 2.0
+        )
     return max(total, 0.0)  # an eigenstate has none, up to rounding
 
 

@@ -4,12 +4,13 @@ Numba does not vectorise straight-line code (its SLP pass is off), and loops of 
 short for its loop vectoriser. Each function here works on one array `w`, on blocks of four
 that start at the given indices; there is no bounds check.
 """
+
 # mypy: allow-untyped-defs, allow-untyped-calls
 # Numba and LLVM carry the types here.
-
 from contextlib import contextmanager
 from typing import Any
 
+import numba
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -364,3 +365,9 @@ DIAGONAL, ROWS, LANES = 0, 1, 2
 """Patterns of a graded operation: no flip, flips among blocks of four, flips within them too."""
 _PATTERNS = ((0,), (0, 0, 0, 0), (0, 1, 2, 3))
 graded_diagonal, graded_rows, graded_lanes = (_graded(p) for p in _PATTERNS)
+
+
+@numba.njit(cache=True)
+def padded(n: int) -> int:
+    """`n` filled up to a multiple of four."""
+    return (n + 3) & ~3

@@ -12,25 +12,15 @@ from jax.flatten_util import ravel_pytree
 
 from ..circuit import gradient_kernel as layout
 from ..circuit import lowering, native
+from ..circuit.architecture import Quantum
 from ..circuit.circuit import Circuit
 from ..circuit.features import LinearVectors
 from ..circuit.layout import N_PAIRS, N_SECTORS
 from ..network.native import NetworkGradient
 from ..network.network import Network
 from . import jax_energy as jax_model
-from .nodes import (
-    AtomCentred,
-    Committee,
-    Leaf,
-    ManyBody,
-    Model,
-    OnAtoms,
-    Quantum,
-    Scaled,
-    Sum,
-    Switched,
-    leaves,
-)
+from .nodes import AtomCentred, Committee, Leaf, ManyBody, Model, OnAtoms, Scaled, Sum, Switched
+from .walk import leaves
 
 Array = np.ndarray
 

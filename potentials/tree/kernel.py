@@ -11,9 +11,9 @@ import numba
 import numpy as np
 
 from ..circuit import kernel
-from ..circuit.kernel import SIGNATURE
 from ..classical import molecular_native
 from ..classical import native as classical_native
+from ..contract import SIGNATURE
 from ..network import kernel as centred_kernel
 from ..polynomial import native as polynomial_native
 from ..vqlm import native as vqlm_native

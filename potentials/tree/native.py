@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ..circuit.native import NativeKernel, check_bytes, native_kernel
+from ..circuit.architecture import Quantum
+from ..circuit.native import native_kernel
 from ..classical.molecular import (
     HarmonicAngles,
     HarmonicBonds,
@@ -10,12 +11,15 @@ from ..classical.molecular import (
     MorseBonds,
     PointCharges,
 )
-from ..classical.water import ShortRangeWall, SphericalWall, WaterBaseline
+from ..classical.walls import ShortRangeWall, SphericalWall
+from ..classical.water import WaterBaseline
+from ..contract import NativeKernel, check_bytes
 from ..network.network import Network
 from ..network.perceptron import Perceptron
 from ..polynomial.polynomial import InvariantPolynomial
 from ..vqlm.vqlm import Vqlm
-from .nodes import Leaf, Model, Quantum, Switch, Term, flatten, leaves
+from .nodes import Leaf, Model
+from .walk import Switch, Term, flatten, leaves
 
 
 def native_model(model: Model) -> NativeKernel:
@@ -30,9 +34,7 @@ def native_model(model: Model) -> NativeKernel:
     if isinstance(model, Quantum):
         return native_kernel(model.architecture, model.parameters)
     if isinstance(model, Network):
-        from ..network import (
-            native as centred_native,  # compiled when first needed, for a quick start
-        )
+        from ..network import native as centred_native
 
         return centred_native.native_kernel(model)
     if any(isinstance(leaf, Perceptron) for _, leaf in leaves(model)):
@@ -100,34 +102,34 @@ def _pack(n_atoms: int, terms: list[Term]) -> NativeKernel:
     places = {}
     for key, leaf in shared.items():
         own_program, own_workspace = _leaf_arrays(leaf)
-        places[key] = *_append(integers, own_program), *_append(numbers, own_workspace)
+        places[key] = *append(integers, own_program), *append(numbers, own_workspace)
         check_bytes(8 * sum(map(len, numbers)))
     factors = {
-        factor: _append(numbers, np.array([factor]))[0]
+        factor: append(numbers, np.array([factor]))[0]
         for factor in dict.fromkeys(term.factor for term in terms)
         if factor != 1
     }
     program = integers[0]
     program[: layout.HEAD] = n_atoms, len(terms), 0, 3 * n_atoms
     for i, term in enumerate(terms):
-        atoms, _ = _append(integers, np.array(term.atoms, np.int64))
+        atoms, _ = append(integers, np.array(term.atoms, np.int64))
         record = program[layout.HEAD + layout.RECORD * i : layout.HEAD + layout.RECORD * (i + 1)]
         record[layout.KIND], record[layout.ATOMS] = kinds[type(term.leaf)], atoms
         record[layout.N_TERM_ATOMS] = term.leaf.n_atoms
         record[layout.PROGRAM : layout.WORKSPACE_END + 1] = places[id(term.leaf)]
-        record[layout.SWITCH_I : layout.SWITCH + 1] = _switch_record(term.switch, numbers)
+        record[layout.SWITCH_I : layout.SWITCH + 1] = switch_record(term.switch, numbers)
         record[layout.FACTOR] = factors.get(term.factor, layout.NO_FACTOR)
     return NativeKernel(layout.energy_and_forces, np.concatenate(integers), np.concatenate(numbers))
 
 
-def _append(parts: list[np.ndarray], part: np.ndarray) -> tuple[int, int]:
+def append(parts: list[np.ndarray], part: np.ndarray) -> tuple[int, int]:
     start = sum(map(len, parts))
     parts.append(part)
     return start, start + len(part)
 
 
-def _switch_record(switch: Switch | None, numbers: list[np.ndarray]) -> tuple[int, int, int]:
+def switch_record(switch: Switch | None, numbers: list[np.ndarray]) -> tuple[int, int, int]:
     if switch is None:
         return -1, -1, 0
-    start, _ = _append(numbers, np.array([switch.inner, switch.outer]))
+    start, _ = append(numbers, np.array([switch.inner, switch.outer]))
     return *switch.between, start

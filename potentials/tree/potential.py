@@ -1,4 +1,4 @@
-"""The interface of every potential on the JAX side."""
+"""Potentials on the JAX side: their interface, and trees behind it."""
 
 import abc
 from collections.abc import Callable
@@ -8,6 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
+
+from . import jax_energy as jax_model
+from .nodes import Model
 
 
 class AbstractPotential(eqx.Module):
@@ -26,6 +29,30 @@ class AbstractPotential(eqx.Module):
         """Energy (eV) and forces (eV/angstrom), shape (n_atoms, 3)."""
         energy, gradient = jax.value_and_grad(self.energy)(positions)
         return energy, -gradient
+
+
+class ModelPotential(AbstractPotential):
+    """Any tree of `qmd.potentials.tree`, e.g. `Quantum` or `ManyBody`.
+
+    Parameters
+    ----------
+    model : Model
+        With NumPy arrays when trained: they become constants of a compiled program.
+
+    Raises
+    ------
+    ValueError
+        If parameters do not fit their architecture.
+    """
+
+    model: Model
+
+    def __check_init__(self) -> None:
+        self.model.check()
+
+    def energy(self, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
+        """Potential energy (eV), a scalar, at `positions` (angstrom), shape (n_atoms, 3)."""
+        return jax_model.energy(self.model, positions)
 
 
 def compiled(

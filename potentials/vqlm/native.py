@@ -15,8 +15,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from ..circuit.kernel import SIGNATURE
-from ..circuit.native import NativeKernel
+from ..contract import SIGNATURE, NativeKernel
 from .vqlm import Vqlm, layer_matrices, signs
 
 # fmt: off

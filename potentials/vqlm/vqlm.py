@@ -27,8 +27,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..circuit.architecture import check_arrays
 from ..circuit.circuit import MAX_LAYERS
+from ..parameters import check_arrays
 
 MAX_QUBITS = 8
 """Layers are multiplied out to matrices of 2**n_qubits rows."""

@@ -11,7 +11,7 @@ from qmd.analysis.minimum import Minimum, minimum
 from qmd.analysis.potential_of_run import Array, Source
 from qmd.analysis.series import Series
 from qmd.errors import MismatchError, NumericalError
-from qmd.io import files as atomic
+from qmd.io import files
 
 FILE = "minimum.json"
 
@@ -49,7 +49,7 @@ def reference_minimum(
         "positions_A": found.positions.tolist(),
         "wavenumbers_per_cm": found.wavenumbers.tolist(),
     }
-    atomic.write_text(path, json.dumps(data, indent=1) + "\n")
+    files.write_text(path, json.dumps(data, indent=1) + "\n")
     return found
 
 

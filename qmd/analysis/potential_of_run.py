@@ -11,10 +11,11 @@ from pydantic import TypeAdapter
 
 from qmd.analysis.series import Series
 from qmd.errors import MismatchError
-from qmd.forces.build import Resolved, resolve
+from qmd.forces.build import resolve
+from qmd.forces.config import Potential, ReferenceConfig
+from qmd.forces.runnable import Resolved
 from qmd.integrators import Force, Limits
 from qmd.potentials import Package, evaluate
-from qmd.run.config import Potential, ReferenceConfig
 from qmd.system.system import System
 
 Array = npt.NDArray[np.float64]

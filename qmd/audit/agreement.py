@@ -118,9 +118,9 @@ def _by_pennylane(part: Part, x: Array) -> tuple[float, Array]:
 
         energy, forces = vqlm_reference.energy_and_forces(part.model, x)
     elif isinstance(part.model, Network):
-        from qmd.potentials import reference
+        from qmd.potentials import network_reference
 
-        energy, forces = reference.network_energy_and_forces(part.model, x)
+        energy, forces = network_reference.network_energy_and_forces(part.model, x)
     else:
         from qmd.potentials import reference
 

@@ -50,7 +50,7 @@ def load_labels(package: Package, path: Path, **labels: str | None) -> "Dataset"
     package : Package
     path : Path
     **labels
-        Keys and units of `qmd.datasets.Labels`.
+        Keys and units of `qmd.data.datasets.Labels`.
     """
     from qmd.data.datasets import Labels, read
 

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from ase.data import atomic_numbers
 
+from qmd.audit.claims import claims_exchange, cutoffs, switches
 from qmd.audit.evaluation import distances, in_chunks
 from qmd.audit.findings import Finding, Subject, judged
-from qmd.circuits.instances import claims_exchange, cutoffs, switches
 from qmd.system.topology import bonds, fragments
 
 SEGMENTS, PER_SEGMENT = 8, 32

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from ase.data import atomic_numbers
 
+from qmd.audit.claims import claims_exchange, claims_reflection, claims_rotation
 from qmd.audit.findings import Finding, Subject, judged, random_rotations
-from qmd.circuits.instances import claims_exchange, claims_reflection, claims_rotation
 from qmd.system.topology import bonds, fragments
 
 LONGEST_SHIFT_A = 10.0

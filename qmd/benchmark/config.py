@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from qmd.config.base import Config, Count, Name, Temperature, Timestep
+from qmd.forces.config import Potential
 from qmd.jobs.config import ExecutorConfig, SerialConfig
-from qmd.run.config import Config, Count, Name, Potential, Temperature, Timestep
 
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._()+/-]{0,59}$")]
 Title = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,39}$")]

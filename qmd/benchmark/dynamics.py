@@ -17,12 +17,12 @@ from qmd.analysis.conservation import conservation
 from qmd.analysis.series import Series
 from qmd.benchmark.config import NVEConfig, StabilityConfig
 from qmd.benchmark.geometries import Numbers
-from qmd.config.load import load_config
 from qmd.errors import NumericalError
-from qmd.io import files as atomic
+from qmd.forces.config import PotentialConfig
+from qmd.io import files
 from qmd.jobs.stop import Reason
 from qmd.run import session
-from qmd.run.config import PotentialConfig
+from qmd.run.config import load_config
 
 FRAME_FS = 10.0
 """Between frames; a failure is known to that."""
@@ -102,7 +102,7 @@ def _run(
 ) -> tuple[str | None, Series | None]:
     """Run, or go on with, an input; how it failed, if it did, and what it wrote, if it began."""
     path, output = folder / "input.yaml", folder / "output"
-    atomic.write_text(path, json.dumps(settings, indent=1) + "\n")
+    files.write_text(path, json.dumps(settings, indent=1) + "\n")
     failure = None
     try:
         session.run(

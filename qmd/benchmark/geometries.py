@@ -9,7 +9,7 @@ import numpy.typing as npt
 from qmd.audit.findings import random_rotations
 from qmd.benchmark.config import ErrorsConfig, PathConfig, SymmetryConfig
 from qmd.errors import InputError, NumericalError
-from qmd.forces.build import Method, Resolved
+from qmd.forces.runnable import Method, Resolved
 from qmd.system.system import System
 
 Array = npt.NDArray[np.float64]
@@ -175,12 +175,14 @@ def _changes(
 
 def resources(potential: Resolved) -> Numbers:
     """Counts over all circuits of a potential; none for one without."""
-    from qmd.circuits import instances as parts
+    from qmd.circuits import instances
     from qmd.circuits.resources import resources as of_circuit
 
     if potential.model is None:
         return {}
-    found = [of_circuit(part) for part in parts.of_model(potential.model, potential.source.name)]
+    found = [
+        of_circuit(part) for part in instances.of_model(potential.model, potential.source.name)
+    ]
     if not found:
         return {}
     return {

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from qmd.run.config import Config
+from qmd.config.base import Config
 
 Number = float | int | str | None
 

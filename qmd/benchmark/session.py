@@ -26,13 +26,13 @@ from qmd.benchmark.config import (
 from qmd.benchmark.geometries import Numbers
 from qmd.config.load import LoadedConfig
 from qmd.errors import InputError, QmdError, StoppedEarly
-from qmd.io import files as atomic
-from qmd.jobs import executor as executors
+from qmd.forces.config import PackageConfig, PotentialConfig
+from qmd.io import files
 from qmd.jobs import provenance
 from qmd.jobs.executor import Link, News
 from qmd.jobs.lock import RunLock
+from qmd.jobs.open import open_executor
 from qmd.jobs.stop import Reason, StopRequest, stop_signals
-from qmd.run.config import PackageConfig, PotentialConfig
 
 MAX_CELLS = 100_000
 RESULT = "cell.json"
@@ -158,14 +158,14 @@ def run(
     """
     path, config = prepared.loaded.path, prepared.loaded.config
     directory = (output or path.with_suffix("") / "output").absolute()
-    with atomic.output_errors(directory):
+    with files.output_errors(directory):
         directory.mkdir(parents=True, exist_ok=True)
     stop = StopRequest(directory / "EXIT")
     cells, done = prepared.cells, 0
     with (
         RunLock(directory),
         stop_signals(stop),
-        executors.opened(config.executor, say) as executor,
+        open_executor(config.executor, say) as executor,
     ):
         answers = executor.answers(
             Work(path.parent, directory), cells, stopping=lambda: stop.reason() is not None
@@ -186,7 +186,7 @@ def run(
         for measure in prepared.speeds
     }
     results = _collect(prepared, directory, speeds)
-    atomic.write_text(directory / "results.json", json.dumps(results, indent=1) + "\n")
+    files.write_text(directory / "results.json", json.dumps(results, indent=1) + "\n")
     return Finished(directory, results)
 
 
@@ -218,13 +218,12 @@ class Work:
 def _measured(
     cell: Cell, base: Path, folder: Path, asked: Callable[[], Reason], tell: Callable[[int], None]
 ) -> bool:
-    from qmd.benchmark import dynamics as benchmark_runs
-    from qmd.benchmark import geometries as benchmark_static
+    from qmd.benchmark import dynamics, geometries
     from qmd.forces.build import resolve
 
     measure, variation = cell.measure, dict(cell.variation)
     if isinstance(measure, ErrorsConfig):
-        labels = benchmark_static.labelled(measure, base)
+        labels = geometries.labelled(measure, base)
         system, data = _system_of(labels.symbols, labels.positions[0]), labels.sha256
     elif isinstance(measure, PathConfig):
         system, data = _system_of_run(base / measure.reference)
@@ -236,33 +235,31 @@ def _measured(
     identity = _identity(cell, potential.source.sha256, data)
     if _known(folder / RESULT, identity) is not None:
         return True
-    with atomic.output_errors(folder):
+    with files.output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     if _identity_of(folder / RESULT) != identity:  # what is there is of another input
         for outputs in (folder / "output").glob("*"):
             outputs.unlink()
-        atomic.write_text(folder / RESULT, json.dumps({"identity": identity}) + "\n")
+        files.write_text(folder / RESULT, json.dumps({"identity": identity}) + "\n")
     result: Numbers
     match measure:
         case ErrorsConfig():
-            result = benchmark_static.errors(potential.energy_and_forces, labels)
+            result = geometries.errors(potential.energy_and_forces, labels)
         case PathConfig():
-            result = benchmark_static.along_path(potential.energy_and_forces, measure, base)
+            result = geometries.along_path(potential.energy_and_forces, measure, base)
         case SymmetryConfig():
-            result = benchmark_static.symmetry(potential.energy_and_forces, measure, system)
+            result = geometries.symmetry(potential.energy_and_forces, measure, system)
         case ResourcesConfig():
-            result = {"parameters": benchmark_static.n_parameters(potential)}
-            result |= benchmark_static.resources(potential)
+            result = {"parameters": geometries.n_parameters(potential)}
+            result |= geometries.resources(potential)
         case NVEConfig():
-            result = benchmark_runs.nve(measure, cell.potential, variation, folder, asked, tell)
+            result = dynamics.nve(measure, cell.potential, variation, folder, asked, tell)
         case StabilityConfig():
-            result = benchmark_runs.stability(
-                measure, cell.potential, variation, folder, asked, tell
-            )
+            result = dynamics.stability(measure, cell.potential, variation, folder, asked, tell)
         case SpeedConfig():
             raise AssertionError("speed is measured apart")
     saved = {"identity": identity, "potential": _about(potential), "result": result}
-    atomic.write_text(folder / RESULT, json.dumps(saved, indent=1) + "\n")
+    files.write_text(folder / RESULT, json.dumps(saved, indent=1) + "\n")
     return True
 
 
@@ -321,7 +318,7 @@ def _speed(
     watch: Callable[[str, int, int], None],
 ) -> dict[str, Numbers]:
     """Measured anew unless it is there for the same potentials: times go together or not at all."""
-    from qmd.benchmark import speed as benchmark_speed
+    from qmd.benchmark import speed
     from qmd.forces.build import resolve
     from qmd.io.structure import load_system
 
@@ -338,11 +335,11 @@ def _speed(
     folder = directory / (measure.name or measure.kind)
     if (known := _known(folder / RESULT, identity)) is not None:
         return dict(known["result"])
-    found = benchmark_speed.speed(potentials, system, measure, watch)
-    with atomic.output_errors(folder):
+    found = speed.speed(potentials, system, measure, watch)
+    with files.output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     saved = {"identity": identity, "potential": {"name": "all"}, "result": found}
-    atomic.write_text(folder / RESULT, json.dumps(saved, indent=1) + "\n")
+    files.write_text(folder / RESULT, json.dumps(saved, indent=1) + "\n")
     return found
 
 

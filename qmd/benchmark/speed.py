@@ -19,7 +19,8 @@ from qmd import units
 from qmd.benchmark.config import SpeedConfig
 from qmd.benchmark.geometries import Numbers
 from qmd.errors import NumericalError
-from qmd.forces.build import Resolved
+from qmd.forces.config import PotentialConfig
+from qmd.forces.runnable import Resolved
 from qmd.integrators import (
     VELOCITIES,
     Force,
@@ -31,7 +32,6 @@ from qmd.integrators import (
     initial_state,
     pointer,
 )
-from qmd.run.config import PotentialConfig
 from qmd.system.system import System
 
 SAMPLE_S = 0.05

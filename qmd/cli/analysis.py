@@ -51,7 +51,7 @@ def analyze(
 ) -> None:
     """Energy conservation, temperature, geometry, vibrations: numbers and an HTML report."""
     with errors_in_one_line(debug):
-        from qmd.analysis import report as of_analysis
+        from qmd.analysis import report as analysis_report
         from qmd.analysis.analyze import analyze as of_folder
         from qmd.analysis.analyze import as_data
         from qmd.report import page
@@ -59,7 +59,7 @@ def analyze(
         found = of_folder(run, timestep=not no_timestep, replica=replica)
         name = "report.html" if replica is None else f"report-{replica:04d}.html"
         target = report or found.run.folder / name
-        page.write(target, of_analysis.page(found))
+        page.write(target, analysis_report.page(found))
         _write_json(json_file, as_data(found))
         if not quiet:
             print(_analysis_text(as_data(found)))
@@ -86,8 +86,7 @@ def compare(
 ) -> None:  # fmt: skip
     """Is the dynamics of a potential that of its reference? A verdict, and an HTML report."""
     with errors_in_one_line(debug):
-        from qmd.analysis import comparison_report as of_comparison
-        from qmd.analysis import series
+        from qmd.analysis import comparison_report, series
         from qmd.analysis.compare import as_data
         from qmd.analysis.compare import compare as with_reference
         from qmd.cli import console
@@ -99,7 +98,7 @@ def compare(
             found = with_reference(ours, judged, points=points, watch=watch)
         folder = ours.folder if isinstance(ours, series.Series) else Path()
         target = report or folder / "comparison.html"
-        page.write(target, of_comparison.page(found))
+        page.write(target, comparison_report.page(found))
         _write_json(json_file, as_data(found))
         if not quiet:
             print(_comparison_text(found))
@@ -126,9 +125,9 @@ def _run_or_potential(name: str, reference: "Series", replica: int | None) -> "S
 
 def _write_json(path: Path | None, data: dict[str, Any]) -> None:
     if path is not None:
-        from qmd.io import files as atomic
+        from qmd.io import files
 
-        atomic.write_text(path, json.dumps(_finite(data), indent=2, allow_nan=False) + "\n")
+        files.write_text(path, json.dumps(_finite(data), indent=2, allow_nan=False) + "\n")
 
 
 def _finite(data: Any) -> Any:

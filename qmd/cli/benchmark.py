@@ -36,25 +36,25 @@ def benchmark(
 ) -> None:  # fmt: skip
     """Potentials under the same conditions: errors, drift, stability, symmetry, speed."""
     with errors_in_one_line(debug):
-        from qmd.benchmark import report as of_benchmark
+        from qmd.benchmark import report as benchmark_report
         from qmd.benchmark import session as benchmark_session
-        from qmd.benchmark import tables as benchmark_table
+        from qmd.benchmark import tables
         from qmd.benchmark.config import BenchmarkConfig
         from qmd.cli import console
         from qmd.config import load as inputs
-        from qmd.io import files as atomic
+        from qmd.io import files
         from qmd.report import page
 
         loaded = inputs.load(input_file, BenchmarkConfig, overrides or [])
         prepared = benchmark_session.prepare(loaded)
         with console.bars(quiet=quiet) as watch:
             finished = benchmark_session.run(prepared, output, say=console.note, watch=watch)
-        text = benchmark_table.markdown(finished.results)
+        text = tables.markdown(finished.results)
         report = finished.directory / "report.html"
-        page.write(report, of_benchmark.page(finished.results))
-        atomic.write_text(finished.directory / "results.md", text)
+        page.write(report, benchmark_report.page(finished.results))
+        files.write_text(finished.directory / "results.md", text)
         if markdown is not None:
-            atomic.write_text(markdown, text)
+            files.write_text(markdown, text)
         if not quiet:
             print(text)
             print(f"report: {report}")

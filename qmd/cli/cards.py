@@ -8,6 +8,7 @@ import numpy as np
 
 from qmd.circuits.instances import circuits
 from qmd.forces.catalogue import brought_by, installed, load_package
+from qmd.forces.config import PotentialConfig
 from qmd.potentials import (
     SHIPPED,
     AtomCentred,
@@ -35,7 +36,6 @@ from qmd.potentials import (
     shipped,
     spc_fw,
 )
-from qmd.run.config import PotentialConfig
 
 KINDS = tuple(
     get_args(config.model_fields["kind"].annotation)[0] for config in get_args(PotentialConfig)

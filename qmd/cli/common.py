@@ -67,3 +67,6 @@ def errors_in_one_line(debug: bool = False) -> Iterator[None]:
     except BrokenPipeError:  # e.g. `qmd schema | head`
         sys.stderr.close()
         raise typer.Exit(0) from None
+
+
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no summary.")]

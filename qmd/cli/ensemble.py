@@ -69,7 +69,7 @@ def _print_plan(prepared: "Prepared") -> None:
         print(f"{cell.name}  {' '.join(cell.overrides)}")
     print(f"{len(prepared.cells)} runs, {prepared.steps} steps, executor {executor.kind}")
     if isinstance(executor, SlurmConfig):
-        from qmd.jobs.executor import job_script
+        from qmd.jobs.open import job_script
 
         print(job_script(executor))
 

@@ -6,15 +6,15 @@ from typing import Annotated
 import typer
 
 from qmd.cli.common import Debug, errors_in_one_line
-from qmd.cli.potential import Structure, named_package, potentials
+from qmd.cli.potential import Structure, named_package
 from qmd.export.formats import Format
 
-
-@potentials.command(
-    "export",
-    epilog="Example: `qmd potential export sivqlm-h2o --to ase -o water_ase.py`. The files run "
-    "where qmd is not installed; docs/export.md says how.",
+EXPORT_EXAMPLES = (
+    "Example: `qmd potential export sivqlm-h2o --to ase -o water_ase.py`. The files run "
+    "where qmd is not installed; docs/export.md says how."
 )
+
+
 def export_potential(
     potential: Annotated[
         str,

@@ -5,47 +5,13 @@ from typing import Annotated
 
 import typer
 
-from qmd.cli.common import Debug, Input, Set, errors_in_one_line
+from qmd.cli.common import Debug, Input, Quiet, Set, errors_in_one_line
 
-LABEL_EXAMPLES = (
-    "Examples: `qmd label label.yaml`; `qmd label label.yaml --set workers=2 --output more.npz`. "
-    "Stopped, or failed at a frame, the same command goes on from there. `qmd train` reads the "
-    "file."
-)
 REFERENCE_EXAMPLES = (
     "Example: `qmd reference runs/reference/h2o/input.yaml`. The input is that of `qmd run`, with "
     "potential.kind dft, fci or ase; unless it says other, every step is kept."
 )
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no summary.")]
 EVERY_STEP = "trajectory_every", "log_every", "checkpoint_every"
-
-
-def label(
-    input: Input,
-    set: Set = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(help="The .npz file; default: labels.npz beside the input.",
-                     show_default=False),
-    ] = None,
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> None:  # fmt: skip
-    """Compute energies and forces of geometries by DFT, full CI or any ASE calculator."""
-    with errors_in_one_line(debug):
-        from qmd.cli import console
-        from qmd.config.load import load
-        from qmd.label import session as label_session
-        from qmd.label.config import LabelConfig
-
-        loaded = load(input, LabelConfig, set or ())
-        with console.bars(quiet=quiet) as watch:
-            target = label_session.run(
-                loaded, output, say=console.note,
-                watch=lambda done, of: watch("labels", done, of),
-            )  # fmt: skip
-        if not quiet:
-            print(f"{target}, and its card {target.with_suffix('.json')}")
 
 
 def reference(
@@ -63,10 +29,10 @@ def reference(
 ) -> None:
     """Dynamics on a reference method, every step kept, or go on where it stopped."""
     with errors_in_one_line(debug):
-        from qmd.cli.app import run
-        from qmd.config.load import load_config
+        from qmd.cli.run import run
         from qmd.errors import InputError
-        from qmd.run.config import ReferenceConfig
+        from qmd.forces.config import ReferenceConfig
+        from qmd.run.config import load_config
 
         changes = list(set or ())
         config = load_config(input, changes).config

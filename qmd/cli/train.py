@@ -41,18 +41,17 @@ def train(
         from qmd.train.config import TrainConfig
 
         loaded = load(input, TrainConfig, set or ())
-        from qmd.cli import console
-        from qmd.cli import train_progress as train_console
+        from qmd.cli import console, train_progress
         from qmd.train import session as train_session
 
         prepared = train_session.prepare(loaded)
         if not quiet:
-            console.note(train_console.plan_text(prepared))
+            console.note(train_progress.plan_text(prepared))
         if check:
             return
-        with train_console.progress(quiet=quiet) as watch:
+        with train_progress.progress(quiet=quiet) as watch:
             finished = train_session.run(
                 prepared, output, overwrite=overwrite, say=console.note, watch=watch
             )
         if not quiet:
-            print(train_console.summary(finished))
+            print(train_progress.summary(finished))

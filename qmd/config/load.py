@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import stat
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,11 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
+from qmd.config.base import Config, as_package
 from qmd.config.messages import dotted, input_error, shown
 from qmd.config.strict_yaml import MAX_BYTES, KeyPath, parse, parse_scalar
 from qmd.errors import InputError, quoted
-from qmd.run.config import Config, RunConfig, as_package
+from qmd.io.files import read_regular_file
 
 C = TypeVar("C", bound=Config)
 
@@ -37,24 +37,6 @@ class LoadedConfig(Generic[C]):
     path: Path
     text: str
     sha256: str
-
-
-def load_config(path: str | Path, overrides: Sequence[str] = ()) -> LoadedConfig[RunConfig]:
-    """Read the input of a run.
-
-    Parameters
-    ----------
-    path : str or Path
-        A regular file.
-    overrides : sequence of str
-        ``key.path=value`` each, checked like the lines of the file.
-
-    Raises
-    ------
-    InputError
-        One line: file, line, key path, what was expected and what came.
-    """
-    return load(path, RunConfig, overrides)
 
 
 def load(path: str | Path, schema: type[C], overrides: Sequence[str] = ()) -> LoadedConfig[C]:
@@ -93,31 +75,6 @@ def changed_keys(
         if was != now and not ignored:
             differences.append(f"{dotted(path)}: {_plain(was)} -> {_plain(now)}")
     return differences
-
-
-def read_regular_file(path: str | Path, max_bytes: int) -> bytes:
-    """Content of a regular file: not a directory, not a pipe or device that would block.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, it cannot be read, or it has more than `max_bytes`.
-    """
-    name = quoted(str(path), limit=200)
-    try:
-        status = os.stat(path)
-        if stat.S_ISDIR(status.st_mode):
-            raise InputError(f"{name} is a directory; expected a file")
-        if not stat.S_ISREG(status.st_mode):
-            raise InputError(f"{name} is not a regular file")
-        if status.st_size > max_bytes:
-            raise InputError(f"{name} has {status.st_size} bytes; at most {max_bytes} are read")
-        return Path(path).read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{name} does not exist") from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InputError(f"{name} cannot be read: {reason}") from None
 
 
 def _decode(content: bytes, source: str) -> str:

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from qmd.run.config import Config, RunConfig
+from qmd.config.base import Config
 
 
-def json_schema(root: type[Config] = RunConfig) -> dict[str, Any]:
+def json_schema(root: type[Config]) -> dict[str, Any]:
     """JSON Schema of an input; descriptions are the docstrings of the keys.
 
     They are read from the source here, not by pydantic when the classes are made: that would

@@ -1,7 +1,7 @@
 """Labelled geometries from a file: `.npz`, extended XYZ, ASE databases.
 
 A file is data: it is read without pickle, its sizes are checked first, and what comes out is in eV
-and angstrom. What cannot be right is refused: see `qmd.dataset_checks`.
+and angstrom. What cannot be right is refused: see `qmd.data.checks`.
 
 =====================================  ==========================================================
 format                                 units unless stated
@@ -28,8 +28,8 @@ import numpy as np
 import numpy.typing as npt
 from ase.units import Bohr, Hartree, kcal, kJ, mol
 
-from qmd.config.load import read_regular_file
 from qmd.errors import InputError, one_line, quoted
+from qmd.io.files import read_regular_file
 
 Array = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]

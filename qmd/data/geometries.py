@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from qmd.config.load import read_regular_file
 from qmd.data import datasets
 from qmd.errors import InputError, quoted
+from qmd.io.files import read_regular_file
 
 Array = npt.NDArray[np.float64]
 

@@ -4,8 +4,8 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from qmd.config.base import Config, Name, Seed
 from qmd.jobs.config import ExecutorConfig, ProcessesConfig
-from qmd.run.config import Config, Name, Seed
 
 Key = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$", max_length=200)]
 Value = str | int | float | bool | None

@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from qmd.config.load import LoadedConfig, load_config
+from qmd.config.load import LoadedConfig
 from qmd.ensemble.config import EnsembleConfig, Value
 from qmd.errors import InputError, QmdError, StoppedEarly
-from qmd.io import files as atomic
-from qmd.jobs import executor as executors
+from qmd.io import files
 from qmd.jobs.executor import Link, News
 from qmd.jobs.lock import RunLock
+from qmd.jobs.open import open_executor
 from qmd.jobs.stop import StopRequest, stop_signals
+from qmd.run.config import load_config
 
 MAX_RUNS = 10_000
 TELL_EVERY_S = 0.5
@@ -132,14 +133,14 @@ def run(
     directory = (output or path.with_suffix("")).absolute()
     if directory == path:
         raise InputError(f"{path} has no suffix to leave off; give --output")
-    with atomic.output_errors(directory):
+    with files.output_errors(directory):
         directory.mkdir(parents=True, exist_ok=True)
     stop = StopRequest(directory / "EXIT")
     board = _Board(prepared, watch)
     with (
         RunLock(directory),
         stop_signals(stop),
-        executors.opened(prepared.loaded.config.executor, say) as executor,
+        open_executor(prepared.loaded.config.executor, say) as executor,
     ):
         answers = executor.answers(
             Runs(prepared.base, directory), list(enumerate(prepared.cells)),
@@ -191,7 +192,7 @@ class _Board:
                 [cell.name, told.status, told.exit_code, told.step, told.reason]
                 + [json.dumps(v) if not isinstance(v, str) else v for v in cell.changes.values()]
             )
-        atomic.write_text(path, text.getvalue())
+        files.write_text(path, text.getvalue())
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
 ===========  =========================  ====================================================
 to           file                       module
 ===========  =========================  ====================================================
-stablehlo    `NAME.stablehlo.zip`       `qmd.export_stablehlo`
-ase          `NAME_ase.py`              `qmd.export_ase`
-openmm-jax   `NAME.openmm-jax.zip`      `qmd.export_openmm`
-tojax        `NAME.tojax.zip`           `qmd.export_tojax`
+stablehlo    `NAME.stablehlo.zip`       `qmd.export.to_stablehlo`
+ase          `NAME_ase.py`              `qmd.export.to_ase`
+openmm-jax   `NAME.openmm-jax.zip`      `qmd.export.to_openmm`
+tojax        `NAME.tojax.zip`           `qmd.export.to_tojax`
 ===========  =========================  ====================================================
 
 An export is a compiled cache of a package, not an archive: JAX reads programs of its own older
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qmd.errors import InputError
-from qmd.io import files as atomic
+from qmd.io import files
 
 if TYPE_CHECKING:  # the command line imports this module for `Format`
     from qmd.potentials import Package
@@ -54,7 +54,7 @@ def export(package: "Package", to: Format, path: Path, *, overwrite: bool = Fals
     """
     _check_target(path, overwrite)
     content = _encode(package, to)
-    atomic.replace(path, content, keep_previous=False)
+    files.replace(path, content, keep_previous=False)
     return len(content)
 
 
@@ -68,18 +68,18 @@ def _check_target(path: Path, overwrite: bool) -> None:
 def _encode(package: "Package", to: Format) -> bytes:
     match to:
         case Format.STABLEHLO:
-            from qmd.export import to_stablehlo as export_stablehlo
+            from qmd.export import to_stablehlo
 
-            return export_stablehlo.encode(package)
+            return to_stablehlo.encode(package)
         case Format.ASE:
-            from qmd.export import to_ase as export_ase
+            from qmd.export import to_ase
 
-            return export_ase.encode(package)
+            return to_ase.encode(package)
         case Format.OPENMM_JAX:
-            from qmd.export import to_openmm as export_openmm
+            from qmd.export import to_openmm
 
-            return export_openmm.encode(package)
+            return to_openmm.encode(package)
         case Format.TOJAX:
-            from qmd.export import to_tojax as export_tojax
+            from qmd.export import to_tojax
 
-            return export_tojax.encode(package)
+            return to_tojax.encode(package)

@@ -6,14 +6,14 @@ import textwrap
 import zlib
 from pathlib import Path
 
-from qmd.export import ase_source as exported_calculator
+from qmd.export import ase_source
 from qmd.export.card import UNITS, card
 from qmd.export.program import PLATFORMS, single
 from qmd.potentials import Package
 
 
 def encode(package: Package) -> bytes:
-    """The source of `qmd.exported_calculator`, followed by its data; UTF-8, deterministic."""
+    """The source of `qmd.export.ase_source`, followed by its data; UTF-8, deterministic."""
     n = len(package.species)
     signature = {"PROGRAM": f"float64[{n},3] -> (energy float64[], forces float64[{n},3])"}
     data = pprint.pformat(
@@ -21,5 +21,5 @@ def encode(package: Package) -> bytes:
     )
     program = base64.b64encode(zlib.compress(single(package), 9)).decode()
     lines = "\n".join(textwrap.wrap(program, 96))
-    source = Path(exported_calculator.__file__).read_text(encoding="utf-8")
+    source = Path(ase_source.__file__).read_text(encoding="utf-8")
     return f'{source}\n\nCARD = {data}\n\nPROGRAM = """\n{lines}\n"""\n'.encode()

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from qmd.errors import MismatchError, NumericalError
+from qmd.forces.config import ASEConfig, DFTConfig, FCIConfig
 from qmd.forces.dft import DFT, SCFError, tell_processor
 from qmd.forces.fci import FCI
-from qmd.run.config import ASEConfig, DFTConfig, FCIConfig
 from qmd.system.system import System
 
 Array = np.ndarray

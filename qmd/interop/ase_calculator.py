@@ -11,11 +11,12 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, CalculatorSetupError, all_changes
 
 from qmd.errors import MismatchError
-from qmd.forces.build import Resolved, described, of_package, resolve
+from qmd.forces.build import described, of_package, resolve
 from qmd.forces.catalogue import for_given_atoms, load_package
+from qmd.forces.config import PackageConfig
 from qmd.forces.origin import Source
+from qmd.forces.runnable import Resolved
 from qmd.potentials import Package
-from qmd.run.config import PackageConfig
 from qmd.system.system import System
 
 

@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qmd.errors import CorruptError, InputError, NumericalError, QmdError
-from qmd.io import files as atomic
+from qmd.io import files
 
 SCHEMA, SCHEMA_OF_REPLICAS = 1, 2
 MAX_BYTES = 2**27
@@ -115,7 +115,7 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
     old = _content(path)
     if old != data:
         # A damaged file must not push the good `.prev` aside, from which this run perhaps started.
-        atomic.replace(path, data, keep_previous=_is_good(old))
+        files.replace(path, data, keep_previous=_is_good(old))
 
 
 def read(path: Path) -> Checkpoint:
@@ -129,7 +129,7 @@ def read(path: Path) -> Checkpoint:
         If it is empty, damaged, of another kind, or from a newer version.
     """
     try:
-        return decode(atomic.read_bytes(path, MAX_BYTES + 1))
+        return decode(files.read_bytes(path, MAX_BYTES + 1))
     except _NewerSchema as error:
         raise _NewerCheckpoint(f"{path} {error}.", "Go on with the newer version.") from None
     except ValueError as error:
@@ -244,7 +244,7 @@ def _values(checkpoint: Checkpoint) -> Array:
 
 def _content(path: Path) -> bytes:
     try:
-        return atomic.read_bytes(path, MAX_BYTES + 1)
+        return files.read_bytes(path, MAX_BYTES + 1)
     except InputError:
         return b""
 

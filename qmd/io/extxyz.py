@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from qmd.integrators import State
-from qmd.io import files as atomic
+from qmd.io import files
 from qmd.system.system import System
 
 _PROPERTIES = "species:S:1:pos:R:3:momenta:R:3:forces:R:3"
@@ -33,7 +33,7 @@ def write(
     """
     notes = [""] * len(states) if replicas is None else [f"replica={r} " for r in replicas]
     frames = (_frame(system, state, note) for state, note in zip(states, notes, strict=True))
-    atomic.write_text(path, "".join(frames))
+    files.write_text(path, "".join(frames))
 
 
 def _frame(system: System, state: State, note: str) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from qmd.errors import InputError, OutputError
+from qmd.errors import InputError, OutputError, quoted
 
 FAULT_POINTS = ("after_tmp", "after_fsync", "after_link", "after_replace")
 
@@ -167,3 +167,28 @@ def _fsync(path: Path, flags: int) -> None:
 def _fault(point: str, path: Path) -> None:
     if os.environ.get("QMD_FAULT") in (point, f"{point}:{path.name}"):
         os._exit(137)
+
+
+def read_regular_file(path: str | Path, max_bytes: int) -> bytes:
+    """Content of a regular file: not a directory, not a pipe or device that would block.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it cannot be read, or it has more than `max_bytes`.
+    """
+    name = quoted(str(path), limit=200)
+    try:
+        status = os.stat(path)
+        if stat.S_ISDIR(status.st_mode):
+            raise InputError(f"{name} is a directory; expected a file")
+        if not stat.S_ISREG(status.st_mode):
+            raise InputError(f"{name} is not a regular file")
+        if status.st_size > max_bytes:
+            raise InputError(f"{name} has {status.st_size} bytes; at most {max_bytes} are read")
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{name} does not exist") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError(f"{name} cannot be read: {reason}") from None

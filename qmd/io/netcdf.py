@@ -118,7 +118,7 @@ def check(path: Path) -> Header:
         present = header.frames_in(size)
         raise CorruptError(
             f"{path} is truncated: {present} of {header.n_frames} frames present.",
-            "Restore it from a copy; `qmd.netcdf_header.set_frames` cuts it to its whole frames.",
+            "Restore it from a copy; `qmd.io.netcdf.set_frames` cuts it to its whole frames.",
         )
     return header
 

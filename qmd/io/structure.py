@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from ase.data import atomic_masses, atomic_numbers, chemical_symbols, covalent_radii
 
-from qmd.config.load import read_regular_file
 from qmd.errors import InputError, one_line, quoted
+from qmd.io.files import read_regular_file
 from qmd.system.system import Array, System
 
 MAX_FILE_BYTES = 4 << 20

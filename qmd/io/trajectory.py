@@ -39,7 +39,7 @@ import numpy.typing as npt
 
 from qmd import units
 from qmd.errors import CorruptError, NumericalError, OutputError
-from qmd.io import netcdf as netcdf_header
+from qmd.io import netcdf
 from qmd.io.files import fsync_directory, output_errors, write_all
 from qmd.io.netcdf import Header, Variable
 
@@ -206,7 +206,7 @@ class TrajectoryWriter:
                 "checkpoint recorded.",
                 "Restore the file that belongs to the checkpoint.",
             )
-        netcdf_header.set_frames(path, n_frames)
+        netcdf.set_frames(path, n_frames)
         return cls(path, n_frames, block)
 
     def write(self, frame: Frame) -> None:
@@ -265,7 +265,7 @@ class TrajectoryWriter:
             with self._writing():
                 self._flush()
                 os.fsync(self._fd)
-                netcdf_header.write_n_frames(self._fd, self._written)
+                netcdf.write_n_frames(self._fd, self._written)
                 os.fsync(self._fd)
                 self._published = self._written
         size = self._header.size(self._published)
@@ -301,7 +301,7 @@ class TrajectoryWriter:
                 yield
             except OSError:
                 with suppress(OSError):
-                    netcdf_header.write_n_frames(self._fd, self._published)
+                    netcdf.write_n_frames(self._fd, self._published)
                     os.ftruncate(self._fd, self._header.size(self._published))
                     os.close(self._fd)
                 self._fd = -1
@@ -318,7 +318,7 @@ def verify(path: Path) -> Header:
     CorruptError
         If it is damaged, truncated ("n of m frames present"), or of another kind.
     """
-    header = netcdf_header.check(path)
+    header = netcdf.check(path)
     variables = {name: v._replace(begin=0) for name, v in header.variables.items()}
     atoms = header.dims.get("atom", 0)
     convention = (header.attributes.get("Conventions"), header.attributes.get("ConventionVersion"))
@@ -384,7 +384,7 @@ def _encode_start(
         "ConventionVersion": "1.0",
     }
     variables = _OF_REPLICAS if of_replicas else _VARIABLES
-    header = netcdf_header.encode(_dims(len(numbers)), attributes, variables)
+    header = netcdf.encode(_dims(len(numbers)), attributes, variables)
     return header + b"xyz\0" + numbers.astype(">i4").tobytes()
 
 

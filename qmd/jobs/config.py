@@ -5,7 +5,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from qmd.run.config import Config, Name, WallTime
+from qmd.config.base import Config, Name, WallTime
 
 C = TypeVar("C", bound=Config)
 Workers = Annotated[int, Field(ge=1, le=1024)]

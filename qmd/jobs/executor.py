@@ -5,8 +5,8 @@ whose worker died is begun again, by another worker, and goes on from what it ha
 
 ====================  ======================================================================
 `Serial`              in this process
-`Processes`           on this machine, `qmd.executor_processes`
-`Dask`                on this machine or a cluster, `qmd.executor_dask`
+`Processes`           on this machine, `qmd.jobs.processes`
+`Dask`                on this machine or a cluster, `qmd.jobs.dask_workers`
 ====================  ======================================================================
 """
 
@@ -15,13 +15,11 @@ import copy
 import os
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
-from qmd.errors import MismatchError
-from qmd.jobs.config import DaskConfig, ExecutorConfig, ProcessesConfig, SerialConfig, SlurmConfig
+from qmd.jobs.config import DaskConfig, ProcessesConfig
 from qmd.jobs.cores import available_cores
 
 DEATHS = 3
@@ -132,62 +130,6 @@ def portable(answer: Answer) -> Answer:
         text = f"{type(answer.error).__name__}: {answer.error}"
         return Answer(answer.number, error=RuntimeError(text))
     return answer
-
-
-@contextmanager
-def opened(
-    config: ExecutorConfig, say: Callable[[str], None] = lambda text: None
-) -> Iterator[AbstractExecutor]:
-    """Open the executor of an input; its workers end with the block.
-
-    Parameters
-    ----------
-    config : ExecutorConfig
-    say : callable
-        Takes a line for the user, e.g. that a worker died.
-
-    Raises
-    ------
-    MismatchError
-        If Dask is not installed, or a scheduler does not answer or has workers that do not fit.
-    """
-    executor = _make(config, say)
-    try:
-        yield executor
-    finally:
-        executor.close()
-
-
-def _make(config: ExecutorConfig, say: Callable[[str], None]) -> AbstractExecutor:
-    match config:
-        case SerialConfig():
-            return Serial()
-        case ProcessesConfig():
-            from qmd.jobs.processes import Processes
-
-            return Processes(workers_of(config), config.threads, say)
-        case DaskConfig() | SlurmConfig():
-            with _dask_is_there(config.kind):
-                from qmd.jobs.dask_workers import Dask
-            return Dask(config, say)
-
-
-@contextmanager
-def _dask_is_there(kind: str) -> Iterator[None]:
-    try:
-        yield
-    except ImportError as error:
-        raise MismatchError(
-            f"executor.kind {kind} needs Dask: {error}",
-            'Install the extra: pip install -e ".[dask]".',
-        ) from None
-
-
-def job_script(config: SlurmConfig) -> str:
-    """The script that would be submitted for each job of `config`; nothing is."""
-    with _dask_is_there(config.kind):
-        from qmd.jobs.dask_workers import slurm_script
-    return slurm_script(config)
 
 
 def workers_of(config: ProcessesConfig | DaskConfig) -> int:

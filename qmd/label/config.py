@@ -4,8 +4,9 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from qmd.config.base import Config, Count, Name
+from qmd.forces.config import ASEConfig, DFTConfig, FCIConfig
 from qmd.jobs.config import ExecutorConfig, not_both
-from qmd.run.config import ASEConfig, Config, Count, DFTConfig, FCIConfig, Name
 
 Molecule = Annotated[list[Annotated[int, Field(ge=0, le=999)]], Field(min_length=1, max_length=999)]
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from qmd.forces.dft import tell_processor
 from qmd.jobs import executor as executors
 from qmd.jobs.config import ExecutorConfig, of_workers
+from qmd.jobs.open import open_executor
 
 Array = NDArray[np.float64]
 Labels = dict[str, Array]
@@ -81,7 +82,7 @@ def label_frames(
             saved(in_file)
             say(f"{in_file} of {len(positions)} labelled")
 
-    with executors.opened(of_workers(executor, workers), warn) as opened:
+    with open_executor(of_workers(executor, workers), warn) as opened:
         answers = opened.answers(_Label(label), list(positions[n:]))
         try:
             for labels in executors.in_order(answers):

@@ -13,12 +13,12 @@ from ase.data import atomic_masses
 from qmd.config.load import LoadedConfig
 from qmd.data import geometries
 from qmd.errors import InputError, MismatchError
-from qmd.io import files as atomic
+from qmd.forces.config import ASEConfig, DFTConfig, FCIConfig
+from qmd.io import files
 from qmd.jobs.lock import RunLock
 from qmd.jobs.provenance import machine, versions
-from qmd.label import frames as labelling
+from qmd.label import frames as label_frames
 from qmd.label.config import LabelConfig
-from qmd.run.config import ASEConfig, DFTConfig, FCIConfig
 from qmd.system.system import System
 
 Array = npt.NDArray[np.float64]
@@ -107,13 +107,13 @@ def run(
     _check_same(target, card)
 
     def saved(done: int) -> None:
-        atomic.write_text(
+        files.write_text(
             target.with_suffix(".json"), json.dumps(card | {"frames": done}, indent=2) + "\n"
         )
 
-    with RunLock(target.parent), atomic.output_errors(target):
+    with RunLock(target.parent), files.output_errors(target):
         try:
-            labelling.label_frames(
+            label_frames.label_frames(
                 labeller, positions, target, {"Z": numbers}, {}, workers=config.workers,
                 executor=config.executor, save_every=config.save_every, say=lambda text: None,
                 warn=say, watch=watch, saved=saved,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from qmd import __version__
-from qmd.io import files as atomic
+from qmd.io import files
 from qmd.report.viewer import Viewer
 
 MAX_BYTES = 5_000_000
@@ -59,9 +59,9 @@ def write(path: Path, page: Page) -> None:
         If it cannot be written.
     """
     text = render(page)
-    with atomic.output_errors(path):
+    with files.output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    atomic.write_text(path, text)
+    files.write_text(path, text)
 
 
 def render(page: Page) -> str:

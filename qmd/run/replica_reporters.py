@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from qmd import __version__, units
 from qmd.errors import InputError, MismatchError
 from qmd.integrators import Batch
-from qmd.io import files as atomic
+from qmd.io import files
 from qmd.io.run_folder import RunPaths
 from qmd.io.trajectory import Frame, ReplicaFrames, TrajectoryWriter
 from qmd.run.setup import Setup
@@ -235,4 +235,4 @@ def write_table(
     for replica in sorted(rows):
         step, *others = rows[replica]
         table.writerow([replica, step, f"{step * timestep_ps:.9f}", *others])
-    atomic.write_text(path, text.getvalue())
+    files.write_text(path, text.getvalue())

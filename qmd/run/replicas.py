@@ -26,9 +26,10 @@ from qmd.run.replica_reporters import (
     write_table,
 )
 from qmd.run.reporters import LogReporter
-from qmd.run.setup import Setup, build_replicas, start_batch
+from qmd.run.setup import Setup, build_replicas
 from qmd.run.simulation import LAST_STATES, AbstractSimulation, Progress, broken_limit
-from qmd.system.system import kinetic_temperature
+from qmd.run.start import start_batch
+from qmd.system.velocities import kinetic_temperature
 
 
 def open_replicas(

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from qmd import units
 from qmd.errors import CorruptError
 from qmd.integrators import State
-from qmd.io import files as atomic
+from qmd.io import files
 from qmd.io.trajectory import Frame, Synced, TrajectoryWriter
 
 LOG_COLUMNS = (
@@ -141,7 +141,7 @@ class LogReporter:
         self._rows: list[str] = []
         if n_bytes is not None:
             _check_length(path, n_bytes)
-        with atomic.output_errors(path):
+        with files.output_errors(path):
             flags = os.O_WRONLY | os.O_NOFOLLOW
             if n_bytes is None:
                 flags |= os.O_CREAT | os.O_EXCL
@@ -158,9 +158,9 @@ class LogReporter:
         """Let other processes see the rows so far."""
         data = "".join(self._rows).encode()
         self._rows.clear()
-        with atomic.output_errors(self._path):
+        with files.output_errors(self._path):
             try:
-                atomic.write_all(self._fd, data, self._size)
+                files.write_all(self._fd, data, self._size)
             except OSError:
                 with suppress(OSError):
                     os.ftruncate(self._fd, self._size)  # no half of a row
@@ -170,7 +170,7 @@ class LogReporter:
     def sync(self) -> int:
         """Bring all rows to the disk; the size of the file in bytes."""
         self.flush()
-        with atomic.output_errors(self._path):
+        with files.output_errors(self._path):
             os.fsync(self._fd)
         return self._size
 

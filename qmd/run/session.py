@@ -12,8 +12,8 @@ from qmd import __version__
 from qmd.config.load import LoadedConfig, changed_keys
 from qmd.errors import MismatchError, OutputError, StoppedEarly
 from qmd.integrators import State
-from qmd.io import checkpoint
-from qmd.io import files as atomic
+from qmd.io import checkpoint, files
+from qmd.io.pdb import write_pdb
 from qmd.io.run_folder import RunPaths
 from qmd.io.trajectory import TrajectoryWriter
 from qmd.jobs.lock import RunLock
@@ -21,8 +21,9 @@ from qmd.jobs.provenance import machine
 from qmd.jobs.stop import Reason, StopRequest, stop_signals
 from qmd.run.config import MAY_CHANGE_ON_RESUME, RunConfig
 from qmd.run.reporters import LOG_COLUMNS, SPREAD_COLUMN, LogReporter, Snapshot
-from qmd.run.setup import Setup, build, start_state
+from qmd.run.setup import Setup, build
 from qmd.run.simulation import AbstractSimulation, Progress, Simulation
+from qmd.run.start import start_state
 from qmd.system import topology
 
 Say = Callable[[str], None]
@@ -74,7 +75,7 @@ def run(
     paths = RunPaths(output or loaded.path.parent / "output")
     # A start that cannot be used is refused before anything is written, or removed.
     start = start_state(setup) if overwrite or not _has_checkpoint(paths) else None
-    with atomic.output_errors(paths.directory):
+    with files.output_errors(paths.directory):
         paths.directory.mkdir(parents=True, exist_ok=True)
     stop = StopRequest(paths.exit, _seconds(setup.config.wall_time_h), asked=asked)
     with RunLock(paths.directory), nullcontext() if asked else stop_signals(stop):
@@ -108,7 +109,7 @@ def _seconds(hours: float | None) -> float | None:
 
 def _remove(paths: RunPaths) -> None:
     for path in paths.written():
-        with atomic.output_errors(path):
+        with files.output_errors(path):
             path.unlink(missing_ok=True)
 
 
@@ -146,7 +147,7 @@ def _write_topology(setup: Setup, paths: RunPaths) -> None:
     bonds = topology.bonds(setup.system.numbers, setup.system.positions)
     # The record comes first: it marks what follows as belonging to this input.
     _write_unbegun_record(setup, paths)
-    topology.write_pdb(paths.topology, setup.system.numbers, setup.system.positions, bonds)
+    write_pdb(paths.topology, setup.system.numbers, setup.system.positions, bonds)
 
 
 def _open_single(
@@ -272,4 +273,4 @@ def _write_record(finished: Finished) -> None:
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    atomic.write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
+    files.write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")

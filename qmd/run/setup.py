@@ -7,26 +7,21 @@ import numpy as np
 
 from qmd import units
 from qmd.config.load import LoadedConfig
-from qmd.errors import InputError, MismatchError, NumericalError
-from qmd.forces.build import Function, Resolved, confined, resolve
+from qmd.errors import InputError, MismatchError
+from qmd.forces.build import resolve
+from qmd.forces.combine import confined
 from qmd.forces.origin import Source
+from qmd.forces.runnable import Function, Resolved
 from qmd.integrators import (
-    VELOCITIES,
     AbstractIntegrator,
     AbstractReplicas,
-    Batch,
     BatchedReplicas,
     Force,
     LangevinBAOAB,
     Limits,
     NativeReplicas,
-    NoisyLangevinBAOAB,
-    State,
     Stream,
     VelocityVerlet,
-    gaussian,
-    initial_state,
-    with_noise,
 )
 from qmd.io.structure import load_system
 from qmd.jobs.provenance import versions
@@ -40,7 +35,8 @@ from qmd.run.config import (
     ShotNoiseConfig,
     VelocityVerletConfig,
 )
-from qmd.system.system import Array, System, degrees_of_freedom, n_rotations, start_velocities
+from qmd.system.system import System
+from qmd.system.velocities import degrees_of_freedom, n_rotations
 
 MAX_BATCH_ATOMS = 1_000_000
 """In all replicas: what a checkpoint has room for."""
@@ -48,7 +44,7 @@ MAX_BATCH_ATOMS = 1_000_000
 
 @dataclass(frozen=True, eq=False)
 class Setup:
-    """Everything that `qmd.simulation` needs; nothing has been written yet."""
+    """Everything that `qmd.run.simulation` needs; nothing has been written yet."""
 
     loaded: LoadedConfig[RunConfig]
     system: System
@@ -218,72 +214,6 @@ def _degrees_of_freedom(config: RunConfig, system: System) -> int:
     return degrees_of_freedom(system.n_atoms, thermostatted=thermostatted, n_rotations=rotations)
 
 
-def start_state(setup: Setup) -> State:
-    """State at step 0, checked.
-
-    Raises
-    ------
-    MismatchError
-        If the start lies outside the stop level of the trained domain.
-    NumericalError
-        If energy or forces are not finite, too large, or not each other's derivative.
-    InputError
-        If the forces have more noise than the bath can make up for.
-    """
-    _check_domain(setup)
-    state = _exact_start(setup)
-    largest = float(np.linalg.norm(state.forces, axis=1).max())
-    if not (np.isfinite(state.energy) and largest <= setup.limits.max_force):
-        raise NumericalError(
-            f"At the start the energy is {state.energy:.6g} eV and the largest force "
-            f"{largest:.6g} eV/angstrom (limit {setup.limits.max_force:g})",
-            hint="relax the structure, or raise `guards.max_force_eV_per_A`",
-        )
-    _check_slope(setup, state)
-    if isinstance(setup.integrator, NoisyLangevinBAOAB) and setup.config.noise is not None:
-        from qmd.run.shot_noise import check_share
-
-        check_share(setup.integrator, setup.config.noise, state.positions, setup.system.masses)
-    return _with_noise(setup, state)
-
-
-def unchecked_start(setup: Setup) -> State:
-    """State at step 0: a function of the input alone."""
-    return _with_noise(setup, _exact_start(setup))
-
-
-def _with_noise(setup: Setup, exact: State) -> State:
-    if isinstance(setup.integrator, NoisyLangevinBAOAB):
-        return with_noise(exact, setup.integrator.covariance, setup.stream)
-    return exact
-
-
-def _exact_start(setup: Setup) -> State:
-    velocities = _velocities(setup, setup.stream)
-    return initial_state(setup.force, setup.system.positions, velocities)
-
-
-def start_batch(setup: Setup) -> Batch:
-    """States of all replicas at step 0: that of each is what `unchecked_start` gives it alone."""
-    first, n = unchecked_start(setup), setup.config.replicas
-    replicas = setup.stream.replica + np.arange(n)
-    streams = [setup.stream._replace(replica=int(replica)) for replica in replicas]
-    return Batch(
-        positions=np.repeat(first.positions[None], n, axis=0),
-        velocities=np.stack([_velocities(setup, stream) for stream in streams]),
-        forces=np.repeat(first.forces[None], n, axis=0),
-        energies=np.full(n, first.energy),
-        replicas=replicas,
-        step=0,
-    )
-
-
-def _velocities(setup: Setup, stream: Stream) -> Array:
-    normals = np.empty_like(setup.system.positions)
-    gaussian(normals, stream, 0, VELOCITIES)
-    return start_velocities(setup.system, setup.config.system, normals)
-
-
 def build_replicas(setup: Setup, threads: int) -> AbstractReplicas:
     """The loop that advances all replicas of a run."""
     integrator, inv_masses, seed = setup.integrator, 1 / setup.system.masses, setup.stream.seed
@@ -294,33 +224,3 @@ def build_replicas(setup: Setup, threads: int) -> AbstractReplicas:
     start = np.repeat(setup.system.positions[None], setup.config.replicas, axis=0)
     function = jax_batch_force(setup.jax_model, start, setup.stream.replica)
     return BatchedReplicas(integrator, function, inv_masses, seed, setup.limits, threads)
-
-
-def _check_domain(setup: Setup) -> None:
-    i, j = setup.limits.pairs.T
-    distances = np.linalg.norm(setup.system.positions[i] - setup.system.positions[j], axis=1)
-    for a, b, distance, (low, high) in zip(i, j, distances, setup.limits.stop, strict=True):
-        if not low <= distance <= high:
-            raise MismatchError(
-                f"{setup.system.name}: atoms {a + 1} and {b + 1} are {distance:.3f} angstrom "
-                f"apart, but {setup.potential.name} is trained for {low:.2f} to {high:.2f}",
-                hint="start from another structure, or use a potential trained for it",
-            )
-
-
-def _check_slope(setup: Setup, state: State, h: float = 1e-4) -> None:
-    """One force component against a central difference: finds a model wired wrongly."""
-    atom, axis = np.unravel_index(np.argmax(np.abs(state.forces)), state.forces.shape)
-    energies = []
-    for sign in (1, -1):
-        moved = state.positions.copy()
-        moved[atom, axis] += sign * h
-        energies.append(initial_state(setup.force, moved, moved).energy)
-    slope = (energies[0] - energies[1]) / (2 * h)
-    # Error of the difference: h^2/6 times a third derivative of at most 1e3 eV/angstrom^3.
-    if not abs(slope + state.forces[atom, axis]) <= setup.potential.slope_error:
-        raise NumericalError(
-            f"The force on atom {atom + 1} is {state.forces[atom, axis]:.8f} eV/angstrom, but the "
-            f"energy gives {-slope:.8f}",
-            hint="the potential's forces are not its gradient; check it before running",
-        )

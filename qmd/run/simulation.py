@@ -36,8 +36,9 @@ from qmd.run.reporters import (
     TrajectoryReporter,
     steps_until_due,
 )
-from qmd.run.setup import Setup, unchecked_start
-from qmd.system.system import kinetic_temperature
+from qmd.run.setup import Setup
+from qmd.run.start import unchecked_start
+from qmd.system.velocities import kinetic_temperature
 
 BLOCK_S = 0.25
 """Longest time (s) in compiled code: Python sees signals only between two calls."""

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from qmd.config.base import Config, Count, Name, Seed
 from qmd.jobs.config import ExecutorConfig, Line, not_both
-from qmd.run.config import Config, Count, Name, Seed
 
 MAY_CHANGE_ON_RESUME = (
     "dataset", "test_dataset", "extra_dataset", "workers", "executor", "name", "description",

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from qmd.data import checks as dataset_checks
-from qmd.data import datasets
+from qmd.data import checks, datasets
 from qmd.data.datasets import Dataset, Labels
 from qmd.errors import InputError, quoted
 from qmd.train.config import NoiseConfig, SplitConfig, TrainConfig
@@ -94,9 +93,9 @@ def _read(name: str, config: TrainConfig, folder: Path, species: tuple[str, ...]
         )
     dataset = datasets.read(path, labels)
     if config.labels.repeats == "drop":
-        dataset = dataset_checks.without_repeats(dataset)
+        dataset = checks.without_repeats(dataset)
     fitted = [config.loss, *(stage.loss for stage in config.stages if stage.loss)]
-    dataset_checks.check(dataset, species, forces=any(loss.forces for loss in fitted))
+    checks.check(dataset, species, forces=any(loss.forces for loss in fitted))
     return dataset
 
 

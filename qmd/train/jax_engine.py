@@ -16,7 +16,7 @@ from qmd.train.problem import Chunk, Loss
 
 
 class JaxEngine:
-    """See `qmd.training.Engine`.
+    """See `qmd.train.problem.Engine`.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ STEP = 2e-4
 
 
 class NativeEngine:
-    """See `qmd.training.Engine`.
+    """See `qmd.train.problem.Engine`.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ class NativeEngine:
 
 
 class NativePredictor:
-    """As `qmd.training.Predictor`, on the native kernel.
+    """As `qmd.train.problem.Predictor`, on the native kernel.
 
     Parameters
     ----------

@@ -11,37 +11,38 @@ from typing import Any
 
 import numpy as np
 from ase.data import chemical_symbols
-from ase.formula import Formula
 
 from qmd.config.load import LoadedConfig
 from qmd.errors import NumericalError
 from qmd.forces.catalogue import load_package
-from qmd.io import files as atomic
-from qmd.jobs.provenance import machine, versions
+from qmd.io import files
 from qmd.potentials import Committee, Domain, Package, Variant, compiled, on_atoms, save
 from qmd.report import page
 from qmd.system import topology
-from qmd.train import models
-from qmd.train import report as of_training
-from qmd.train import trainer as train_start
-from qmd.train import two_waters as assemble
-from qmd.train.config import DensityDimerConfig, LeastSquaresConfig, TrainConfig
+from qmd.train import models, states, two_waters
+from qmd.train import report as training_report
+from qmd.train.card import (
+    Predicted,
+    Ranked,
+    errors_card,
+    errors_of_each,
+    formula,
+    predict,
+    stage_state,
+    training_card,
+)
+from qmd.train.config import DensityDimerConfig, TrainConfig
 from qmd.train.data import Data
 from qmd.train.models import Family
-from qmd.train.optimisers import least_squares
 from qmd.train.plots import learning_curve, parity
-from qmd.train.problem import Array, Frames, Predictor, errors
-from qmd.train.trainer import COLUMNS, Plan, State
+from qmd.train.problem import Array, Frames
+from qmd.train.states import COLUMNS, Plan, State
 
 STOP_MARGIN = 0.05
 """A run stops this fraction of the range of a distance beyond its ends."""
 N_TEST_VECTORS = 5
 
-Ranked = list[tuple[int, int]]
-"""(start, last stage) of every start, the best first."""
 Evaluate = Callable[[Array], tuple[float, Array]]
-Predicted = dict[str, tuple[Array, Array]]
-"""Energies (eV) and forces (eV/angstrom) of each part."""
 
 
 def make(
@@ -66,8 +67,8 @@ def make(
         model=model,
         reference_energy_eV=data.zero,
         domain=domain(data.train.positions, family.species),
-        training=_card(loaded, plan, data, ranked, predicted)
-        | _errors_of_each(members, data)
+        training=training_card(loaded, plan, data, ranked, predicted)
+        | errors_of_each(members, data)
         | {"seconds_of_last_session": round(seconds), "interrupted": interrupted},
         citation=config.citation or family.citation,
         licence=config.licence,
@@ -76,35 +77,6 @@ def make(
     if config.together:
         package = _for_all(package, config, data)
     return _to_run(package, config, data, loaded.path.parent), predicted
-
-
-def _card(
-    loaded: LoadedConfig[TrainConfig], plan: Plan, data: Data, ranked: Ranked, predicted: Predicted
-) -> dict[str, Any]:
-    """What the package says of its training."""
-    config, chosen = loaded.config, ranked[: loaded.config.starts.average]
-    size = _state(plan, *chosen[0]).best.size
-    return {
-        "level_of_theory": config.level_of_theory,
-        "labels": config.dataset,
-        "labels_sha256": data.sha256,
-        "labels_keys": {"energy": config.labels.energy_key, "forces": config.labels.forces_key},
-        "split": {part: len(frames.energies) for part, frames in data.parts.items()}
-        | {"seed": config.split.seed},
-        "label_noise": config.label_noise.model_dump(),
-        "loss": config.loss.model_dump(),
-        "stages": [_stage_card(stage, size) for stage in config.stages],
-        "parameters": int(size) * len(chosen),
-        "starts": _starts_card(plan, ranked),
-        "chosen_starts": [start for start, _ in chosen],
-        "errors_are_against": "the labels of the file, without label_noise",
-        "errors": errors_card(predicted, data, config.starts.judged_below_eV),
-        "seconds_of_all_starts": round(_seconds(plan, ranked)),
-        "versions": versions("jax") | _versions("scipy", "optax"),
-        "machine": machine(),
-        "input_sha256": loaded.sha256,
-        "made_by": f"qmd train {loaded.path.name}",
-    }  # fmt: skip
 
 
 def _for_all(package: Package, config: TrainConfig, data: Data) -> Package:
@@ -131,11 +103,6 @@ def _for_all(package: Package, config: TrainConfig, data: Data) -> Package:
     return replace(package, training=card, variants=tuple(variants))
 
 
-def formula(species: tuple[str, ...]) -> str:
-    """Such as C2H6O."""
-    return str(Formula.from_list(list(species)).format("hill"))
-
-
 def _members(plan: Plan, chosen: Ranked) -> list[Any]:
     """Models of the best parameters that each start has seen."""
     import jax
@@ -146,17 +113,9 @@ def _members(plan: Plan, chosen: Ranked) -> list[Any]:
     first = models.start(plan.config.model, plan.folder, plan.train, plan.config.starts.seed)
     unravel = ravel_pytree(first)[1]
     return [
-        jax.tree.map(np.asarray, unravel(jnp.asarray(_state(plan, *which).best)))
+        jax.tree.map(np.asarray, unravel(jnp.asarray(stage_state(plan, *which).best)))
         for which in chosen
     ]
-
-
-def _errors_of_each(members: list[Any], data: Data) -> dict[str, Any]:
-    """Errors on the test frames of what a mean is taken of."""
-    if len(members) == 1:
-        return {}
-    found = (errors_card(predict(model, data), data, None)["test"]["all"] for model in members)
-    return {"errors_of_each_alone": {"test": list(found)}}
 
 
 def _to_run(package: Package, config: TrainConfig, data: Data, folder: Path) -> Package:
@@ -164,7 +123,7 @@ def _to_run(package: Package, config: TrainConfig, data: Data, folder: Path) -> 
     if not (isinstance(config.model, DensityDimerConfig) and config.model.monomer):
         return package
     monomer = load_package(config.model.monomer, folder)
-    whole = assemble.two_waters(
+    whole = two_waters.two_waters(
         package.model, monomer, data.train.positions, package.domain, config.model.wall_eV_per_A3
     )
     card = {
@@ -177,85 +136,6 @@ def _to_run(package: Package, config: TrainConfig, data: Data, folder: Path) -> 
         package, model=whole.model, reference_energy_eV=whole.reference, domain=whole.domain,
         training=card,
     )  # fmt: skip
-
-
-def _stage_card(stage: Any, n_parameters: int) -> dict[str, Any]:
-    card: dict[str, Any] = stage.model_dump(exclude_none=True)
-    if isinstance(stage, LeastSquaresConfig):
-        card["method"] = least_squares.method(n_parameters)
-    return card
-
-
-def _starts_card(plan: Plan, ranked: Ranked) -> list[dict[str, Any]]:
-    """Every start, the best first: where it ended, and its errors on the validation frames."""
-    rows = []
-    for start, last in ranked:
-        states = [_state(plan, start, stage) for stage in range(last + 1)]
-        rows.append(
-            {
-                "start": start,
-                "seed": plan.config.starts.seed + start,
-                "iterations": [state.progress.iteration for state in states],
-                "loss": float(f"{states[-1].progress.loss:.6g}"),
-                "validation_score_eV_per_A": [float(f"{s.score:.4g}") for s in states],
-                "finished": states[-1].done,
-            }
-        )
-    return rows
-
-
-def _state(plan: Plan, start: int, stage: int) -> State:
-    state = train_start.load(plan, start, stage)
-    assert state is not None
-    return state
-
-
-def _seconds(plan: Plan, ranked: Ranked) -> float:
-    return sum(
-        _state(plan, start, stage).seconds for start, last in ranked for stage in range(last + 1)
-    )
-
-
-def _versions(*names: str) -> dict[str, str]:
-    from importlib.metadata import version
-
-    return {name: version(name) for name in names}
-
-
-def predict(model: Any, data: Data) -> Predicted:
-    """Energies and forces of every part."""
-    from jax.flatten_util import ravel_pytree
-
-    positions = np.concatenate([frames.positions for frames in data.parts.values()])
-    found = Predictor(model, positions)(np.asarray(ravel_pytree(model)[0]))
-    ends = np.cumsum([len(frames.energies) for frames in data.parts.values()])[:-1]
-    energies, forces = (np.split(values, ends) for values in found)
-    return dict(zip(data.parts, zip(energies, forces, strict=True), strict=True))
-
-
-def errors_card(
-    predicted: Predicted, data: Data, below: float | None
-) -> dict[str, dict[str, dict[str, float | int | None]]]:
-    """Errors of every part: of all its frames, and of those below an energy (eV)."""
-    card: dict[str, dict[str, dict[str, float | int | None]]] = {}
-    for part, frames in data.parts.items():
-        everything = np.ones(len(frames.energies), bool)
-        groups = {"all": everything}
-        if below is not None:
-            groups = {f"below_{below:g}_eV": frames.energies < below} | groups
-        card[part] = {
-            name: {"frames": int(chosen.sum()), **_errors(predicted[part], frames, chosen)}
-            for name, chosen in groups.items()
-            if chosen.any()
-        }
-    return card
-
-
-def _errors(
-    predicted: tuple[Array, Array], frames: Frames, chosen: Any
-) -> dict[str, float | int | None]:
-    energies, forces = (values[chosen] for values in predicted)
-    return dict(errors(energies, forces, frames.take(chosen))._asdict())
 
 
 def domain(positions: Array, species: tuple[str, ...]) -> Domain:
@@ -298,17 +178,17 @@ def write(
 ) -> None:
     """The package at `target`; card, log and plots in `directory`."""
     own, *others = (_checked(package.on(species)) for species in package.served)
-    with atomic.output_errors(target):
+    with files.output_errors(target):
         save(target, package, own, others)
     load_package(str(target), Path())  # as a run would: every interpreter agrees
-    atomic.write_text(directory / "card.json", json.dumps(dict(package.training), indent=1))
+    files.write_text(directory / "card.json", json.dumps(dict(package.training), indent=1))
     states = _all_states(plan)
-    atomic.write_text(directory / "log.csv", log_text(states))
+    files.write_text(directory / "log.csv", log_text(states))
     curve = learning_curve(states, package.training["chosen_starts"])
     residuals = parity(predicted["test"], test)
-    atomic.replace(directory / "learning-curve.png", curve, keep_previous=False)
-    atomic.replace(directory / "parity.png", residuals, keep_previous=False)
-    report = of_training.page(
+    files.replace(directory / "learning-curve.png", curve, keep_previous=False)
+    files.replace(directory / "parity.png", residuals, keep_previous=False)
+    report = training_report.page(
         package.name, package.species, package.training, curve, residuals, test.positions
     )
     page.write(directory / "report.html", report)
@@ -321,7 +201,7 @@ def _all_states(plan: Plan) -> dict[tuple[int, int], State]:
         for start in range(plan.config.starts.count)
         for stage in range(len(plan.config.stages))
     )
-    found = {key: train_start.load(plan, *key) for key in keys}
+    found = {key: states.load(plan, *key) for key in keys}
     return {key: state for key, state in found.items() if state is not None}
 
 

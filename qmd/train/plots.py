@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from qmd.train.problem import Array, Frames
-from qmd.train.trainer import State
+from qmd.train.states import State
 
 GREY, COLOUR = "0.75", "C0"
 

@@ -9,19 +9,19 @@ from typing import Any
 
 from qmd.config.load import LoadedConfig, changed_keys
 from qmd.errors import InputError, MismatchError, StoppedEarly
-from qmd.io import files as atomic
-from qmd.jobs import executor as executors
+from qmd.io import files
 from qmd.jobs.config import ExecutorConfig, SerialConfig, of_workers
 from qmd.jobs.executor import AbstractExecutor, News
 from qmd.jobs.lock import RunLock
+from qmd.jobs.open import open_executor
 from qmd.jobs.stop import StopRequest, stop_signals
 from qmd.train import data as train_data
-from qmd.train import models
-from qmd.train import package as train_package
-from qmd.train import trainer as train_start
+from qmd.train import models, states, trainer
+from qmd.train import package as packaging
 from qmd.train.config import MAY_CHANGE_ON_RESUME, TrainConfig
 from qmd.train.data import Data
-from qmd.train.trainer import Plan, Starts, Tick, Watch
+from qmd.train.states import Plan
+from qmd.train.trainer import Starts, Tick, Watch
 
 Say = Callable[[str], None]
 
@@ -94,23 +94,23 @@ def run(
     if target.suffix != ".qmdp" or not target.absolute().parent.is_dir() and output:
         raise InputError(f"--output {target}: expected a .qmdp file in a folder that exists")
     plan = _plan(prepared, directory)
-    with atomic.output_errors(plan.states):
+    with files.output_errors(plan.states):
         plan.states.mkdir(parents=True, exist_ok=True)
     stop = StopRequest(directory / "EXIT")
     with RunLock(directory), stop_signals(stop):
         _check_record(prepared, plan, overwrite)
         if any(plan.states.glob("start-*.npz")):
             say(f"going on from {plan.states}")
-        with executors.opened(_executor(prepared.config), say) as executor:
+        with open_executor(_executor(prepared.config), say) as executor:
             interrupted = _train(plan, executor, stop, watch)
         ranked = _ranked(plan)
         if not ranked:
             raise StoppedEarly("Stopped before there was anything to keep.", _AGAIN)
         seconds = time.monotonic() - begin
-        package, predicted = train_package.make(
+        package, predicted = packaging.make(
             prepared.loaded, plan, prepared.data, prepared.family, ranked, seconds, interrupted
         )
-        train_package.write(target, package, plan, prepared.data.test, predicted, directory)
+        packaging.write(target, package, plan, prepared.data.test, predicted, directory)
     if interrupted:
         raise StoppedEarly(f"Stopped; {target} has the best so far.", _AGAIN)
     return Finished(target, dict(package.training), directory)
@@ -139,7 +139,7 @@ def _plan(prepared: Prepared, directory: Path) -> Plan:
     )
     below = config.starts.judged_below_eV
     for frames in (validation, *(validation for _, validation in others)):
-        if not len(train_start.judged(frames, below).energies):
+        if not len(trainer.judged(frames, below).energies):
             raise InputError(f"no validation frame is below starts.judged_below_eV = {below}")
     return Plan(
         config=config,
@@ -178,17 +178,17 @@ def _check_record(prepared: Prepared, plan: Plan, overwrite: bool) -> None:
     }
     if overwrite:
         for file in (*plan.states.glob("start-*.npz"), path):
-            with atomic.output_errors(file):
+            with files.output_errors(file):
                 file.unlink(missing_ok=True)
     if path.exists() and any(plan.states.glob("start-*.npz")):
-        old = json.loads(atomic.read_bytes(path, 1 << 20))
+        old = json.loads(files.read_bytes(path, 1 << 20))
         ignoring = [f"input.{key}" for key in MAY_CHANGE_ON_RESUME]
         if changes := changed_keys(old, record, ignoring):
             raise MismatchError(
                 f"{plan.states} is of another training: {'; '.join(changes[:3])}",
                 hint="--overwrite begins again; or use a copy of the input in another folder",
             )
-    atomic.write_text(path, json.dumps(record, indent=1))
+    files.write_text(path, json.dumps(record, indent=1))
 
 
 def _train(plan: Plan, executor: AbstractExecutor, stop: StopRequest, watch: Watch) -> bool:
@@ -207,7 +207,7 @@ def _ranked(plan: Plan) -> list[tuple[int, int]]:
     found = []
     for start in range(plan.config.starts.count):
         stages = range(len(plan.config.stages))
-        states = [s for s in (train_start.load(plan, start, stage) for stage in stages) if s]
+        states = [s for s in (states.load(plan, start, stage) for stage in stages) if s]
         if states:
             found.append((-len(states), states[-1].score, start))
     return [(start, -minus - 1) for minus, _, start in sorted(found)]
@@ -242,5 +242,5 @@ def _run_all(
 
 
 def _is_done(plan: Plan, start: int, stage: int) -> bool:
-    state = train_start.load(plan, start, stage)
+    state = states.load(plan, start, stage)
     return state is not None and state.done

@@ -1,11 +1,9 @@
 """One start of a training: its stages, saved as they go, so that a stop loses seconds."""
 
 import contextlib
-import io
 import time
 from collections.abc import Callable
 from dataclasses import astuple, dataclass, field
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -13,76 +11,18 @@ import jax
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from qmd.errors import CorruptError, NumericalError
-from qmd.io import files as atomic
+from qmd.errors import NumericalError
 from qmd.jobs.executor import Link
-from qmd.potentials import InvariantPolynomial, Vqlm, leaves, native_model
 from qmd.train import models
 from qmd.train.config import (
-    AdamConfig,
-    GaussNewtonConfig,
-    LBFGSConfig,
     LeastSquaresConfig,
-    LossConfig,
-    StageConfig,
-    TrainConfig,
 )
-from qmd.train.jax_engine import JaxEngine
-from qmd.train.native_engine import NativeEngine, NativePredictor
-from qmd.train.optimisers import first_order, gauss_newton, least_squares
-from qmd.train.problem import (
-    Array,
-    Frames,
-    JointProblem,
-    Loss,
-    MakeEngine,
-    Predictor,
-    Problem,
-    Progress,
-    errors,
-)
+from qmd.train.predict import errors
+from qmd.train.problem import Array, Frames, JointProblem, Problem, Progress
+from qmd.train.stages import as_loss, engine, is_out_of_patience, length, optimise, predictor
+from qmd.train.states import Plan, State, load, save
 
 SAVE_EVERY_S = 5.0
-COLUMNS = (
-    "iteration", "loss", "validation_energy_rmse_meV", "validation_forces_rmse_meV_per_A",
-    "seconds",
-)  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """What a process needs to run any start."""
-
-    config: TrainConfig
-    folder: Path
-    """Where relative paths of the input start."""
-    states: Path
-    """Where the states are kept."""
-    train: Frames
-    validation: Frames
-    rotations: bool
-    threads: int = 1
-    together: tuple[tuple[Frames, Frames], ...] = ()
-    """Training and validation frames of the other molecules."""
-
-
-@dataclass(eq=False)
-class State:
-    """A stage of a start, as it is kept in a file."""
-
-    progress: Progress
-    best: Array
-    score: float
-    """Of `best` on the validation frames, eV/angstrom; see `Trainer.score`."""
-    done: bool = False
-    since_best: int = 0
-    """Reports since `best`."""
-    rows: list[tuple[float, ...]] = field(default_factory=list)
-    """`COLUMNS`, one row a report."""
-
-    @property
-    def seconds(self) -> float:
-        return self.rows[-1][-1] if self.rows else 0.0
 
 
 class Stop(Exception):
@@ -108,8 +48,6 @@ class Tick:
 
 
 Watch = Callable[[Tick], None]
-Predict = Callable[[Array], tuple[Array, Array]]
-"""Parameters -> energies (eV), (n,), and forces (eV/angstrom), (n, n_atoms, 3)."""
 
 
 class Trainer:
@@ -199,7 +137,7 @@ class Trainer:
             now = time.monotonic()
             state.rows.append((progress.iteration, progress.loss, energy, forces, now - begun))
             self._watch(self._tick(start, stage, state))
-            if _is_patient(config, state):
+            if is_out_of_patience(config, state):
                 raise _NoBetter
             if self._stopping():
                 save(self.plan, start, stage, state)
@@ -311,133 +249,10 @@ def _trainer(starts: Starts, link: Link) -> Trainer:
     return trainer
 
 
-def engine(config: TrainConfig, model: Any) -> MakeEngine:
-    """That of the input, or the faster one of those that serve."""
-    if config.backend:
-        return NativeEngine if config.backend == "native" else JaxEngine
-    generic = any(isinstance(leaf, Vqlm | InvariantPolynomial) for _, leaf in leaves(model))
-    if generic or any(isinstance(stage, LBFGSConfig) for stage in config.stages):
-        return JaxEngine
-    try:
-        native_model(model)
-    except ValueError:  # a circuit that the kernel cannot take
-        return JaxEngine
-    return NativeEngine
-
-
-def predictor(config: TrainConfig, model: Any, positions: Array) -> Predict:
-    """Energies and forces at `positions` by the numbers of `model`, on the engine's backend."""
-    make = NativePredictor if engine(config, model) is NativeEngine else Predictor
-    return make(model, positions)
-
-
 def _root_mean_square(values: list[float]) -> float:
     return float(np.sqrt(np.mean(np.square(values))))
-
-
-def optimise(
-    config: StageConfig,
-    problem: Problem | JointProblem,
-    begin: Progress,
-    report: Callable[[Progress], None],
-    seed: int,
-    constants: Array | None,
-) -> None:
-    """Run the optimiser of a stage; `constants` as in `gauss_newton.minimise`."""
-    if isinstance(config, GaussNewtonConfig):
-        settings = gauss_newton.Settings(
-            steps=config.steps, batch=config.batch, slopes=config.slopes,
-            learning_rate=config.learning_rate, momentum=config.momentum,
-            damping=config.damping, report_every=config.report_every, seed=seed,
-        )  # fmt: skip
-        gauss_newton.minimise(problem, begin, settings, report, constants)
-        return
-    assert isinstance(problem, Problem)  # the input allows no others
-    match config:
-        case LeastSquaresConfig():
-            least_squares.minimise(problem, begin, config.evaluations, report)
-        case AdamConfig():
-            first_order.adam(
-                problem, begin, report, steps=config.steps, batch=config.batch,
-                learning_rate=config.learning_rate, final_fraction=config.final_fraction,
-                weight_decay=config.weight_decay, ema=config.ema,
-                report_every=config.report_every, seed=seed,
-            )  # fmt: skip
-        case LBFGSConfig():
-            first_order.lbfgs(
-                problem, begin, report, steps=config.steps, memory=config.memory,
-                report_every=config.report_every,
-            )  # fmt: skip
-
-
-def _is_patient(config: StageConfig, state: State) -> bool:
-    """Whether there was no better validation for as long as the stage waits."""
-    patience = getattr(config, "patience", None)
-    return patience is not None and state.since_best >= patience
-
-
-def length(config: StageConfig) -> int:
-    """Iterations of a stage."""
-    return config.evaluations if isinstance(config, LeastSquaresConfig) else config.steps
-
-
-def as_loss(config: LossConfig) -> Loss:
-    """Loss of the input as the fit takes it."""
-    return Loss(
-        energy_weight=config.energy_weight_per_A,
-        forces=config.forces,
-        high_energy=config.high_energy_eV,
-        power=config.high_energy_power,
-    )
 
 
 def judged(frames: Frames, below: float | None) -> Frames:
     """The frames that count in choosing."""
     return frames if below is None else frames.take(frames.energies < below)
-
-
-def state_path(plan: Plan, start: int, stage: int) -> Path:
-    return plan.states / f"start-{start:03d}-stage-{stage + 1}.npz"
-
-
-def save(plan: Plan, start: int, stage: int, state: State) -> None:
-    """Write a state such that a kill leaves the old one or the new one."""
-    buffer = io.BytesIO()
-    progress = state.progress
-    memory: dict[str, Any] = {f"memory{i}": m for i, m in enumerate(progress.memory)}
-    np.savez(
-        buffer, theta=progress.theta, iteration=progress.iteration, loss=progress.loss,
-        best=state.best, score=state.score, done=state.done, since_best=state.since_best,
-        rows=np.array(state.rows),
-        **memory,
-    )  # fmt: skip
-    atomic.replace(state_path(plan, start, stage), buffer.getvalue(), keep_previous=False)
-
-
-def load(plan: Plan, start: int, stage: int) -> State | None:
-    """The state of a stage, or None if it has not begun.
-
-    Raises
-    ------
-    CorruptError
-        If the file is damaged.
-    """
-    path = state_path(plan, start, stage)
-    if not path.exists():
-        return None
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            names = [f"memory{i}" for i in range(sum(n.startswith("memory") for n in data.files))]
-            progress = Progress(
-                int(data["iteration"]), float(data["loss"]), data["theta"],
-                tuple(data[name] for name in names),
-            )  # fmt: skip
-            rows = [tuple(map(float, row)) for row in data["rows"]]
-            since_best = int(data["since_best"]) if "since_best" in data else 0  # older files
-            return State(
-                progress, data["best"], float(data["score"]), bool(data["done"]), since_best, rows
-            )
-    except (ValueError, OSError, EOFError, KeyError) as error:
-        raise CorruptError(
-            f"{path} is damaged ({type(error).__name__}).", "Remove it, and this stage runs again."
-        ) from None

@@ -15,7 +15,7 @@ import numpy as np
 
 from qmd.forces.dft import DFT
 from qmd.io.structure import BUILT_IN
-from qmd.label import frames as labelling
+from qmd.label import frames as label_frames
 
 HERE = Path(__file__).parent
 NUMBERS = np.array([8, 1, 1, 8, 1, 1])
@@ -45,7 +45,9 @@ def main():
     parser.add_argument("--workers", type=int, default=1, help="processes, one core each")
     args = parser.parse_args()
     path = HERE / "dimer.npz"
-    n = labelling.label_frames(label, geometries(), path, {"Z": NUMBERS}, {}, workers=args.workers)
+    n = label_frames.label_frames(
+        label, geometries(), path, {"Z": NUMBERS}, {}, workers=args.workers
+    )
     card = {
         "system": "(H2O)2, atom order O H H O H H",
         "level_of_theory": METHOD.level_of_theory,

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from qmd.forces.dft import DFT, joined
-from qmd.label import frames as labelling
+from qmd.label import frames as label_frames
 
 HERE = Path(__file__).parent
 NUMBERS = np.array([8, 1, 1, 8, 1, 1])
@@ -232,7 +232,7 @@ def main():
         (HERE / name).write_text(json.dumps(card(path, len(positions)), indent=2) + "\n")
         print(text, flush=True)
 
-    labelling.label_frames(
+    label_frames.label_frames(
         label,
         positions[: args.limit],
         path,

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from qmd.forces.dft import DFT
-from qmd.label import frames as labelling
+from qmd.label import frames as label_frames
 
 HERE = Path(__file__).parent
 NUMBERS = np.array([8, 1, 1])
@@ -100,7 +100,9 @@ def main():
     q, group = internal_coordinates(seed)
     positions = np.array([cartesian(row) for row in q])[:limit]
     path, per_frame = HERE / name, {"group": group[:limit]}
-    labelling.label_frames(label, positions, path, {"Z": NUMBERS}, per_frame, workers=args.workers)
+    label_frames.label_frames(
+        label, positions, path, {"Z": NUMBERS}, per_frame, workers=args.workers
+    )
     if not args.test:
         write_card(path)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from qmd.forces.fci import FCI
-from qmd.label import frames as labelling
+from qmd.label import frames as label_frames
 
 HERE = Path(__file__).parent
 NUMBERS = np.array([3, 1])
@@ -74,7 +74,7 @@ def main():
     args = parser.parse_args()
     positions = np.array([geometry(r) for r in np.linspace(R_MIN, R_MAX, N_FRAMES)])
     path = HERE / "lih.npz"
-    labelling.label_frames(label, positions, path, {"Z": NUMBERS}, {}, workers=args.workers)
+    label_frames.label_frames(label, positions, path, {"Z": NUMBERS}, {}, workers=args.workers)
     (HERE / "card.json").write_text(json.dumps(card(path), indent=2) + "\n")
 
 

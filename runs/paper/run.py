@@ -25,7 +25,7 @@ from qmd.config import load as inputs
 from qmd.data.datasets import Dataset
 from qmd.errors import InputError
 from qmd.forces.jax_force import use_compilation_cache
-from qmd.io import files as atomic
+from qmd.io import files
 from qmd.jobs.provenance import machine, versions
 from qmd.potentials import load
 from qmd.train import session as train_session
@@ -63,7 +63,7 @@ def measure(row, data, results, seeds):
         known = results.setdefault(row.name, {})
         if known.get(str(seed), {}).get("identity") != key:
             known[str(seed)] = {"identity": key} | train(prepared)
-            atomic.write_text(RESULTS, json.dumps(results, indent=1) + "\n")
+            files.write_text(RESULTS, json.dumps(results, indent=1) + "\n")
             report.write(results)
             print(f"{row.name}, seed {seed}: {json.dumps(known[str(seed)])}", flush=True)
 

@@ -9,8 +9,7 @@ here.
 import argparse
 from pathlib import Path
 
-from qmd.analysis import comparison_report as of_comparison
-from qmd.analysis import series
+from qmd.analysis import comparison_report, series
 from qmd.analysis.compare import Comparison, compare
 from qmd.analysis.potential_of_run import of_package
 from qmd.forces.catalogue import load_package
@@ -43,7 +42,7 @@ def main():
             continue
         reference = series.read(HERE / folder)
         found = compare(of_package(load_package(name, HERE)), reference, points=args.points)
-        page.write(HERE / "output" / f"{folder}.html", of_comparison.page(found))
+        page.write(HERE / "output" / f"{folder}.html", comparison_report.page(found))
         print(f"{folder}: {found.verdict}")
         sections.append(section(name, found))
     PAGE.write_text(HEAD + "\n".join(sections))
@@ -51,7 +50,7 @@ def main():
 
 def section(name: str, found: Comparison) -> str:
     """Verdict, drift of both, and each criterion."""
-    table = of_comparison.verdict_table(found)
+    table = comparison_report.verdict_table(found)
     rows = [table.head, ("---",) * len(table.head), *table.rows]
     ours, theirs = found.drift
     text = (

@@ -33,9 +33,9 @@ from qmd.integrators import (
     initial_state,
     kinetic_energy,
 )
-from qmd.io import files as atomic
+from qmd.io import files
 from qmd.io.structure import load_system
-from qmd.system.system import thermal_velocities
+from qmd.system.velocities import thermal_velocities
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = range(1, 11)
@@ -53,7 +53,7 @@ def main():
         spectra[molecule] = vibrations(molecule)
         found[f"qnn-{molecule}"] = summary(runs) | {"peaks_per_cm": highest(*spectra[molecule])}
         print(found[f"qnn-{molecule}"], flush=True)
-    atomic.write_text(report.DYNAMICS, json.dumps(found, indent=1))
+    files.write_text(report.DYNAMICS, json.dumps(found, indent=1))
     plot(spectra, report.IMAGES / "rmd17-spectra.png")
     report.write(json.loads(RESULTS.read_text()))
 

@@ -26,7 +26,7 @@ import report
 from rows import ROWS, Row
 from train import SETTINGS, train
 
-from qmd.io import files as atomic
+from qmd.io import files
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results.json"
@@ -61,7 +61,7 @@ def main():
                 print(failed[-1], flush=True)
                 continue
             results.setdefault(name, {})[str(seed)] = job.result()
-            atomic.write_text(RESULTS, json.dumps(results, indent=1, sort_keys=True))
+            files.write_text(RESULTS, json.dumps(results, indent=1, sort_keys=True))
             errors = job.result()["errors"]["test"]
             print(
                 f"{done} of {len(jobs)}, {time.monotonic() - begin:.0f} s: {name}, seed {seed}: "

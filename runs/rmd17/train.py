@@ -16,7 +16,8 @@ from qmd.train.config import AtomCentredConfig, InitialConfig, PerceptronConfig
 from qmd.train.jax_engine import JaxEngine
 from qmd.train.native_engine import NativeEngine, NativePredictor
 from qmd.train.optimisers import first_order, gauss_newton
-from qmd.train.problem import Frames, JointProblem, Loss, Predictor, Problem, Progress, errors
+from qmd.train.predict import Predictor, errors
+from qmd.train.problem import Frames, JointProblem, Loss, Problem, Progress
 
 CONFIGS = {
     "qnn-revised": AtomCentredConfig,

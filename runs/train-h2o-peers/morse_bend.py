@@ -16,7 +16,7 @@ from qmd.config import load as inputs
 from qmd.train import data as train_data
 from qmd.train import models
 from qmd.train.config import TrainConfig
-from qmd.train.trainer import as_loss
+from qmd.train.stages import as_loss
 
 HERE = Path(__file__).resolve().parent
 SOURCE = HERE.parent / "train-h2o" / "train.yaml"

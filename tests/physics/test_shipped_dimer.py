@@ -23,7 +23,8 @@ from qmd.integrators import (
 )
 from qmd.io.structure import load_system
 from qmd.potentials import Package, SphericalWall, Sum, evaluate_all, find, load, native_model
-from qmd.system.system import System, thermal_velocities
+from qmd.system.system import System
+from qmd.system.velocities import thermal_velocities
 
 pytestmark = pytest.mark.physics
 

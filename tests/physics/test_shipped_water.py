@@ -23,7 +23,7 @@ from qmd.integrators import (
 )
 from qmd.io.structure import load_system
 from qmd.potentials import evaluate, find, load
-from qmd.system.system import thermal_velocities
+from qmd.system.velocities import thermal_velocities
 
 pytestmark = pytest.mark.physics
 

@@ -31,7 +31,7 @@ LARGEST_STEP = 1.0
 
 @dataclass(frozen=True)
 class Settings:
-    """Of a fit; see `qmd.train_config.GaussNewtonConfig`."""
+    """Of a fit; see `qmd.train.config.GaussNewtonConfig`."""
 
     steps: int
     batch: int
@@ -44,7 +44,7 @@ class Settings:
 
 
 class Sampled(Protocol):
-    """What a fit needs: `qmd.training.Problem` or `JointProblem`."""
+    """What a fit needs: `qmd.train.problem.Problem` or `JointProblem`."""
 
     n_frames: int
 

@@ -1,0 +1,62 @@
+"""JAX energies of the classical terms."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from .molecular import HarmonicAngles, PointCharges
+from .walls import ShortRangeWall
+from .water import BOND, COULOMB, DAMPING, R6, WATER_KINDS, WATER_PAIRS, WaterBaseline
+
+
+def distances(pairs: Any, positions: Float[Array, "atoms 3"]) -> Float[Array, " pairs"]:
+    i, j = np.array(pairs).T
+    distances: Array = jnp.linalg.norm(positions[i] - positions[j], axis=-1)
+    return distances
+
+
+def angles_energy(model: HarmonicAngles, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
+    i, vertex, k = np.array(model.angles).T
+    u, v = positions[i] - positions[vertex], positions[k] - positions[vertex]
+    sine = jnp.linalg.norm(jnp.cross(u, v), axis=-1)
+    bend = jnp.arctan2(sine, jnp.sum(u * v, axis=-1)) - model.angle
+    return model.stiffness / 2 * jnp.sum(bend**2)
+
+
+def charges_energy(model: PointCharges, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
+    charges, molecules = np.array(model.charges), np.array(model.molecules)
+    i, j = np.triu_indices(model.n_atoms, 1)
+    apart = molecules[i] != molecules[j]
+    i, j = i[apart], j[apart]
+    r = distances(np.stack([i, j], axis=1), positions)
+    return COULOMB * jnp.sum(charges[i] * charges[j] / r)
+
+
+def water_energy(model: WaterBaseline, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
+    p, kinds = model.parameters, np.array(WATER_KINDS)
+    r = distances(WATER_PAIRS, positions)
+    repulsion = jnp.exp(jnp.asarray(p.repulsion)[kinds] - jnp.asarray(p.decay)[kinds] * r)
+    dispersion = jnp.asarray(p.dispersion)[kinds] / (r**6 + R6)
+    x1, q1 = _sites(model, positions[:3])
+    x2, q2 = _sites(model, positions[3:])
+    d = jnp.linalg.norm(x1[:, None] - x2[None], axis=-1)
+    coulomb = COULOMB * q1[:, None] * q2[None] * (1 - jnp.exp(-((d / DAMPING) ** 3))) / d
+    return jnp.sum(coulomb) + jnp.sum(repulsion - dispersion)
+
+
+def _sites(
+    model: WaterBaseline, positions: Float[Array, "3 3"]
+) -> tuple[Float[Array, "3 3"], Float[Array, " 3"]]:
+    """Positions and charges of H1, H2, M of one molecule."""
+    p, (o, h1, h2) = model.parameters, positions
+    d1, d2 = jnp.linalg.norm(h1 - o) - BOND, jnp.linalg.norm(h2 - o) - BOND
+    q1, q2 = p.charge + p.stretch * d1 + p.cross * d2, p.charge + p.stretch * d2 + p.cross * d1
+    m = o + p.site * ((h1 + h2) / 2 - o)
+    return jnp.stack([h1, h2, m]), jnp.stack([q1, q2, -(q1 + q2)])
+
+
+def wall_energy(model: ShortRangeWall, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
+    inside = np.array(model.onsets) - distances(model.pairs, positions)
+    return model.stiffness * jnp.sum(jnp.maximum(inside, 0.0) ** 3)

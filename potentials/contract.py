@@ -1,0 +1,88 @@
+"""Native kernels: their signature, and calls from Python."""
+
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numba import float64, int64
+
+from .circuit.layout import N_ATOMS
+
+SIGNATURE = float64(float64[:, ::1], float64[:, ::1], int64[::1], float64[::1])
+"""(positions, forces written, program, workspace) -> energy; eV and angstrom."""
+
+
+MAX_BYTES = 2**28
+"""Of a workspace; 12 spins, 30 layers and six gates across pairs take 97 MiB."""
+
+
+class NativeKernel(NamedTuple):
+    """What the integrators need of a potential: a compiled function and its two arrays."""
+
+    function: Any
+    program: np.ndarray
+    workspace: np.ndarray
+
+
+def check_bytes(n_bytes: int) -> None:
+    """Raise ValueError if a workspace would be larger than `MAX_BYTES`."""
+    if n_bytes > MAX_BYTES:
+        raise ValueError(
+            f"The native kernel would need {n_bytes / 2**30:.1f} GiB for this circuit, but may use "
+            f"{MAX_BYTES / 2**30:.2f}. Use the JAX backend."
+        )
+
+
+def _writable(positions: np.ndarray) -> np.ndarray:
+    """As the compiled functions take them, which have one type for all arrays."""
+    array = np.ascontiguousarray(positions, np.float64)
+    return array if array.flags.writeable else array.copy()
+
+
+def evaluate(kernel: NativeKernel, positions: np.ndarray) -> tuple[float, np.ndarray]:
+    """Energy (eV) and forces (eV/angstrom), (n_atoms, 3), at `positions` (angstrom).
+
+    Raises
+    ------
+    ValueError
+        If the shape of `positions` is not that of the model's atoms.
+    """
+    positions = _writable(positions)
+    n_atoms = int(kernel.program[N_ATOMS])
+    if positions.shape != (n_atoms, 3):
+        raise ValueError(f"`positions` must have shape ({n_atoms}, 3), but got {positions.shape}.")
+    forces = np.empty_like(positions)
+    energy = _call(kernel.function, positions, forces, kernel.program, kernel.workspace)
+    return energy, forces
+
+
+def evaluate_all(kernel: NativeKernel, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Energies (eV), (n,), and forces (eV/angstrom), (n, n_atoms, 3), of many configurations."""
+    positions = _writable(positions)
+    energies, forces = np.empty(len(positions)), np.empty_like(positions)
+    _call_all(kernel.function, positions, energies, forces, kernel.program, kernel.workspace)
+    return energies, forces
+
+
+@numba.njit(cache=True, nogil=True)
+def _call_all(
+    function: Any,
+    positions: np.ndarray,
+    energies: np.ndarray,
+    forces: np.ndarray,
+    program: np.ndarray,
+    workspace: np.ndarray,
+) -> None:
+    for i in range(len(positions)):
+        energies[i] = function(positions[i], forces[i], program, workspace)
+
+
+@numba.njit(cache=True)
+def _call(
+    function: Any,
+    positions: np.ndarray,
+    forces: np.ndarray,
+    program: np.ndarray,
+    workspace: np.ndarray,
+) -> Any:
+    return function(positions, forces, program, workspace)

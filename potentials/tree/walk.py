@@ -1,0 +1,116 @@
+"""Walks over a tree: its leaves with their atoms, its parameters by name."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from .nodes import (
+    AtomCentred,
+    Committee,
+    Fixed,
+    Leaf,
+    ManyBody,
+    Model,
+    OnAtoms,
+    Scaled,
+    Sum,
+    Switched,
+)
+
+
+class Switch(NamedTuple):
+    """Two atoms of the whole system and their distances, angstrom."""
+
+    between: tuple[int, int]
+    inner: float
+    outer: float
+
+
+class Term(NamedTuple):
+    """A leaf with its place in the whole system."""
+
+    leaf: Leaf
+    atoms: tuple[int, ...]
+    switch: Switch | None
+    factor: float = 1.0
+
+
+def flatten(model: Model) -> list[Term]:
+    """All leaves of a tree, each on its atoms of the whole system.
+
+    Raises
+    ------
+    ValueError
+        If a leaf lies under two switches.
+    """
+    return list(_flatten(model, tuple(range(model.n_atoms)), None, 1.0))
+
+
+def _flatten(
+    model: Model, atoms: tuple[int, ...], switch: Switch | None, factor: float
+) -> Iterator[Term]:
+    match model:
+        case Sum():
+            for term in model.terms:
+                yield from _flatten(term, atoms[: term.n_atoms], switch, factor)
+        case Committee():
+            for member in model.members:
+                yield from _flatten(member, atoms, switch, factor / len(model.members))
+        case Scaled():
+            yield from _flatten(model.model, atoms, switch, factor * model.factor)
+        case OnAtoms():
+            yield from _flatten(model.model, tuple(atoms[i] for i in model.atoms), switch, factor)
+        case Switched():
+            if switch is not None:
+                raise ValueError("A model under two switches has no native kernel.")
+            i, j = model.between
+            here = Switch((atoms[i], atoms[j]), model.inner, model.outer)
+            yield from _flatten(model.model, atoms, here, factor)
+        case ManyBody():
+            for members in model.molecules:
+                own = tuple(atoms[i] for i in members)
+                yield from _flatten(model.monomer, own, switch, factor)
+            for members in model.pairs:
+                own = tuple(atoms[i] for i in members)
+                yield from _flatten(model.pair, own, switch, factor)
+        case AtomCentred():
+            for order in model.surroundings:
+                own = tuple(atoms[i] for i in order)
+                yield from _flatten(model.models[model.kinds[order[0]]], own, switch, factor)
+        case _:
+            yield Term(model, atoms, switch, factor)
+
+
+def leaves(model: Model) -> list[tuple[str, Leaf]]:
+    """Leaves as they are stored, each once, with their names: "" or e.g. "pair.model.terms.0"."""
+    return list(_leaves(model, ""))
+
+
+def _leaves(model: Model, name: str) -> Iterator[tuple[str, Leaf]]:
+    prefix = f"{name}." if name else ""
+    match model:
+        case Sum():
+            for i, term in enumerate(model.terms):
+                yield from _leaves(term, f"{prefix}terms.{i}")
+        case Committee():
+            for i, member in enumerate(model.members):
+                yield from _leaves(member, f"{prefix}members.{i}")
+        case OnAtoms() | Switched() | Scaled():
+            yield from _leaves(model.model, f"{prefix}model")
+        case ManyBody():
+            yield from _leaves(model.monomer, f"{prefix}monomer")
+            yield from _leaves(model.pair, f"{prefix}pair")
+        case AtomCentred():
+            for i, one in enumerate(model.models):
+                yield from _leaves(one, f"{prefix}models.{i}")
+        case _:
+            yield name, model
+
+
+def named_parameters(model: Model) -> dict[str, Any]:
+    """All trained arrays by name, e.g. "scales" or "pair.model.terms.0.scales"."""
+    return {
+        f"{name}.{field}" if name else field: value
+        for name, leaf in leaves(model)
+        if not isinstance(leaf, Fixed)
+        for field, value in leaf.parameters._asdict().items()
+    }

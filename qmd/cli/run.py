@@ -1,0 +1,70 @@
+"""`qmd run` and `qmd validate`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qmd.cli.common import Debug, Input, Set, errors_in_one_line
+
+RUN_EXAMPLES = (
+    "Examples: `qmd run input.yaml`; `qmd run input.yaml --set integrator.timestep_fs=0.25 "
+    "--output output-fine`. Exit codes: 0 done, 2 bad input, 3 model or resumed input does not "
+    "fit, 4 stopped by a guard, 5 cannot write, 6 damaged checkpoint or output, 75 stopped early, "
+    "resumable."
+)
+VALIDATE_EXAMPLES = "Example: `qmd validate input.yaml --set steps=100`."
+
+
+def run(
+    input: Input,
+    set: Set = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Output folder; default: output/ beside the input.", show_default=False),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Delete earlier outputs and begin again.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no summary.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Run a simulation, or go on where it stopped; Ctrl-C leaves it resumable."""
+    with errors_in_one_line(debug):
+        from qmd.cli.startup import no_pydantic_plugins, numba_without_blas
+
+        no_pydantic_plugins()
+        numba_without_blas()
+        from qmd.cli import console
+        from qmd.run import session
+        from qmd.run.config import VelocityVerletConfig, load_config
+
+        loaded = load_config(input, set or ())
+        integrator = loaded.config.integrator
+        nve = isinstance(integrator, VelocityVerletConfig)
+        with console.progress_bar(
+            integrator.timestep_fs, conserves_energy=nve, quiet=quiet
+        ) as watch:
+            finished = session.run(
+                loaded, output, overwrite=overwrite, say=console.note, watch=watch
+            )
+        if not quiet:
+            print(console.summary(finished))
+
+
+def validate(input: Input, set: Set = None, debug: Debug = False) -> None:
+    """Check an input, its structure and its potential, without running or writing."""
+    with errors_in_one_line(debug):
+        from qmd.run.config import load_config
+        from qmd.run.setup import build
+        from qmd.run.start import start_state
+
+        setup = build(load_config(input, set or ()))
+        state, n = start_state(setup), setup.config.replicas
+        many = f"{n} replicas of " if n > 1 else ""
+        print(
+            f"{input}: valid. {many}{setup.system.name} ({', '.join(setup.system.symbols)}) on "
+            f"{setup.potential.name}, {setup.config.steps} steps of "
+            f"{setup.config.integrator.timestep_fs:g} fs, {setup.dof} degrees of freedom, start at "
+            f"{state.energy:.4f} eV."
+        )

@@ -1,0 +1,71 @@
+"""What the schemas of all inputs are made of: strict sections, and types with bounds."""
+
+import re
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+def integral(value: object) -> object:
+    """``1e6`` is a count; above 2**53 a float no longer says which integer was meant."""
+    if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53:
+        return int(value)
+    return value
+
+
+def _hours(value: object) -> object:
+    """Hours of a duration such as ``1:30:00``, which YAML 1.1 reads as the number 5400."""
+    if isinstance(value, str) and re.fullmatch(_DURATION, value):
+        hours, minutes, seconds = map(int, value.split(":"))
+        return hours + minutes / 60 + seconds / 3600
+    return value
+
+
+def as_package(value: object) -> object:
+    """Bare text where a potential stands is the name of a package."""
+    return {"kind": "package", "name": value} if isinstance(value, str) else value
+
+
+_DURATION = "^[0-9]{1,6}:[0-5][0-9]:[0-5][0-9]$"
+
+
+Name = Annotated[str, Field(min_length=1, max_length=4096)]
+
+
+Count = Annotated[int, Field(ge=1, le=10**12), BeforeValidator(integral)]
+
+
+Seed = Annotated[int, Field(ge=0, lt=2**63), BeforeValidator(integral)]
+
+
+Timestep = Annotated[float, Field(gt=0, le=20)]
+
+
+Temperature = Annotated[float, Field(gt=0, le=100_000)]
+
+
+Hours = Annotated[float, Field(gt=0, le=10_000)]
+
+
+Positive = Annotated[float, Field(gt=0, le=1_000_000)]
+
+
+WallTime = Annotated[
+    Hours,
+    BeforeValidator(
+        _hours, json_schema_input_type=Hours | Annotated[str, Field(pattern=_DURATION)]
+    ),
+]
+
+
+class Config(BaseModel):
+    """Base of all input sections: frozen, strict, no unknown keys, finite numbers."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        validate_default=True,
+        field_title_generator=lambda name, _: name,
+    )

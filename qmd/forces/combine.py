@@ -1,0 +1,143 @@
+"""Sums and committees of potentials, as one tree where that is possible."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from qmd.forces.origin import ANYWHERE, Source
+from qmd.forces.runnable import Array, Function, Method, Resolved
+from qmd.potentials import Committee, Domain, ManyBody, Model, Scaled, SphericalWall, Sum
+
+LONGEST_NAME = 200
+
+
+def confined(potential: Resolved, sphere: SphericalWall) -> Resolved:
+    """`potential` in a sphere, which its record does not name: the input does."""
+    wall = Resolved(potential.source, sphere, potential.backend)
+    return replace(_added([potential, wall], [1.0, 1.0]), source=potential.source)
+
+
+def weighted_sum(terms: Sequence[Resolved], weights: Sequence[float]) -> Resolved:
+    names = [
+        part.source.name if weight == 1 else f"{weight:g} {part.source.name}"
+        for part, weight in zip(terms, weights, strict=True)
+    ]
+    source = _joined("sum", " + ".join(names), [part.source for part in terms], weights)
+    return replace(_added(terms, weights), source=source)
+
+
+def committee(members: Sequence[Resolved]) -> Resolved:
+    sources = [member.source for member in members]
+    name = f"mean of {', '.join(source.name for source in sources)}"
+    shares = [1 / len(members)] * len(members)
+    source = _joined("committee", name, sources, shares)
+    methods = [_remembered(member.energy_and_forces) for member in members]
+    variance, models = _variance_of(methods), _trees(members)
+    if models:
+        return Resolved(source, Committee(models), members[0].backend, variance=variance)
+    return Resolved(source, function=_adding(methods, shares), variance=variance)
+
+
+def _remembered(method: Method) -> Method:
+    """`method`, not asked again for the positions it was asked for last.
+
+    A row of the log then costs no calculation, and leaves no mark on methods that remember where
+    they were, such as DFT.
+    """
+    asked, told = np.zeros((0, 3)), (0.0, np.zeros((0, 3)))
+
+    def energy_and_forces(positions: Array) -> tuple[float, Array]:
+        nonlocal asked, told
+        if not np.array_equal(asked, positions):
+            told, asked = method(positions), positions.copy()
+        return told[0], told[1].copy()
+
+    return energy_and_forces
+
+
+def _joined(kind: str, name: str, parts: Sequence[Source], weights: Sequence[float]) -> Source:
+    """What is known of several potentials together."""
+    content = json.dumps([kind, list(weights), [part.sha256 for part in parts]])
+    domains = [part.domain for part in parts]
+    return Source(
+        name=name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]} ...",
+        sha256=hashlib.sha256(content.encode()).hexdigest(),
+        citation="; ".join(dict.fromkeys(part.citation for part in parts if part.citation)),
+        reference_energy_eV=sum(
+            w * part.reference_energy_eV for w, part in zip(weights, parts, strict=True)
+        ),
+        needs=tuple(dict.fromkeys(need for part in parts for need in part.needs)),
+        domain=Domain(
+            np.concatenate([domain.pairs for domain in domains]),
+            np.concatenate([domain.warn for domain in domains]),
+            np.concatenate([domain.stop for domain in domains]),
+        ),
+        slope_error=sum(abs(w) * part.slope_error for w, part in zip(weights, parts, strict=True)),
+    )
+
+
+def _trees(parts: Sequence[Resolved]) -> tuple[Model, ...]:
+    """Their trees, if all are trees for one interpreter; else none."""
+    models = tuple(part.model for part in parts if part.model is not None)
+    same = len({part.backend for part in parts}) == 1
+    return models if same and len(models) == len(parts) else ()
+
+
+def _added(parts: Sequence[Resolved], weights: Sequence[float]) -> Resolved:
+    """The weighted sum, with the source of the first."""
+    variances = [(w, part.variance) for part, w in zip(parts, weights, strict=True)]
+    variance = _variance_of_sum([(w, of) for w, of in variances if of is not None])
+    models = _trees(parts)
+    if models:
+        scaled = [m if w == 1 else Scaled(m, w) for m, w in zip(models, weights, strict=True)]
+        return Resolved(parts[0].source, Sum(tuple(scaled)), parts[0].backend, variance=variance)
+    function = _adding([part.energy_and_forces for part in parts], weights)
+    return Resolved(parts[0].source, function=function, variance=variance)
+
+
+def _adding(methods: Sequence[Method], weights: Sequence[float]) -> Method:
+    def energy_and_forces(positions: Array) -> tuple[float, Array]:
+        total, summed = 0.0, np.zeros(positions.shape)
+        for method, weight in zip(methods, weights, strict=True):
+            energy, forces = method(positions)
+            total, summed = total + weight * float(energy), summed + weight * forces
+        return total, summed
+
+    return energy_and_forces
+
+
+def _variance_of(methods: Sequence[Method]) -> Function:
+    def variance(positions: Array) -> Array:
+        forces = np.array([method(positions)[1] for method in methods])
+        return np.asarray(((forces - forces.mean(axis=0)) ** 2).sum(axis=2).mean(axis=0))
+
+    return variance
+
+
+def _variance_of_sum(parts: Sequence[tuple[float, Function]]) -> Function | None:
+    """Of independent committees; what is no committee has none."""
+    if not parts:
+        return None
+    return lambda positions: np.sum([w**2 * of(positions) for w, of in parts], axis=0)
+
+
+def variance_of_tree(model: Model, backend: str) -> Function | None:
+    """Of the committees at the top of a packaged tree."""
+    match model:
+        case Committee():
+            source = Source("", "", "", 0.0, (), ANYWHERE)
+            members = [Resolved(source, member, backend) for member in model.members]
+            return _variance_of([member.energy_and_forces for member in members])
+        case Scaled():
+            inner = variance_of_tree(model.model, backend)
+            return None if inner is None else _variance_of_sum([(model.factor, inner)])
+        case Sum():
+            parts = [variance_of_tree(term, backend) for term in model.terms]
+            return _variance_of_sum([(1.0, part) for part in parts if part is not None])
+        case ManyBody() if model.n_molecules == 2:
+            return variance_of_tree(model.pair, backend)
+        case _:
+            return None

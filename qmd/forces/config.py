@@ -1,0 +1,186 @@
+"""The section `potential` of an input: names, reference methods, classical terms, sums."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+
+from qmd.config.base import Config, Name, Positive, as_package
+
+Charge = Annotated[float, Field(ge=-1000, le=1000)]
+
+
+Weight = Annotated[float, Field(ge=-1_000_000, le=1_000_000)]
+
+
+AtomIndex = Annotated[int, Field(ge=0, le=999)]
+
+
+AtomPair = Annotated[list[AtomIndex], Field(min_length=2, max_length=2)]
+
+
+AtomTriple = Annotated[list[AtomIndex], Field(min_length=3, max_length=3)]
+
+
+Molecule = Annotated[list[AtomIndex], Field(min_length=1, max_length=1000)]
+
+
+class PackageConfig(Config):
+    """A potential by its name."""
+
+    kind: Literal["package"]
+    """A package (.qmdp), or what a name stands for."""
+    name: Name
+    """A name of `qmd potential list`, or the path of a .qmdp file relative to this file."""
+    backend: Literal["native", "jax"] = "native"
+    """Compiled kernel, or the JAX function."""
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    """Refuse the potential if its SHA-256 is another one."""
+
+
+class DFTConfig(Config):
+    """Born-Oppenheimer dynamics: restricted Kohn-Sham with density fitting, by PySCF."""
+
+    kind: Literal["dft"]
+    """Kohn-Sham by PySCF; a step of dynamics begins from the densities of those before."""
+    functional: Name = "rpbe,pbe"
+    """PySCF name of exchange and correlation."""
+    basis: Name = "def2-tzvpd"
+    """PySCF name of the basis; weakly bound molecules need diffuse functions."""
+    dispersion: Name | None = "rpbe"
+    """Functional whose D3(0) dispersion is added; null: none."""
+    grid_level: Annotated[int, Field(ge=0, le=9)] = 3
+    """PySCF's integration grid."""
+    convergence_Ha: Annotated[float, Field(gt=0, le=1e-4)] = 1e-10
+    """Change of the energy (hartree) at which a calculation has converged."""
+
+
+class FCIConfig(Config):
+    """Born-Oppenheimer dynamics on the exact ground state in a small basis, by PySCF."""
+
+    kind: Literal["fci"]
+    """Full configuration interaction, for a few electrons and orbitals."""
+    basis: Name = "sto-3g"
+    """PySCF name of the basis."""
+
+
+class ASEConfig(Config):
+    """Dynamics by any ASE calculator that is installed."""
+
+    kind: Literal["ase"]
+    """An ASE calculator."""
+    calculator: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
+    """Its class with its module, such as tblite.ase.TBLite."""
+    arguments: dict[str, str | int | float | bool | None] = {}
+    """Its keyword arguments, such as {method: GFN2-xTB}."""
+
+
+class MorseConfig(Config):
+    """Morse bonds, depth (1 - exp(-steepness (r - length)))^2 each."""
+
+    kind: Literal["morse"]
+    """Morse bonds."""
+    bonds: Annotated[list[AtomPair], Field(min_length=1, max_length=100_000)]
+    """Pairs of atoms, counted from 0."""
+    depth_eV: Positive
+    """Energy (eV) that breaks a bond."""
+    steepness_per_A: Positive
+    """Inverse width (1/angstrom); the force constant is 2 depth steepness^2."""
+    length_A: Positive
+    """Length (angstrom) at the minimum."""
+
+
+class HarmonicBondConfig(Config):
+    """Harmonic bonds, stiffness/2 (r - length)^2 each."""
+
+    kind: Literal["harmonic_bond"]
+    """Harmonic bonds."""
+    bonds: Annotated[list[AtomPair], Field(min_length=1, max_length=100_000)]
+    """Pairs of atoms, counted from 0."""
+    stiffness_eV_per_A2: Positive
+    """Force constant (eV/angstrom^2)."""
+    length_A: Positive
+    """Length (angstrom) at the minimum."""
+
+
+class HarmonicAngleConfig(Config):
+    """Harmonic bends, stiffness/2 (theta - angle)^2 each."""
+
+    kind: Literal["harmonic_angle"]
+    """Harmonic bends."""
+    angles: Annotated[list[AtomTriple], Field(min_length=1, max_length=100_000)]
+    """Triples of atoms, counted from 0, the vertex in the middle."""
+    stiffness_eV_per_rad2: Positive
+    """Force constant (eV/rad^2)."""
+    angle_deg: Annotated[float, Field(gt=0, lt=180)]
+    """Angle (degrees) at the minimum."""
+
+
+class LennardJonesConfig(Config):
+    """Lennard-Jones, 4 epsilon ((sigma/r)^12 - (sigma/r)^6) for each pair of the atoms."""
+
+    kind: Literal["lennard_jones"]
+    """Lennard-Jones between atoms."""
+    atoms: Annotated[list[AtomIndex], Field(min_length=2, max_length=1000)] | None = None
+    """Atoms that act on each other, counted from 0; default: all."""
+    epsilon_eV: Positive
+    """Depth (eV) of the minimum."""
+    sigma_A: Positive
+    """Distance (angstrom) of no energy."""
+
+
+class PointChargesConfig(Config):
+    """Coulomb's law between the atoms of different molecules."""
+
+    kind: Literal["point_charges"]
+    """Point charges."""
+    charges_e: Annotated[list[Charge], Field(min_length=2, max_length=1000)]
+    """Charge (e) of each atom, in order."""
+    molecules: Annotated[list[Molecule], Field(min_length=2, max_length=1000)] | None = None
+    """Atoms of each molecule, counted from 0, whose charges do not see each other; default: each
+    atom by itself."""
+
+
+class SumConfig(Config):
+    """Potentials of the same atoms, added up."""
+
+    kind: Literal["sum"]
+    """A sum; compiled as one if every term is."""
+    terms: Annotated[list["Potential"], Field(min_length=1, max_length=100)]
+    """Potentials, each a name or a mapping."""
+    weights: Annotated[list[Weight], Field(min_length=1, max_length=100)] | None = None
+    """Factor of each term; default: 1."""
+
+    @field_validator("weights")
+    @classmethod
+    def _one_for_each_term(cls, value: object, info: ValidationInfo) -> object:
+        terms = info.data.get("terms")
+        if isinstance(value, list) and terms is not None and len(value) != len(terms):
+            raise ValueError(f"has {len(value)} numbers for {len(terms)} terms; give one for each")
+        return value
+
+
+class CommitteeConfig(Config):
+    """The mean of potentials; the spread of their forces tells how far to trust it."""
+
+    kind: Literal["committee"]
+    """A committee; log.csv gets the column force_spread_eV_per_A."""
+    members: Annotated[list["Potential"], Field(min_length=2, max_length=100)]
+    """Potentials, each a name or a mapping."""
+
+
+ReferenceConfig = DFTConfig | FCIConfig | ASEConfig
+
+
+ClassicalConfig = (
+    MorseConfig | HarmonicBondConfig | HarmonicAngleConfig | LennardJonesConfig | PointChargesConfig
+)
+
+
+PotentialConfig = PackageConfig | ReferenceConfig | ClassicalConfig | SumConfig | CommitteeConfig
+
+
+Potential = Annotated[
+    Annotated[PotentialConfig, Field(discriminator="kind")],
+    BeforeValidator(as_package, json_schema_input_type=Name | PotentialConfig),
+]
+"""Where a potential stands: a name, or a mapping with its kind."""

@@ -1,0 +1,117 @@
+"""PDB files of the topology: names of atoms, bonds, limits of the format."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from ase.data import chemical_symbols
+
+from qmd.errors import InputError
+from qmd.io.files import write_text
+from qmd.system.topology import Array, Integers, bonded_neighbours, fragments
+
+MAX_PDB_ATOMS = 99_999
+
+
+MAX_PDB_RESIDUES = 9_999
+
+
+MAX_PDB_COORDINATE = 999.0
+"""Angstrom; the columns hold no more, with a sign."""
+
+
+_RESIDUES = {("H", "H", "O"): "HOH", ("H", "Li"): "LIH"}
+
+
+class Atom(NamedTuple):
+    """Names of one atom in the topology; `residue` counts from 1."""
+
+    name: str
+    symbol: str
+    residue_name: str
+    residue: int
+
+
+def name_atoms(numbers: Integers, bonds: Integers) -> list[Atom]:
+    """Residue and atom names, one residue for each fragment.
+
+    Residues are called HOH, LIH or MOL; atoms O, H1, H2, unique within their residue.
+    """
+    symbols = [chemical_symbols[z] for z in numbers]
+    atoms: dict[int, Atom] = {}
+    for residue, members in enumerate(fragments(len(numbers), bonds), start=1):
+        formula = tuple(sorted(symbols[i] for i in members))
+        names = _unique_names([symbols[i] for i in members])
+        for i, name in zip(members, names, strict=True):
+            atoms[i] = Atom(name, symbols[i], _RESIDUES.get(formula, "MOL"), residue)
+    return [atoms[i] for i in range(len(numbers))]
+
+
+def write_pdb(path: Path, numbers: Integers, positions: Array, bonds: Integers) -> None:
+    """Write `topology.pdb`: HETATM records with elements, CONECT records with all bonds.
+
+    The order of atoms is that of the trajectory. If molecules are interleaved in it (O O H H H H),
+    readers show each run of atoms as a residue of its own; fragments and bonds stay right.
+
+    Parameters
+    ----------
+    path : Path
+        Replaced in one step.
+    numbers, positions, bonds
+        As for, and from, the function `bonds`.
+
+    Raises
+    ------
+    InputError
+        If the system does not fit the columns of the format.
+    OutputError
+        If the file cannot be written.
+    """
+    atoms = name_atoms(numbers, bonds)
+    n_residues = max((atom.residue for atom in atoms), default=0)
+    if not (len(atoms) <= MAX_PDB_ATOMS and n_residues <= MAX_PDB_RESIDUES):
+        raise InputError(
+            f"A PDB topology holds {MAX_PDB_ATOMS} atoms in {MAX_PDB_RESIDUES} molecules, "
+            f"but the system has {len(atoms)} in {n_residues}."
+        )
+    if not np.abs(positions).max(initial=0) <= MAX_PDB_COORDINATE:
+        raise InputError(
+            f"A PDB topology holds coordinates up to {MAX_PDB_COORDINATE} angstrom, "
+            f"but the system reaches {np.abs(positions).max():.6g}.",
+            "Move its centre to the origin, and check the length unit of the structure file.",
+        )
+    rows = zip(atoms, positions, strict=True)
+    lines = [_hetatm(serial, atom, xyz) for serial, (atom, xyz) in enumerate(rows, start=1)]
+    lines += _conect(len(atoms), bonds)
+    write_text(path, "\n".join([*lines, "END", ""]))
+
+
+def _unique_names(symbols: Sequence[str]) -> list[str]:
+    total, count = Counter(symbols), Counter[str]()
+    names = []
+    for symbol in symbols:
+        count[symbol] += 1
+        name = symbol.upper() + (str(count[symbol]) if total[symbol] > 1 else "")
+        names.append(name[:4])  # four columns; from C1000 on the names repeat
+    return names
+
+
+def _hetatm(serial: int, atom: Atom, xyz: Array) -> str:
+    # Element symbols end in column 14 of the name field, so CA is calcium and " CA " a carbon.
+    name = atom.name if len(atom.symbol) == 2 or len(atom.name) == 4 else f" {atom.name}"
+    x, y, z = (round(float(v), 3) + 0.0 for v in xyz)  # + 0.0: no "-0.000"
+    return (
+        f"HETATM{serial:5d} {name:<4s} {atom.residue_name:>3s} A{atom.residue:4d}    "
+        f"{x:8.3f}{y:8.3f}{z:8.3f}{1:6.2f}{0:6.2f}          {atom.symbol.upper():>2s}"
+    )
+
+
+def _conect(n_atoms: int, bonds: Integers) -> list[str]:
+    lines = []
+    for i, bonded in enumerate(bonded_neighbours(n_atoms, bonds), start=1):
+        serials = [j + 1 for j in sorted(bonded)]
+        for k in range(0, len(serials), 4):  # four partners a line
+            lines.append(f"CONECT{i:5d}" + "".join(f"{j:5d}" for j in serials[k : k + 4]))
+    return lines

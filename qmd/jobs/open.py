@@ -1,0 +1,64 @@
+"""Open the executor that an input names."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from qmd.errors import MismatchError
+from qmd.jobs.config import DaskConfig, ExecutorConfig, ProcessesConfig, SerialConfig, SlurmConfig
+from qmd.jobs.executor import AbstractExecutor, Serial, workers_of
+
+
+@contextmanager
+def open_executor(
+    config: ExecutorConfig, say: Callable[[str], None] = lambda text: None
+) -> Iterator[AbstractExecutor]:
+    """Open the executor of an input; its workers end with the block.
+
+    Parameters
+    ----------
+    config : ExecutorConfig
+    say : callable
+        Takes a line for the user, e.g. that a worker died.
+
+    Raises
+    ------
+    MismatchError
+        If Dask is not installed, or a scheduler does not answer or has workers that do not fit.
+    """
+    executor = _make(config, say)
+    try:
+        yield executor
+    finally:
+        executor.close()
+
+
+def _make(config: ExecutorConfig, say: Callable[[str], None]) -> AbstractExecutor:
+    match config:
+        case SerialConfig():
+            return Serial()
+        case ProcessesConfig():
+            from qmd.jobs.processes import Processes
+
+            return Processes(workers_of(config), config.threads, say)
+        case DaskConfig() | SlurmConfig():
+            with _dask_is_there(config.kind):
+                from qmd.jobs.dask_workers import Dask
+            return Dask(config, say)
+
+
+@contextmanager
+def _dask_is_there(kind: str) -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise MismatchError(
+            f"executor.kind {kind} needs Dask: {error}",
+            'Install the extra: pip install -e ".[dask]".',
+        ) from None
+
+
+def job_script(config: SlurmConfig) -> str:
+    """The script that would be submitted for each job of `config`; nothing is."""
+    with _dask_is_there(config.kind):
+        from qmd.jobs.dask_workers import slurm_script
+    return slurm_script(config)

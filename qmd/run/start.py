@@ -1,0 +1,154 @@
+"""First states of a run: velocities, energy and forces, checks before the first step."""
+
+import numpy as np
+
+from qmd.errors import InputError, MismatchError, NumericalError
+from qmd.integrators import (
+    VELOCITIES,
+    Batch,
+    NoisyLangevinBAOAB,
+    State,
+    Stream,
+    gaussian,
+    initial_state,
+    with_noise,
+)
+from qmd.run.config import SystemConfig
+from qmd.run.setup import Setup
+from qmd.system.system import Array, System
+from qmd.system.velocities import thermal_velocities
+
+
+def start_velocities(system: System, config: SystemConfig, normals: Array) -> Array:
+    """The velocities a run starts with, as `config` asks.
+
+    Parameters
+    ----------
+    system : System
+    config : SystemConfig
+    normals : array, shape (n_atoms, 3)
+        Unit normal deviates, used for ``velocities: thermal`` only.
+
+    Returns
+    -------
+    array, shape (n_atoms, 3)
+        Internal units. Those of a file are kept as they are, with any overall motion.
+
+    Raises
+    ------
+    InputError
+        If the velocities of a file are asked for and it has none.
+    """
+    if config.velocities == "zero":
+        return np.zeros((system.n_atoms, 3))
+    if config.velocities == "file":
+        if system.velocities is None:
+            raise InputError(
+                f"{system.name} has no velocities",
+                hint="use `velocities: thermal`, or an extxyz file with a momenta column",
+            )
+        return system.velocities.copy()
+    assert config.temperature_K is not None  # the schema asks for it
+    return thermal_velocities(
+        system,
+        config.temperature_K,
+        normals,
+        exact=config.exact_temperature,
+        remove_rotation=config.remove_rotation,
+    )
+
+
+def start_state(setup: Setup) -> State:
+    """State at step 0, checked.
+
+    Raises
+    ------
+    MismatchError
+        If the start lies outside the stop level of the trained domain.
+    NumericalError
+        If energy or forces are not finite, too large, or not each other's derivative.
+    InputError
+        If the forces have more noise than the bath can make up for.
+    """
+    _check_domain(setup)
+    state = _exact_start(setup)
+    largest = float(np.linalg.norm(state.forces, axis=1).max())
+    if not (np.isfinite(state.energy) and largest <= setup.limits.max_force):
+        raise NumericalError(
+            f"At the start the energy is {state.energy:.6g} eV and the largest force "
+            f"{largest:.6g} eV/angstrom (limit {setup.limits.max_force:g})",
+            hint="relax the structure, or raise `guards.max_force_eV_per_A`",
+        )
+    _check_slope(setup, state)
+    if isinstance(setup.integrator, NoisyLangevinBAOAB) and setup.config.noise is not None:
+        from qmd.run.shot_noise import check_share
+
+        check_share(setup.integrator, setup.config.noise, state.positions, setup.system.masses)
+    return _with_noise(setup, state)
+
+
+def unchecked_start(setup: Setup) -> State:
+    """State at step 0: a function of the input alone."""
+    return _with_noise(setup, _exact_start(setup))
+
+
+def _with_noise(setup: Setup, exact: State) -> State:
+    if isinstance(setup.integrator, NoisyLangevinBAOAB):
+        return with_noise(exact, setup.integrator.covariance, setup.stream)
+    return exact
+
+
+def _exact_start(setup: Setup) -> State:
+    velocities = _velocities(setup, setup.stream)
+    return initial_state(setup.force, setup.system.positions, velocities)
+
+
+def start_batch(setup: Setup) -> Batch:
+    """States of all replicas at step 0: that of each is what `unchecked_start` gives it alone."""
+    first, n = unchecked_start(setup), setup.config.replicas
+    replicas = setup.stream.replica + np.arange(n)
+    streams = [setup.stream._replace(replica=int(replica)) for replica in replicas]
+    return Batch(
+        positions=np.repeat(first.positions[None], n, axis=0),
+        velocities=np.stack([_velocities(setup, stream) for stream in streams]),
+        forces=np.repeat(first.forces[None], n, axis=0),
+        energies=np.full(n, first.energy),
+        replicas=replicas,
+        step=0,
+    )
+
+
+def _velocities(setup: Setup, stream: Stream) -> Array:
+    normals = np.empty_like(setup.system.positions)
+    gaussian(normals, stream, 0, VELOCITIES)
+    return start_velocities(setup.system, setup.config.system, normals)
+
+
+def _check_domain(setup: Setup) -> None:
+    i, j = setup.limits.pairs.T
+    distances = np.linalg.norm(setup.system.positions[i] - setup.system.positions[j], axis=1)
+    for a, b, distance, (low, high) in zip(i, j, distances, setup.limits.stop, strict=True):
+        if not low <= distance <= high:
+            raise MismatchError(
+                f"{setup.system.name}: atoms {a + 1} and {b + 1} are {distance:.3f} angstrom "
+                f"apart, but {setup.potential.name} is trained for {low:.2f} to {high:.2f}",
+                hint="start from another structure, or use a potential trained for it",
+            )
+
+
+def _check_slope(setup: Setup, state: State, h: float = 1e-4) -> None:
+    """One force component against a central difference: finds a model wired wrongly."""
+    atom, axis = np.unravel_index(np.argmax(np.abs(state.forces)), state.forces.shape)
+    energies = []
+    for sign in (1, -1):
+        moved = state.positions.copy()
+        moved[atom, axis] += sign * h
+        energies.append(initial_state(setup.force, moved, moved).energy)
+    slope = (energies[0] - energies[1]) / (2 * h)
+    # Error of the difference: h^2/6 times a third derivative of at most 1e3 eV/angstrom^3.
+    if not abs(slope + state.forces[atom, axis]) <= setup.potential.slope_error:
+        raise NumericalError(
+            f"The force on atom {atom + 1} is {state.forces[atom, axis]:.8f} eV/angstrom, but the "
+            f"energy gives {-slope:.8f}",
+            hint="the potential's forces are not its gradient; check it before running",
+        )

@@ -1,0 +1,98 @@
+"""Thermal velocities, degrees of freedom and the kinetic temperature."""
+
+import numpy as np
+
+from qmd import units
+from qmd.system.system import Array, System
+
+
+def thermal_velocities(
+    system: System,
+    temperature_K: float,
+    normals: Array,
+    *,
+    exact: bool = False,
+    remove_rotation: bool = False,
+) -> Array:
+    """Maxwell-Boltzmann velocities without overall translation.
+
+    ``v = sqrt(kT/m) xi``; then the velocity of the centre of mass is subtracted, which leaves the
+    exact distribution at fixed total momentum, and so is the rotation if asked for.
+
+    Parameters
+    ----------
+    system : System
+    temperature_K : float
+        Temperature (K).
+    normals : array, shape (n_atoms, 3)
+        Unit normal deviates xi.
+    exact : bool
+        Rescale so that the kinetic temperature is `temperature_K` to rounding.
+    remove_rotation : bool
+        Also make the angular momentum zero.
+
+    Returns
+    -------
+    array, shape (n_atoms, 3)
+        Internal units.
+    """
+    if normals.shape != system.positions.shape:
+        raise ValueError(f"normals have shape {normals.shape}, not {system.positions.shape}")
+    masses = system.masses[:, None]
+    velocities = np.sqrt(temperature_K * units.kB / masses) * normals
+    velocities -= (masses * velocities).sum(axis=0) / masses.sum()
+    if remove_rotation:
+        velocities -= _rigid_rotation(system, velocities)
+    if exact:
+        rotations = n_rotations(system) if remove_rotation else 0
+        dof = degrees_of_freedom(system.n_atoms, thermostatted=False, n_rotations=rotations)
+        now = kinetic_temperature(0.5 * float((masses * velocities**2).sum()), dof)
+        velocities *= np.sqrt(temperature_K / now) if now > 0 else 0.0
+    return velocities
+
+
+def degrees_of_freedom(n_atoms: int, *, thermostatted: bool, n_rotations: int = 0) -> int:
+    """Number of kinetic degrees of freedom.
+
+    Parameters
+    ----------
+    n_atoms : int
+    thermostatted : bool
+        Langevin noise reaches all 3N, whatever the start was. Otherwise the total momentum, zero
+        from the start on, does not count: 3N-3.
+    n_rotations : int
+        Overall rotations removed at the start as well, see `n_rotations`: 3N-6, or 3N-5 for a
+        linear molecule.
+    """
+    return 3 * n_atoms if thermostatted else 3 * n_atoms - 3 - n_rotations
+
+
+def kinetic_temperature(kinetic_energy: float, dof: int) -> float:
+    """``2 K / (dof k)`` in K, of a kinetic energy in eV; 0 without degrees of freedom."""
+    return 2 * kinetic_energy / (dof * units.kB) if dof > 0 else 0.0
+
+
+def n_rotations(system: System) -> int:
+    """Independent overall rotations: 3, of a linear molecule 2, of an atom 0."""
+    return int(np.count_nonzero(_inertia(system)[2]))
+
+
+def _inertia(system: System) -> tuple[Array, Array, Array]:
+    """Arms from the centre of mass, principal axes (columns), and inverse moments of inertia.
+
+    The inverse is 0 about the axis of a linear molecule (within 1e-4 rad) and for an atom.
+    """
+    masses = system.masses[:, None]
+    arms = system.positions - (masses * system.positions).sum(axis=0) / masses.sum()
+    second = (masses * arms).T @ arms
+    moments, axes = np.linalg.eigh(np.trace(second) * np.eye(3) - second)
+    turns = moments > 1e-8 * moments.max()
+    return arms, axes, np.where(turns, 1 / np.where(turns, moments, 1.0), 0.0)
+
+
+def _rigid_rotation(system: System, velocities: Array) -> Array:
+    """The part ``omega x r`` of `velocities` that carries the angular momentum."""
+    arms, axes, inverse_moments = _inertia(system)
+    angular_momentum = np.cross(arms, system.masses[:, None] * velocities).sum(axis=0)
+    omega = axes @ (inverse_moments * (axes.T @ angular_momentum))
+    return np.cross(omega, arms)

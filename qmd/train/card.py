@@ -1,0 +1,146 @@
+"""The training card of a package: data, stages, starts, errors, versions."""
+
+from typing import Any
+
+import numpy as np
+from ase.formula import Formula
+
+from qmd.config.load import LoadedConfig
+from qmd.jobs.provenance import machine, versions
+from qmd.train import states
+from qmd.train.config import LeastSquaresConfig, TrainConfig
+from qmd.train.data import Data
+from qmd.train.optimisers import least_squares
+from qmd.train.predict import Predictor, errors
+from qmd.train.problem import Array, Frames
+from qmd.train.states import Plan, State
+
+Ranked = list[tuple[int, int]]
+"""(start, last stage) of every start, the best first."""
+
+
+Predicted = dict[str, tuple[Array, Array]]
+"""Energies (eV) and forces (eV/angstrom) of each part."""
+
+
+def training_card(
+    loaded: LoadedConfig[TrainConfig], plan: Plan, data: Data, ranked: Ranked, predicted: Predicted
+) -> dict[str, Any]:
+    """What the package says of its training."""
+    config, chosen = loaded.config, ranked[: loaded.config.starts.average]
+    size = stage_state(plan, *chosen[0]).best.size
+    return {
+        "level_of_theory": config.level_of_theory,
+        "labels": config.dataset,
+        "labels_sha256": data.sha256,
+        "labels_keys": {"energy": config.labels.energy_key, "forces": config.labels.forces_key},
+        "split": {part: len(frames.energies) for part, frames in data.parts.items()}
+        | {"seed": config.split.seed},
+        "label_noise": config.label_noise.model_dump(),
+        "loss": config.loss.model_dump(),
+        "stages": [_stage_card(stage, size) for stage in config.stages],
+        "parameters": int(size) * len(chosen),
+        "starts": _starts_card(plan, ranked),
+        "chosen_starts": [start for start, _ in chosen],
+        "errors_are_against": "the labels of the file, without label_noise",
+        "errors": errors_card(predicted, data, config.starts.judged_below_eV),
+        "seconds_of_all_starts": round(_seconds(plan, ranked)),
+        "versions": versions("jax") | _versions("scipy", "optax"),
+        "machine": machine(),
+        "input_sha256": loaded.sha256,
+        "made_by": f"qmd train {loaded.path.name}",
+    }  # fmt: skip
+
+
+def formula(species: tuple[str, ...]) -> str:
+    """Such as C2H6O."""
+    return str(Formula.from_list(list(species)).format("hill"))
+
+
+def errors_of_each(members: list[Any], data: Data) -> dict[str, Any]:
+    """Errors on the test frames of what a mean is taken of."""
+    if len(members) == 1:
+        return {}
+    found = (errors_card(predict(model, data), data, None)["test"]["all"] for model in members)
+    return {"errors_of_each_alone": {"test": list(found)}}
+
+
+def _stage_card(stage: Any, n_parameters: int) -> dict[str, Any]:
+    card: dict[str, Any] = stage.model_dump(exclude_none=True)
+    if isinstance(stage, LeastSquaresConfig):
+        card["method"] = least_squares.method(n_parameters)
+    return card
+
+
+def _starts_card(plan: Plan, ranked: Ranked) -> list[dict[str, Any]]:
+    """Every start, the best first: where it ended, and its errors on the validation frames."""
+    rows = []
+    for start, last in ranked:
+        states = [stage_state(plan, start, stage) for stage in range(last + 1)]
+        rows.append(
+            {
+                "start": start,
+                "seed": plan.config.starts.seed + start,
+                "iterations": [state.progress.iteration for state in states],
+                "loss": float(f"{states[-1].progress.loss:.6g}"),
+                "validation_score_eV_per_A": [float(f"{s.score:.4g}") for s in states],
+                "finished": states[-1].done,
+            }
+        )
+    return rows
+
+
+def stage_state(plan: Plan, start: int, stage: int) -> State:
+    state = states.load(plan, start, stage)
+    assert state is not None
+    return state
+
+
+def _seconds(plan: Plan, ranked: Ranked) -> float:
+    return sum(
+        stage_state(plan, start, stage).seconds
+        for start, last in ranked
+        for stage in range(last + 1)
+    )
+
+
+def _versions(*names: str) -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {name: version(name) for name in names}
+
+
+def predict(model: Any, data: Data) -> Predicted:
+    """Energies and forces of every part."""
+    from jax.flatten_util import ravel_pytree
+
+    positions = np.concatenate([frames.positions for frames in data.parts.values()])
+    found = Predictor(model, positions)(np.asarray(ravel_pytree(model)[0]))
+    ends = np.cumsum([len(frames.energies) for frames in data.parts.values()])[:-1]
+    energies, forces = (np.split(values, ends) for values in found)
+    return dict(zip(data.parts, zip(energies, forces, strict=True), strict=True))
+
+
+def errors_card(
+    predicted: Predicted, data: Data, below: float | None
+) -> dict[str, dict[str, dict[str, float | int | None]]]:
+    """Errors of every part: of all its frames, and of those below an energy (eV)."""
+    card: dict[str, dict[str, dict[str, float | int | None]]] = {}
+    for part, frames in data.parts.items():
+        everything = np.ones(len(frames.energies), bool)
+        groups = {"all": everything}
+        if below is not None:
+            groups = {f"below_{below:g}_eV": frames.energies < below} | groups
+        card[part] = {
+            name: {"frames": int(chosen.sum()), **_errors(predicted[part], frames, chosen)}
+            for name, chosen in groups.items()
+            if chosen.any()
+        }
+    return card
+
+
+def _errors(
+    predicted: tuple[Array, Array], frames: Frames, chosen: Any
+) -> dict[str, float | int | None]:
+    energies, forces = (values[chosen] for values in predicted)
+    return dict(errors(energies, forces, frames.take(chosen))._asdict())

@@ -1,0 +1,100 @@
+"""The optimiser of each stage of a training."""
+
+from collections.abc import Callable
+from typing import Any
+
+from qmd.potentials import InvariantPolynomial, Vqlm, leaves, native_model
+from qmd.train.config import (
+    AdamConfig,
+    GaussNewtonConfig,
+    LBFGSConfig,
+    LeastSquaresConfig,
+    LossConfig,
+    StageConfig,
+    TrainConfig,
+)
+from qmd.train.jax_engine import JaxEngine
+from qmd.train.native_engine import NativeEngine, NativePredictor
+from qmd.train.optimisers import first_order, gauss_newton, least_squares
+from qmd.train.predict import Predictor
+from qmd.train.problem import Array, JointProblem, Loss, MakeEngine, Problem, Progress
+from qmd.train.states import State
+
+Predict = Callable[[Array], tuple[Array, Array]]
+"""Parameters -> energies (eV), (n,), and forces (eV/angstrom), (n, n_atoms, 3)."""
+
+
+def engine(config: TrainConfig, model: Any) -> MakeEngine:
+    """That of the input, or the faster one of those that serve."""
+    if config.backend:
+        return NativeEngine if config.backend == "native" else JaxEngine
+    generic = any(isinstance(leaf, Vqlm | InvariantPolynomial) for _, leaf in leaves(model))
+    if generic or any(isinstance(stage, LBFGSConfig) for stage in config.stages):
+        return JaxEngine
+    try:
+        native_model(model)
+    except ValueError:  # a circuit that the kernel cannot take
+        return JaxEngine
+    return NativeEngine
+
+
+def predictor(config: TrainConfig, model: Any, positions: Array) -> Predict:
+    """Energies and forces at `positions` by the numbers of `model`, on the engine's backend."""
+    make = NativePredictor if engine(config, model) is NativeEngine else Predictor
+    return make(model, positions)
+
+
+def optimise(
+    config: StageConfig,
+    problem: Problem | JointProblem,
+    begin: Progress,
+    report: Callable[[Progress], None],
+    seed: int,
+    constants: Array | None,
+) -> None:
+    """Run the optimiser of a stage; `constants` as in `gauss_newton.minimise`."""
+    if isinstance(config, GaussNewtonConfig):
+        settings = gauss_newton.Settings(
+            steps=config.steps, batch=config.batch, slopes=config.slopes,
+            learning_rate=config.learning_rate, momentum=config.momentum,
+            damping=config.damping, report_every=config.report_every, seed=seed,
+        )  # fmt: skip
+        gauss_newton.minimise(problem, begin, settings, report, constants)
+        return
+    assert isinstance(problem, Problem)  # the input allows no others
+    match config:
+        case LeastSquaresConfig():
+            least_squares.minimise(problem, begin, config.evaluations, report)
+        case AdamConfig():
+            first_order.adam(
+                problem, begin, report, steps=config.steps, batch=config.batch,
+                learning_rate=config.learning_rate, final_fraction=config.final_fraction,
+                weight_decay=config.weight_decay, ema=config.ema,
+                report_every=config.report_every, seed=seed,
+            )  # fmt: skip
+        case LBFGSConfig():
+            first_order.lbfgs(
+                problem, begin, report, steps=config.steps, memory=config.memory,
+                report_every=config.report_every,
+            )  # fmt: skip
+
+
+def is_out_of_patience(config: StageConfig, state: State) -> bool:
+    """Whether there was no better validation for as long as the stage waits."""
+    patience = getattr(config, "patience", None)
+    return patience is not None and state.since_best >= patience
+
+
+def length(config: StageConfig) -> int:
+    """Iterations of a stage."""
+    return config.evaluations if isinstance(config, LeastSquaresConfig) else config.steps
+
+
+def as_loss(config: LossConfig) -> Loss:
+    """Loss of the input as the fit takes it."""
+    return Loss(
+        energy_weight=config.energy_weight_per_A,
+        forces=config.forces,
+        high_energy=config.high_energy_eV,
+        power=config.high_energy_power,
+    )
