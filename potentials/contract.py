@@ -6,8 +6,8 @@ import numba
 import numpy as np
 from numba import float64, int64
 
-from .circuit.layout import N_ATOMS
-
+N_ATOMS = 0
+"""Place of the number of atoms in `program`, in the layout of every family."""
 SIGNATURE = float64(float64[:, ::1], float64[:, ::1], int64[::1], float64[::1])
 """(positions, forces written, program, workspace) -> energy; eV and angstrom."""
 
