@@ -10,7 +10,7 @@ if (_checkout / "pyproject.toml").is_file():
     __path__.append(str(_checkout))
     discard_stale_cache(_checkout)
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["load"]
 
 if TYPE_CHECKING:
@@ -23,3 +23,8 @@ def __getattr__(name: str) -> Any:
 
         return load
     raise AttributeError(f"module 'qmd' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the names of this module, with those that are imported when first used."""
+    return sorted({*globals(), *__all__})

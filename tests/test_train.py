@@ -235,6 +235,16 @@ def test_bad_inputs_are_refused_before_anything_is_written(path, overrides, kind
     assert [p.name for p in path.parent.iterdir()] == ["train.yaml"]
 
 
+def test_a_stage_that_needs_optax_is_refused_without_it(path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optax", None)
+    monkeypatch.delitem(sys.modules, "qmd.train.optimisers.first_order", raising=False)
+    with pytest.raises(MismatchError, match="kind adam needs optax"):
+        prepare(path)
+    first, second = INPUT.split("  - {kind: adam")
+    path.write_text(first + second.partition("}\n")[2])
+    prepare(path)  # least squares do without
+
+
 def test_the_package_must_have_a_place_before_training_begins(path):
     for target in ("model.zip", "nowhere/model.qmdp"):
         with pytest.raises(InputError, match="expected a .qmdp file in a folder that exists"):

@@ -20,6 +20,7 @@ from qmd.train import models, states, trainer
 from qmd.train import package as packaging
 from qmd.train.config import MAY_CHANGE_ON_RESUME, TrainConfig
 from qmd.train.data import Data
+from qmd.train.stages import check_installed
 from qmd.train.states import Plan
 from qmd.train.trainer import Starts, Tick, Watch
 
@@ -56,6 +57,7 @@ def prepare(loaded: LoadedConfig[TrainConfig]) -> Prepared:
     InputError, MismatchError
         In one line.
     """
+    check_installed(loaded.config.stages)
     folder = loaded.path.parent
     family = models.family(loaded.config.model, folder)
     data = train_data.load(loaded.config, folder, family.species)
@@ -207,9 +209,9 @@ def _ranked(plan: Plan) -> list[tuple[int, int]]:
     found = []
     for start in range(plan.config.starts.count):
         stages = range(len(plan.config.stages))
-        states = [s for s in (states.load(plan, start, stage) for stage in stages) if s]
-        if states:
-            found.append((-len(states), states[-1].score, start))
+        reached = [s for s in (states.load(plan, start, stage) for stage in stages) if s]
+        if reached:
+            found.append((-len(reached), reached[-1].score, start))
     return [(start, -minus - 1) for minus, _, start in sorted(found)]
 
 

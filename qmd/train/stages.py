@@ -1,8 +1,10 @@
 """The optimiser of each stage of a training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from importlib.util import find_spec
 from typing import Any
 
+from qmd.errors import MismatchError
 from qmd.potentials import InvariantPolynomial, Vqlm, leaves, native_model
 from qmd.train.config import (
     AdamConfig,
@@ -15,7 +17,7 @@ from qmd.train.config import (
 )
 from qmd.train.jax_engine import JaxEngine
 from qmd.train.native_engine import NativeEngine, NativePredictor
-from qmd.train.optimisers import first_order, gauss_newton, least_squares
+from qmd.train.optimisers import gauss_newton, least_squares
 from qmd.train.predict import Predictor
 from qmd.train.problem import Array, JointProblem, Loss, MakeEngine, Problem, Progress
 from qmd.train.states import State
@@ -62,9 +64,12 @@ def optimise(
         gauss_newton.minimise(problem, begin, settings, report, constants)
         return
     assert isinstance(problem, Problem)  # the input allows no others
+    if isinstance(config, LeastSquaresConfig):
+        least_squares.minimise(problem, begin, config.evaluations, report)
+        return
+    from qmd.train.optimisers import first_order  # needs optax
+
     match config:
-        case LeastSquaresConfig():
-            least_squares.minimise(problem, begin, config.evaluations, report)
         case AdamConfig():
             first_order.adam(
                 problem, begin, report, steps=config.steps, batch=config.batch,
@@ -77,6 +82,16 @@ def optimise(
                 problem, begin, report, steps=config.steps, memory=config.memory,
                 report_every=config.report_every,
             )  # fmt: skip
+
+
+def check_installed(stages: Iterable[StageConfig]) -> None:
+    """Raise MismatchError if a stage needs a package that is not installed."""
+    kinds = [stage.kind for stage in stages if isinstance(stage, AdamConfig | LBFGSConfig)]
+    if kinds and find_spec("optax") is None:
+        raise MismatchError(
+            f"a stage of kind {kinds[0]} needs optax, which is not installed",
+            hint='install the extra, in the checkout: pip install -e ".[train]"',
+        )
 
 
 def is_out_of_patience(config: StageConfig, state: State) -> bool:
