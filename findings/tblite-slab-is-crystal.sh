@@ -18,7 +18,7 @@ work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 python3 -m venv venv
-venv/bin/pip install -qq tblite==0.8.0 dftd3==1.7.0 ase==3.29.0 numpy==2.4.6 scipy==1.17.1
+venv/bin/pip install -qq --no-compile tblite==0.8.0 dftd3==1.7.0 ase==3.29.0 numpy==2.4.6 scipy==1.17.1
 
 OMP_NUM_THREADS=1 venv/bin/python -W ignore - <<'PY'
 from ase import Atoms
