@@ -16,7 +16,7 @@ work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 python3 -m venv venv
-venv/bin/pip install -qq znh5md==0.4.8 ase==3.29.0 MDAnalysis==2.11.0 h5py==3.16.0 numpy==2.4.6 scipy==1.17.1
+venv/bin/pip install -qq --no-compile znh5md==0.4.8 ase==3.29.0 MDAnalysis==2.11.0 h5py==3.16.0 numpy==2.4.6 scipy==1.17.1
 
 venv/bin/python -W ignore - <<'PY'
 import h5py
