@@ -18,7 +18,7 @@ work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 python3 -m venv venv
-venv/bin/pip install -qq MDAnalysis==2.11.0 ase==3.29.0 mdtraj==1.11.1 numpy==2.4.6 scipy==1.17.1
+venv/bin/pip install -qq --no-compile MDAnalysis==2.11.0 ase==3.29.0 mdtraj==1.11.1 numpy==2.4.6 scipy==1.17.1
 
 venv/bin/python -W ignore - <<'PY'
 import ase.io
