@@ -16,7 +16,7 @@ work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 python3 -m venv venv
-venv/bin/pip install -qq kinisi==2.1.0 ase==3.29.0 numpy==2.4.6 scipy==1.17.1
+venv/bin/pip install -qq --no-compile kinisi==2.1.0 ase==3.29.0 numpy==2.4.6 scipy==1.17.1
 
 venv/bin/python -W ignore - <<'PY'
 import numpy as np
