@@ -158,7 +158,7 @@ def test_the_verdict_on_noise_counts_levels(script):
         results[rows.noise("lih", std).name] = {"0": result(1)}
         results[rows.noise("lih-vqlm", std).name] = {"0": result(generic)}
     text = report.noise_verdict(results)
-    assert "smaller at 4 of 6 levels, by more than ten times at 2" in text
+    assert "smaller at 4 of 6 levels, and at 2 of them by more than a factor of ten" in text
     assert report.noise_verdict({}) == ""
 
 

@@ -65,22 +65,25 @@ def _told(measure: dict[str, Any]) -> str:
         case "errors":
             source = measure["dataset"] or f"unseen frames of {measure['test_frames_of']}"
             below = f", below {measure['below_eV']:g} eV" if measure["below_eV"] else ""
-            return f"{source}{below}. Energies after their mean difference."
+            return f"{source}{below}. Energies after subtraction of their mean difference."
         case "path":
-            return f"Frames of {measure['reference']}. Energies after their mean difference."
+            return (
+                f"Frames of {measure['reference']}. Energies after subtraction of their mean "
+                "difference."
+            )
         case "nve":
             return (
                 f"{measure['structure']}, {measure['length_ps']:g} ps from "
                 f"{measure['temperature_K']:g} K, the same {measure['seeds']} starts for all: "
-                "median of the sizes of the drifts (largest), and of the drift ratios "
-                "|drift| / std(E_kin). A time step at which a run failed has none."
+                "median of |drift| (largest in brackets), and median of the drift ratio "
+                "|drift| / std(E_kin). A time step at which a run failed has no entry."
             )
         case "stability":
             return (
                 f"{measure['structure']}, {measure['length_ps']:g} ps in steps of "
                 f"{measure['timestep_fs']:g} fs, the same {measure['seeds']} starts and baths for "
-                f"all: runs that reach the end, and the mean time of those that do not. A bond "
-                f"stretched or shortened {measure['stretch']:g} times is a failure."
+                f"all: number of runs that reach the end, and mean time of the others. A bond "
+                f"stretched or compressed by a factor of {measure['stretch']:g} is a failure."
             )
         case "symmetry":
             return (
@@ -90,9 +93,9 @@ def _told(measure: dict[str, Any]) -> str:
         case "speed":
             return (
                 f"{measure['structure']}: medians of {measure['rounds']} interleaved samples in "
-                "one process on one core; a start is `qmd run` of one step, caches warm."
+                "one process on one core; a start is `qmd run` of one step with warm caches."
             )
-    return "Fitted or chosen numbers; of circuits what a quantum computer would need."
+    return "Number of parameters, fitted or chosen; for circuits, the cost on a quantum computer."
 
 
 def _errors(cells: Cells) -> Columns:

@@ -31,14 +31,15 @@ ENERGY, FORCES = "mse_energy_eV2", "mse_forces_eV2_per_A2"
 NOT_MEASURED = "not measured"
 
 INTRO = """\
-Mean square errors of energies (eV^2) and of force components (eV^2/angstrom^2), on frames that had
-no part in the training, beside those that Le et al. [1] print. Ours are the median over random
-starts, with the smallest and the largest in brackets; the split is the same for all of them. Each
-training makes several starts and keeps the one that is best on validation frames. The paper trained
-on energies alone by Adam, 3000 steps: rows with *energies, Adam* do that with our circuits, so
-that one sees what comes from where. *CPU s* is the median time of a training on one core.
+The tables show mean square errors of energies (eV^2) and of force components (eV^2/angstrom^2) on
+frames that were not used in the training, next to the errors printed by Le et al. [1]. Our values
+are medians over random starts, with the smallest and the largest value in brackets; all starts use
+the same split. Each training runs several starts and saves the one that is best on the validation
+frames. The paper trained on energies alone, with 3000 steps of Adam. The rows *energies, Adam*
+apply this training to our circuits, which separates the effect of the training from that of the
+model. *CPU s* is the median time of a training on one core.
 
-`python runs/paper/run.py` makes this section; its inputs are `runs/paper/*/train.yaml` and
+`python runs/paper/run.py` writes this section; its inputs are `runs/paper/*/train.yaml` and
 `train-paper.yaml`.
 
 """
@@ -46,47 +47,47 @@ LIH_TEXT = """\
 ### LiH
 
 FCI/STO-3G, 0.9 to 4.5 angstrom, 134 bond lengths of our own (`runs/labels-lih`): 53 evenly spaced
-ones with both ends are fitted, 10 choose, 71 test (the paper: 53 and 81). Force errors are over all
-six components, four of which are zero: that of the force along the bond is three times as large.
-For the generic circuit the paper prints 1.20e-6 and 1.23e-3 once outliers are dropped; ours drop
-nothing.
+ones, including both ends, for the fit, 10 for validation and 71 for the test (the paper: 53 and
+81). Force errors are averages over all six components, four of which are zero; the error of the
+force along the bond is three times as large. For the generic circuit the paper prints 1.20e-6 and
+1.23e-3 after removing outliers; our values include all frames.
 
 """
 H2O_TEXT = """\
 ### H2O, DFT
 
 680 frames of the PennyLane demo *Symmetry-invariant quantum machine learning force fields*
-(`tutorial_eqnn_force_field`, Apache-2.0): 473 are fitted, as in the paper, 50 choose, 157 test. The
-level of theory is not stated. Their labels have a noise of about 0.39 meV and 8 meV/angstrom, so
-errors below 1.6e-7 and 7e-5 cannot be honest. *Turned* is the energy error once each test frame is
-rotated at random: a model with symmetry breaking (SB) is not invariant, and needs frames that lie
-as those it was trained on.
+(`tutorial_eqnn_force_field`, Apache-2.0): 473 for the fit, as in the paper, 50 for validation and
+157 for the test. The level of theory is not stated. These labels have a noise of about 0.39 meV and
+8 meV/angstrom, so errors below 1.6e-7 and 7e-5 would not be meaningful. *Rotated* is the energy
+error after each test frame is rotated at random: a model with symmetry breaking (SB) is not
+invariant, and requires frames in the orientation of its training frames.
 
 """
 MP2_TEXT = """\
 ### H2O, MP2
 
-3000 frames at 500 K, MP2/def2-TZVP, from mbGDML (MIT), practically free of noise: 1000 are fitted,
-100 choose, 1900 test. Not in the paper.
+3000 frames at 500 K, MP2/def2-TZVP, from mbGDML (MIT), practically without noise: 1000 for the fit,
+100 for validation and 1900 for the test. Not in the paper.
 
 """
 DIMER_TEXT = """\
 ### (H2O)2
 
-The paper's trajectory is not public: the labels are of a trajectory of our own, of the same size,
-the first 800 steps of `runs/reference/h2o-dimer`. Frames of one trajectory lie a step apart, so
-that each test frame has neighbours that were fitted: these errors say how closely a model can
-follow a path, not what it does elsewhere. The circuit of the paper does not follow it; the
-potential that ships, fitted on to the same 400 frames, does.
+The trajectory of the paper is not public. These labels come from a trajectory of our own of the
+same size, the first 800 steps of `runs/reference/h2o-dimer`. Consecutive frames are one step apart,
+so each test frame has neighbours in the training set: these errors show how closely a model can
+reproduce one path, not how accurate it is elsewhere. The circuit of the paper does not reproduce
+it; the shipped potential, trained further on the same 400 frames, does.
 
 """
 NOISE_TEXT = """\
 ### Noisy energies
 
-LiH, energies alone, least squares, Gaussian noise on the labels of training and validation; errors
-are against labels without noise. Two starts a training; both models have the same splits and the
-same noise. The paper's Fig. 5 prints no numbers; it says that the forces of the siVQLM are better
-by at least one order of magnitude.
+LiH, energies alone, least squares, with Gaussian noise on the labels for training and validation;
+errors are relative to labels without noise. Each training has two starts; both models use the same
+splits and the same noise. The paper's Fig. 5 gives no numbers; the text says that the forces of the
+siVQLM are better by at least one order of magnitude.
 
 """
 STUDY_TEXT = """\
@@ -101,18 +102,18 @@ training frames and a growing number of layers.
 PAIR_TEXT = """\
 ### The interaction of two waters
 
-Root mean square errors of E2 = E - E1 - E1' and of its forces, on frames that had no part in the
+Root mean square errors of E2 = E - E1 - E1' and of its forces on frames that were not used in the
 training: `runs/paper/dimer-interaction/train.yaml` on 2000 labels of our own (`runs/labels-dimer`:
 O-O 2.3 to 7 angstrom, any orientation, molecules distorted at up to 1000 K; the interaction spans
--0.2 to 0.8 eV) and on 1600 frames of the q-AQUA surface at 300 K (MIT). The potential that ships
+-0.2 to 0.8 eV) and on 1600 frames of the q-AQUA surface at 300 K (MIT). The shipped potential
 (`runs/train-dimer/train.yaml`) has more layers, close contacts among its frames, and is the mean of
-two.
+two models.
 
 """
 VARIANT_TEXT = """\
-What each part of the model is worth, on our own labels: smaller and trained for a shorter time
-(`variants.yaml`: 6 layers, 14 Gaussians, 3000 steps of Adam, 25 evaluations of least squares), all
-else equal.
+The contribution of each part of the model, on our own labels. These models are smaller and were
+trained for a shorter time (`variants.yaml`: 6 layers, 14 Gaussians, 3000 steps of Adam, 25
+evaluations of least squares); everything else is equal.
 
 """
 
@@ -141,9 +142,9 @@ def write(results):
 
 PAPER = """\
 [1] I. N. M. Le et al., New J. Phys. 27, 023015 (2025),
-[arXiv:2311.11362](https://arxiv.org/abs/2311.11362). The gates of the generic circuit (VQLM;
-O. Kiss et al., Mach. Learn.: Sci. Technol. 3, 035004 (2022)) are not public: ours is a
-reconstruction with its number of parameters.
+[arXiv:2311.11362](https://arxiv.org/abs/2311.11362). The gates of the generic circuit (VQLM; O.
+Kiss et al., Mach. Learn.: Sci. Technol. 3, 035004 (2022)) are not public: ours is a reconstruction
+with the same number of parameters.
 """
 
 
@@ -156,8 +157,8 @@ def made(results):
 
 def table(rows, results, turned=False):
     """Ours beside the paper's, one line a row."""
-    head = ["model, training", "numbers", "seeds", "MSE(E)", "paper", "MSE(F)", "paper"]
-    head += ["turned"] * turned + ["CPU s"]
+    head = ["model, training", "parameters", "seeds", "MSE(E)", "paper", "MSE(F)", "paper"]
+    head += ["rotated"] * turned + ["CPU s"]
     return markdown(head, [line(row, results, turned) for row in rows])
 
 
@@ -192,14 +193,14 @@ def shipped_line():
         for part in ("test", "train")
         for key in ("energy_rmse_meV", "forces_rmse_meV_per_A")
     ]
-    what = "RPBE-D3(0), own labels and close contacts: `sivqlm-h2o-dimer` as it ships"
+    what = "RPBE-D3(0), own labels and close contacts: `sivqlm-h2o-dimer` as shipped"
     return [what, str(card["parameters"]), *errors, str(card["seconds_of_all_starts"])]
 
 
 def pair_table(what, rows, results, first=()):
     """Root mean square errors of the interaction, meV and meV/angstrom."""
     keys = [f"{part}mse_{kind}" for part in ("", "train_") for kind in UNITS]
-    head = [what, "numbers", "E2, meV", "forces, meV/A", "E2, fitted", "forces, fitted", "CPU s"]
+    head = [what, "parameters", "E2, meV", "forces, meV/A", "E2, fitted", "forces, fitted", "CPU s"]
     lines = list(first)
     for row in rows:
         runs = measured(row.name, results)
@@ -237,9 +238,9 @@ def noise_verdict(results):
         return ""
     better, ten = (sum(ratio > factor for ratio in ratios) for factor in (1, 10))
     return (
-        f"The median force error of the siVQLM is smaller at {better} of {len(ratios)} levels, by "
-        f"more than ten times at {ten}; the VQLM's over the siVQLM's is "
-        f"{', '.join(f'{ratio:.2g}' for ratio in ratios)}, from the top.\n\n"
+        f"The median force error of the siVQLM is smaller at {better} of {len(ratios)} levels, and "
+        f"at {ten} of them by more than a factor of ten. The ratio of the VQLM's error to the "
+        f"siVQLM's is, from the top, {', '.join(f'{ratio:.2g}' for ratio in ratios)}.\n\n"
     )
 
 

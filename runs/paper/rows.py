@@ -84,7 +84,7 @@ DIMER = [
         paper=(7.45e-9, 3.28e-3), seeds=1,
     ),
     Row(
-        "dimer-tuned", "dimer-tuned/train.yaml", f"`sivqlm-h2o-dimer` gone on from, {OURS}",
+        "dimer-tuned", "dimer-tuned/train.yaml", f"`sivqlm-h2o-dimer` trained further, {OURS}",
         paper=(7.45e-9, 3.28e-3), seeds=1,
     ),
     Row(
@@ -93,7 +93,7 @@ DIMER = [
     ),
     Row(
         "dimer-line-tuned", "dimer-line-tuned/train.yaml",
-        f"`sivqlm-h2o-dimer` gone on from, along the line, {OURS}",
+        f"`sivqlm-h2o-dimer` trained further along the line, {OURS}",
         paper=(3.19e-7, 4.58e-4), seeds=1,
     ),
 ]  # fmt: skip

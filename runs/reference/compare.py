@@ -23,10 +23,10 @@ HEAD = """\
 
 # Dynamics against DFT
 
-Is the dynamics of a trained circuit that of the method it was trained on? Each shipped model starts
-like a trajectory of its method (`runs/reference`), with the same time step; `qmd compare NAME
-runs/reference/FOLDER` gives these tables and a report with pictures. [Analyse and
-compare](analyze.md) says what each row means; the limits are choices of this project.
+Does a trained circuit reproduce the dynamics of the method that it was trained on? Each shipped
+model starts like a trajectory of its reference method (`runs/reference`), with the same time step.
+`qmd compare NAME runs/reference/FOLDER` produces these tables and a report with figures. [Analyse
+and compare](analyze.md) explains each row. The limits are choices of this project.
 
 """
 

@@ -30,110 +30,113 @@ COLOURS = dict(zip(CURVES, ("#0072B2", "#D55E00", "#009E73", "#CC79A7"), strict=
 NOT_MEASURED = "not measured"
 
 INTRO = """\
-# Molecules of rMD17 by circuits of their atoms
+# Molecules of rMD17 with one circuit per atom
 
-Atom-centred networks (see [Theory](theory.md)) on three molecules of rMD17 [1]: split 01, at most
-950 training frames, 1000 test frames, labels by PBE/def2-SVP. Errors are means of absolute values
-over the test frames; with several seeds, mean +- standard deviation. Published equivariant quantum
-networks on these molecules predict forces fairly, energies poorly, and do not improve with data
-[2]; classical ones are far better than all of these: MACE errs by 0.4 meV and 2.1 meV/A on
-ethanol [3].
+This page reports atom-centred networks (see [Theory](theory.md)) on three molecules of rMD17 [1]:
+split 01, at most 950 training frames, 1000 test frames, labels from PBE/def2-SVP. Errors are mean
+absolute errors on the test frames; with several seeds, mean +- standard deviation. Published
+equivariant quantum networks predict the forces of these molecules moderately well and the energies
+poorly, and do not improve with more data [2]. Classical networks are far better than all of these:
+MACE has errors of 0.4 meV and 2.1 meV/A on ethanol [3].
 
-`python runs/rmd17/study.py` makes all of it, training by training, and goes on where it was
-stopped. Unless said otherwise a training is 200 Gauss-Newton steps on batches of 128 frames, or of
-all if there are fewer ([Training](train.md)); the energy weighs 1/A beside forces, and what is kept
-is the last step, with the zero of energies that is best for the training frames: test frames choose
-nothing.
+`python runs/rmd17/study.py` runs all trainings of this page; if it is stopped, run it again to
+resume. Unless stated otherwise, a training consists of 200 Gauss-Newton steps with batches of 128
+frames, or of all frames if there are fewer ([Training](train.md)). The weight of the energy
+relative to the forces is 1/A. The result is the model after the last step, with the zero of
+energies that is optimal for the training frames; the test frames influence nothing.
 
 """
 CURVE = """\
 ## Errors fall with data
 
-`revised`: 4 qubits, 4 layers, 12 Gaussians to 5 A, {n} numbers for three elements. *Fine*: {fine}
-Gaussians.
+`revised`: 4 qubits, 4 layers, 12 Gaussians to 5 A, {n} parameters for three elements. *Fine*:
+{fine} Gaussians.
 
 """
 BENDS = """\
-The curves bend: from some hundred frames on, the error is near that of the training, which no more
-frames make smaller.
+The curves level off: beyond a few hundred frames the error is close to the training error, which
+more frames do not reduce.
 
 """
 KINDS = """\
 ## Revised against initial
 
-950 frames. `initial` gives a qubit to each of the four nearest neighbours of an atom, by name, and
-the distance into the angle; `revised` encodes vector densities of elements.
+950 frames. `initial` assigns one qubit to each of the four nearest neighbours of an atom, which are
+identified by their indices, and encodes the distance in the rotation angle. `revised` encodes
+vector densities of elements.
 
 """
 CONTROL = """\
-## What the circuit is worth
+## What the circuit contributes
 
 Ethanol, 950 frames. *Vectors alone*: couplings and weights do not depend on the neighbours.
-*Uncoupled*: no gates between the qubits, so that all layers turn each qubit by itself; weights of
-the observables still depend on the neighbours. *Frozen*: a random circuit, of which only the
-weights of its observables and the energies of the elements are trained. *Perceptron*: classical,
-on the same radial functions, with dot products of vectors in place of the circuit.
+*Uncoupled*: no gates between the qubits, so all layers only rotate single qubits; the weights of
+the observables still depend on the neighbours. *Frozen*: a random circuit; only the weights of its
+observables and the energies of the elements are trained. *Perceptron*: a classical network on the
+same radial functions, with dot products of vectors instead of the circuit.
 
 """
 TRAINING = """\
-## What the training is worth
+## What the training contributes
 
-Ethanol. *Adam*: {steps} steps on batches of {batch} frames, cosine decay from the rate given,
-forces along all directions. *Wide*: the same training from first radial functions ten times as
-large. The perceptron, which has its own start, from radial functions {spreads} times as large.
+Ethanol. *Adam*: {steps} steps with batches of {batch} frames, cosine decay from the given learning
+rate, forces along all directions. *Wide*: the same training with initial radial functions that are
+ten times as large. The perceptron, which has its own initialisation, with initial radial functions
+{spreads} times as large.
 
 """
 SIZE = """\
 ## Qubits and layers
 
-Ethanol, 950 frames, one seed unless said otherwise.
+Ethanol, 950 frames, one seed unless stated otherwise.
 
 """
 WORDS = """\
-What the tables say. Without gates between the qubits the force error is {uncoupled:.2f} times that
-of `revised`, with couplings that do not follow the neighbours {vectors:.2f} times; a random circuit
-with a trained read-out learns next to nothing. A classical perceptron of as many numbers, on the
-same radial functions and in the same training, errs {perceptron:.2f} times as much: what makes
-these networks good is radial functions, second-order training and a small start, and a circuit is
-one way to put them together, not a better one. Depth pays up to four layers, a little beyond. The
-training error is not far below that of the test: the model and its training limit it; with four
-times the steps and the mean of two starts (below) the error is {shipped:.2f} times as large. What
-is missing is directions beyond vectors: classical networks with tensors of higher rank are better
-by far.
+Without gates between the qubits the force error is {uncoupled:.2f} times that of `revised`; with
+couplings that do not depend on the neighbours it is {vectors:.2f} times as large. A random circuit
+with a trained read-out learns almost nothing. A classical perceptron with as many parameters, on
+the same radial functions and with the same training, has {perceptron:.2f} times the error. The good
+results of these networks come from the radial functions, the second-order training and a small
+initialisation. A circuit is one way to combine the radial functions, but not a better one. Depth
+helps up to four layers, and little beyond. The training error is not far below the test error, so
+the model and its training are the limit; with four times the steps and the mean of two starts (see
+below) the error is {shipped:.2f} times as large. What is missing is angular information beyond
+vectors: classical networks with tensors of higher rank are far better.
 
 """
 TRANSFER = """\
-## Several molecules by one set of numbers
+## One set of parameters for several molecules
 
-950 frames of each molecule that is trained on; 400 steps for two molecules, 600 for three. The
-energy of a molecule that was not trained on has an unknown constant, which is taken out. Several
-molecules cost each of them some accuracy; to a molecule with other bonds, not seen, nothing carries
-over.
+950 frames of each molecule in the training set; 400 steps for two molecules, 600 for three. The
+energy of a molecule that was not trained on has an unknown constant, which is removed. Training on
+several molecules reduces the accuracy for each of them, and nothing transfers to an unseen molecule
+with other bonds.
 
 """
 SHIPPED = """\
-## The potentials that ship
+## The shipped potentials
 
 `runs/train-{{ethanol,malonaldehyde,benzene}}` (800 steps, benzene 400 with {fine} Gaussians, the
-mean of two starts) and `runs/train-organic` (1000 steps on all three, one start); their cards have
-the time.
+mean of two starts) and `runs/train-organic` (1000 steps on all three, one start). The cards state
+how long the trainings took.
 
 """
 MOTION = """\
 ## Dynamics
 
-`python runs/rmd17/dynamics.py`: constant energy at 0.5 fs from the minimum, with the shipped
-potentials and ten seeds; half of the heat of the start goes into the bonds. Drift is the slope of
-the total energy, kT per ns and degree of freedom, mean +- standard deviation: in 20 ps that is the
-heat of the stretches, which the total energy of velocity Verlet follows by a term in dt^2. The next
-column is without it: the shadow energy, largest of all seeds. The last one has the strongest lines
-above 100 1/cm; below, 20 ps do not tell lines apart.
+`python runs/rmd17/dynamics.py` runs the shipped potentials at constant energy with 0.5 fs, starting
+from the minimum, for ten seeds; half of the initial kinetic energy goes into the bonds. The drift
+is the slope of the total energy, in kT per ns and degree of freedom, mean +- standard deviation.
+Over 20 ps it reflects the heating of the stretches, because the total energy of velocity Verlet
+contains a term in dt^2 that follows it. The next column excludes this term: it is the drift of the
+shadow energy, the largest of all seeds. The last column lists the strongest lines above 100 1/cm;
+below, 20 ps do not resolve lines.
 
 """
 REFERENCES = """\
-[1] A. S. Christensen, O. A. von Lilienfeld, Mach. Learn.: Sci. Technol. 1, 045018 (2020); CC0.
-[2] Couzinie et al., [arXiv:2505.03213](https://arxiv.org/abs/2505.03213) (its abstract).
-[3] I. Batatia et al., NeurIPS 2022, [arXiv:2206.07697](https://arxiv.org/abs/2206.07697).
+[1] A. S. Christensen, O. A. von Lilienfeld, Mach. Learn.: Sci. Technol. 1, 045018 (2020); CC0. [2]
+Couzinie et al., [arXiv:2505.03213](https://arxiv.org/abs/2505.03213) (its abstract). [3] I. Batatia
+et al., NeurIPS 2022, [arXiv:2206.07697](https://arxiv.org/abs/2206.07697).
 """
 
 
@@ -264,7 +267,7 @@ def kinds_table(results):
             n = found["0"]["n_parameters"] if "0" in found else ""
             errors = [cell(values(results, name, molecule, key)) for key in (ENERGY, FORCES)]
             lines.append([molecule, kind, str(n), str(len(found)), *errors])
-    return markdown(["molecule", "network", "numbers", "seeds", "meV", "meV/A"], lines)
+    return markdown(["molecule", "network", "parameters", "seeds", "meV", "meV/A"], lines)
 
 
 def control_table(results):
@@ -278,7 +281,7 @@ def control_table(results):
     assert len(names) == 1 + len(CONTROLS)
     lines = [[label, *trained(results, name)] for label, name in names.items()]
     return markdown(
-        ["model", "trained numbers", "seeds", "meV", "meV/A", "train meV/A", "wall s"],
+        ["model", "trained parameters", "seeds", "meV", "meV/A", "train meV/A", "wall s"],
         lines,
     )
 
@@ -320,7 +323,7 @@ def size_table(results):
     ]
     lines = [[str(q), str(d), *trained(results, name)] for q, d, name in sorted(sizes)]
     return markdown(
-        ["qubits", "layers", "numbers", "seeds", "meV", "meV/A", "train meV/A", "wall s"],
+        ["qubits", "layers", "parameters", "seeds", "meV", "meV/A", "train meV/A", "wall s"],
         lines,
     )
 
@@ -377,7 +380,7 @@ def shipped_table():
                 "" if formula else f"`qnn-{name}`", formula, str(numbers),
                 cell([test[ENERGY]]), cell([test[FORCES]]),
             ])  # fmt: skip
-    return markdown(["potential", "", "numbers", "meV", "meV/A"], lines)
+    return markdown(["potential", "", "parameters", "meV", "meV/A"], lines)
 
 
 def motion_table():
