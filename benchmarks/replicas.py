@@ -132,7 +132,7 @@ def _start(kind: str, options: argparse.Namespace) -> Any:
 
     from qmd.config.load import LoadedConfig
     from qmd.run.config import RunConfig
-    from qmd.run.setup import build
+    from qmd.run.setup import set_up
     from qmd.run.start import start_batch
 
     integrator: dict[str, Any] = {"kind": kind, "timestep_fs": 0.5}
@@ -149,7 +149,7 @@ def _start(kind: str, options: argparse.Namespace) -> Any:
         }
     )
     text = json.dumps(config.model_dump(mode="json"))
-    setup = build(LoadedConfig(config, _harness.ROOT / "input.yaml", text, ""))
+    setup = set_up(LoadedConfig(config, _harness.ROOT / "input.yaml", text, ""))
     return config, start_batch(setup), setup.limits, setup.system.masses
 
 

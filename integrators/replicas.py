@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .batch import STATUS, STEP, WARNED, AdvancedBatch, Batch, IntArray, owned_batch
-from .forces.deferred import Mailbox
+from .forces.deferred import DeferredForce
 from .forces.force import Force, ForcePointer, pointer
 from .forces.python_force import raise_pending
 from .limits import Limits, Status, unlimited
@@ -149,7 +149,7 @@ class BatchedReplicas(AbstractReplicas):
     """Replicas whose forces come from one call for all of them, such as a JAX batch on a GPU.
 
     Each step is made twice: once to learn where the forces are wanted, once with the answers;
-    see `Mailbox`. So every integrator with one force evaluation a step serves as it is.
+    see `DeferredForce`. So every integrator with one force evaluation a step serves as it is.
 
     Parameters
     ----------
@@ -192,15 +192,15 @@ class BatchedReplicas(AbstractReplicas):
         if not len(now.replicas):
             return np.zeros((0, 3), np.int64)
         shares = _shares(len(now.replicas), self._threads)
-        boxes = [Mailbox(s.stop - s.start, now.positions.shape[1]) for s in shares]
-        asking = [pointer(box.question()) for box in boxes]
+        boxes = [DeferredForce(s.stop - s.start, now.positions.shape[1]) for s in shares]
+        asking = [pointer(box.recorder()) for box in boxes]
         self._loop(owned_batch(now), asking, unlimited(), 1)
         positions = np.concatenate([box.positions() for box in boxes])
         energies, forces = self._function(positions, now.replicas.copy())
         energies, forces = np.asarray(energies, float), np.asarray(forces, float)
         for box, share in zip(boxes, shares, strict=True):
             box.put(energies[share], forces[share])
-        return self._loop(now, [pointer(box.answer()) for box in boxes], self._limits, 1)
+        return self._loop(now, [pointer(box.player()) for box in boxes], self._limits, 1)
 
 
 def _shares(n: int, parts: int) -> list[slice]:

@@ -4,6 +4,7 @@ What needs JAX or PennyLane is imported when it is first asked for: a run on the
 needs neither.
 """
 
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from .classical.walls import ShortRangeWall, SphericalWall
 from .classical.water import WATER_PAIRS, BaselineParameters, WaterBaseline
 from .models import atom_centred, sivqlm, spc_fw, water_pair
 from .network import perceptron
-from .network.network import Network, NetworkParameters
+from .network.network import AtomCentredNetwork, NetworkParameters
 from .network.perceptron import Perceptron, PerceptronParameters
 from .package.domain import Domain
 from .package.external import External
@@ -31,11 +32,11 @@ from .parameters import MAX_PARAMETER
 from .polynomial import polynomial
 from .polynomial.polynomial import InvariantPolynomial, PolynomialParameters
 from .tree.nodes import (
-    AtomCentred,
     Committee,
     ManyBody,
     Model,
     OnAtoms,
+    PerAtomSum,
     Scaled,
     Sum,
     Switched,
@@ -65,7 +66,7 @@ __all__ = [
     "WATER_PAIRS",
     "AbstractPotential",
     "Architecture",
-    "AtomCentred",
+    "PerAtomSum",
     "BaselineParameters",
     "Circuit",
     "Committee",
@@ -84,7 +85,7 @@ __all__ = [
     "ModelPotential",
     "MorseBonds",
     "NativeKernel",
-    "Network",
+    "AtomCentredNetwork",
     "NetworkParameters",
     "Observable",
     "OnAtoms",
@@ -161,7 +162,16 @@ _LAZY_MODULES = {
 }
 
 
+_RENAMED = {"AtomCentred": "PerAtomSum", "Network": "AtomCentredNetwork"}
+"""Names of release 0.1; they go with 0.3."""
+
+
 def __getattr__(name: str) -> Any:
+    if name in _RENAMED:
+        new = _RENAMED[name]
+        text = f"qmd.potentials.{name} is now {new}; the old name goes with release 0.3"
+        warnings.warn(text, DeprecationWarning, stacklevel=2)
+        return globals()[new]
     if name in _LAZY_MODULES:
         return import_module(f".{_LAZY_MODULES[name]}", __name__)
     if name in _LAZY:

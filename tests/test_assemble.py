@@ -9,7 +9,7 @@ from qmd.errors import MismatchError
 from qmd.forces.catalogue import load_package
 from qmd.potentials import evaluate, native_model, water_pair
 from qmd.train.package import domain
-from qmd.train.two_waters import FAR, two_waters
+from qmd.train.two_waters import UNBOUNDED_DISTANCE, two_waters
 
 LABELS = Path(__file__).parents[1] / "runs" / "labels-dimer" / "dimer.npz"
 SPECIES = ("O", "H", "H") * 2
@@ -50,7 +50,7 @@ def test_below_the_shortest_distance_of_the_data_a_wall_pushes(whole, positions)
 def test_molecules_may_part_but_not_break(whole, positions):
     pairs, stop = whole.domain.pairs, whole.domain.stop
     between = pairs[:, 0] // 3 != pairs[:, 1] // 3
-    assert (stop[between, 1] == FAR).all() and (stop[between, 0] > 0.9).all()
+    assert (stop[between, 1] == UNBOUNDED_DISTANCE).all() and (stop[between, 0] > 0.9).all()
     monomer = load_package("sivqlm-h2o", Path()).domain
     assert sorted(stop[~between].tolist()) == sorted(monomer.stop.tolist() * 2)
     assert (whole.domain.warn[between] == domain(positions, SPECIES).warn[between]).all()

@@ -10,9 +10,9 @@ from jax.flatten_util import ravel_pytree
 from scipy.spatial.transform import Rotation
 
 from qmd.potentials import (
-    AtomCentred,
-    Network,
+    AtomCentredNetwork,
     ParameterGradient,
+    PerAtomSum,
     atom_centred,
     centred_native,
     evaluate,
@@ -30,7 +30,7 @@ POSITIONS = np.array(
 SMALL = {"n_qubits": 4, "n_layers": 2, "n_radial": 6, "cutoff": 3.0}
 
 
-def revised(species: tuple[str, ...] = METHANOL, seed: int = 1, **settings) -> Network:
+def revised(species: tuple[str, ...] = METHANOL, seed: int = 1, **settings) -> AtomCentredNetwork:
     return atom_centred.revised(species, seed, **(SMALL | settings))
 
 
@@ -39,7 +39,7 @@ def kernel(request):
     return native_model(revised(scalars=request.param))
 
 
-def unrolled() -> AtomCentred:
+def unrolled() -> PerAtomSum:
     return atom_centred.unrolled(revised(scalars=False))
 
 
@@ -183,8 +183,8 @@ def test_the_same_numbers_serve_another_molecule():
     ("make", "words"),
     [
         (lambda: atom_centred.circuit(3, 2), "3 is odd"),
-        (lambda: AtomCentred((0, 2), unrolled().models), "must be 0 to 2"),
-        (lambda: AtomCentred((0, 1, 2), unrolled().models), "for all 3 atoms"),
+        (lambda: PerAtomSum((0, 2), unrolled().models), "must be 0 to 2"),
+        (lambda: PerAtomSum((0, 1, 2), unrolled().models), "for all 3 atoms"),
         (lambda: revised().on((0, 3)).check(), "those of its atoms among them"),
         (lambda: replace(revised(), cutoff=0.1), "from a distance to a larger one"),
         (lambda: replace(revised(), circuit=sivqlm.water().circuit), "then an ancilla"),

@@ -13,7 +13,7 @@ from qmd.audit import audit
 from qmd.audit.agreement import audit_forces, audit_interpreters
 from qmd.audit.domain import audit_domain
 from qmd.audit.evaluation import outside
-from qmd.audit.findings import Finding, Subject, Verdict, distorted, judged, subject
+from qmd.audit.findings import AuditContext, Finding, Verdict, distorted, finding_within, subject
 from qmd.audit.smoothness import QUANTITIES, audit_smoothness, scans
 from qmd.audit.symmetry import audit_symmetry, exchanges
 from qmd.cli.cards import card
@@ -71,7 +71,7 @@ def verdicts(findings: list[Finding]) -> dict[str, Verdict]:
 
 
 @pytest.fixture(scope="module")
-def water() -> Subject:
+def water() -> AuditContext:
     return subject(package(quantum(sivqlm.water(2, 1))), 6, seed=0)
 
 
@@ -209,7 +209,7 @@ def test_a_number_that_is_not_finite_fails(water):
     energies[1] = np.nan
     findings = audit_domain(dataclasses.replace(water, energies=energies))
     assert verdicts(findings)["energies or forces not finite"] == Verdict.FAIL
-    assert judged("", float("nan"), 1.0, "").verdict == Verdict.FAIL
+    assert finding_within("", float("nan"), 1.0, "").verdict == Verdict.FAIL
 
 
 class Kinked:
@@ -288,8 +288,8 @@ def test_the_card_outlines_a_model_of_parts():
 
 def test_the_table_and_json_tell_the_same(water):
     findings = [
-        judged("good", 1e-14, 1e-12, "eV"),
-        judged("bad", float("inf"), 1e-12, "eV", "here"),
+        finding_within("good", 1e-14, 1e-12, "eV"),
+        finding_within("bad", float("inf"), 1e-12, "eV", "here"),
         Finding("none", None, None, "", Verdict.SKIPPED, "no native form"),
     ]
     lines = audit.table(findings).splitlines()

@@ -55,10 +55,10 @@ def test_dynamics_of_ase_is_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     path = tmp_path / "input.yaml"
     path.write_text(json.dumps(document))
     loaded = load_config(path)
-    from qmd.run.setup import build
+    from qmd.run.setup import set_up
     from qmd.run.start import start_state
 
-    setup = build(loaded)
+    setup = set_up(loaded)
     start = start_state(setup)
     atoms = Atoms(setup.system.numbers, start.positions, masses=setup.system.masses)
     atoms.calc = QmdCalculator("sivqlm-h2o")

@@ -57,7 +57,7 @@ def findings(verdict: Verdict) -> list[Finding]:
 def test_check_ends_with_0_unless_something_fails(potential: Run, monkeypatch, arguments):
     asked = {}
 
-    def pretended(package, *, n_geometries, seed, say):
+    def pretended(package, *, n_geometries, seed, log):
         asked.update(n=n_geometries, seed=seed, name=package.name)
         return found
 

@@ -60,14 +60,14 @@ def document(**changes: object) -> dict[str, object]:
     } | changes  # fmt: skip
 
 
-def measured(folder: Path, **changes: object) -> benchmark_session.Finished:
+def measured(folder: Path, **changes: object) -> benchmark_session.BenchmarkResult:
     path = folder / "bench.yaml"
     path.write_text(json.dumps(document(**changes)))
     return benchmark_session.run(benchmark_session.prepare(inputs.load(path, BenchmarkConfig)))
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> benchmark_session.Finished:
+def finished(tmp_path_factory) -> benchmark_session.BenchmarkResult:
     return measured(tmp_path_factory.mktemp("benchmark"))
 
 

@@ -8,7 +8,7 @@ import pytest
 from qmd.errors import InputError
 from qmd.integrators import kinetic_energy
 from qmd.run.config import load_config
-from qmd.run.setup import Setup, build
+from qmd.run.setup import RunSetup, set_up
 from qmd.run.start import start_state
 
 INPUT = """
@@ -21,13 +21,13 @@ RADIUS, STIFFNESS = 0.85, 20.0
 """The hydrogens begin 0.92 angstrom from the origin: outside."""
 
 
-def setup(folder: Path, extra: str = "") -> Setup:
+def setup(folder: Path, extra: str = "") -> RunSetup:
     path = folder / "input.yaml"
     path.write_text(INPUT + extra)
-    return build(load_config(path))
+    return set_up(load_config(path))
 
 
-def confined(folder: Path) -> Setup:
+def confined(folder: Path) -> RunSetup:
     values = f"{{radius_A: {RADIUS}, stiffness_eV_per_A3: {STIFFNESS}}}"
     return setup(folder, f"confinement: {values}\n")
 

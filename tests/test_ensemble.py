@@ -13,7 +13,7 @@ from qmd.cli.app import app
 from qmd.config.load import load
 from qmd.ensemble import session as ensemble_session
 from qmd.ensemble.config import EnsembleConfig
-from qmd.ensemble.session import Ended
+from qmd.ensemble.session import EnsembleResult
 from qmd.errors import InputError
 from qmd.run import session
 from qmd.run.config import load_config
@@ -42,15 +42,15 @@ def write(folder: Path, *vary: dict, executor=SERIAL, text=INPUT) -> Path:
     return path
 
 
-def prepare(path: Path, *changes: str) -> ensemble_session.Prepared:
+def prepare(path: Path, *changes: str) -> ensemble_session.EnsembleJob:
     return ensemble_session.prepare(load(path, EnsembleConfig, changes))
 
 
-def run(path: Path, *changes: str, **options) -> Ended:
+def run(path: Path, *changes: str, **options) -> EnsembleResult:
     return ensemble_session.run(prepare(path, *changes), **options)
 
 
-def statuses(ended: Ended) -> list[str]:
+def statuses(ended: EnsembleResult) -> list[str]:
     return [outcome.status if outcome else "waiting" for _, outcome in ended.outcomes]
 
 
@@ -66,7 +66,7 @@ def table(folder: Path) -> list[dict[str, str]]:
 def test_each_run_is_what_qmd_run_would_give(tmp_path):
     seen = []
     path = write(tmp_path, {"seed": {"first": 3, "last": 4}})
-    ended = run(path, watch=lambda *news: seen.append(news))
+    ended = run(path, on_progress=lambda *news: seen.append(news))
     assert statuses(ended) == ["finished"] * 2 and ended.exit_code == 0
     assert seen[-2:] == [("steps", 40, 40), ("runs", 2, 2)]
     for seed in (3, 4):
@@ -127,7 +127,7 @@ def test_a_stop_is_resumable_and_leaves_no_trace(tmp_path, capsys, monkeypatch):
         if what == "runs":  # after the first, as Ctrl-C does
             os.kill(os.getpid(), signal.SIGINT)
 
-    ended = run(path, watch=interrupt)
+    ended = run(path, on_progress=interrupt)
     assert statuses(ended) == ["finished", "waiting"] and ended.exit_code == 75
     assert [row["status"] for row in table(tmp_path / "many")] == ["finished", "waiting"]
     with pytest.raises(SystemExit) as end:
@@ -143,7 +143,7 @@ def test_a_run_is_stopped_in_the_middle_and_goes_on_to_the_same_bytes(tmp_path, 
     whole = run(path, output=tmp_path / "whole").directory
     monkeypatch.setattr("qmd.jobs.stop.LOOK_EVERY_S", 0.0)
     monkeypatch.setattr(ensemble_session, "TELL_EVERY_S", 0.0)
-    ended = run(path, watch=lambda *news: (tmp_path / "many" / "EXIT").touch())
+    ended = run(path, on_progress=lambda *news: (tmp_path / "many" / "EXIT").touch())
     assert statuses(ended) == ["stopped"] and ended.exit_code == 75
     assert 0 < ended.outcomes[0][1].step < 20000
     assert statuses(run(path)) == ["finished"]

@@ -94,19 +94,19 @@ def kill_who_counts(path: Path, at: int) -> threading.Thread:
 def check_all(one: AbstractExecutor) -> None:
     """Results, news and errors, the same everywhere."""
     heard: list[tuple] = []
-    answers = one.answers(chores.cube, range(5), hear=heard.append)
-    assert list(in_order(answers)) == [0, 1, 8, 27, 64]
+    results = one.run_tasks(chores.cube, range(5), on_message=heard.append)
+    assert list(in_order(results)) == [0, 1, 8, 27, 64]
     assert sorted(heard) == [(k, "done") for k in range(5)]
-    answers = sorted(one.answers(chores.even, range(3)), key=lambda answer: answer.number)
-    assert [answer.result for answer in answers] == [0, None, 2]
-    assert isinstance(answers[1].error, ValueError) and str(answers[1].error) == "1 is odd"
+    results = sorted(one.run_tasks(chores.even, range(3)), key=lambda answer: answer.number)
+    assert [answer.result for answer in results] == [0, None, 2]
+    assert isinstance(results[1].error, ValueError) and str(results[1].error) == "1 is odd"
 
 
 def check_death(one: AbstractExecutor, folder: Path) -> None:
     """A worker killed in the middle of a task costs no more than what it had not saved."""
     tasks = [(str(folder / f"{k}.txt"), 40) for k in range(3)]
     killer = kill_who_counts(folder / "1.txt", at=10)
-    assert list(in_order(one.answers(chores.count, tasks))) == [40, 40, 40]
+    assert list(in_order(one.run_tasks(chores.count, tasks))) == [40, 40, 40]
     killer.join()
     for path, n in tasks:
         assert Path(path).read_text() == "".join(f"{k}\n" for k in range(n))
@@ -116,17 +116,17 @@ def check_stop(one: AbstractExecutor, folder: Path) -> None:
     """Tasks at work are told and awaited, the others not begun; later they go on."""
     tasks = [(str(folder / f"stop-{k}.txt"), 300) for k in range(4)]
     begun = folder / "stop-0.txt"
-    answers = list(one.answers(chores.count, tasks, stopping=begun.exists))
-    assert 1 <= len(answers) <= 2 and all(answer.result < 300 for answer in answers)
+    results = list(one.run_tasks(chores.count, tasks, stopping=begun.exists))
+    assert 1 <= len(results) <= 2 and all(answer.result < 300 for answer in results)
     assert not (folder / "stop-3.txt").exists()
-    for answer in answers:
+    for answer in results:
         assert len(Path(tasks[answer.number][0]).read_text().splitlines()) == answer.result
 
 
 def test_here(tmp_path):
     with executor(SERIAL) as one:
         check_all(one)
-        assert list(one.answers(chores.cube, range(3), stopping=lambda: True)) == []
+        assert list(one.run_tasks(chores.cube, range(3), stopping=lambda: True)) == []
 
 
 def test_in_processes(tmp_path):
@@ -142,10 +142,10 @@ def test_in_processes_more(tmp_path):
     with executor(PROCESSES) as one:
         check_all(one)
         check_stop(one, tmp_path)
-        (answer,) = one.answers(chores.needs_two, [3])
+        (answer,) = one.run_tasks(chores.needs_two, [3])
         assert isinstance(answer.error, RuntimeError) and str(answer.error) == "NeedsTwo: 3 and 3"
         with pytest.raises(OutputError, match="ended 3 workers, the last with code -9"):
-            list(one.answers(chores.kill_worker, [0]))
+            list(one.run_tasks(chores.kill_worker, [0]))
 
 
 @pytest.mark.slow
@@ -161,7 +161,7 @@ def test_on_dask_more(tmp_path):
     with executor(DASK) as one:
         check_stop(one, tmp_path)
         with pytest.raises(OutputError, match="ended its workers again and again"):
-            list(one.answers(chores.kill_worker, [0]))
+            list(one.run_tasks(chores.kill_worker, [0]))
 
 
 @pytest.mark.slow
@@ -170,7 +170,7 @@ def test_a_worker_has_one_core_and_those_of_its_parent(config, monkeypatch):
     for name in chores.PINNED:
         monkeypatch.delenv(name, raising=False)
     with executor(config) as one:
-        (answer,) = one.answers(chores.environment, [0])
+        (answer,) = one.run_tasks(chores.environment, [0])
     variables, cores = answer.result
     assert variables.pop("XLA_FLAGS") == "--xla_cpu_multi_thread_eigen=false"
     assert set(variables.values()) == {"1"}
@@ -270,7 +270,7 @@ def test_a_scheduler_that_runs_is_used_and_a_task_nobody_waits_for_ends(schedule
 def test_a_stop_does_not_wait_for_workers_that_never_came(scheduler):
     said: list[str] = []
     with open_executor(DaskConfig(kind="dask", scheduler=scheduler), said.append) as one:
-        assert list(one.answers(chores.cube, range(3), stopping=lambda: True)) == []
+        assert list(one.run_tasks(chores.cube, range(3), stopping=lambda: True)) == []
     assert said == [f"{scheduler} has no workers yet; waiting for the first"]
 
 

@@ -7,7 +7,7 @@ from jax.flatten_util import ravel_pytree
 from qmd.potentials import atom_centred, evaluate_all, native_model
 from qmd.train import models
 from qmd.train import problem as training
-from qmd.train.config import AtomCentredConfig, PerceptronConfig
+from qmd.train.config import AtomCentredNetworkConfig, PerceptronConfig
 from qmd.train.jax_engine import JaxEngine
 from qmd.train.native_engine import NativeEngine, NativePredictor
 from qmd.train.optimisers import gauss_newton
@@ -50,9 +50,9 @@ def problem() -> training.Problem:
     return problem_of(NETWORK)
 
 
-def fit(problem, settings, begin=None) -> list[training.Progress]:
-    log: list[training.Progress] = []
-    start = begin or training.Progress(0, np.inf, theta_of(NETWORK))
+def fit(problem, settings, begin=None) -> list[training.OptimiserProgress]:
+    log: list[training.OptimiserProgress] = []
+    start = begin or training.OptimiserProgress(0, np.inf, theta_of(NETWORK))
     gauss_newton.minimise(problem, start, settings, log.append)
     return log
 
@@ -121,8 +121,8 @@ def test_the_zero_of_energies_is_that_of_all_frames(problem):
         # A ridge of 1e-4 on 0.3 eV beside 20 residuals: 1e-10 eV.
         assert abs(np.mean(energies - frames.energies)) < 1e-6
     np.testing.assert_array_equal(gauss_newton.levelled(joint, theta, 0 * constants), theta)
-    log: list[training.Progress] = []
-    begin = training.Progress(0, np.inf, theta)
+    log: list[training.OptimiserProgress] = []
+    begin = training.OptimiserProgress(0, np.inf, theta)
     gauss_newton.minimise(joint, begin, SETTINGS, log.append, constants)
     assert log[-1].judged is not None
     np.testing.assert_array_equal(
@@ -132,7 +132,7 @@ def test_the_zero_of_energies_is_that_of_all_frames(problem):
 
 @pytest.mark.parametrize("control", ["uncoupled", "frozen"])
 def test_a_control_keeps_what_it_must(control):
-    config = AtomCentredConfig(
+    config = AtomCentredNetworkConfig(
         kind="qnn-revised", species=["O", "H", "H"], qubits=2, layers=1, radial=4, cutoff_A=3.0,
         control=control,
     )  # fmt: skip
@@ -140,8 +140,8 @@ def test_a_control_keeps_what_it_must(control):
     model = models.start(config, None, frames, 1)
     free = models.free(config, model)
     problem = training.Problem(model, frames, training.Loss(), NativeEngine, free=free)
-    log: list[training.Progress] = []
-    begin = training.Progress(0, np.inf, theta_of(model))
+    log: list[training.OptimiserProgress] = []
+    begin = training.OptimiserProgress(0, np.inf, theta_of(model))
     gauss_newton.minimise(problem, begin, SETTINGS, log.append)
     after = ravel_pytree(model)[1](log[-1].theta).parameters
     before = model.parameters
@@ -164,8 +164,8 @@ def test_the_classical_control_is_fitted_by_jax():
     frames = frames_of(NETWORK, 20, 3)
     model = models.start(config, None, frames, 1)
     problem = training.Problem(model, frames, training.Loss(energy_weight=1.0), JaxEngine)
-    log: list[training.Progress] = []
-    begin = training.Progress(0, np.inf, theta_of(model))
+    log: list[training.OptimiserProgress] = []
+    begin = training.OptimiserProgress(0, np.inf, theta_of(model))
     settings = gauss_newton.Settings(60, 20, None, 0.3, 0.9, 1e-5, 60, 5)
     gauss_newton.minimise(problem, begin, settings, log.append)
     assert problem.cost(log[-1].theta) < 1e-2 * problem.cost(theta_of(model))

@@ -41,7 +41,7 @@ class Run:
         self.folder, self.output = folder, folder / "output"
         self.positions, self.velocities = WATER.copy(), np.zeros((3, 3))
 
-    def __call__(self, **settings: Any) -> session.Finished:
+    def __call__(self, **settings: Any) -> session.RunResult:
         lines = ["3", 'Properties=species:S:1:pos:R:3:momenta:R:3 pbc="F F F"']
         momenta = MASSES[:, None] * self.velocities / fs
         for symbol, x, p in zip("OHH", self.positions, momenta, strict=True):

@@ -12,13 +12,13 @@ import pytest
 from qmd.cli.cards import table
 from qmd.errors import MismatchError, NumericalError
 from qmd.forces import catalogue
-from qmd.forces.catalogue import find_named, load_package
+from qmd.forces.catalogue import find_potential, load_package
 from qmd.interop.ase_calculator import QmdCalculator
 from qmd.io.structure import load_system
 from qmd.potentials import External, MorseBonds, Package, spc_fw
 from qmd.run import session
 from qmd.run.config import load_config
-from qmd.run.setup import build
+from qmd.run.setup import set_up
 from qmd.run.start import start_state
 
 ROOT = Path(__file__).parents[1]
@@ -101,8 +101,8 @@ def test_a_name_costs_no_look_at_other_packages(
     pretend(tmp_path, "greedy", "spc-fw = greedy:x", "raise RuntimeError('imported')")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(catalogue, "entry_points", None)  # would fail if it were asked
-    assert isinstance(find_named("spc-fw", Path()).found, Package)
-    assert find_named("sivqlm-lih", Path()).needs == ()
+    assert isinstance(find_potential("spc-fw", Path()).found, Package)
+    assert find_potential("sivqlm-lih", Path()).needs == ()
     monkeypatch.undo()
     monkeypatch.syspath_prepend(tmp_path)
     assert "hidden by the one above" in table()
@@ -131,7 +131,7 @@ def test_what_another_package_does_wrong_is_one_clear_line(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "bad", raising=False)
     with pytest.raises(MismatchError) as error:
-        build(load_config(write(tmp_path, "broken", "h2o")))
+        set_up(load_config(write(tmp_path, "broken", "h2o")))
     assert message in error.value.message
     monkeypatch.delitem(sys.modules, "bad", raising=False)
 
@@ -152,7 +152,7 @@ def test_a_function_that_fails_is_named(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "bad", raising=False)
     with pytest.raises(NumericalError, match=message):
-        start_state(build(load_config(write(tmp_path, "broken", "h2o"))))
+        start_state(set_up(load_config(write(tmp_path, "broken", "h2o"))))
     monkeypatch.delitem(sys.modules, "bad", raising=False)
 
 
@@ -163,7 +163,7 @@ def test_two_packages_with_one_name_are_refused(
         pretend(tmp_path, package, f"same = {package}:x")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(MismatchError, match="'same' is claimed by one 1.0 and two 1.0"):
-        find_named("same", Path())
+        find_potential("same", Path())
     assert "of one 1.0 and two 1.0, which both claim it" in table()
 
 
@@ -178,8 +178,8 @@ def test_an_edited_function_is_another_potential(
         with monkeypatch.context() as patch:
             patch.syspath_prepend(folder)
             patch.delitem(sys.modules, "edited", raising=False)
-            found.append(find_named("e", Path(), water).sha256)
-            again = find_named("e", Path(), water).sha256
+            found.append(find_potential("e", Path(), water).sha256)
+            again = find_potential("e", Path(), water).sha256
             patch.delitem(sys.modules, "edited", raising=False)
         assert again == found[-1]
     assert len(set(found)) == 3
@@ -196,16 +196,16 @@ def test_flexible_water_takes_any_number_of_molecules(structure: str) -> None:
 def test_flexible_water_says_in_which_order_it_wants_atoms(tmp_path: Path) -> None:
     (tmp_path / "hoh.xyz").write_text("3\n\nH 0.97 0 0\nO 0 0 0\nH -0.24 0.94 0\n")
     with pytest.raises(MismatchError, match="model is for O,H,H; hoh.xyz has H,O,H") as error:
-        build(load_config(write(tmp_path, "spc-fw", "hoh.xyz")))
+        set_up(load_config(write(tmp_path, "spc-fw", "hoh.xyz")))
     assert error.value.hint == "reorder the atoms as 2,1,3"
     with pytest.raises(MismatchError, match="model is for O,H,H; lih has Li,H"):
-        build(load_config(write(tmp_path, "spc-fw", "lih")))
+        set_up(load_config(write(tmp_path, "spc-fw", "lih")))
 
 
 def test_a_pinned_hash_holds_for_names_without_a_file(tmp_path: Path) -> None:
     potential = {"kind": "package", "name": "spc-fw", "sha256": "0" * 64}
     with pytest.raises(MismatchError, match="but the input asks for 000"):
-        build(load_config(write(tmp_path, potential, "h2o")))
+        set_up(load_config(write(tmp_path, potential, "h2o")))
 
 
 def test_a_function_has_no_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

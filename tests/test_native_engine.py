@@ -123,10 +123,10 @@ def test_adam_walks_the_same_way_on_both_engines():
     frames, theta = frames_of(WATER), np.asarray(ravel_pytree(WATER)[0])
     ends = []
     for engine in (JaxEngine, NativeEngine):
-        log: list[training.Progress] = []
+        log: list[training.OptimiserProgress] = []
         first_order.adam(
             training.Problem(WATER, frames, training.Loss(), engine),
-            training.Progress(0, np.inf, theta), log.append, steps=20, batch=2,
+            training.OptimiserProgress(0, np.inf, theta), log.append, steps=20, batch=2,
             learning_rate=0.01, final_fraction=0.0, weight_decay=0.0, ema=0.0, report_every=10,
             seed=1,
         )  # fmt: skip

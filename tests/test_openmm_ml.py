@@ -10,7 +10,7 @@ import pytest
 from ase.data import atomic_masses, atomic_numbers
 
 from qmd.errors import MismatchError
-from qmd.forces.build import described, resolve
+from qmd.forces.build import build_potential, parse_potential
 from qmd.io.structure import load_system
 
 ROOT = Path(__file__).parents[1]
@@ -74,7 +74,7 @@ def test_energies_and_forces_are_ours(potentials: Any, potential: Any, structure
     water = load_system(structure, Path())
     system = potentials("qmd", potential=potential).createSystem(topology(water.symbols))
     energy, forces = energy_and_forces(context_of(system, water.positions))
-    ours = resolve(described(potential), water, Path())
+    ours = build_potential(parse_potential(potential), water, Path())
     expected, expected_forces = ours.energy_and_forces(water.positions)
     # Two conversions of units; positions in nm and back move by 1e-16 angstrom times 100 eV/A.
     assert energy == pytest.approx(expected, abs=1e-9)
@@ -111,7 +111,9 @@ def test_a_mixed_system_has_the_potential_on_its_atoms(potentials: Any) -> None:
         topology(symbols), classical, [1, 2, 3]
     )
     energy, forces = energy_and_forces(context_of(mixed, positions))
-    alone = resolve(described("spc-fw"), water, Path()).energy_and_forces(water.positions)
+    alone = build_potential(parse_potential("spc-fw"), water, Path()).energy_and_forces(
+        water.positions
+    )
     assert energy == pytest.approx(alone[0], abs=1e-9)
     np.testing.assert_allclose(forces, [[0, 0, 0], *alone[1]], atol=1e-7)
 

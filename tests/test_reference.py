@@ -12,7 +12,7 @@ from qmd.integrators import kinetic_energy
 from qmd.io import trajectory
 from qmd.run import session, simulation
 from qmd.run.config import load_config
-from qmd.run.setup import build
+from qmd.run.setup import set_up
 from qmd.run.start import start_state
 
 EMT = {"kind": "ase", "calculator": "ase.calculators.emt.EMT"}
@@ -38,12 +38,12 @@ def write(folder: Path, potential, structure: str = "h2o", **settings) -> Path:
     return path
 
 
-def run(folder: Path, potential, *changes: str, **settings) -> session.Finished:
+def run(folder: Path, potential, *changes: str, **settings) -> session.RunResult:
     loaded = load_config(write(folder, potential, **settings), changes)
     return session.run(loaded)
 
 
-def totals(finished: session.Finished) -> np.ndarray:
+def totals(finished: session.RunResult) -> np.ndarray:
     return np.loadtxt(finished.paths.log, delimiter=",", skiprows=1)[:, 4]
 
 
@@ -91,9 +91,9 @@ def test_quantum_chemistry_conserves_energy_and_goes_on(tmp_path, potential, str
 
 
 def test_a_sphere_confines_reference_dynamics_too(tmp_path):
-    free = build(load_config(write(tmp_path, EMT)))
+    free = set_up(load_config(write(tmp_path, EMT)))
     sphere = {"radius_A": 0.85, "stiffness_eV_per_A3": 20.0}
-    confined = build(load_config(write(tmp_path, EMT, confinement=sphere)))
+    confined = set_up(load_config(write(tmp_path, EMT, confinement=sphere)))
     outside = np.maximum(np.linalg.norm(free.system.positions, axis=1) - 0.85, 0)
     added = start_state(confined).energy - start_state(free).energy
     assert added == pytest.approx(20.0 * (outside**3).sum(), rel=1e-9)
@@ -112,13 +112,13 @@ def test_a_sphere_confines_reference_dynamics_too(tmp_path):
 )
 def test_what_is_no_calculator_is_refused(tmp_path, changes, error, message):
     with pytest.raises(error, match=message):
-        build(load_config(write(tmp_path, EMT | changes)))
+        set_up(load_config(write(tmp_path, EMT | changes)))
 
 
 def test_a_calculator_that_cannot_be_made_is_one_clear_line(tmp_path):
     potential = {"kind": "ase", "calculator": "ase.calculators.harmonic.HarmonicCalculator"}
     with pytest.raises(MismatchError, match="does not take potential.arguments: "):
-        build(load_config(write(tmp_path, potential)))
+        set_up(load_config(write(tmp_path, potential)))
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # PySCF's files
@@ -127,7 +127,7 @@ def test_a_calculator_that_cannot_be_made_is_one_clear_line(tmp_path):
 )
 def test_methods_that_do_not_exist_are_one_clear_line(tmp_path, changes):
     pytest.importorskip("pyscf", reason="needs the extra reference")
-    setup = build(load_config(write(tmp_path, DFT | changes)))
+    setup = set_up(load_config(write(tmp_path, DFT | changes)))
     with pytest.raises(NumericalError, match="(?i)none.such.* failed: |failed: .*none.such"):
         start_state(setup)
 
@@ -138,7 +138,7 @@ def test_open_shells_are_refused(tmp_path):
     structure.write_text("2\n\nO 0 0 0\nH 0 0 0.97\n")
     system = {"structure": "oh.xyz", "temperature_K": 300}
     with pytest.raises(MismatchError, match="odd number of electrons"):
-        build(load_config(write(tmp_path, DFT, system=system)))
+        set_up(load_config(write(tmp_path, DFT, system=system)))
 
 
 def test_a_method_that_fails_keeps_the_steps_before(tmp_path, monkeypatch):

@@ -21,7 +21,7 @@ from qmd.io.run_folder import RunPaths
 from qmd.jobs import cores
 from qmd.run import session, simulation
 from qmd.run.config import load_config
-from qmd.run.setup import build, build_replicas
+from qmd.run.setup import build_replicas, set_up
 from qmd.run.start import start_batch
 
 EMT = {"kind": "ase", "calculator": "ase.calculators.emt.EMT"}
@@ -281,7 +281,7 @@ def test_inputs_that_cannot_be_meant_are_refused(
     tmp_path: Path, settings: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        build(load_config(write_input(tmp_path, **settings)))
+        set_up(load_config(write_input(tmp_path, **settings)))
 
 
 def test_more_open_files_than_allowed_are_refused(
@@ -348,7 +348,7 @@ def test_a_jax_batch_follows_single_runs_and_does_not_feel_that_a_replica_is_gon
     tmp_path: Path,
 ) -> None:
     jax = {"kind": "package", "name": "sivqlm-h2o", "backend": "jax"}
-    setup = build(load_config(write_input(tmp_path, "nve", potential=jax)))
+    setup = set_up(load_config(write_input(tmp_path, "nve", potential=jax)))
     loop, start, n = build_replicas(setup, 2), start_batch(setup), 10
     found = loop.advance(start, n).batch
     for row, replica in enumerate(REPLICAS):

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from qmd.errors import InputError, MismatchError
-from qmd.forces.build import resolve
-from qmd.forces.runnable import Resolved
+from qmd.forces.build import build_potential
+from qmd.forces.runnable import RunnablePotential
 from qmd.interop.ase_calculator import QmdCalculator
 from qmd.io.structure import load_system
-from qmd.potentials import Committee, Package, load, save
+from qmd.potentials import SHIPPED, Committee, Package, load, save
 from qmd.run import session
 from qmd.run.config import RunConfig, load_config
-from qmd.run.setup import build
+from qmd.run.setup import set_up
 from qmd.run.start import start_state
 
 EMT = {"kind": "ase", "calculator": "ase.calculators.emt.EMT"}
@@ -47,7 +47,7 @@ def write(folder: Path, potential: object, **settings: object) -> Path:
     return path
 
 
-def resolved(potential: object, folder: Path = Path()) -> Resolved:
+def resolved(potential: object, folder: Path = Path()) -> RunnablePotential:
     """As an input would have it, on the built-in water."""
     document = {
         "system": {"structure": "h2o", "velocities": "zero"},
@@ -55,7 +55,7 @@ def resolved(potential: object, folder: Path = Path()) -> Resolved:
         "integrator": {"kind": "velocity_verlet", "timestep_fs": 0.5},
         "steps": 1,
     }
-    return resolve(RunConfig.model_validate(document).potential, WATER, folder)
+    return build_potential(RunConfig.model_validate(document).potential, WATER, folder)
 
 
 def evaluated(potential: object) -> tuple[float, np.ndarray]:
@@ -133,7 +133,7 @@ def test_a_committee_conserves_energy_goes_on_and_logs_its_spread(
 
 
 def test_a_run_goes_on_with_the_same_parts_only(tmp_path: Path) -> None:
-    source = Path(load.__code__.co_filename).parent / "shipped" / "sivqlm-h2o.qmdp"
+    source = SHIPPED / "sivqlm-h2o.qmdp"
     package, copy = load(source), tmp_path / "own.qmdp"
     copy.write_bytes(source.read_bytes())
     potential = together("sum", ["own.qmdp", BEND], weights=[1.0, 0.1])
@@ -180,7 +180,7 @@ def test_a_committee_comes_back_from_a_package_with_its_spread(tmp_path: Path) -
     members = ["sivqlm-h2o", "spc-fw", together("sum", [MORSE, BEND])]
     committee = resolved(together("committee", members))
     assert isinstance(committee.model, Committee)
-    package = load(Path(load.__code__.co_filename).parent / "shipped" / "sivqlm-h2o.qmdp")
+    package = load(SHIPPED / "sivqlm-h2o.qmdp")
     whole = Package(**{**vars_of(package), "model": committee.model, "name": "committee"})
     save(tmp_path / "committee.qmdp", whole, committee.energy_and_forces)
     again = resolved("committee.qmdp", tmp_path)
@@ -232,14 +232,14 @@ def test_impossible_potentials_are_refused(
     tmp_path: Path, potential: object, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        build(load_config(write(tmp_path, potential)))
+        set_up(load_config(write(tmp_path, potential)))
 
 
 def test_a_sphere_confines_sums_too(tmp_path: Path) -> None:
     potential = together("sum", [MORSE, EMT])
-    free = start_state(build(load_config(write(tmp_path, potential))))
+    free = start_state(set_up(load_config(write(tmp_path, potential))))
     sphere = {"radius_A": 0.85, "stiffness_eV_per_A3": 20.0}
-    within = start_state(build(load_config(write(tmp_path, potential, confinement=sphere))))
+    within = start_state(set_up(load_config(write(tmp_path, potential, confinement=sphere))))
     outside = np.maximum(np.linalg.norm(free.positions, axis=1) - 0.85, 0)
     assert within.energy - free.energy == pytest.approx(20.0 * (outside**3).sum(), rel=1e-9)
 

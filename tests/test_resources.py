@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qmd.circuits.instances import Part
+from qmd.circuits.instances import CircuitInstance
 from qmd.circuits.resources import (
     Resources,
     as_json,
@@ -30,7 +30,7 @@ from qmd.potentials import (
 )
 
 
-def part(model: Any, copies: int = 1) -> Part:
+def part(model: Any, copies: int = 1) -> CircuitInstance:
     if isinstance(model, Architecture):
         circuit, features = model.circuit, model.features
         model = Quantum(
@@ -42,7 +42,7 @@ def part(model: Any, copies: int = 1) -> Part:
                 np.zeros(()),
             ),
         )
-    return Part("trial", model, tuple(range(model.n_atoms)), copies)
+    return CircuitInstance("trial", model, tuple(range(model.n_atoms)), copies)
 
 
 def test_lih_as_in_the_paper():
@@ -82,7 +82,7 @@ def test_the_generic_circuit():
     assert found.evaluations_per_forces == 2 * 3 * 6
 
 
-def star(n_spins: int, n_layers: int = 2) -> Part:
+def star(n_spins: int, n_layers: int = 2) -> CircuitInstance:
     """Pairs (0, i) that do not commute, one gate a layer."""
     circuit = Circuit(
         n_qubits=n_spins, n_layers=n_layers, singlets=(), encoding=(Encode(0, 0),),

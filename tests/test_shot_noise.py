@@ -12,7 +12,7 @@ from qmd.integrators.forces import evaluate
 from qmd.io.run_folder import RunPaths
 from qmd.run import session
 from qmd.run.config import load_config
-from qmd.run.setup import build
+from qmd.run.setup import set_up
 from qmd.run.start import start_state
 
 INPUT = """\
@@ -47,7 +47,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(tmp_path):
 
 
 def test_shots_are_drawn_from_the_seed_and_the_energy_is_exact(tmp_path):
-    setup, other = (build(loaded(tmp_path, f"seed={seed}")) for seed in (1, 2))
+    setup, other = (set_up(loaded(tmp_path, f"seed={seed}")) for seed in (1, 2))
     start, x = start_state(setup), setup.system.positions
     energy, forces = evaluate(setup.force, x)
     noise = start.forces - forces
@@ -61,14 +61,14 @@ def test_shots_are_drawn_from_the_seed_and_the_energy_is_exact(tmp_path):
 
 def test_a_bath_that_is_too_weak_is_refused_with_numbers_that_do(tmp_path):
     with pytest.raises(InputError, match="1000 shots has .* times the power of a bath") as refused:
-        start_state(build(loaded(tmp_path, "noise.shots=1000")))
+        start_state(set_up(loaded(tmp_path, "noise.shots=1000")))
     hint = refused.value.hint or ""
     words = hint.replace(":", "").replace(",", "").split()
     shots = int(words[words.index("`noise.shots`") + 2])
     friction = int(words[words.index("`friction_per_ps`") + 2])
     for override in (f"noise.shots={shots}", f"integrator.friction_per_ps={friction}"):
         overrides = ["noise.shots=1000"] if "shots" not in override else []
-        setup = build(loaded(tmp_path, *overrides, override))
+        setup = set_up(loaded(tmp_path, *overrides, override))
         start_state(setup)
         assert isinstance(setup.integrator, NoisyLangevinBAOAB)
         share = setup.integrator.share(setup.system.positions, 1 / setup.system.masses)
@@ -76,12 +76,12 @@ def test_a_bath_that_is_too_weak_is_refused_with_numbers_that_do(tmp_path):
 
 
 def test_without_compensation_nothing_is_too_weak(tmp_path):
-    start_state(build(loaded(tmp_path, "noise.shots=1000", "noise.compensate=false")))
+    start_state(set_up(loaded(tmp_path, "noise.shots=1000", "noise.compensate=false")))
 
 
 def test_a_run_stops_where_the_noise_grows_beyond_the_bath(tmp_path):
     # At the start 0.998 of the power of the bath; while water moves, it changes by a percent.
-    setup = build(loaded(tmp_path))
+    setup = set_up(loaded(tmp_path))
     assert isinstance(setup.integrator, NoisyLangevinBAOAB)
     share = setup.integrator.share(setup.system.positions, 1 / setup.system.masses)
     shots = int(20_000 * share / 0.998)

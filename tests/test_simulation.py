@@ -44,7 +44,7 @@ def write_input(folder: Path, method: str = "nve", **settings: Any) -> Path:
     return path
 
 
-def run(folder: Path, method: str = "nve", **settings: Any) -> session.Finished:
+def run(folder: Path, method: str = "nve", **settings: Any) -> session.RunResult:
     return session.run(load_config(write_input(folder, method, **settings)))
 
 
@@ -108,14 +108,14 @@ def test_readers_follow_a_run_that_goes_on(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(simulation, "FLUSH_S", 0.0)
     paths, seen = RunPaths(tmp_path / "output"), []
 
-    def watch(progress: simulation.Progress) -> None:
+    def on_progress(progress: simulation.RunProgress) -> None:
         step = progress.first_step + progress.steps_done
         assert trajectory.read_scalars(paths.trajectory)["step"][-1] == step // 7 * 7
         assert paths.log.read_text().splitlines()[-1].startswith(f"{step // 3 * 3},")
         assert json.loads(paths.record.read_text())["input"]["steps"] == 100
         seen.append(step)
 
-    session.run(load_config(write_input(tmp_path)), watch=watch)
+    session.run(load_config(write_input(tmp_path)), on_progress=on_progress)
     assert seen == sorted(set(seen)) and seen[-1] == 100
 
 

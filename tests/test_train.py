@@ -48,7 +48,7 @@ def path(tmp_path) -> Path:
     return tmp_path / "train.yaml"
 
 
-def prepare(path: Path, *overrides: str) -> train_session.Prepared:
+def prepare(path: Path, *overrides: str) -> train_session.TrainingJob:
     return train_session.prepare(inputs.load(path, TrainConfig, overrides))
 
 
@@ -62,7 +62,7 @@ class StopAt:
     def __init__(self, number: int) -> None:
         self.left = number
 
-    def __call__(self, tick: trainer.Tick) -> None:
+    def __call__(self, tick: trainer.TrainingUpdate) -> None:
         self.left -= 1
         if self.left == 0:
             os.kill(os.getpid(), signal.SIGINT)
@@ -73,8 +73,8 @@ def whole(tmp_path_factory):
     """A finished training: its input, what it returned, and its ticks."""
     path = tmp_path_factory.mktemp("whole") / "train.yaml"
     path.write_text(INPUT)
-    ticks: list[trainer.Tick] = []
-    return path, train_session.run(prepare(path), watch=ticks.append), ticks
+    ticks: list[trainer.TrainingUpdate] = []
+    return path, train_session.run(prepare(path), on_progress=ticks.append), ticks
 
 
 def test_a_training_leaves_a_package_that_runs_its_card_its_log_and_its_plots(whole):
@@ -140,12 +140,12 @@ def test_the_potential_may_be_the_mean_of_the_best_starts(path):
 def test_a_stopped_training_keeps_its_best_and_goes_on_to_the_same_numbers(path, whole):
     n_reports = len(whole[2]) - 3  # each stage that is done ticks once more
     with pytest.raises(StoppedEarly, match="has the best so far"):
-        train_session.run(prepare(path), watch=StopAt(n_reports))
+        train_session.run(prepare(path), on_progress=StopAt(n_reports))
     package = path.parent / "output" / "lih-test.qmdp"
     assert load_package(package).training["interrupted"]
     assert len(rows(path)) < len(rows(whole[0]))
     said = []
-    train_session.run(prepare(path), say=said.append)
+    train_session.run(prepare(path), log=said.append)
     assert "going on" in said[0]
     # Adam goes on to the last bit: columns but the seconds.
     np.testing.assert_array_equal(rows(path), rows(whole[0]))
@@ -173,7 +173,7 @@ def test_workers_change_nothing_and_leave_no_process_behind(path, tmp_path):
     np.testing.assert_array_equal(rows(path), alone)
     path.write_text(INPUT.replace("workers: 1", "executor: {kind: dask, workers: 2}"))
     ticks = []
-    train_session.run(prepare(path), overwrite=True, watch=ticks.append)
+    train_session.run(prepare(path), overwrite=True, on_progress=ticks.append)
     np.testing.assert_array_equal(rows(path), alone)
     assert {(tick.start, tick.stage) for tick in ticks if tick.done} >= {(0, 0), (1, 0)}
 

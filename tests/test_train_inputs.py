@@ -58,14 +58,14 @@ def prepared(tmp_path_factory):
     return train_session.prepare(inputs.load(folder / "train.yaml", TrainConfig))
 
 
-def state_after(prepared, folder, stopping) -> states.State:
+def state_after(prepared, folder, stopping) -> states.StageState:
     (folder / "states").mkdir(parents=True)
     plan = train_session._plan(prepared, folder)
     while True:
         trainer = train_start.Trainer(plan, stopping, lambda tick: None)
         try:
             trainer.run(0, range(1))
-        except train_start.Stop:
+        except train_start.TrainingStopped:
             continue
         state = states.load(plan, 0, 0)
         assert state is not None

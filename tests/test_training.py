@@ -57,12 +57,12 @@ def near(known) -> np.ndarray:
 class Log(list):
     """Keeps what an optimiser reports."""
 
-    def __call__(self, progress: training.Progress) -> None:
+    def __call__(self, progress: training.OptimiserProgress) -> None:
         self.append(progress)
 
 
-def begin(theta: np.ndarray) -> training.Progress:
-    return training.Progress(0, np.inf, theta)
+def begin(theta: np.ndarray) -> training.OptimiserProgress:
+    return training.OptimiserProgress(0, np.inf, theta)
 
 
 @pytest.mark.parametrize("rotations", [True, False])

@@ -18,7 +18,7 @@ from .force import FORCE_SIGNATURE, Force
 _CURSOR, _SLOTS = 0, 1  # places in the workspace
 
 
-class Mailbox:
+class DeferredForce:
     """Room for the questions, and then the answers, of `n` calls of a force.
 
     Parameters
@@ -33,13 +33,13 @@ class Mailbox:
         self._program = np.array([n], np.int64)
         self._workspace = np.zeros(_SLOTS + n * (1 + 3 * n_atoms))
 
-    def question(self) -> Force:
+    def recorder(self) -> Force:
         """A force that notes positions; energy and forces are zero."""
-        return self._force(_note())
+        return self._force(_recorder())
 
-    def answer(self) -> Force:
+    def player(self) -> Force:
         """A force that hands out what `put` was given."""
-        return self._force(_hand_out())
+        return self._force(_player())
 
     def _force(self, function: Any) -> Force:
         self._workspace[_CURSOR] = 0
@@ -72,16 +72,16 @@ class Mailbox:
 
 
 @functools.cache
-def _note() -> Any:
-    return numba.cfunc(FORCE_SIGNATURE, cache=True)(_take_note)  # on first use: most runs need none
+def _recorder() -> Any:
+    return numba.cfunc(FORCE_SIGNATURE, cache=True)(_record)  # on first use: most runs need none
 
 
 @functools.cache
-def _hand_out() -> Any:
-    return numba.cfunc(FORCE_SIGNATURE, cache=True)(_take_answer)
+def _player() -> Any:
+    return numba.cfunc(FORCE_SIGNATURE, cache=True)(_play_back)
 
 
-def _take_note(positions, forces_out, program, workspace):
+def _record(positions, forces_out, program, workspace):
     call, size = int(workspace[_CURSOR]), 3 * positions.shape[0]
     workspace[_CURSOR] += 1
     forces_out[:] = 0.0
@@ -93,7 +93,7 @@ def _take_note(positions, forces_out, program, workspace):
     return 0.0
 
 
-def _take_answer(positions, forces_out, program, workspace):
+def _play_back(positions, forces_out, program, workspace):
     call, size = int(workspace[_CURSOR]), 3 * positions.shape[0]
     workspace[_CURSOR] += 1
     if call >= program[0]:

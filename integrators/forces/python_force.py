@@ -22,15 +22,15 @@ from numba.extending import intrinsic
 from ..state import FloatArray
 from .force import FORCE_SIGNATURE, Force, call_address
 
-PythonFunction = Callable[[FloatArray], tuple[Any, Any]]
+EnergyAndForces = Callable[[FloatArray], tuple[Any, Any]]
 
-_functions: dict[int, PythonFunction] = {}
+_functions: dict[int, EnergyAndForces] = {}
 _pending: dict[int, BaseException] = {}
 _handles = itertools.count()
 _ENERGY, _ANSWERED = 0, 1  # places in the workspace
 
 
-def python_force(function: PythonFunction) -> Force:
+def python_force(function: EnergyAndForces) -> Force:
     """Wrap a Python function, such as a jitted JAX one, as a `Force`.
 
     Parameters

@@ -11,7 +11,7 @@ from ..limits import Limits, Status
 from ..noise import Stream
 from ..state import Advanced, FloatArray, State, owned_copy
 
-Finished = tuple[float, int, int, int]
+LoopEnd = tuple[float, int, int, int]
 """What a compiled loop returns: energy, step, status, warned."""
 
 
@@ -32,7 +32,7 @@ class AbstractIntegrator(abc.ABC):
         stream: Stream,
         limits: Limits,
         n_steps: int,
-    ) -> Finished:
+    ) -> LoopEnd:
         """Make the steps in compiled code, in place in the arrays of `state`."""
 
     @abc.abstractmethod

@@ -12,7 +12,7 @@ from ..kernels import copy_into, drift, kick, ou
 from ..limits import Limits, Status, check, require_valid
 from ..noise import Stream, checked_stream, gaussian
 from ..state import FloatArray, State
-from .base import AbstractIntegrator, Finished
+from .base import AbstractIntegrator, LoopEnd
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class LangevinBAOAB(AbstractIntegrator):
         stream: Stream,
         limits: Limits,
         n_steps: int,
-    ) -> Finished:
+    ) -> LoopEnd:
         return _advance(
             state,
             inv_masses,

@@ -13,7 +13,7 @@ from ..kernels import copy_into, drift, kick, ou
 from ..limits import Limits, Status, check, require_valid
 from ..noise import SHOTS, Stream, checked_stream, gaussian
 from ..state import FloatArray, State, owned_copy
-from .base import AbstractIntegrator, Finished
+from .base import AbstractIntegrator, LoopEnd
 
 _SINGULAR = 1e-12
 """A pivot this small, relative to the largest element of the diagonal, is rounding."""
@@ -104,7 +104,7 @@ class NoisyLangevinBAOAB(AbstractIntegrator):
         stream: Stream,
         limits: Limits,
         n_steps: int,
-    ) -> Finished:
+    ) -> LoopEnd:
         return _advance(
             state,
             inv_masses,

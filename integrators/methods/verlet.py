@@ -12,7 +12,7 @@ from ..kernels import copy_into, drift, kick
 from ..limits import Limits, Status, check, require_valid
 from ..noise import Stream
 from ..state import FloatArray, State
-from .base import AbstractIntegrator, Finished
+from .base import AbstractIntegrator, LoopEnd
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class VelocityVerlet(AbstractIntegrator):
         stream: Stream,
         limits: Limits,
         n_steps: int,
-    ) -> Finished:
+    ) -> LoopEnd:
         return _advance(state, inv_masses, float(self.dt), force, limits, n_steps)
 
     def _loop_each(

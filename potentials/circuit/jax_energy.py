@@ -22,7 +22,7 @@ from .features import Features, VectorDensities
 
 DENSE_SPINS = 6
 
-State = Complex[Array, "sectors dim"]
+QuantumState = Complex[Array, "sectors dim"]
 AnyArray = TypeVar("AnyArray", np.ndarray, Array)
 
 
@@ -106,7 +106,9 @@ def expectations(
     nothing = jnp.zeros((circuit.n_layers, 0))
     matrices = _dense_layers(circuit, couplings) if dense else nothing
 
-    def step(psi: State, layer: tuple[Array, Array, list[Array]]) -> tuple[State, None]:
+    def step(
+        psi: QuantumState, layer: tuple[Array, Array, list[Array]]
+    ) -> tuple[QuantumState, None]:
         coupling, matrix, factors_here = layer
         psi = psi @ matrix.T if dense else _spin_gates(circuit, coupling, psi)
         psi = _ancilla_rotations(circuit, coupling, psi)
@@ -162,7 +164,7 @@ def _kron(a: Array, b: Array) -> Array:
     return product.reshape(*a.shape[:-2], a.shape[-2] * b.shape[-2], -1)
 
 
-def _encode(factors: list[Array], psi: State) -> State:
+def _encode(factors: list[Array], psi: QuantumState) -> QuantumState:
     """Apply one encoding, given as factors (sectors, m, m) on successive groups of spins."""
     sectors, dim = psi.shape
     left = 1
@@ -218,7 +220,9 @@ def _layer_matrices_jvp(circuit: Circuit, primals: Any, tangents: Any) -> Any:
     )
 
 
-def _spin_gates(circuit: Circuit, coupling: Float[Array, " couplings"], psi: State) -> State:
+def _spin_gates(
+    circuit: Circuit, coupling: Float[Array, " couplings"], psi: QuantumState
+) -> QuantumState:
     """Apply the Heisenberg and spin RZ gates of one layer to each row of `psi`."""
     index = {q: i for i, q in enumerate(circuit.spins)}
     for gate in circuit.layer:
@@ -232,7 +236,7 @@ def _spin_gates(circuit: Circuit, coupling: Float[Array, " couplings"], psi: Sta
     return psi
 
 
-def _heisenberg(angle: Array, pairs: list[Pair], psi: State) -> State:
+def _heisenberg(angle: Array, pairs: list[Pair], psi: QuantumState) -> QuantumState:
     for spins, joined in clusters(pairs):
         if len(joined) == 1:
             # sigma.sigma = 2 SWAP - 1 is 1 on triplets (SWAP = 1) and -3 on the singlet.
@@ -259,7 +263,7 @@ def _spectrum(pairs: list[Pair]) -> tuple[np.ndarray, np.ndarray]:
     return values, vectors.astype(complex)
 
 
-def _apply(gate: Array, qubits: list[int], psi: State) -> State:
+def _apply(gate: Array, qubits: list[int], psi: QuantumState) -> QuantumState:
     n = psi.shape[1].bit_length() - 1
     axes = [1 + q for q in qubits]
     moved = jnp.moveaxis(psi.reshape(-1, *(2,) * n), axes, range(1, 1 + len(axes)))
@@ -274,13 +278,15 @@ def _swap(psi: AnyArray, pair: Pair) -> AnyArray:
     return tensor.swapaxes(1 + pair[0], 1 + pair[1]).reshape(psi.shape)
 
 
-def _rotate_z(angle: Array, spin: int, psi: State) -> State:
+def _rotate_z(angle: Array, spin: int, psi: QuantumState) -> QuantumState:
     phases = _phase(angle * np.array([-0.5, 0.5]))
     split = psi.reshape(psi.shape[0], 2**spin, 2, -1)
     return (split * phases[None, None, :, None]).reshape(psi.shape)
 
 
-def _ancilla_rotations(circuit: Circuit, coupling: Float[Array, " couplings"], psi: State) -> State:
+def _ancilla_rotations(
+    circuit: Circuit, coupling: Float[Array, " couplings"], psi: QuantumState
+) -> QuantumState:
     """RZ on the ancilla, where Z exchanges the sectors; it commutes with the gates on the spins."""
     for gate in circuit.layer:
         if isinstance(gate, RotationZ) and circuit.ancilla in gate.qubits:
@@ -289,7 +295,7 @@ def _ancilla_rotations(circuit: Circuit, coupling: Float[Array, " couplings"], p
     return psi
 
 
-def _expectation(circuit: Circuit, observable: Observable, psi: State) -> Float[Array, ""]:
+def _expectation(circuit: Circuit, observable: Observable, psi: QuantumState) -> Float[Array, ""]:
     index = {q: i for i, q in enumerate(circuit.spins)}
     bra = psi[::-1] if observable.with_ancilla else psi
     overlap = jnp.vdot(bra, psi).real

@@ -24,9 +24,9 @@ import numpy as np
 from ..circuit.architecture import Architecture, Parameters, Quantum
 from ..circuit.circuit import Circuit, Encode, Heisenberg, Observable
 from ..circuit.features import Entry, LinearVectors, VectorDensities
-from ..network.network import Network, NetworkParameters
+from ..network.network import AtomCentredNetwork, NetworkParameters
 from ..parameters import smooth_normals
-from ..tree.nodes import AtomCentred
+from ..tree.nodes import PerAtomSum
 
 FROM_A = 0.5
 """Centre of the first Gaussian, angstrom."""
@@ -77,7 +77,7 @@ def revised(
     cutoff: float = 5.0,
     scalars: bool = True,
     energy: float = 0.0,
-) -> Network:
+) -> AtomCentredNetwork:
     """Vector densities on channels, with random numbers to start a training from.
 
     Parameters
@@ -109,10 +109,10 @@ def revised(
         offsets=np.full(k, energy / len(species)),
     )
     kinds = tuple(known.index(symbol) for symbol in species)
-    return Network(kinds, made, FROM_A, cutoff, parameters)
+    return AtomCentredNetwork(kinds, made, FROM_A, cutoff, parameters)
 
 
-def uncoupled(network: Network) -> Network:
+def uncoupled(network: AtomCentredNetwork) -> AtomCentredNetwork:
     """The same without couplings between the qubits, a control: each layer is the identity."""
     p = network.parameters
     scalars = p.scalars.copy()
@@ -121,7 +121,7 @@ def uncoupled(network: Network) -> Network:
     return replace(network, parameters=without)
 
 
-def unrolled(network: Network) -> AtomCentred:
+def unrolled(network: AtomCentredNetwork) -> PerAtomSum:
     """The same as a sum of circuits, atom by atom, which PennyLane and shots can take.
 
     Raises
@@ -145,15 +145,15 @@ def unrolled(network: Network) -> AtomCentred:
             offset=np.asarray(p.offsets[kind]),
         )
         models.append(Quantum(Architecture(features, network.circuit), parameters))
-    return AtomCentred(kinds, tuple(models))
+    return PerAtomSum(kinds, tuple(models))
 
 
 def _densities(
-    kinds: tuple[int, ...], kind: int, n_qubits: int, network: Network
+    kinds: tuple[int, ...], kind: int, n_qubits: int, network: AtomCentredNetwork
 ) -> VectorDensities:
     """Vectors of every channel about a centre of one kind; atom 0 is the centre.
 
-    The others come in the order of `AtomCentred.surroundings`.
+    The others come in the order of `PerAtomSum.surroundings`.
     """
     others, n_kinds = sorted(kinds), max(kinds) + 1
     others.remove(kind)
@@ -178,7 +178,7 @@ def initial(
     n_qubits: int = 4,
     n_layers: int = 4,
     energy: float = 0.0,
-) -> AtomCentred:
+) -> PerAtomSum:
     """A qubit for each of the nearest neighbours, with random numbers to start a training from.
 
     Parameters
@@ -194,7 +194,7 @@ def initial(
     n, made = len(species), circuit(n_qubits, n_layers)
     models = []
     for centre in range(n):
-        order = AtomCentred.surroundings_of(tuple(range(n)), centre)
+        order = PerAtomSum.surroundings_of(tuple(range(n)), centre)
         far = np.linalg.norm(positions[list(order)] - positions[centre], axis=1)
         weights = np.zeros((n_qubits, n))
         weights[:, 0] = -1.0
@@ -207,4 +207,4 @@ def initial(
             offset=np.asarray(energy / n),
         )
         models.append(Quantum(Architecture(features, made), parameters))
-    return AtomCentred(tuple(range(n)), tuple(models))
+    return PerAtomSum(tuple(range(n)), tuple(models))

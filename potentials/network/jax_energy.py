@@ -8,11 +8,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..circuit import jax_energy as vqc
-from .network import Network
+from .network import AtomCentredNetwork
 from .perceptron import Perceptron
 
 
-def energy(model: Network, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
+def energy(model: AtomCentredNetwork, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
     """Energy (eV), a scalar, at `positions` (angstrom), shape (n_atoms, 3)."""
     p, circuit, kinds = model.parameters, model.circuit, np.array(model.kinds)
     vectors, scalars = densities(model, positions)
@@ -25,7 +25,7 @@ def energy(model: Network, positions: Float[Array, "atoms 3"]) -> Float[Array, "
 
 
 def densities(
-    model: Network, positions: Float[Array, "atoms 3"]
+    model: AtomCentredNetwork, positions: Float[Array, "atoms 3"]
 ) -> tuple[Float[Array, "atoms encodings vectors 3"], Float[Array, "atoms encodings couplings"]]:
     """Encoding vectors (rad) of each centre, and what is added to its couplings and weights."""
     p, n, rows = model.parameters, model.n_atoms, model.circuit.n_layers + 1
@@ -55,7 +55,7 @@ def perceptron_energy(model: Perceptron, positions: Float[Array, "atoms 3"]) -> 
 
 
 def _surroundings(
-    model: Network | Perceptron, n_radial: int, positions: Float[Array, "atoms 3"]
+    model: AtomCentredNetwork | Perceptron, n_radial: int, positions: Float[Array, "atoms 3"]
 ) -> tuple[Array, Array, Any]:
     """Gaussians (atoms, others, n_radial), unit vectors, and the elements of centre and other."""
     kinds, n = np.array(model.kinds), model.n_atoms

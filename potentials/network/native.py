@@ -7,17 +7,17 @@ from ..contract import NativeKernel, check_bytes
 from ..simd.vectors import padded
 from . import kernel as layout
 from .lanes import AMPLITUDE, LANES
-from .network import Network, NetworkParameters
+from .network import AtomCentredNetwork, NetworkParameters
 
 Array = np.ndarray
 
 
-def native_kernel(model: Network, *, parallel: bool = False) -> NativeKernel:
+def native_kernel(model: AtomCentredNetwork, *, parallel: bool = False) -> NativeKernel:
     """Native energy and forces of a network.
 
     Parameters
     ----------
-    model : Network
+    model : AtomCentredNetwork
     parallel : bool
         Whether one energy is worked on by all cores; see `centred_parallel`.
 
@@ -34,12 +34,12 @@ def native_kernel(model: Network, *, parallel: bool = False) -> NativeKernel:
     return NativeKernel(energy_and_forces, *arrays(model, -(-model.n_atoms // LANES)))
 
 
-def arrays(model: Network, n_at_once: int = 1) -> tuple[Array, Array]:
+def arrays(model: AtomCentredNetwork, n_at_once: int = 1) -> tuple[Array, Array]:
     """Program and workspace of `centred_kernel.evaluate_into`.
 
     Parameters
     ----------
-    model : Network
+    model : AtomCentredNetwork
     n_at_once : int
         Fours of centres that have scratch of their own.
 
@@ -64,7 +64,7 @@ def arrays(model: Network, n_at_once: int = 1) -> tuple[Array, Array]:
     return np.concatenate([head, lists]), workspace
 
 
-def _program(model: Network) -> tuple[Array, Array]:
+def _program(model: AtomCentredNetwork) -> tuple[Array, Array]:
     """Head without the places in the workspace, and the lists behind it."""
     circuit, n = model.circuit, model.n_atoms
     n_qubits, (vectors, scalars) = len(circuit.spins), _padded(circuit)
@@ -102,7 +102,7 @@ def _program(model: Network) -> tuple[Array, Array]:
     return head, np.concatenate([np.array(model.kinds, np.int64), lists])
 
 
-def _constants(model: Network) -> dict[int, Array]:
+def _constants(model: AtomCentredNetwork) -> dict[int, Array]:
     """What the workspace begins with, by its place in the head."""
     radial, constants, offsets = kernel_order(model.parameters, model.circuit)
     return {
@@ -115,7 +115,7 @@ def _constants(model: Network) -> dict[int, Array]:
     }
 
 
-def _scratch(model: Network, constants: dict[int, Array]) -> dict[int, int]:
+def _scratch(model: AtomCentredNetwork, constants: dict[int, Array]) -> dict[int, int]:
     """Numbers of the workspace that all centres have, by its place in the head."""
     n, (vectors, scalars) = model.n_atoms, _padded(model.circuit)
     size = vectors + scalars
@@ -131,7 +131,7 @@ def _scratch(model: Network, constants: dict[int, Array]) -> dict[int, int]:
     }
 
 
-def _scratch_of_four(model: Network) -> dict[int, int]:
+def _scratch_of_four(model: AtomCentredNetwork) -> dict[int, int]:
     """Numbers of the workspace that four centres have at a time."""
     circuit = model.circuit
     n_qubits, n_couplings = len(circuit.spins), circuit.n_layers * circuit.n_couplings
@@ -182,7 +182,7 @@ def _strides(pair: tuple[int, int], n_qubits: int) -> tuple[int, int]:
     return 1 << (n_qubits - 1 - low), 1 << (n_qubits - 1 - high)
 
 
-def _radial(model: Network) -> Array:
+def _radial(model: AtomCentredNetwork) -> Array:
     return np.array([
         model.first, (model.cutoff - model.first) / (model.n_radial - 1), model.cutoff
     ])  # fmt: skip
@@ -203,10 +203,10 @@ class NetworkGradient:
 
     Parameters
     ----------
-    model : Network
+    model : AtomCentredNetwork
     """
 
-    def __init__(self, model: Network) -> None:
+    def __init__(self, model: AtomCentredNetwork) -> None:
         self._program, self._workspace = arrays(model)
         self._begin = int(self._program[layout.COEFFICIENT_SLOPES])
         order = np.concatenate(kernel_order(_numbered(model.parameters), model.circuit))

@@ -35,7 +35,7 @@ class NetworkParameters(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Network:
+class AtomCentredNetwork:
     """``E = sum_i (weights_i . <O>_i + offset_i)``, one circuit for each atom.
 
     The vector of channel q in encoding d is ``sum_j w_qd(r_ij) r^_ij``, and the coupling k of

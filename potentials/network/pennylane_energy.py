@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..circuit.pennylane_energy import polar, qnode, radial_function
-from .network import Network
+from .network import AtomCentredNetwork
 
 
 def network_energy_and_forces(
-    model: Network, positions: np.ndarray, device: Any = None, **options: Any
+    model: AtomCentredNetwork, positions: np.ndarray, device: Any = None, **options: Any
 ) -> tuple[float, np.ndarray]:
     """Energy (eV) and forces (eV/angstrom) of an atom-centred network, atom by atom.
 

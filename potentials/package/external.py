@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ..tree.nodes import Model
-from .package import Evaluate
+from .package import EnergyAndForces
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class External:
     """
 
     species: tuple[str, ...]
-    potential: Model | Evaluate
+    potential: Model | EnergyAndForces
     citation: str
     description: str = ""
     fingerprint: str = ""

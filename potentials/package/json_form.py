@@ -24,16 +24,16 @@ from ..classical.molecular import (
 )
 from ..classical.walls import ShortRangeWall, SphericalWall
 from ..classical.water import BaselineParameters, WaterBaseline
-from ..network.network import Network, NetworkParameters
+from ..network.network import AtomCentredNetwork, NetworkParameters
 from ..network.perceptron import Perceptron, PerceptronParameters
 from ..polynomial.polynomial import InvariantPolynomial, PolynomialParameters
 from ..tree.nodes import (
-    AtomCentred,
     Committee,
     Leaf,
     ManyBody,
     Model,
     OnAtoms,
+    PerAtomSum,
     Scaled,
     Sum,
     Switched,
@@ -88,7 +88,7 @@ def model_to_json(model: Model) -> dict[str, Any]:
                 "pair": model_to_json(model.pair),
                 "n_molecules": model.n_molecules,
             }
-        case AtomCentred():
+        case PerAtomSum():
             return {
                 "kind": "atom_centred",
                 "kinds": list(model.kinds),
@@ -135,7 +135,7 @@ def model_from_json(
         case "atom_centred":
             models = enumerate(data["models"])
             each = tuple(part(one, f"models.{i}") for i, one in models)
-            return AtomCentred(_integers(data["kinds"]), each)
+            return PerAtomSum(_integers(data["kinds"]), each)
         case _:
             return _leaf_from_json(data, lambda fields: [arrays[prefix + f] for f in fields])
 
@@ -331,7 +331,7 @@ _BONDS = (("n_atoms", "n_atoms", integer), ("bonds", "bonds", _pairs))
 _LEAVES = (
     _Leaf(
         "network",
-        Network,
+        AtomCentredNetwork,
         (_CENTRED[0], ("circuit", "circuit", _circuit_from_json), *_CENTRED[1:]),
         NetworkParameters,
     ),

@@ -4,15 +4,15 @@ from collections.abc import Iterator, Sequence
 
 from ..circuit.architecture import Quantum
 from ..circuit.circuit import Circuit, Heisenberg
-from ..network.network import Network
+from ..network.network import AtomCentredNetwork
 from ..network.perceptron import Perceptron
 from ..tree.nodes import (
-    AtomCentred,
     Committee,
     Leaf,
     ManyBody,
     Model,
     OnAtoms,
+    PerAtomSum,
     Scaled,
     Sum,
     Switched,
@@ -26,7 +26,7 @@ MAX_VECTORS, MAX_VARIANTS = 1000, 100
 """Test vectors, and molecules beside the first."""
 
 
-def refusal(checks: Sequence[tuple[int, Model]]) -> str | None:
+def why_too_expensive(checks: Sequence[tuple[int, Model]]) -> str | None:
     """Why the check would take longer than seconds, or None.
 
     Parameters
@@ -41,7 +41,7 @@ def refusal(checks: Sequence[tuple[int, Model]]) -> str | None:
     for circuit in _circuits(checks[0][1]):
         if (terms := _count_terms(circuit)) > MAX_TERMS:
             return f"its circuit has {terms} terms a layer, at most {MAX_TERMS} are read"
-    if sum(n * numbers_written(model) for n, model in checks) > MAX_WRITTEN:
+    if sum(n * amplitudes_written(model) for n, model in checks) > MAX_WRITTEN:
         return "its model is too large to check"
     return None
 
@@ -50,24 +50,24 @@ def _circuits(model: Model) -> Iterator[Circuit]:
     for _, leaf in leaves(model):
         if isinstance(leaf, Quantum):
             yield leaf.architecture.circuit
-        elif isinstance(leaf, Network):
+        elif isinstance(leaf, AtomCentredNetwork):
             yield leaf.circuit
 
 
-def numbers_written(model: Model) -> int:
+def amplitudes_written(model: Model) -> int:
     """Numbers that an energy has to write, gate by gate, a leaf as often as it is evaluated."""
     match model:
         case Sum():
-            return sum(map(numbers_written, model.terms))
+            return sum(map(amplitudes_written, model.terms))
         case Committee():
-            return sum(map(numbers_written, model.members))
+            return sum(map(amplitudes_written, model.members))
         case OnAtoms() | Switched() | Scaled():
-            return numbers_written(model.model)
+            return amplitudes_written(model.model)
         case ManyBody():
-            of_all = len(model.molecules) * numbers_written(model.monomer)
-            return of_all + len(model.pairs) * numbers_written(model.pair)
-        case AtomCentred():
-            each = [numbers_written(one) for one in model.models]
+            of_all = len(model.molecules) * amplitudes_written(model.monomer)
+            return of_all + len(model.pairs) * amplitudes_written(model.pair)
+        case PerAtomSum():
+            each = [amplitudes_written(one) for one in model.models]
             return sum(each[kind] for kind in model.kinds)
         case _:
             return _of_leaf(model)
@@ -79,7 +79,7 @@ def _of_leaf(leaf: Leaf) -> int:
         case Quantum():
             circuit = leaf.architecture.circuit
             return (_count_terms(circuit) * circuit.n_layers) << circuit.n_qubits
-        case Network():
+        case AtomCentredNetwork():
             gates = (_count_terms(leaf.circuit) * leaf.circuit.n_layers) << leaf.circuit.n_qubits
             radial = leaf.parameters.vectors[0, 0].size + leaf.parameters.scalars[0, 0].size
             return int(leaf.n_atoms * (gates + leaf.n_atoms * radial))

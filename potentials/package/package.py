@@ -35,7 +35,7 @@ from ..tree.nodes import Model, on_atoms
 from ..tree.walk import named_parameters
 from .domain import Domain
 from .json_form import integer, model_from_json, model_to_json, number
-from .limits import MAX_AMPLITUDES, numbers_written, refusal
+from .limits import MAX_AMPLITUDES, amplitudes_written, why_too_expensive
 
 if TYPE_CHECKING:
     from ..contract import NativeKernel
@@ -52,7 +52,7 @@ SHIPPED = Path(__file__).parents[1] / "shipped"
 """Folder of the packages that come with the program."""
 
 
-Evaluate = Callable[[np.ndarray], tuple[float, np.ndarray]]
+EnergyAndForces = Callable[[np.ndarray], tuple[float, np.ndarray]]
 """Positions (n_atoms, 3), angstrom -> energy (eV) and forces (n_atoms, 3), eV/angstrom."""
 
 
@@ -66,7 +66,7 @@ class Variant:
 
     species: tuple[str, ...]
     kinds: tuple[int, ...]
-    """Of the atoms, as in `Network`."""
+    """Of the atoms, as in `AtomCentredNetwork`."""
     reference_energy_eV: float
     domain: Domain
     test_positions: np.ndarray
@@ -178,7 +178,10 @@ class Package:
 
 
 def save(
-    path: Path, package: Package, evaluate: Evaluate, of_variants: Sequence[Evaluate] = ()
+    path: Path,
+    package: Package,
+    evaluate: EnergyAndForces,
+    of_variants: Sequence[EnergyAndForces] = (),
 ) -> str:
     """Write a package beside `path` and rename it; returns its SHA-256.
 
@@ -218,7 +221,9 @@ def save(
     return hashlib.sha256(buffer.getvalue()).hexdigest()
 
 
-def _vectors(prefix: str, positions: np.ndarray, evaluate: Evaluate) -> dict[str, np.ndarray]:
+def _vectors(
+    prefix: str, positions: np.ndarray, evaluate: EnergyAndForces
+) -> dict[str, np.ndarray]:
     results = [evaluate(x) for x in positions]
     return {
         f"{prefix}positions": np.ascontiguousarray(positions, float),
@@ -266,7 +271,7 @@ def load(path: Path) -> Package:
         model, parameters, vectors = _unpack(data)
         package = _build(model, parameters, vectors, hashlib.sha256(data).hexdigest())
         served = [package.on(species) for species in package.served]
-        if reason := refusal([(len(one.test_positions), one.model) for one in served]):
+        if reason := why_too_expensive([(len(one.test_positions), one.model) for one in served]):
             raise PackageError(reason)
         for i, one in enumerate(served):
             _check_vectors(one, vectors, f"variants.{i - 1}." if i else "")
@@ -392,7 +397,7 @@ def _evaluate(package: Package) -> list[tuple[float, np.ndarray]]:
     try:
         kernel = package.native()
     except ValueError as error:
-        if numbers_written(package.model) > MAX_AMPLITUDES:
+        if amplitudes_written(package.model) > MAX_AMPLITUDES:
             raise PackageError(f"its model is too large to check: {error}") from None
     else:
         return [evaluate(kernel, x) for x in package.test_positions]

@@ -9,7 +9,7 @@ from ..circuit import lowering, native
 from ..circuit.architecture import Quantum
 from ..circuit.layout import N_ENCODINGS, N_VECTORS, RECORD
 from ..contract import NativeKernel, check_bytes
-from ..network.network import Network
+from ..network.network import AtomCentredNetwork
 from ..tree.native import append, switch_record
 from ..tree.nodes import Model
 from ..tree.walk import flatten
@@ -42,7 +42,7 @@ def shot_covariance(model: Model, shots: float) -> NativeKernel:
     terms = flatten(model)
     if any(isinstance(term.leaf, Vqlm) for term in terms):
         raise ValueError("Finite shots are modelled for circuits on spins, not for the VQLM.")
-    if any(isinstance(term.leaf, Network) for term in terms):
+    if any(isinstance(term.leaf, AtomCentredNetwork) for term in terms):
         raise ValueError(
             "Finite shots are not modelled for networks of atoms. Without scalars, "
             "atom_centred.unrolled makes circuits of them."

@@ -17,9 +17,9 @@ from ..circuit.circuit import Circuit
 from ..circuit.features import LinearVectors
 from ..circuit.layout import N_PAIRS, N_SECTORS
 from ..network.native import NetworkGradient
-from ..network.network import Network
+from ..network.network import AtomCentredNetwork
 from . import jax_energy as jax_model
-from .nodes import AtomCentred, Committee, Leaf, ManyBody, Model, OnAtoms, Scaled, Sum, Switched
+from .nodes import Committee, Leaf, ManyBody, Model, OnAtoms, PerAtomSum, Scaled, Sum, Switched
 from .walk import leaves
 
 Array = np.ndarray
@@ -52,7 +52,9 @@ class ParameterGradient:
         self._model = model
         circuits = {id(leaf): leaf for _, leaf in leaves(model) if isinstance(leaf, Quantum)}
         self._packed = {key: _packed(leaf) for key, leaf in circuits.items()}
-        networks = {id(leaf): leaf for _, leaf in leaves(model) if isinstance(leaf, Network)}
+        networks = {
+            id(leaf): leaf for _, leaf in leaves(model) if isinstance(leaf, AtomCentredNetwork)
+        }
         self._networks = {key: NetworkGradient(leaf) for key, leaf in networks.items()}
 
     def rows(self, positions: Array) -> Array:
@@ -67,7 +69,7 @@ class ParameterGradient:
         match model:
             case Quantum():
                 return _circuit_rows(self._packed[id(model)], x)
-            case Network():
+            case AtomCentredNetwork():
                 return self._networks[id(model)].rows(x)
             case OnAtoms():
                 return self._rows(model.model, x[:, model.atoms])
@@ -85,7 +87,7 @@ class ParameterGradient:
                 one = sum(self._rows(model.monomer, x[:, m]) for m in model.molecules)
                 two = sum(self._rows(model.pair, x[:, p]) for p in model.pairs)
                 return np.concatenate([one, two], axis=1)
-            case AtomCentred():
+            case PerAtomSum():
                 each = enumerate(model.models)
                 return np.concatenate([
                     np.sum([self._rows(one, x[:, order]) for order in model.of_kind(kind)], axis=0)
@@ -98,7 +100,7 @@ class ParameterGradient:
         match model:
             case Quantum():
                 return _circuit_sum(self._packed[id(model)], x, factors)
-            case Network():
+            case AtomCentredNetwork():
                 return self._networks[id(model)].sum(x, factors)
             case OnAtoms():
                 return self._sum(model.model, x[:, model.atoms], factors)
@@ -107,7 +109,7 @@ class ParameterGradient:
             case Sum():
                 parts = [self._sum(term, x[:, : term.n_atoms], factors) for term in model.terms]
                 return np.concatenate(parts)
-            case AtomCentred():
+            case PerAtomSum():
                 each = enumerate(model.models)
                 return np.concatenate([
                     np.sum([self._sum(one, x[:, o], factors) for o in model.of_kind(kind)], axis=0)

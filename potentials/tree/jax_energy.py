@@ -31,17 +31,17 @@ from ..classical.molecular import (
 from ..classical.walls import ShortRangeWall, SphericalWall
 from ..classical.water import WaterBaseline
 from ..network import jax_energy as network_energy
-from ..network.network import Network
+from ..network.network import AtomCentredNetwork
 from ..network.perceptron import Perceptron
 from ..polynomial.jax_energy import polynomial_energy
 from ..polynomial.polynomial import InvariantPolynomial
 from ..vqlm import jax_energy as vqlm_jax
 from ..vqlm.vqlm import Vqlm
-from .nodes import AtomCentred, Committee, ManyBody, Model, OnAtoms, Scaled, Sum, Switched
+from .nodes import Committee, ManyBody, Model, OnAtoms, PerAtomSum, Scaled, Sum, Switched
 
 _TRAINED: dict[type[Any], tuple[list[str], list[str]]] = {
     Quantum: (["parameters"], ["architecture"]),
-    Network: (["parameters"], ["kinds", "circuit", "first", "cutoff"]),
+    AtomCentredNetwork: (["parameters"], ["kinds", "circuit", "first", "cutoff"]),
     Perceptron: (["parameters"], ["kinds", "first", "cutoff"]),
     Vqlm: (["parameters"], ["coordinates", "ranges", "n_layers"]),
     InvariantPolynomial: (["parameters"], ["like", "degree", "centres"]),
@@ -59,7 +59,7 @@ _TRAINED: dict[type[Any], tuple[list[str], list[str]]] = {
     Sum: (["terms"], []),
     Committee: (["members"], []),
     ManyBody: (["monomer", "pair"], ["n_molecules"]),
-    AtomCentred: (["models"], ["kinds"]),
+    PerAtomSum: (["models"], ["kinds"]),
 }
 """Fields that hold arrays or models, and those that are fixed."""
 
@@ -72,7 +72,7 @@ def energy(model: Model, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]
     match model:
         case Quantum():
             return vqc.energy(model.architecture, model.parameters, positions)
-        case Network():
+        case AtomCentredNetwork():
             return network_energy.energy(model, positions)
         case Perceptron():
             return network_energy.perceptron_energy(model, positions)
@@ -118,7 +118,7 @@ def energy(model: Model, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]
             one = jax.vmap(lambda x: energy(model.monomer, x))(positions[model.molecules])
             two = jax.vmap(lambda x: energy(model.pair, x))(positions[model.pairs])
             return jnp.sum(one) + jnp.sum(two)
-        case AtomCentred():
+        case PerAtomSum():
             return reduce(jnp.add, [
                 jnp.sum(jax.vmap(lambda x, one=one: energy(one, x))(positions[model.of_kind(kind)]))
                 for kind, one in enumerate(model.models)

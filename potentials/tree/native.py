@@ -14,7 +14,7 @@ from ..classical.molecular import (
 from ..classical.walls import ShortRangeWall, SphericalWall
 from ..classical.water import WaterBaseline
 from ..contract import NativeKernel, check_bytes
-from ..network.network import Network
+from ..network.network import AtomCentredNetwork
 from ..network.perceptron import Perceptron
 from ..polynomial.polynomial import InvariantPolynomial
 from ..vqlm.vqlm import Vqlm
@@ -33,7 +33,7 @@ def native_model(model: Model) -> NativeKernel:
     model.check()
     if isinstance(model, Quantum):
         return native_kernel(model.architecture, model.parameters)
-    if isinstance(model, Network):
+    if isinstance(model, AtomCentredNetwork):
         from ..network import native as centred_native
 
         return centred_native.native_kernel(model)
@@ -56,7 +56,7 @@ def _leaf_arrays(leaf: Leaf) -> tuple[np.ndarray, np.ndarray]:
     from ..classical import native as classical_native
 
     match leaf:
-        case Quantum() | Network() | Perceptron() | Vqlm() | InvariantPolynomial():
+        case Quantum() | AtomCentredNetwork() | Perceptron() | Vqlm() | InvariantPolynomial():
             kernel = native_model(leaf)
             return kernel.program, kernel.workspace
         case WaterBaseline():
@@ -83,7 +83,7 @@ def _pack(n_atoms: int, terms: list[Term]) -> NativeKernel:
 
     kinds = {
         Quantum: layout.QUANTUM,
-        Network: layout.NETWORK,
+        AtomCentredNetwork: layout.NETWORK,
         Vqlm: layout.VQLM,
         InvariantPolynomial: layout.POLYNOMIAL,
         WaterBaseline: layout.BASELINE,

@@ -22,7 +22,7 @@ from ..classical.molecular import (
 )
 from ..classical.walls import ShortRangeWall, SphericalWall
 from ..classical.water import WaterBaseline
-from ..network.network import Network
+from ..network.network import AtomCentredNetwork
 from ..network.perceptron import Perceptron
 from ..polynomial.polynomial import InvariantPolynomial
 from ..vqlm.vqlm import Vqlm
@@ -230,7 +230,7 @@ class ManyBody:
 
 
 @dataclass(frozen=True)
-class AtomCentred:
+class PerAtomSum:
     """The sum over all atoms of the model of their kind, each on an atom and its surroundings.
 
     Parameters
@@ -289,7 +289,9 @@ class AtomCentred:
             model.check()
 
 
-Trained: TypeAlias = Quantum | Network | Perceptron | Vqlm | InvariantPolynomial | WaterBaseline
+Trained: TypeAlias = (
+    Quantum | AtomCentredNetwork | Perceptron | Vqlm | InvariantPolynomial | WaterBaseline
+)
 Fixed: TypeAlias = (
     ShortRangeWall
     | SphericalWall
@@ -302,12 +304,12 @@ Fixed: TypeAlias = (
 """Leaves without trained numbers."""
 Leaf: TypeAlias = Trained | Fixed
 Model: TypeAlias = Union[  # noqa: UP007  # forward names
-    Leaf, OnAtoms, Switched, Scaled, Sum, Committee, ManyBody, AtomCentred
+    Leaf, OnAtoms, Switched, Scaled, Sum, Committee, ManyBody, PerAtomSum
 ]
 
 
 def on_atoms(model: Model, kinds: tuple[int, ...]) -> Model:
-    """A network, or the mean of several, for another molecule; `kinds` as in `Network`.
+    """A network, or the mean of several, for another molecule; `kinds` as in `AtomCentredNetwork`.
 
     Raises
     ------
@@ -315,7 +317,7 @@ def on_atoms(model: Model, kinds: tuple[int, ...]) -> Model:
         If the model is anything else: its numbers are for its own atoms.
     """
     match model:
-        case Network():
+        case AtomCentredNetwork():
             return model.on(kinds)
         case Committee():
             return Committee(tuple(on_atoms(member, kinds) for member in model.members))

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from .nodes import (
-    AtomCentred,
     Committee,
     Fixed,
     Leaf,
     ManyBody,
     Model,
     OnAtoms,
+    PerAtomSum,
     Scaled,
     Sum,
     Switched,
@@ -72,7 +72,7 @@ def _flatten(
             for members in model.pairs:
                 own = tuple(atoms[i] for i in members)
                 yield from _flatten(model.pair, own, switch, factor)
-        case AtomCentred():
+        case PerAtomSum():
             for order in model.surroundings:
                 own = tuple(atoms[i] for i in order)
                 yield from _flatten(model.models[model.kinds[order[0]]], own, switch, factor)
@@ -99,7 +99,7 @@ def _leaves(model: Model, name: str) -> Iterator[tuple[str, Leaf]]:
         case ManyBody():
             yield from _leaves(model.monomer, f"{prefix}monomer")
             yield from _leaves(model.pair, f"{prefix}pair")
-        case AtomCentred():
+        case PerAtomSum():
             for i, one in enumerate(model.models):
                 yield from _leaves(one, f"{prefix}models.{i}")
         case _:

@@ -13,7 +13,7 @@ from qmd.analysis.series import Series
 from qmd.errors import QmdError
 
 if TYPE_CHECKING:
-    from qmd.analysis.potential_of_run import Source
+    from qmd.analysis.potential_of_run import RunPotential
 
 LENGTH_PS = 5.0
 """Of each of the three runs, or the length of the run that is asked about."""
@@ -69,7 +69,9 @@ def advise(run: Series) -> Advice | None:
     return Advice(timesteps, tuple(rms.tolist()), of_integrator, of_surface, good)
 
 
-def _fluctuation(run: Series, source: "Source", dt_fs: float, length_ps: float) -> float | None:
+def _fluctuation(
+    run: Series, source: "RunPotential", dt_fs: float, length_ps: float
+) -> float | None:
     """meV an atom, about a straight line; None if the run fails."""
     from qmd.integrators import Status, Stream, VelocityVerlet, initial_state, kinetic_energy
 

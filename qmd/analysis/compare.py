@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import wasserstein_distance
 
 from qmd.analysis import internal, spectrum
@@ -14,14 +13,14 @@ from qmd.analysis.internal import Coordinate
 from qmd.analysis.minima import minimum_of as model_minimum
 from qmd.analysis.minima import reference_minimum
 from qmd.analysis.minimum import Minimum
-from qmd.analysis.potential_of_run import Source, of_run
+from qmd.analysis.potential_of_run import RunPotential, of_run
 from qmd.analysis.replay import first_frames, replay, same_start
 from qmd.analysis.series import Series
 from qmd.analysis.spectrum import Spectrum
 from qmd.errors import InputError, MismatchError, QmdError
+from qmd.typing import Array
 
-Array = npt.NDArray[np.float64]
-Watch = Callable[[str, int, int], None]
+OnProgress = Callable[[str, int, int], None]
 """What is being done, how much of it, of how much."""
 
 
@@ -111,12 +110,12 @@ class Comparison:
 
 
 def compare(
-    run: Series | Source,
+    run: Series | RunPotential,
     reference: Series,
     *,
     points: int = 20,
     limits: Limits = Limits(),  # noqa: B008  (frozen)
-    watch: Watch = lambda what, done, of: None,
+    on_progress: OnProgress = lambda what, done, of: None,
 ) -> Comparison:
     """Compare a potential, or a run of it, with a reference trajectory.
 
@@ -130,7 +129,7 @@ def compare(
     points : int
         Frames of the model's path at which the reference is computed; 0: its method is not used.
     limits : Limits
-    watch : callable
+    on_progress : callable
 
     Raises
     ------
@@ -146,19 +145,19 @@ def compare(
     if isinstance(run, Series) and same_start(run, reference):
         model, replayed = first_frames(run, len(reference.times_ps)), False
     else:
-        model, failure = replay(reference, source, lambda k, n: watch("the model", k, n))
+        model, failure = replay(reference, source, lambda k, n: on_progress("the model", k, n))
         replayed = True
     if failure:
         notes.append(f"The model failed: {failure}.")
     n = len(model.times_ps)
-    along_reference = _along(reference, source, watch)
+    along_reference = _along(reference, source, on_progress)
     judge = None
     if points:
         judge = _try(lambda: of_run(reference), notes, "The reference cannot be computed")
     frames = np.unique(np.linspace(0, n - 1, points).round().astype(int))
-    along_model = _check(model, judge, frames, watch) if judge else None
+    along_model = _check(model, judge, frames, on_progress) if judge else None
     minima = _try(
-        lambda: (model_minimum(model, source), reference_minimum(reference, judge, watch)),
+        lambda: (model_minimum(model, source), reference_minimum(reference, judge, on_progress)),
         notes, "No minimum",
     )  # fmt: skip
     why = spectrum.missing(model) or spectrum.missing(reference)
@@ -185,7 +184,7 @@ def compare(
     )  # fmt: skip
 
 
-def _check_pair(run: Series | Source, reference: Series) -> None:
+def _check_pair(run: Series | RunPotential, reference: Series) -> None:
     if not reference.conserves_energy:
         raise InputError(f"{reference.folder} is not a run at constant energy (velocity_verlet)")
     if reference.record["input"].get("confinement"):
@@ -205,22 +204,22 @@ def _try(make: Callable[[], Any], notes: list[str], what: str) -> Any:
         return None
 
 
-def _along(reference: Series, source: Source, watch: Watch) -> AlongPath:
+def _along(reference: Series, source: RunPotential, on_progress: OnProgress) -> AlongPath:
     energies, errors = [], []
     for k, x in enumerate(reference.positions):
         energy, forces = source.energy_and_forces(x)
         energies.append(energy)
         errors.append(np.sqrt(np.mean((forces - reference.forces[k]) ** 2)))
-        watch("along the reference", k + 1, len(reference.positions))
+        on_progress("along the reference", k + 1, len(reference.positions))
     difference = np.array(energies) - reference.potential
     return AlongPath(difference - difference.mean(), np.array(errors))
 
 
-def _check(model: Series, judge: Source, frames: Array, watch: Watch) -> Checked:
+def _check(model: Series, judge: RunPotential, frames: Array, on_progress: OnProgress) -> Checked:
     energies = []
     for k, frame in enumerate(frames):
         energies.append(judge.energy_and_forces(model.positions[frame])[0])
-        watch("reference along the model", k + 1, len(frames))
+        on_progress("reference along the model", k + 1, len(frames))
     potential = np.array(energies)
     total = potential + model.kinetic[frames]
     errors = model.potential[frames] - potential

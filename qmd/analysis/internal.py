@@ -4,12 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from MDAnalysis.lib.distances import calc_angles, calc_bonds
 
 from qmd.analysis.series import Series
-
-Array = npt.NDArray[np.float64]
+from qmd.typing import Array
 
 
 class Coordinate(NamedTuple):

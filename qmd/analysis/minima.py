@@ -8,22 +8,23 @@ from typing import Any
 import numpy as np
 
 from qmd.analysis.minimum import Minimum, minimum
-from qmd.analysis.potential_of_run import Array, Source
+from qmd.analysis.potential_of_run import RunPotential
 from qmd.analysis.series import Series
 from qmd.errors import MismatchError, NumericalError
 from qmd.io import files
+from qmd.typing import Array
 
 FILE = "minimum.json"
 
 
-def minimum_of(run: Series, source: Source) -> Minimum:
+def minimum_of(run: Series, source: RunPotential) -> Minimum:
     """From the frame with the lowest energy."""
     start = run.positions[int(run.potential.argmin())]
     return minimum(source.energy_and_forces, start, run.masses)
 
 
 def reference_minimum(
-    run: Series, source: Source | None, watch: Callable[[str, int, int], None]
+    run: Series, source: RunPotential | None, on_progress: Callable[[str, int, int], None]
 ) -> Minimum:
     """As `minimum_of`, from `minimum.json` if the settings are those of the run."""
     path, settings = run.folder / FILE, run.record["potential"]["sha256"]
@@ -37,7 +38,7 @@ def reference_minimum(
     def method(positions: Array) -> tuple[float, Array]:
         nonlocal counted
         counted += 1
-        watch("minimum of the reference", counted, max(counted, 12 * run.n_atoms))
+        on_progress("minimum of the reference", counted, max(counted, 12 * run.n_atoms))
         return source.energy_and_forces(positions)
 
     start = run.positions[int(run.potential.argmin())]

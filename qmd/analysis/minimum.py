@@ -1,19 +1,15 @@
 """The minimum of a potential and its normal modes."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import minimize
 
 from qmd import units
 from qmd.analysis.spectrum import SPEED_OF_LIGHT_CM_PER_PS
 from qmd.errors import NumericalError
+from qmd.typing import Array, EnergyAndForces
 
-Array = npt.NDArray[np.float64]
-Method = Callable[[Array], tuple[float, Array]]
-"""Positions (n_atoms, 3), angstrom -> energy (eV), forces (eV/angstrom)."""
 LARGEST_FORCE = 1e-3
 """eV/angstrom, at which a minimum is found; on grids of DFT less is noise."""
 STEP = 5e-3
@@ -31,7 +27,7 @@ class Minimum(NamedTuple):
     """1/cm, of the vibrations, ascending; imaginary ones are negative."""
 
 
-def minimum(method: Method, start: Array, masses: Array) -> Minimum:
+def minimum(method: EnergyAndForces, start: Array, masses: Array) -> Minimum:
     """Go down from `start`, then the Hessian by central differences of the forces.
 
     Raises
@@ -57,7 +53,7 @@ def minimum(method: Method, start: Array, masses: Array) -> Minimum:
     return Minimum(positions, energy, normal_modes(method, positions, masses))
 
 
-def normal_modes(method: Method, positions: Array, masses: Array) -> Array:
+def normal_modes(method: EnergyAndForces, positions: Array, masses: Array) -> Array:
     """Wavenumbers of the vibrations, 1/cm, ascending, imaginary ones negative.
 
     Translation and rotation are projected out.

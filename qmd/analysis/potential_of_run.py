@@ -6,22 +6,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import TypeAdapter
 
 from qmd.analysis.series import Series
 from qmd.errors import MismatchError
-from qmd.forces.build import resolve
+from qmd.forces.build import build_potential
 from qmd.forces.config import Potential, ReferenceConfig
-from qmd.forces.runnable import Resolved
+from qmd.forces.runnable import RunnablePotential
 from qmd.integrators import Force, Limits
 from qmd.potentials import Package, evaluate
 from qmd.system.system import System
+from qmd.typing import Array
 
-Array = npt.NDArray[np.float64]
 
-
-class Source(NamedTuple):
+class RunPotential(NamedTuple):
     """A potential, ready for use on the atoms of a run."""
 
     name: str
@@ -34,7 +32,7 @@ class Source(NamedTuple):
     """Whether all of it runs on the native kernel, so that a step costs little."""
 
 
-def of_run(run: Series) -> Source:
+def of_run(run: Series) -> RunPotential:
     """The potential that `run` was made with.
 
     Raises
@@ -44,7 +42,7 @@ def of_run(run: Series) -> Source:
     """
     config: Any = TypeAdapter(Potential).validate_python(run.record["input"]["potential"])
     if isinstance(config, ReferenceConfig):
-        found = resolve(config, system(run), run.folder)
+        found = build_potential(config, system(run), run.folder)
     else:
         found = _resolved(config, run)
     if found.model is not None:  # faster than JAX, and equal to it
@@ -52,10 +50,10 @@ def of_run(run: Series) -> Source:
     source, domain = found.source, found.source.domain
     limits = Limits(np.inf, 1.0, domain.pairs, domain.warn, domain.stop)
     compiled = found.model is not None
-    return Source(source.name, found.energy_and_forces, found.force(), limits, compiled)
+    return RunPotential(source.name, found.energy_and_forces, found.force(), limits, compiled)
 
 
-def of_package(package: Package) -> Source:
+def of_package(package: Package) -> RunPotential:
     """A packaged potential."""
     kernel, domain = package.native(), package.domain
 
@@ -64,7 +62,7 @@ def of_package(package: Package) -> Source:
         return float(energy), forces.copy()
 
     limits = Limits(np.inf, 1.0, domain.pairs, domain.warn, domain.stop)
-    return Source(package.name, energy_and_forces, Force(*kernel), limits, compiled=True)
+    return RunPotential(package.name, energy_and_forces, Force(*kernel), limits, compiled=True)
 
 
 def system(run: Series) -> System:
@@ -75,12 +73,12 @@ def system(run: Series) -> System:
     return System(numbers, run.positions[0], run.masses, None, run.name)
 
 
-def _resolved(config: Any, run: Series) -> Resolved:
+def _resolved(config: Any, run: Series) -> RunnablePotential:
     """Files of the input are often beside it, in the folder above the outputs."""
     problem: MismatchError | None = None
     for place in (run.folder.parent, run.folder, Path.cwd()):
         try:
-            found = resolve(config, system(run), place)
+            found = build_potential(config, system(run), place)
             _check_same(found, run)
             return found
         except MismatchError as error:
@@ -89,7 +87,7 @@ def _resolved(config: Any, run: Series) -> Resolved:
     raise problem
 
 
-def _check_same(found: Resolved, run: Series) -> None:
+def _check_same(found: RunnablePotential, run: Series) -> None:
     """Raise MismatchError unless it is the potential that `run` was made with."""
     used = str(run.record["potential"]["sha256"])
     if found.source.sha256 != used:

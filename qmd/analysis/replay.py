@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from qmd import units
-from qmd.analysis.potential_of_run import Source
+from qmd.analysis.potential_of_run import RunPotential
 from qmd.analysis.series import Log, Series
 from qmd.errors import InputError, NumericalError
 from qmd.integrators import (
@@ -44,7 +44,9 @@ def first_frames(run: Series, n: int) -> Series:
 
 
 def replay(
-    reference: Series, source: Source, watch: Callable[[int, int], None] = lambda done, of: None
+    reference: Series,
+    source: RunPotential,
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> tuple[Series, str | None]:
     """Frames of `source` from the first frame of `reference`, at its times.
 
@@ -79,7 +81,7 @@ def replay(
             failure = f"{status} at {k * every * dt_ps:.3f} ps"
             break
         states.append(advanced.state)
-        watch(k, n)
+        on_progress(k, n)
     if len(states) < 16:
         raise NumericalError(f"{source.name} fails at once from this start: {failure}")
     potential = np.array([s.energy for s in states])

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from qmd import units
 from qmd.errors import CorruptError, InputError
+from qmd.typing import Array
 
-Array = npt.NDArray[np.float64]
 KJ_PER_MOL = units.kcal_per_mol / 4.184
 """One kJ/mol in eV."""
 

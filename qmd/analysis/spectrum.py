@@ -3,14 +3,12 @@
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.signal import find_peaks
 
 from qmd.analysis import statistics
 from qmd.analysis.series import Series
 from qmd.errors import InputError
-
-Array = npt.NDArray[np.float64]
+from qmd.typing import Array
 
 SPEED_OF_LIGHT_CM_PER_PS = 0.0299792458
 PADDING = 8

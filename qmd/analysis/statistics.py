@@ -9,9 +9,9 @@ References
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from qmd.typing import Array
+
 STARTS = 20
 """Places at which the equilibrated part may begin."""
 

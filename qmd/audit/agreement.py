@@ -1,13 +1,11 @@
 """Forces against differences of energies, and the interpreters of a model against each other."""
 
-from collections.abc import Callable
-
 import numpy as np
-import numpy.typing as npt
 
-from qmd.audit.findings import Finding, Subject, Verdict, judged, random_rotations
-from qmd.circuits.instances import Part, circuits
-from qmd.potentials import Network, Vqlm
+from qmd.audit.findings import AuditContext, Finding, Verdict, finding_within, random_rotations
+from qmd.circuits.instances import CircuitInstance, circuits
+from qmd.potentials import AtomCentredNetwork, Vqlm
+from qmd.typing import Array, EnergyAndForces
 
 STEP_A = 1e-3
 N_DIFFERENCES = 4
@@ -17,11 +15,8 @@ DIFFERENCE_LIMIT = 1e-7
 derivative; the sharpest model here, random vector densities on a water dimer, shows 2e-10.
 Rounding: 1e-14 eV / h = 1e-11. A model that is wired wrongly is off by far more."""
 
-Array = npt.NDArray[np.float64]
-Evaluate = Callable[[Array], tuple[float, Array]]
 
-
-def audit_forces(subject: Subject) -> list[Finding]:
+def audit_forces(subject: AuditContext) -> list[Finding]:
     """Forces against seven-point central differences of the energy; their sum and their torque."""
     n, n_atoms = min(N_DIFFERENCES, len(subject.positions)), subject.positions.shape[1]
     x, forces = subject.positions[:n], subject.forces[:n]
@@ -34,10 +29,10 @@ def audit_forces(subject: Subject) -> list[Finding]:
     error = np.abs(forces.reshape(n, -1) + slopes).max()
     limit = DIFFERENCE_LIMIT * max(1.0, float(np.abs(forces).max()))
     remark = f"{n} geometries, h = {STEP_A:g} A"
-    return [judged("forces against differences", float(error), limit, "eV/A", remark)]
+    return [finding_within("forces against differences", float(error), limit, "eV/A", remark)]
 
 
-def audit_interpreters(subject: Subject) -> list[Finding]:
+def audit_interpreters(subject: AuditContext) -> list[Finding]:
     """JAX compiled against eager, the native kernel and PennyLane against JAX."""
     found = _compared(subject, "jit against eager", _eager(subject), 1)
     try:
@@ -51,23 +46,23 @@ def audit_interpreters(subject: Subject) -> list[Finding]:
     return found
 
 
-def _compared(subject: Subject, name: str, evaluate: Evaluate, n: int) -> list[Finding]:
+def _compared(subject: AuditContext, name: str, evaluate: EnergyAndForces, n: int) -> list[Finding]:
     results = [evaluate(x) for x in subject.positions[:n]]
     energies, forces = (np.array(part) for part in zip(*results, strict=True))
     remark = f"{n} geometr{'y' if n == 1 else 'ies'}"
     return [
-        judged(
+        finding_within(
             f"{name}: energy", np.abs(energies - subject.energies[:n]).max(),
             subject.energy_limit, "eV", remark,
         ),
-        judged(
+        finding_within(
             f"{name}: forces", np.abs(forces - subject.forces[:n]).max(), subject.force_limit,
             "eV/A", remark,
         ),
     ]  # fmt: skip
 
 
-def _eager(subject: Subject) -> Evaluate:
+def _eager(subject: AuditContext) -> EnergyAndForces:
     import jax.numpy as jnp
 
     potential = subject.package.potential()
@@ -79,14 +74,14 @@ def _eager(subject: Subject) -> Evaluate:
     return evaluate
 
 
-def _native(subject: Subject) -> Evaluate:
+def _native(subject: AuditContext) -> EnergyAndForces:
     from qmd.potentials import evaluate
 
     kernel = subject.package.native()
     return lambda x: evaluate(kernel, x)
 
 
-def _pennylane(subject: Subject, part: Part) -> list[Finding]:
+def _pennylane(subject: AuditContext, part: CircuitInstance) -> list[Finding]:
     """One circuit of the model by PennyLane and by JAX, on its own atoms.
 
     They are turned first: the polar angles of the reference have no derivative along the z axis,
@@ -105,19 +100,19 @@ def _pennylane(subject: Subject, part: Part) -> list[Finding]:
     error = abs(energy - float(energy_jax))
     force_error = np.abs(forces + np.asarray(gradient)).max()
     return [
-        judged(f"{name}: energy", error, subject.energy_limit, "eV", remark),
-        judged(f"{name}: forces", force_error, subject.force_limit, "eV/A", remark),
+        finding_within(f"{name}: energy", error, subject.energy_limit, "eV", remark),
+        finding_within(f"{name}: forces", force_error, subject.force_limit, "eV/A", remark),
     ]
 
 
-def _by_pennylane(part: Part, x: Array) -> tuple[float, Array]:
+def _by_pennylane(part: CircuitInstance, x: Array) -> tuple[float, Array]:
     energy: float
     forces: Array
     if isinstance(part.model, Vqlm):
         from qmd.potentials import vqlm_reference
 
         energy, forces = vqlm_reference.energy_and_forces(part.model, x)
-    elif isinstance(part.model, Network):
+    elif isinstance(part.model, AtomCentredNetwork):
         from qmd.potentials import network_reference
 
         energy, forces = network_reference.network_energy_and_forces(part.model, x)

@@ -4,14 +4,14 @@ import json
 import math
 from collections.abc import Callable, Sequence
 
-from qmd.audit.findings import Finding, Subject, Verdict, subject
+from qmd.audit.findings import AuditContext, Finding, Verdict, subject
 from qmd.potentials import Package
 
 N_GEOMETRIES = 16
 
 
 def audit(package: Package, *, n_geometries: int = N_GEOMETRIES, seed: int = 0,
-          say: Callable[[str], None] = lambda text: None) -> list[Finding]:  # fmt: skip
+          log: Callable[[str], None] = lambda text: None) -> list[Finding]:  # fmt: skip
     """Try everything that a potential should fulfil before it drives dynamics.
 
     Parameters
@@ -20,7 +20,7 @@ def audit(package: Package, *, n_geometries: int = N_GEOMETRIES, seed: int = 0,
         Random distortions of the test vectors, within the trained domain, beside these.
     seed : int
         Of the distortions, shifts and rotations.
-    say : callable, optional
+    log : callable, optional
         Told what is being tried.
     """
     from qmd.audit.agreement import audit_forces, audit_interpreters
@@ -28,9 +28,9 @@ def audit(package: Package, *, n_geometries: int = N_GEOMETRIES, seed: int = 0,
     from qmd.audit.smoothness import audit_smoothness
     from qmd.audit.symmetry import audit_symmetry
 
-    say("compiling ...")
+    log("compiling ...")
     work = subject(package, n_geometries, seed)
-    parts: dict[str, Callable[[Subject], list[Finding]]] = {
+    parts: dict[str, Callable[[AuditContext], list[Finding]]] = {
         "domain": audit_domain,
         "symmetries": audit_symmetry,
         "forces": audit_forces,
@@ -39,7 +39,7 @@ def audit(package: Package, *, n_geometries: int = N_GEOMETRIES, seed: int = 0,
     }
     found = []
     for name, part in parts.items():
-        say(f"{name} ...")
+        log(f"{name} ...")
         found += part(work)
     return found
 

@@ -5,11 +5,11 @@ from itertools import combinations
 
 from qmd.circuits.instances import circuits
 from qmd.potentials import (
-    AtomCentred,
+    AtomCentredNetwork,
     Committee,
     Model,
-    Network,
     Package,
+    PerAtomSum,
     Perceptron,
     Quantum,
     RotationZ,
@@ -53,7 +53,7 @@ def claims_exchange(package: Package) -> bool:
 def _treats_alike(model: Model, species: tuple[str, ...]) -> bool:
     """Whether the atom-centred networks of a sum have one kind for each element."""
     match model:
-        case AtomCentred() | Network():
+        case PerAtomSum() | AtomCentredNetwork():
             return len(set(zip(species, model.kinds, strict=True))) == len(set(species))
         case Sum():
             return all(_treats_alike(term, species[: term.n_atoms]) for term in model.terms)
@@ -87,5 +87,5 @@ def _ends(leaf: Model) -> Iterator[tuple[int, int, float]]:
             if isinstance(features, VectorDensities):
                 pairs = ((e.centre, e.neighbour) for e in features.entries)
                 yield from ((i, j, features.cutoff) for i, j in pairs if i < j)
-        case Network() | Perceptron():
+        case AtomCentredNetwork() | Perceptron():
             yield from ((i, j, leaf.cutoff) for i, j in combinations(range(leaf.n_atoms), 2))

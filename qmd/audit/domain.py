@@ -3,7 +3,7 @@
 import numpy as np
 
 from qmd.audit.evaluation import outside
-from qmd.audit.findings import Finding, Subject, judged
+from qmd.audit.findings import AuditContext, Finding, finding_within
 from qmd.circuits.instances import circuits
 from qmd.potentials import LinearVectors, Quantum
 
@@ -12,14 +12,14 @@ REPEAT_RAD = np.pi
 repeat beyond, with wells that nothing trained."""
 
 
-def audit_domain(subject: Subject) -> list[Finding]:
+def audit_domain(subject: AuditContext) -> list[Finding]:
     """Test vectors inside; all energies and forces finite; angles that do not wrap around."""
     package = subject.package
     strays = int(outside(package.domain, package.test_positions).sum())
     finite = np.isfinite(subject.energies) & np.isfinite(subject.forces).all(axis=(1, 2))
     return [
-        judged("test vectors outside the domain", strays, 0, "frames"),
-        judged(
+        finding_within("test vectors outside the domain", strays, 0, "frames"),
+        finding_within(
             "energies or forces not finite", int((~finite).sum()), 0, "frames",
             f"of {len(finite)} inside the domain",
         ),
@@ -27,7 +27,7 @@ def audit_domain(subject: Subject) -> list[Finding]:
     ]  # fmt: skip
 
 
-def _angles(subject: Subject) -> list[Finding]:
+def _angles(subject: AuditContext) -> list[Finding]:
     """Longest vector of each circuit that encodes the same multiple of a distance in all layers."""
     found = []
     for part in circuits(subject.package):
@@ -41,6 +41,8 @@ def _angles(subject: Subject) -> list[Finding]:
         vectors = alpha[:, None] * (np.array(features.weights) @ atoms)
         longest = float(np.linalg.norm(vectors, axis=-1).max())
         found.append(
-            judged("largest encoding angle", longest, REPEAT_RAD, "rad", f"circuit {part.name}")
+            finding_within(
+                "largest encoding angle", longest, REPEAT_RAD, "rad", f"circuit {part.name}"
+            )
         )
     return found

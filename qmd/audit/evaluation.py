@@ -13,16 +13,13 @@ from qmd.errors import MismatchError, NumericalError
 from qmd.forces.catalogue import load_package
 from qmd.potentials import Domain, Package, spc_fw
 from qmd.system.system import System
+from qmd.typing import Array, BatchedEnergyAndForces
 
 if TYPE_CHECKING:
     from qmd.data.datasets import Dataset
 
 CHUNK = 256
 """Geometries evaluated at once, so that memory stays flat."""
-
-Array = npt.NDArray[np.float64]
-Batch = Callable[[Array], tuple[Array, Array]]
-"""(n, n_atoms, 3), angstrom -> energies (n,), eV, and forces (n, n_atoms, 3), eV/angstrom."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +139,7 @@ def check_atoms(package: Package, labels: "Dataset") -> None:
     raise MismatchError(what, "use labels of these atoms, or another potential")
 
 
-def batched(package: Package) -> Batch:
+def batched(package: Package) -> BatchedEnergyAndForces:
     """Energies and forces of many geometries: one compiled program, used chunk by chunk."""
     import jax
 

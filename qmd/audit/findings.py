@@ -5,16 +5,14 @@ from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from qmd.audit.evaluation import Batch, batched, outside
+from qmd.audit.evaluation import batched, outside
 from qmd.potentials import Package
+from qmd.typing import Array, BatchedEnergyAndForces
 
 SPREAD_A = 0.08
 """Of the random shifts of each atom, where the domain has room for them."""
 HALVINGS = 12
-
-Array = npt.NDArray[np.float64]
 
 
 class Verdict(StrEnum):
@@ -37,7 +35,7 @@ class Finding(NamedTuple):
     remark: str = ""
 
 
-def judged(
+def finding_within(
     what: str, measured: float, limit: float, unit: str, remark: str = "", *, claimed: bool = True
 ) -> Finding:
     """A finding that passes if `measured` is at most `limit`; NaN does not.
@@ -50,11 +48,11 @@ def judged(
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class AuditContext:
     """A potential under audit, with geometries inside its domain and what it says of them."""
 
     package: Package
-    evaluate: Batch
+    evaluate: BatchedEnergyAndForces
     positions: Array
     """angstrom, (n, n_atoms, 3)"""
     energies: Array
@@ -82,12 +80,12 @@ class Subject:
         return max(1.0, float(np.abs(self.energies).max()), float(np.abs(self.forces).max()))
 
 
-def subject(package: Package, n_geometries: int, seed: int) -> Subject:
+def subject(package: Package, n_geometries: int, seed: int) -> AuditContext:
     """The test vectors of a package and `n_geometries` random distortions of them, evaluated."""
     rng = np.random.default_rng(seed)
     positions = np.concatenate([package.test_positions, distorted(package, n_geometries, rng)])
     evaluate = batched(package)
-    return Subject(package, evaluate, positions, *evaluate(positions), rng)
+    return AuditContext(package, evaluate, positions, *evaluate(positions), rng)
 
 
 def random_rotations(rng: np.random.Generator, n: int) -> Array:

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from ase.data import atomic_numbers
 
 from qmd.audit.claims import claims_exchange, cutoffs, switches
 from qmd.audit.evaluation import distances, in_chunks
-from qmd.audit.findings import Finding, Subject, judged
+from qmd.audit.findings import AuditContext, Finding, finding_within
 from qmd.system.topology import bonds, fragments
+from qmd.typing import Array, Integers
 
 SEGMENTS, PER_SEGMENT = 8, 32
 """One suspect is followed up in each segment of a scan and for each quantity."""
@@ -29,9 +29,6 @@ TOGETHER = "in one molecule"
 SAFETY = 3.0
 """Of the change that a smooth curve of the largest slope seen may show."""
 QUANTITIES = (("energy", "eV"), ("force", "eV/A"), ("curvature", "eV/A^2"))
-
-Array = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.integer]
 
 
 class Scan(NamedTuple):
@@ -58,7 +55,7 @@ class Suspects(NamedTuple):
     high: Array
 
 
-def audit_smoothness(subject: Subject) -> list[Finding]:
+def audit_smoothness(subject: AuditContext) -> list[Finding]:
     """The worst jump of each quantity over all scans."""
     lines = scans(subject)
     if not lines:
@@ -75,11 +72,13 @@ def audit_smoothness(subject: Subject) -> list[Finding]:
         worst = np.argmax(np.where(suspects.quantity == k, jumps / limits, -1.0))
         where = f"largest in {lines[suspects.scan[worst]].name} at {at[worst]:.4f} A"
         remark = f"{len(lines)} scans, {where}"
-        found.append(judged(f"jump of the {quantity}", jumps[worst], limits[worst], unit, remark))
+        found.append(
+            finding_within(f"jump of the {quantity}", jumps[worst], limits[worst], unit, remark)
+        )
     return found
 
 
-def scans(subject: Subject) -> list[Scan]:
+def scans(subject: AuditContext) -> list[Scan]:
     """Pairs of the domain, as far as all pairs allow; switches and cut-offs between molecules.
 
     Of pairs that are alike (symbols, bonded or not, in one molecule or not) one is enough, if the
@@ -131,7 +130,7 @@ def _kind(positions: Array, species: tuple[str, ...], i: int, j: int) -> tuple[A
     return *sorted((species[i], species[j])), TOGETHER, sorted((i, j)) in bonded
 
 
-def _room(subject: Subject, line: Scan, stop: Array) -> tuple[float, float]:
+def _room(subject: AuditContext, line: Scan, stop: Array) -> tuple[float, float]:
     """Ends of the scan: where the first distance of the domain reaches its stop level."""
     domain = subject.package.domain
     at = np.linspace(stop[0], stop[1], 1001)
@@ -150,7 +149,7 @@ def _room(subject: Subject, line: Scan, stop: Array) -> tuple[float, float]:
 class _Curves:
     """Energy and its first two derivatives along the scans: (scan, distance), both (n,)."""
 
-    def __init__(self, subject: Subject, lines: list[Scan]) -> None:
+    def __init__(self, subject: AuditContext, lines: list[Scan]) -> None:
         self._starts = np.array([line.start for line in lines])
         self._directions = np.array([line.direction for line in lines])
         self._distances = np.array([line.distance for line in lines])
@@ -162,7 +161,7 @@ class _Curves:
         return np.stack(self._program(self._starts[scan] + shift * directions, directions), axis=-1)
 
 
-def _program(subject: Subject) -> Callable[..., list[Array]]:
+def _program(subject: AuditContext) -> Callable[..., list[Array]]:
     """(positions, directions) -> energies and their first two derivatives along the directions."""
     import jax
     import jax.numpy as jnp
@@ -212,7 +211,7 @@ def _jumps(curves: _Curves, suspects: Suspects) -> tuple[Array, Array]:
     return low, np.abs(at_high - at_low)
 
 
-def _limits(subject: Subject, values: Array) -> Array:
+def _limits(subject: AuditContext, values: Array) -> Array:
     """What a smooth curve may change over the last interval, (scans, quantities)."""
     largest_step = np.abs(np.diff(values, axis=1)).max(axis=1)
     rounding = subject.energy_limit, subject.force_limit, 100 * subject.force_limit

@@ -4,16 +4,14 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from ase.data import atomic_numbers
 
 from qmd.audit.claims import claims_exchange, claims_reflection, claims_rotation
-from qmd.audit.findings import Finding, Subject, judged, random_rotations
+from qmd.audit.findings import AuditContext, Finding, finding_within, random_rotations
 from qmd.system.topology import bonds, fragments
+from qmd.typing import Array
 
 LONGEST_SHIFT_A = 10.0
-
-Array = npt.NDArray[np.float64]
 
 
 class Exchange(NamedTuple):
@@ -24,7 +22,7 @@ class Exchange(NamedTuple):
     """New atom k is old atom ``order[k]``."""
 
 
-def audit_symmetry(subject: Subject) -> list[Finding]:
+def audit_symmetry(subject: AuditContext) -> list[Finding]:
     """Translation, rotation, reflection, exchange of like atoms and of molecules."""
     package, n = subject.package, len(subject.positions)
     shift = LONGEST_SHIFT_A * subject.rng.uniform(-1, 1, (n, 1, 3))
@@ -47,7 +45,7 @@ def audit_symmetry(subject: Subject) -> list[Finding]:
     return found
 
 
-def _turned(subject: Subject, name: str, matrices: Array, claimed: bool) -> list[Finding]:
+def _turned(subject: AuditContext, name: str, matrices: Array, claimed: bool) -> list[Finding]:
     turned = matrices.transpose(0, 2, 1)  # vectors are rows
     return _compared(
         subject, name, subject.positions @ turned, subject.forces @ turned, claimed=claimed
@@ -55,14 +53,14 @@ def _turned(subject: Subject, name: str, matrices: Array, claimed: bool) -> list
 
 
 def _compared(
-    subject: Subject, name: str, positions: Array, expected: Array, *, claimed: bool = True
+    subject: AuditContext, name: str, positions: Array, expected: Array, *, claimed: bool = True
 ) -> list[Finding]:
     energies, forces = subject.evaluate(positions)
     energy = float(np.abs(energies - subject.energies).max())
     force = float(np.abs(forces - expected).max())
     return [
-        judged(f"{name}: energy", energy, subject.energy_limit, "eV", claimed=claimed),
-        judged(f"{name}: forces", force, subject.force_limit, "eV/A", claimed=claimed),
+        finding_within(f"{name}: energy", energy, subject.energy_limit, "eV", claimed=claimed),
+        finding_within(f"{name}: forces", force, subject.force_limit, "eV/A", claimed=claimed),
     ]
 
 
@@ -71,7 +69,7 @@ def _about_z(angles: Array) -> Array:
     return np.stack([c, -s, o, s, c, o, o, o, i], axis=-1).reshape(-1, 3, 3)
 
 
-def _reference(subject: Subject) -> Array:
+def _reference(subject: AuditContext) -> Array:
     """The geometry of lowest energy: its bonds are those of the molecules."""
     lowest: Array = subject.positions[np.argmin(subject.energies)]
     return lowest

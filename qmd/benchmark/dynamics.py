@@ -27,18 +27,18 @@ from qmd.run.config import load_config
 FRAME_FS = 10.0
 """Between frames; a failure is known to that."""
 LOG_FS = 5.0
-Asked = Callable[[], Reason]
-Watch = Callable[[int], None]
+ShouldStop = Callable[[], Reason]
+OnProgress = Callable[[int], None]
 
 
 def nve(
     config: NVEConfig, potential: PotentialConfig, variation: dict[str, float], folder: Path,
-    asked: Asked, watch: Watch,
+    should_stop: ShouldStop, on_progress: OnProgress,
 ) -> Numbers:  # fmt: skip
     """Drift of a run at constant energy."""
     integrator = {"kind": "velocity_verlet", "timestep_fs": variation["timestep_fs"]}
     settings = _input(config, potential, config.temperature_K, integrator, variation)
-    failure, run = _run(settings, folder, asked, watch)
+    failure, run = _run(settings, folder, should_stop, on_progress)
     if run is None:
         return {"failed": failure, "length_ps": 0.0}
     if failure is not None:
@@ -56,7 +56,7 @@ def nve(
 
 def stability(
     config: StabilityConfig, potential: PotentialConfig, variation: dict[str, float], folder: Path,
-    asked: Asked, watch: Watch,
+    should_stop: ShouldStop, on_progress: OnProgress,
 ) -> Numbers:  # fmt: skip
     """Time to failure of a run in a bath: the whole length if there is none."""
     temperature = variation["temperature_K"]
@@ -67,7 +67,7 @@ def stability(
         "friction_per_ps": config.friction_per_ps,
     }
     settings = _input(config, potential, temperature, integrator, variation)
-    failure, run = _run(settings, folder, asked, watch)
+    failure, run = _run(settings, folder, should_stop, on_progress)
     if run is None:
         return {"time_ps": 0.0, "failed": failure}
     broken = _first_broken(run, config.stretch)
@@ -98,7 +98,7 @@ def _input(
 
 
 def _run(
-    settings: dict[str, Any], folder: Path, asked: Asked, watch: Watch
+    settings: dict[str, Any], folder: Path, should_stop: ShouldStop, on_progress: OnProgress
 ) -> tuple[str | None, Series | None]:
     """Run, or go on with, an input; how it failed, if it did, and what it wrote, if it began."""
     path, output = folder / "input.yaml", folder / "output"
@@ -106,8 +106,8 @@ def _run(
     failure = None
     try:
         session.run(
-            load_config(path), output, asked=asked,
-            watch=lambda progress: watch(progress.first_step + progress.steps_done),
+            load_config(path), output, should_stop=should_stop,
+            on_progress=lambda progress: on_progress(progress.first_step + progress.steps_done),
         )  # fmt: skip
     except NumericalError as error:
         failure = error.message

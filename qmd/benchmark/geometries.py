@@ -4,15 +4,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from qmd.audit.findings import random_rotations
 from qmd.benchmark.config import ErrorsConfig, PathConfig, SymmetryConfig
 from qmd.errors import InputError, NumericalError
-from qmd.forces.runnable import Method, Resolved
+from qmd.forces.runnable import RunnablePotential
 from qmd.system.system import System
+from qmd.typing import Array, EnergyAndForces
 
-Array = npt.NDArray[np.float64]
 Numbers = dict[str, float | int | str | None]
 WIDTH_A = 0.05
 """Of the random distortions that symmetries are tried on."""
@@ -80,7 +79,7 @@ def _test_frames(config: ErrorsConfig, folder: Path) -> Labelled:
     return Labelled(species, data.test.positions, data.test.energies, data.test.forces, sha256)
 
 
-def errors(method: Method, labels: Labelled) -> Numbers:
+def errors(method: EnergyAndForces, labels: Labelled) -> Numbers:
     """Errors after the mean difference of the energies; RMSE and MAE.
 
     Raises
@@ -104,7 +103,7 @@ def _sizes(residuals: Array, what: str) -> Numbers:
     }
 
 
-def along_path(method: Method, config: PathConfig, folder: Path) -> Numbers:
+def along_path(method: EnergyAndForces, config: PathConfig, folder: Path) -> Numbers:
     """Errors along a reference trajectory."""
     from qmd.analysis import series
 
@@ -117,7 +116,7 @@ def along_path(method: Method, config: PathConfig, folder: Path) -> Numbers:
     return found | _sizes(forces - run.forces[rows], "forces")
 
 
-def evaluated(method: Method, positions: Array) -> tuple[Array, Array]:
+def evaluated(method: EnergyAndForces, positions: Array) -> tuple[Array, Array]:
     """Energies (n,) and forces (n, n_atoms, 3).
 
     Raises
@@ -133,7 +132,7 @@ def evaluated(method: Method, positions: Array) -> tuple[Array, Array]:
     return energies, forces
 
 
-def symmetry(method: Method, config: SymmetryConfig, atoms: System) -> Numbers:
+def symmetry(method: EnergyAndForces, config: SymmetryConfig, atoms: System) -> Numbers:
     """Largest changes under shifts, rotations, reflections and exchanges of like atoms."""
     from qmd.audit.symmetry import exchanges
 
@@ -173,7 +172,7 @@ def _changes(
     }
 
 
-def resources(potential: Resolved) -> Numbers:
+def resources(potential: RunnablePotential) -> Numbers:
     """Counts over all circuits of a potential; none for one without."""
     from qmd.circuits import instances
     from qmd.circuits.resources import resources as of_circuit
@@ -195,7 +194,7 @@ def resources(potential: Resolved) -> Numbers:
     }
 
 
-def n_parameters(potential: Resolved) -> int | None:
+def n_parameters(potential: RunnablePotential) -> int | None:
     """Numbers of a tree that were fitted or chosen; None for a function."""
     from dataclasses import fields
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from qmd.benchmark.tables import made_on, tables
+from qmd.benchmark.tables import provenance_line, tables
 from qmd.report.figures import COLOURS, png
 from qmd.report.page import Figure, Page, Section
 
@@ -13,7 +13,7 @@ def page(results: dict[str, Any]) -> Page:
     """Accuracy against speed, then a table for each measure."""
     sections = [_trade_off(results)]
     sections += [Section(heading, told, table) for heading, told, table in tables(results)]
-    sections.append(Section("Machine", made_on(results)))
+    sections.append(Section("Machine", provenance_line(results)))
     return Page(
         results["title"],
         results["text"],

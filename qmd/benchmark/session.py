@@ -29,7 +29,7 @@ from qmd.errors import InputError, QmdError, StoppedEarly
 from qmd.forces.config import PackageConfig, PotentialConfig
 from qmd.io import files
 from qmd.jobs import provenance
-from qmd.jobs.executor import Link, News
+from qmd.jobs.executor import Message, TaskContext
 from qmd.jobs.lock import RunLock
 from qmd.jobs.open import open_executor
 from qmd.jobs.stop import Reason, StopRequest, stop_signals
@@ -40,7 +40,7 @@ FORMAT, VERSION = "qmd-benchmark", 1
 
 
 @dataclass(frozen=True)
-class Cell:
+class BenchmarkTask:
     """One potential in one measure."""
 
     label: str
@@ -63,16 +63,16 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class BenchmarkJob:
     """A checked input and its cells; nothing has been written yet."""
 
     loaded: LoadedConfig[BenchmarkConfig]
-    cells: list[Cell]
+    cells: list[BenchmarkTask]
     speeds: list[SpeedConfig]
 
 
 @dataclass(frozen=True)
-class Finished:
+class BenchmarkResult:
     """What `run` leaves."""
 
     directory: Path
@@ -80,7 +80,7 @@ class Finished:
     """What `results.json` holds."""
 
 
-def prepare(loaded: LoadedConfig[BenchmarkConfig]) -> Prepared:
+def prepare(loaded: LoadedConfig[BenchmarkConfig]) -> BenchmarkJob:
     """Make the cells, paths of potentials and structures absolute.
 
     Raises
@@ -90,7 +90,9 @@ def prepare(loaded: LoadedConfig[BenchmarkConfig]) -> Prepared:
     """
     config, base = loaded.config, loaded.path.parent
     cells = [
-        Cell(label, _absolute(config.potentials[label], base), _structure(measure, base), variation)
+        BenchmarkTask(
+            label, _absolute(config.potentials[label], base), _structure(measure, base), variation
+        )
         for measure in config.measures
         if not isinstance(measure, SpeedConfig)
         for label in measure.potentials or config.potentials
@@ -102,7 +104,7 @@ def prepare(loaded: LoadedConfig[BenchmarkConfig]) -> Prepared:
     if len(set(folders)) < len(folders):
         raise InputError("two potentials have labels that make one folder; name them apart")
     speeds = [_structure(m, base) for m in config.measures if isinstance(m, SpeedConfig)]
-    return Prepared(loaded, cells, speeds)
+    return BenchmarkJob(loaded, cells, speeds)
 
 
 def _variations(measure: AnyMeasure) -> Iterator[tuple[tuple[str, float], ...]]:
@@ -135,20 +137,20 @@ def _structure(measure: Any, base: Path) -> Any:
 
 
 def run(
-    prepared: Prepared,
+    prepared: BenchmarkJob,
     output: Path | None = None,
     *,
-    say: Callable[[str], None] = lambda text: None,
-    watch: Callable[[str, int, int], None] = lambda what, done, of: None,
-) -> Finished:
+    log: Callable[[str], None] = lambda text: None,
+    on_progress: Callable[[str, int, int], None] = lambda what, done, of: None,
+) -> BenchmarkResult:
     """Measure what has not been measured, and write `results.json`.
 
     Parameters
     ----------
-    prepared : Prepared
+    prepared : BenchmarkJob
     output : Path, optional
         Default: ``output`` in a folder beside the input, named like it.
-    say, watch : callable
+    log, on_progress : callable
         Take lines for the user; and what is counted, how much of it is done, of how much.
 
     Raises
@@ -165,16 +167,16 @@ def run(
     with (
         RunLock(directory),
         stop_signals(stop),
-        open_executor(config.executor, say) as executor,
+        open_executor(config.executor, log) as executor,
     ):
-        answers = executor.answers(
-            Work(path.parent, directory), cells, stopping=lambda: stop.reason() is not None
+        ended = executor.run_tasks(
+            MeasureTask(path.parent, directory), cells, stopping=lambda: stop.reason() is not None
         )
-        for answer in answers:
+        for answer in ended:
             if answer.error is not None:
                 raise answer.error
             done += bool(answer.result)
-            watch("cells", done, len(cells))
+            on_progress("cells", done, len(cells))
     if stop.reason() or done < len(cells):
         why = stop.reason() or "its executor"
         raise StoppedEarly(
@@ -182,32 +184,32 @@ def run(
             "Run the same command again to go on.",
         )
     speeds = {
-        measure.name or measure.kind: _speed(prepared, measure, directory, watch)
+        measure.name or measure.kind: _speed(prepared, measure, directory, on_progress)
         for measure in prepared.speeds
     }
     results = _collect(prepared, directory, speeds)
     files.write_text(directory / "results.json", json.dumps(results, indent=1) + "\n")
-    return Finished(directory, results)
+    return BenchmarkResult(directory, results)
 
 
 @dataclass(frozen=True)
-class Work:
+class MeasureTask:
     """The work of an executor: measure a cell, unless that is done."""
 
     base: Path
     directory: Path
 
-    def __call__(self, cell: Cell, link: Link) -> bool:
-        def asked() -> Reason:
-            return "request" if link.stopping() else None
+    def __call__(self, cell: BenchmarkTask, context: TaskContext) -> bool:
+        def should_stop() -> Reason:
+            return "request" if context.stopping() else None
 
-        def tell(step: int) -> None:
-            news: News = (cell.folder, step)
-            link.tell(news)
+        def send(step: int) -> None:
+            message: Message = (cell.folder, step)
+            context.send(message)
 
         folder = self.directory / cell.folder
         try:
-            return _measured(cell, self.base, folder, asked, tell)
+            return _measured(cell, self.base, folder, should_stop, send)
         except StoppedEarly:
             return False
         except QmdError as error:
@@ -216,10 +218,14 @@ class Work:
 
 
 def _measured(
-    cell: Cell, base: Path, folder: Path, asked: Callable[[], Reason], tell: Callable[[int], None]
+    cell: BenchmarkTask,
+    base: Path,
+    folder: Path,
+    should_stop: Callable[[], Reason],
+    send: Callable[[int], None],
 ) -> bool:
     from qmd.benchmark import dynamics, geometries
-    from qmd.forces.build import resolve
+    from qmd.forces.build import build_potential
 
     measure, variation = cell.measure, dict(cell.variation)
     if isinstance(measure, ErrorsConfig):
@@ -231,7 +237,7 @@ def _measured(
         from qmd.io.structure import load_system
 
         system, data = load_system(measure.structure, base), ""
-    potential = resolve(cell.potential, system, base)
+    potential = build_potential(cell.potential, system, base)
     identity = _identity(cell, potential.source.sha256, data)
     if _known(folder / RESULT, identity) is not None:
         return True
@@ -253,9 +259,11 @@ def _measured(
             result = {"parameters": geometries.n_parameters(potential)}
             result |= geometries.resources(potential)
         case NVEConfig():
-            result = dynamics.nve(measure, cell.potential, variation, folder, asked, tell)
+            result = dynamics.nve(measure, cell.potential, variation, folder, should_stop, send)
         case StabilityConfig():
-            result = dynamics.stability(measure, cell.potential, variation, folder, asked, tell)
+            result = dynamics.stability(
+                measure, cell.potential, variation, folder, should_stop, send
+            )
         case SpeedConfig():
             raise AssertionError("speed is measured apart")
     saved = {"identity": identity, "potential": _about(potential), "result": result}
@@ -285,7 +293,7 @@ def _system_of_run(folder: Path) -> tuple[Any, str]:
     return system(run), hashlib.sha256((run.folder / "trajectory.nc").read_bytes()).hexdigest()
 
 
-def _identity(cell: Cell, potential_sha256: str, data_sha256: str) -> str:
+def _identity(cell: BenchmarkTask, potential_sha256: str, data_sha256: str) -> str:
     content = [
         cell.potential.model_dump(mode="json"), potential_sha256, data_sha256,
         cell.measure.model_dump(mode="json", exclude={"potentials"}), cell.variation,
@@ -312,14 +320,14 @@ def _identity_of(path: Path) -> str | None:
 
 
 def _speed(
-    prepared: Prepared,
+    prepared: BenchmarkJob,
     measure: SpeedConfig,
     directory: Path,
-    watch: Callable[[str, int, int], None],
+    on_progress: Callable[[str, int, int], None],
 ) -> dict[str, Numbers]:
     """Measured anew unless it is there for the same potentials: times go together or not at all."""
     from qmd.benchmark import speed
-    from qmd.forces.build import resolve
+    from qmd.forces.build import build_potential
     from qmd.io.structure import load_system
 
     config, base = prepared.loaded.config, prepared.loaded.path.parent
@@ -328,14 +336,14 @@ def _speed(
         label: _absolute(config.potentials[label], base)
         for label in measure.potentials or config.potentials
     }
-    potentials = {label: (c, resolve(c, system, base)) for label, c in configs.items()}
+    potentials = {label: (c, build_potential(c, system, base)) for label, c in configs.items()}
     hashes = [p.source.sha256 for _, p in potentials.values()]
-    cell = Cell("all", next(iter(configs.values())), measure)
+    cell = BenchmarkTask("all", next(iter(configs.values())), measure)
     identity = _identity(cell, ",".join([*potentials, *hashes]), "")
     folder = directory / (measure.name or measure.kind)
     if (known := _known(folder / RESULT, identity)) is not None:
         return dict(known["result"])
-    found = speed.speed(potentials, system, measure, watch)
+    found = speed.speed(potentials, system, measure, on_progress)
     with files.output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     saved = {"identity": identity, "potential": {"name": "all"}, "result": found}
@@ -344,7 +352,7 @@ def _speed(
 
 
 def _collect(
-    prepared: Prepared, directory: Path, speeds: dict[str, dict[str, Numbers]]
+    prepared: BenchmarkJob, directory: Path, speeds: dict[str, dict[str, Numbers]]
 ) -> dict[str, Any]:
     """All results, as `qmd schema benchmark-results` describes them."""
     config = prepared.loaded.config
@@ -358,7 +366,7 @@ def _collect(
     for measure in prepared.speeds:
         name = measure.name or measure.kind
         for label, result in speeds[name].items():
-            cell = Cell(label, config.potentials[label], measure)
+            cell = BenchmarkTask(label, config.potentials[label], measure)
             rows.append(_row(cell, result) | {"folder": name})  # of all together
     return {
         "format": FORMAT,
@@ -373,7 +381,7 @@ def _collect(
     }
 
 
-def _row(cell: Cell, result: Numbers) -> dict[str, Any]:
+def _row(cell: BenchmarkTask, result: Numbers) -> dict[str, Any]:
     return {
         "measure": cell.name,
         "kind": cell.measure.kind,

@@ -20,7 +20,7 @@ from qmd.benchmark.config import SpeedConfig
 from qmd.benchmark.geometries import Numbers
 from qmd.errors import NumericalError
 from qmd.forces.config import PotentialConfig
-from qmd.forces.runnable import Resolved
+from qmd.forces.runnable import RunnablePotential
 from qmd.integrators import (
     VELOCITIES,
     Force,
@@ -42,10 +42,10 @@ Sample = Callable[[int], None]
 
 
 def speed(
-    potentials: dict[str, tuple[PotentialConfig, Resolved]],
+    potentials: dict[str, tuple[PotentialConfig, RunnablePotential]],
     system: System,
     measure: SpeedConfig,
-    watch: Callable[[str, int, int], None] = lambda what, done, of: None,
+    on_progress: Callable[[str, int, int], None] = lambda what, done, of: None,
 ) -> dict[str, Numbers]:
     """Medians over interleaved samples: us a force, steps a second, s of a start.
 
@@ -56,7 +56,7 @@ def speed(
     system : System
     measure : SpeedConfig
         With the structure of `system`: a built-in name or an absolute path.
-    watch : callable
+    on_progress : callable
     """
     forces = {label: potential.force() for label, (_, potential) in potentials.items()}
     samples: dict[tuple[str, str], Sample] = {}
@@ -68,8 +68,8 @@ def speed(
     for turn in range(measure.rounds):
         for key, sample in samples.items():
             times[key].append(_seconds(sample, counts[key]) / counts[key])
-        watch("rounds of speed", turn + 1, measure.rounds)
-    starts = _starts({k: c for k, (c, _) in potentials.items()}, measure, watch)
+        on_progress("rounds of speed", turn + 1, measure.rounds)
+    starts = _starts({k: c for k, (c, _) in potentials.items()}, measure, on_progress)
     return {
         label: {
             "us_per_force": 1e6 * statistics.median(times[label, "force"]),
@@ -136,7 +136,7 @@ def _steps(force: Force, system: System) -> Sample:
 def _starts(
     configs: dict[str, PotentialConfig],
     measure: SpeedConfig,
-    watch: Callable[[str, int, int], None],
+    on_progress: Callable[[str, int, int], None],
 ) -> dict[str, float]:
     """Wall time (s) of `qmd run` of one step in a new process, with warm caches: medians."""
     seconds: dict[str, list[float]] = {label: [] for label in configs}
@@ -159,5 +159,5 @@ def _starts(
                     raise NumericalError(f"{label}: {done.stderr.strip()[-300:]}")
                 if turn:
                     seconds[label].append(time.perf_counter() - begin)
-            watch("starts", turn + 1, measure.starts + 1)
+            on_progress("starts", turn + 1, measure.starts + 1)
     return {label: statistics.median(values) for label, values in seconds.items()}

@@ -30,7 +30,7 @@ def tables(results: dict[str, Any]) -> list[tuple[str, str, Table]]:
         cells = [cell for cell in results["cells"] if cell["measure"] == name]
         kind = measure["kind"]
         heading = TITLES[kind] + (f": {measure['name']}" if measure["name"] else "")
-        found.append((heading, _told(measure), _table(cells, COLUMNS[kind](cells))))
+        found.append((heading, _caption(measure), _table(cells, COLUMNS[kind](cells))))
     return found
 
 
@@ -41,11 +41,11 @@ def markdown(results: dict[str, Any]) -> str:
         rule = tuple(["---", *["--:"] * (len(table.head) - 1)])
         rows = ["| " + " | ".join(row) + " |" for row in (table.head, rule, *table.rows)]
         parts += [f"## {heading}", told, "\n".join(rows)]
-    parts.append(made_on(results))
+    parts.append(provenance_line(results))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def made_on(results: dict[str, Any]) -> str:
+def provenance_line(results: dict[str, Any]) -> str:
     """A line on machine and versions."""
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     return f"{results['machine']['cpu']}, {results['machine']['system']}. {versions}."
@@ -60,7 +60,7 @@ def _table(cells: Cells, columns: Columns) -> Table:
     return Table(("potential", *(head for head, _ in columns)), rows)
 
 
-def _told(measure: dict[str, Any]) -> str:
+def _caption(measure: dict[str, Any]) -> str:
     match measure["kind"]:
         case "errors":
             source = measure["dataset"] or f"unseen frames of {measure['test_frames_of']}"

@@ -6,7 +6,7 @@ from typing import Any
 import pennylane as qml
 from pennylane.drawer.drawable_layers import drawable_layers
 
-from qmd.circuits.instances import Part
+from qmd.circuits.instances import CircuitInstance
 from qmd.circuits.resources import tape
 from qmd.errors import InputError, OutputError
 from qmd.potentials import Circuit, Encode, Heisenberg
@@ -29,7 +29,7 @@ class Block(qml.operation.Operation):  # type: ignore[misc]
         return self._text
 
 
-def text(part: Part, n_layers: int = 1, *, gates: bool = False) -> str:
+def text(part: CircuitInstance, n_layers: int = 1, *, gates: bool = False) -> str:
     """Drawing in characters, wire by wire."""
     drawing: str = qml.drawer.tape_text(
         _marked(part, n_layers, gates), wire_order=range(part.n_qubits), show_all_wires=True,
@@ -38,7 +38,7 @@ def text(part: Part, n_layers: int = 1, *, gates: bool = False) -> str:
     return f"{_title(part, n_layers)}\n{drawing}"
 
 
-def picture(part: Part, path: Path, n_layers: int = 1, *, gates: bool = False) -> None:
+def picture(part: CircuitInstance, path: Path, n_layers: int = 1, *, gates: bool = False) -> None:
     """Drawing as a file; its suffix says the format, e.g. ``.png``.
 
     Parameters
@@ -80,11 +80,11 @@ def picture(part: Part, path: Path, n_layers: int = 1, *, gates: bool = False) -
         pyplot.close(figure)
 
 
-def _title(part: Part, n_layers: int) -> str:
+def _title(part: CircuitInstance, n_layers: int) -> str:
     return f"{part.name}: {part.n_qubits} qubits, {n_layers} of {part.n_layers} layers shown"
 
 
-def _marked(part: Part, n_layers: int, gates: bool) -> Any:
+def _marked(part: CircuitInstance, n_layers: int, gates: bool) -> Any:
     """Tape of the first layers, with a barrier before each and after the last one."""
     circuit = part.circuit
     if circuit is None or gates:
@@ -104,7 +104,7 @@ def _marked(part: Part, n_layers: int, gates: bool) -> Any:
     return qml.tape.QuantumScript([*marked, _barrier(part)], measurements)
 
 
-def _barrier(part: Part) -> Any:
+def _barrier(part: CircuitInstance) -> Any:
     return qml.Barrier(range(part.n_qubits), only_visual=True)
 
 

@@ -7,15 +7,24 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from qmd.errors import InputError, MismatchError, quoted
-from qmd.potentials import Circuit, Model, Network, Package, Quantum, Vqlm, flatten, leaves
+from qmd.potentials import (
+    AtomCentredNetwork,
+    Circuit,
+    Model,
+    Package,
+    Quantum,
+    Vqlm,
+    flatten,
+    leaves,
+)
 
 
-class Part(NamedTuple):
+class CircuitInstance(NamedTuple):
     """One circuit of a model."""
 
     name: str
     """Where it stands in the model, e.g. ``monomer``; the name of the package if it is all."""
-    model: Quantum | Network | Vqlm
+    model: Quantum | AtomCentredNetwork | Vqlm
     atoms: tuple[int, ...]
     """Atoms of its first use."""
     copies: int
@@ -27,7 +36,7 @@ class Part(NamedTuple):
         match self.model:
             case Quantum():
                 return self.model.architecture.circuit
-            case Network():
+            case AtomCentredNetwork():
                 return self.model.circuit
             case Vqlm():
                 return None
@@ -61,28 +70,28 @@ class Part(NamedTuple):
         circuit = replace(cast(Circuit, self.circuit), n_layers=n_layers)
         angles = np.ones((n_layers + 1, circuit.n_vectors, 3))
         couplings = self.model.parameters.couplings
-        if isinstance(self.model, Network):
+        if isinstance(self.model, AtomCentredNetwork):
             couplings = couplings[0]  # of one element
         return reference.qnode(circuit), (couplings[:n_layers], angles)
 
 
-def circuits(package: Package) -> list[Part]:
+def circuits(package: Package) -> list[CircuitInstance]:
     """Every trained circuit in the model of `package`, in the order of the tree."""
     return of_model(package.model, package.name)
 
 
-def of_model(model: Model, whole: str) -> list[Part]:
+def of_model(model: Model, whole: str) -> list[CircuitInstance]:
     """Every trained circuit in a tree, in its order; one that is all of it is called `whole`."""
     terms, found = flatten(model), []
     for name, leaf in leaves(model):
-        if isinstance(leaf, Quantum | Network | Vqlm):
+        if isinstance(leaf, Quantum | AtomCentredNetwork | Vqlm):
             uses = [term.atoms for term in terms if term.leaf is leaf]
-            circuits_each = leaf.n_atoms if isinstance(leaf, Network) else 1
-            found.append(Part(name or whole, leaf, uses[0], len(uses) * circuits_each))
+            circuits_each = leaf.n_atoms if isinstance(leaf, AtomCentredNetwork) else 1
+            found.append(CircuitInstance(name or whole, leaf, uses[0], len(uses) * circuits_each))
     return found
 
 
-def circuits_or_error(package: Package) -> list[Part]:
+def circuits_or_error(package: Package) -> list[CircuitInstance]:
     """As `circuits`, but raise MismatchError if there is none."""
     found = circuits(package)
     if not found:
@@ -90,7 +99,7 @@ def circuits_or_error(package: Package) -> list[Part]:
     return found
 
 
-def find_circuit(package: Package, name: str | None = None) -> Part:
+def find_circuit(package: Package, name: str | None = None) -> CircuitInstance:
     """The circuit called `name`, or the first one.
 
     Raises

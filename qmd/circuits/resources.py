@@ -6,7 +6,7 @@ from typing import Any
 
 import pennylane as qml
 
-from qmd.circuits.instances import Part
+from qmd.circuits.instances import CircuitInstance
 from qmd.potentials import Heisenberg, clusters
 
 GATE_SET = {"RX", "RY", "RZ", "Hadamard", "PauliX", "CNOT"}
@@ -41,7 +41,7 @@ class Resources:
     """By parameter shift, see `shift_evaluations`."""
 
 
-def resources(part: Part) -> Resources:
+def resources(part: CircuitInstance) -> Resources:
     """Count the resources of one circuit."""
     whole = tape(part, part.n_layers)
     (elementary,), _ = qml.transforms.decompose(whole, gate_set=GATE_SET | WHOLE)
@@ -64,7 +64,7 @@ def resources(part: Part) -> Resources:
     )
 
 
-def tape(part: Part, n_layers: int) -> Any:
+def tape(part: CircuitInstance, n_layers: int) -> Any:
     """The gates and measurements of the reference interpreter, with `n_layers` layers."""
     node, arguments = part.node(n_layers)
     return qml.workflow.construct_tape(node, level="top")(*arguments)
@@ -77,7 +77,7 @@ def measurement_groups(whole: Any) -> int:
     return len(qml.pauli.group_observables(observables, method="dsatur"))
 
 
-def _two_qubit_gates(part: Part) -> int:
+def _two_qubit_gates(part: CircuitInstance) -> int:
     circuit = part.circuit
     if circuit is None:
         return part.n_layers * part.n_qubits  # the ring
@@ -86,7 +86,7 @@ def _two_qubit_gates(part: Part) -> int:
     return part.n_layers * pairs + (part.n_layers + 1) * encodings + len(circuit.singlets)
 
 
-def cnots_at_most(part: Part) -> int:
+def cnots_at_most(part: CircuitInstance) -> int:
     """CNOT gates, if each gate of the model is compiled on its own at its best known cost.
 
     One for a singlet, two for ``exp(-i t ZX)`` and ``exp(-i t ZZ)``, three for a Heisenberg pair
@@ -115,7 +115,7 @@ def _any_unitary(n: int) -> int:
     return int((23 * 4**n - 72 * 2**n + 64) // 48)
 
 
-def shift_evaluations(part: Part) -> int:
+def shift_evaluations(part: CircuitInstance) -> int:
     """Expectation values from which the parameter-shift rule [1]_ gives all forces.
 
     A change of the vector v of an encoding is a small rotation in the middle of its gate,

@@ -11,7 +11,7 @@ from qmd.cli.common import Debug, errors_in_one_line
 
 if TYPE_CHECKING:
     from qmd.analysis.compare import Comparison
-    from qmd.analysis.potential_of_run import Source
+    from qmd.analysis.potential_of_run import RunPotential
     from qmd.analysis.series import Series
 
 ANALYZE_EXAMPLES = (
@@ -92,10 +92,10 @@ def compare(
         from qmd.cli import console
         from qmd.report import page
 
-        judged = series.read(reference)
-        ours = _run_or_potential(run, judged, replica)
-        with console.bars(quiet=quiet) as watch:
-            found = with_reference(ours, judged, points=points, watch=watch)
+        reference_run = series.read(reference)
+        ours = _run_or_potential(run, reference_run, replica)
+        with console.bars(quiet=quiet) as on_progress:
+            found = with_reference(ours, reference_run, points=points, on_progress=on_progress)
         folder = ours.folder if isinstance(ours, series.Series) else Path()
         target = report or folder / "comparison.html"
         page.write(target, comparison_report.page(found))
@@ -105,7 +105,9 @@ def compare(
             print(f"report: {target}")
 
 
-def _run_or_potential(name: str, reference: "Series", replica: int | None) -> "Series | Source":
+def _run_or_potential(
+    name: str, reference: "Series", replica: int | None
+) -> "Series | RunPotential":
     from qmd.analysis import series
     from qmd.analysis.potential_of_run import of_package
     from qmd.errors import MismatchError

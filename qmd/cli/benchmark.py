@@ -47,8 +47,10 @@ def benchmark(
 
         loaded = inputs.load(input_file, BenchmarkConfig, overrides or [])
         prepared = benchmark_session.prepare(loaded)
-        with console.bars(quiet=quiet) as watch:
-            finished = benchmark_session.run(prepared, output, say=console.note, watch=watch)
+        with console.bars(quiet=quiet) as on_progress:
+            finished = benchmark_session.run(
+                prepared, output, log=console.note, on_progress=on_progress
+            )
         text = tables.markdown(finished.results)
         report = finished.directory / "report.html"
         page.write(report, benchmark_report.page(finished.results))

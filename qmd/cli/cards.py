@@ -7,11 +7,11 @@ from typing import assert_never, get_args
 import numpy as np
 
 from qmd.circuits.instances import circuits
-from qmd.forces.catalogue import brought_by, installed, load_package
+from qmd.forces.catalogue import distribution_of, installed, load_package
 from qmd.forces.config import PotentialConfig
 from qmd.potentials import (
     SHIPPED,
-    AtomCentred,
+    AtomCentredNetwork,
     Committee,
     HarmonicAngles,
     HarmonicBonds,
@@ -20,9 +20,9 @@ from qmd.potentials import (
     ManyBody,
     Model,
     MorseBonds,
-    Network,
     OnAtoms,
     Package,
+    PerAtomSum,
     Perceptron,
     PointCharges,
     Quantum,
@@ -66,7 +66,7 @@ def table() -> str:
 
 
 def _origin(name: str, points: list[EntryPoint]) -> str:
-    origin = " and ".join(sorted(map(brought_by, points)))
+    origin = " and ".join(sorted(map(distribution_of, points)))
     if name in (*shipped(), *spc_fw.BY_NAME):
         return f"of {origin}, hidden by the one above"
     return f"of {origin}" + (", which both claim it" if len(points) > 1 else "")
@@ -123,7 +123,7 @@ def _outline(model: Model) -> list[str]:
             below = (model.model,)
         case Scaled():
             head, below = f"{model.factor:g} times", (model.model,)
-        case AtomCentred():
+        case PerAtomSum():
             head, below = f"each of {model.n_atoms} atoms, by its kind", model.models
         case Committee():
             head, below = f"mean of {len(model.members)}", model.members
@@ -134,7 +134,12 @@ def _outline(model: Model) -> list[str]:
         case MorseBonds() | HarmonicBonds() | HarmonicAngles() | LennardJones() | PointCharges():
             return [_classical(model)]
         case (
-            Quantum() | Network() | Perceptron() | WaterBaseline() | Vqlm() | InvariantPolynomial()
+            Quantum()
+            | AtomCentredNetwork()
+            | Perceptron()
+            | WaterBaseline()
+            | Vqlm()
+            | InvariantPolynomial()
         ):
             return [_trained(model)]
         case _:
@@ -166,13 +171,13 @@ def _classical(
 
 
 def _trained(
-    leaf: Quantum | Network | Perceptron | WaterBaseline | Vqlm | InvariantPolynomial,
+    leaf: Quantum | AtomCentredNetwork | Perceptron | WaterBaseline | Vqlm | InvariantPolynomial,
 ) -> str:
     match leaf:
         case Quantum():
             circuit = leaf.architecture.circuit
             head = f"circuit: {circuit.n_qubits} qubits, {circuit.n_layers} layers"
-        case Network():
+        case AtomCentredNetwork():
             size = f"{leaf.circuit.n_qubits} qubits, {leaf.circuit.n_layers} layers"
             head = f"circuit of each of {leaf.n_atoms} atoms: {size}"
         case Perceptron():

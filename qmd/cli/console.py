@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from qmd import units
 
 if TYPE_CHECKING:  # an error of the command line is to appear at once
-    from qmd.run.session import Finished
-    from qmd.run.simulation import Progress
+    from qmd.run.session import RunResult
+    from qmd.run.simulation import RunProgress
 
 SHOW_AFTER_S = 1.0
 """Shorter runs draw nothing, and do not import rich."""
@@ -34,14 +34,14 @@ def note(text: str) -> None:
 @contextmanager
 def progress_bar(
     timestep_fs: float, *, conserves_energy: bool, quiet: bool = False
-) -> Iterator["Callable[[Progress], None]"]:
-    """Yield a watcher of `Progress` that draws a bar on a terminal once a run gets long.
+) -> Iterator["Callable[[RunProgress], None]"]:
+    """Yield a callback for `RunProgress` that draws a bar on a terminal once a run gets long.
 
     A start that takes long gets a line there, too.
     """
     bar = _Bar(timestep_fs, conserves_energy, sys.stderr.isatty() and not quiet)
     try:
-        yield bar.watch
+        yield bar.on_progress
     finally:
         bar.close()
 
@@ -60,12 +60,12 @@ def bars(*, quiet: bool = False) -> Iterator["Callable[[str, int, int], None]"]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as drawn:
         tasks: dict[str, Any] = {}
 
-        def watch(what: str, done: int, of: int) -> None:
+        def on_progress(what: str, done: int, of: int) -> None:
             if what not in tasks:
                 tasks[what] = drawn.add_task(what, total=of)
             drawn.update(tasks[what], completed=done, total=of)
 
-        yield watch
+        yield on_progress
 
 
 class _Bar:
@@ -80,7 +80,7 @@ class _Bar:
         if shown:
             self._wait.start()
 
-    def watch(self, progress: "Progress") -> None:
+    def on_progress(self, progress: "RunProgress") -> None:
         self._wait.cancel()
         now = time.perf_counter()
         if not self._shown or now - self._drawn < 0.2 or progress.seconds < SHOW_AFTER_S:
@@ -91,7 +91,7 @@ class _Bar:
         done = progress.first_step + progress.steps_done
         self._bar.update(0, completed=done, text=self._text(progress))
 
-    def _open(self, progress: "Progress") -> None:
+    def _open(self, progress: "RunProgress") -> None:
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -108,7 +108,7 @@ class _Bar:
         self._bar.add_task("", total=progress.n_steps, text="")
         self._bar.start()
 
-    def _text(self, progress: "Progress") -> str:
+    def _text(self, progress: "RunProgress") -> str:
         assert progress.snapshot is not None and progress.first is not None
         rate = progress.steps_done / progress.seconds
         parts = [
@@ -134,7 +134,7 @@ def ns_per_day(steps_per_s: float, timestep_fs: float) -> float:
     return steps_per_s * timestep_fs * 86400 * 1e-6
 
 
-def summary(finished: "Finished") -> str:
+def summary(finished: "RunResult") -> str:
     """A few lines about a finished session."""
     progress, setup, paths = finished.progress, finished.setup, finished.paths
     timestep = setup.config.integrator.timestep_fs

@@ -8,7 +8,7 @@ import typer
 from qmd.cli.common import Debug, Input, Set, errors_in_one_line
 
 if TYPE_CHECKING:
-    from qmd.ensemble.session import Ended, Prepared
+    from qmd.ensemble.session import EnsembleJob, EnsembleResult
 
 EXAMPLES = (
     "Examples: `qmd ensemble ensemble.yaml --check`; `qmd ensemble ensemble.yaml --set "
@@ -49,8 +49,10 @@ def ensemble(
         if check:
             _print_plan(prepared)
             return
-        with console.bars(quiet=quiet) as watch:
-            ended = ensemble_session.run(prepared, output, say=console.note, watch=watch)
+        with console.bars(quiet=quiet) as on_progress:
+            ended = ensemble_session.run(
+                prepared, output, log=console.note, on_progress=on_progress
+            )
         if not quiet:
             print(table(ended))
         if failed := ended.first_failure:
@@ -61,7 +63,7 @@ def ensemble(
         raise typer.Exit(ended.exit_code)
 
 
-def _print_plan(prepared: "Prepared") -> None:
+def _print_plan(prepared: "EnsembleJob") -> None:
     from qmd.jobs.config import SlurmConfig
 
     executor = prepared.loaded.config.executor
@@ -74,7 +76,7 @@ def _print_plan(prepared: "Prepared") -> None:
         print(job_script(executor))
 
 
-def table(ended: "Ended") -> str:
+def table(ended: "EnsembleResult") -> str:
     """Outcomes in columns: all of few runs, those that did not finish of many."""
     rows = [("run", "status", "step", "reason")]
     for cell, outcome in ended.outcomes:

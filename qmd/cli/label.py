@@ -33,10 +33,10 @@ def label(
         from qmd.label.config import LabelConfig
 
         loaded = load(input, LabelConfig, set or ())
-        with console.bars(quiet=quiet) as watch:
+        with console.bars(quiet=quiet) as on_progress:
             target = label_session.run(
-                loaded, output, say=console.note,
-                watch=lambda done, of: watch("labels", done, of),
+                loaded, output, log=console.note,
+                on_progress=lambda done, of: on_progress("labels", done, of),
             )  # fmt: skip
         if not quiet:
             print(f"{target}, and its card {target.with_suffix('.json')}")

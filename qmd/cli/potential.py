@@ -81,8 +81,8 @@ def check(
         package = named_package(potential, structure)
         if not len(package.test_positions):
             raise MismatchError(f"{potential} brings no geometry", "name one by --structure")
-        say = console.note if sys.stderr.isatty() else lambda text: None
-        found = audit.audit(package, n_geometries=geometries, seed=seed, say=say)
+        log = console.note if sys.stderr.isatty() else lambda text: None
+        found = audit.audit(package, n_geometries=geometries, seed=seed, log=log)
         print(audit.as_json(package, found) if json else audit.table(found))
         failed = audit.failed(found)
         if failed:

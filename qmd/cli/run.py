@@ -44,9 +44,9 @@ def run(
         nve = isinstance(integrator, VelocityVerletConfig)
         with console.progress_bar(
             integrator.timestep_fs, conserves_energy=nve, quiet=quiet
-        ) as watch:
+        ) as on_progress:
             finished = session.run(
-                loaded, output, overwrite=overwrite, say=console.note, watch=watch
+                loaded, output, overwrite=overwrite, log=console.note, on_progress=on_progress
             )
         if not quiet:
             print(console.summary(finished))
@@ -56,10 +56,10 @@ def validate(input: Input, set: Set = None, debug: Debug = False) -> None:
     """Check an input, its structure and its potential, without running or writing."""
     with errors_in_one_line(debug):
         from qmd.run.config import load_config
-        from qmd.run.setup import build
+        from qmd.run.setup import set_up
         from qmd.run.start import start_state
 
-        setup = build(load_config(input, set or ()))
+        setup = set_up(load_config(input, set or ()))
         state, n = start_state(setup), setup.config.replicas
         many = f"{n} replicas of " if n > 1 else ""
         print(

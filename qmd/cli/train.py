@@ -49,9 +49,9 @@ def train(
             console.note(train_progress.plan_text(prepared))
         if check:
             return
-        with train_progress.progress(quiet=quiet) as watch:
+        with train_progress.progress(quiet=quiet) as on_progress:
             finished = train_session.run(
-                prepared, output, overwrite=overwrite, say=console.note, watch=watch
+                prepared, output, overwrite=overwrite, log=console.note, on_progress=on_progress
             )
         if not quiet:
             print(train_progress.summary(finished))

@@ -6,32 +6,32 @@ from contextlib import contextmanager
 from typing import Any
 
 from qmd.cli.console import note
-from qmd.train.session import Finished, Prepared
-from qmd.train.trainer import Tick, Watch
+from qmd.train.session import TrainingJob, TrainingResult
+from qmd.train.trainer import OnProgress, TrainingUpdate
 
 
 @contextmanager
-def progress(*, quiet: bool = False) -> Iterator[Watch]:
-    """Yield a watcher of `Tick`: bars on a terminal, a line at the end of each stage elsewhere."""
+def progress(*, quiet: bool = False) -> Iterator[OnProgress]:
+    """Yield a callback that draws each `TrainingUpdate`: bars, or a line for each stage."""
     if quiet:
         yield lambda tick: None
     elif not sys.stderr.isatty():
         yield _line
     else:
         with _bars() as bars:
-            yield _Bars(bars).watch
+            yield _Bars(bars).on_progress
 
 
-def _line(tick: Tick) -> None:
+def _line(tick: TrainingUpdate) -> None:
     if tick.done:
         note(f"{_title(tick)}: {tick.iteration} of {tick.total}, {_numbers(tick)}")
 
 
-def _title(tick: Tick) -> str:
+def _title(tick: TrainingUpdate) -> str:
     return f"start {tick.start}, stage {tick.stage + 1}"
 
 
-def _numbers(tick: Tick) -> str:
+def _numbers(tick: TrainingUpdate) -> str:
     return (
         f"loss {tick.loss:.4g}, validation {tick.energy_rmse_meV:.3g} meV, "
         f"{tick.forces_rmse_meV_per_A:.3g} meV/A"
@@ -56,7 +56,7 @@ class _Bars:
         self._bars = bars
         self._tasks: dict[tuple[int, int], Any] = {}
 
-    def watch(self, tick: Tick) -> None:
+    def on_progress(self, tick: TrainingUpdate) -> None:
         key = (tick.start, tick.stage)
         if key not in self._tasks:
             self._tasks[key] = self._bars.add_task(_title(tick), total=tick.total, numbers="")
@@ -68,7 +68,7 @@ class _Bars:
             self._bars.update(task, completed=tick.iteration, numbers=_numbers(tick))
 
 
-def plan_text(prepared: Prepared) -> str:
+def plan_text(prepared: TrainingJob) -> str:
     """One line about an input that is in order."""
     config, parts = prepared.config, prepared.data.parts
     frames = ", ".join(f"{len(frames.energies)} {part}" for part, frames in parts.items())
@@ -79,7 +79,7 @@ def plan_text(prepared: Prepared) -> str:
     )
 
 
-def summary(finished: Finished) -> str:
+def summary(finished: TrainingResult) -> str:
     """A few lines about a finished training."""
     lines = []
     for part, groups in finished.card["errors"].items():

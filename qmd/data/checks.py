@@ -9,10 +9,11 @@ import numpy as np
 from ase.data import chemical_symbols
 from ase.units import Bohr, Hartree
 
-from qmd.data.datasets import ENERGY_UNITS, Array, Dataset, Integers
+from qmd.data.datasets import ENERGY_UNITS, Dataset
 from qmd.errors import InputError, MismatchError
 from qmd.io.structure import check_overlap, check_units
 from qmd.system.system import System
+from qmd.typing import Array, Integers
 
 MIN_FRAMES_FOR_SLOPES = 30
 SAMPLE = 200

@@ -30,8 +30,8 @@ from ase.units import Bohr, Hartree, kcal, kJ, mol
 
 from qmd.errors import InputError, one_line, quoted
 from qmd.io.files import read_regular_file
+from qmd.typing import Array
 
-Array = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 MAX_BYTES = 2**31

@@ -9,8 +9,7 @@ import numpy.typing as npt
 from qmd.data import datasets
 from qmd.errors import InputError, quoted
 from qmd.io.files import read_regular_file
-
-Array = npt.NDArray[np.float64]
+from qmd.typing import Array
 
 
 def read(path: Path) -> tuple[npt.NDArray[np.int64], Array]:

@@ -17,7 +17,7 @@ from qmd.config.load import LoadedConfig
 from qmd.ensemble.config import EnsembleConfig, Value
 from qmd.errors import InputError, QmdError, StoppedEarly
 from qmd.io import files
-from qmd.jobs.executor import Link, News
+from qmd.jobs.executor import Message, TaskContext
 from qmd.jobs.lock import RunLock
 from qmd.jobs.open import open_executor
 from qmd.jobs.stop import StopRequest, stop_signals
@@ -31,7 +31,7 @@ Status = Literal["finished", "stopped", "failed", "waiting"]
 
 
 @dataclass(frozen=True)
-class Cell:
+class EnsembleMember:
     """One run of an ensemble."""
 
     name: str
@@ -57,25 +57,25 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class EnsembleJob:
     """A checked input and its runs; nothing has been written yet."""
 
     loaded: LoadedConfig[EnsembleConfig]
     base: Path
-    cells: list[Cell]
+    cells: list[EnsembleMember]
     steps: int
     """Of all runs together."""
 
 
 @dataclass(frozen=True)
-class Ended:
+class EnsembleResult:
     """What `run` leaves for a summary; runs that were not begun have no outcome."""
 
     directory: Path
-    outcomes: list[tuple[Cell, Outcome | None]]
+    outcomes: list[tuple[EnsembleMember, Outcome | None]]
 
     @property
-    def first_failure(self) -> tuple[Cell, Outcome] | None:
+    def first_failure(self) -> tuple[EnsembleMember, Outcome] | None:
         """A run that failed, and how."""
         failed = ((cell, o) for cell, o in self.outcomes if o and o.status == "failed")
         return next(failed, None)
@@ -89,7 +89,7 @@ class Ended:
         return 0 if done else StoppedEarly.exit_code
 
 
-def prepare(loaded: LoadedConfig[EnsembleConfig]) -> Prepared:
+def prepare(loaded: LoadedConfig[EnsembleConfig]) -> EnsembleJob:
     """Check the input of every run.
 
     Raises
@@ -104,24 +104,24 @@ def prepare(loaded: LoadedConfig[EnsembleConfig]) -> Prepared:
         raise InputError(f"vary has {number} combinations; expected at most {MAX_RUNS}")
     cells = list(_cells(config))
     steps = sum(load_config(base, cell.overrides).config.steps for cell in cells)
-    return Prepared(loaded, base, cells, steps)
+    return EnsembleJob(loaded, base, cells, steps)
 
 
 def run(
-    prepared: Prepared,
+    prepared: EnsembleJob,
     output: Path | None = None,
     *,
-    say: Callable[[str], None] = lambda text: None,
-    watch: Callable[[str, int, int], None] = lambda what, done, of: None,
-) -> Ended:
+    log: Callable[[str], None] = lambda text: None,
+    on_progress: Callable[[str, int, int], None] = lambda what, done, of: None,
+) -> EnsembleResult:
     """Run everything that is not finished, and write `runs.csv`.
 
     Parameters
     ----------
-    prepared : Prepared
+    prepared : EnsembleJob
     output : Path, optional
         Folder of the folders of the runs; default: beside the input, named like it.
-    say, watch : callable
+    log, on_progress : callable
         Take lines for the user; and what is counted, how much of it is done, of how much.
 
     Raises
@@ -136,19 +136,19 @@ def run(
     with files.output_errors(directory):
         directory.mkdir(parents=True, exist_ok=True)
     stop = StopRequest(directory / "EXIT")
-    board = _Board(prepared, watch)
+    board = _Outcomes(prepared, on_progress)
     with (
         RunLock(directory),
         stop_signals(stop),
-        open_executor(prepared.loaded.config.executor, say) as executor,
+        open_executor(prepared.loaded.config.executor, log) as executor,
     ):
-        answers = executor.answers(
+        results = executor.run_tasks(
             Runs(prepared.base, directory), list(enumerate(prepared.cells)),
-            stopping=lambda: stop.reason() is not None, hear=board.hear,
+            stopping=lambda: stop.reason() is not None, on_message=board.on_message,
         )  # fmt: skip
         saved = -math.inf
         try:
-            for answer in answers:
+            for answer in results:
                 if answer.error is not None:
                     raise answer.error
                 board.put(answer.number, answer.result)
@@ -157,28 +157,30 @@ def run(
                     saved = time.monotonic()
         finally:
             board.save(directory / "runs.csv")
-    return Ended(directory, board.outcomes)
+    return EnsembleResult(directory, board.outcomes)
 
 
-class _Board:
+class _Outcomes:
     """Keeps what is known of each run."""
 
-    def __init__(self, prepared: Prepared, watch: Callable[[str, int, int], None]) -> None:
-        self._steps, self._of, self._watch = Counter[int](), prepared.steps, watch
-        self.outcomes: list[tuple[Cell, Outcome | None]] = [(c, None) for c in prepared.cells]
+    def __init__(self, prepared: EnsembleJob, on_progress: Callable[[str, int, int], None]) -> None:
+        self._steps, self._of, self._on_progress = Counter[int](), prepared.steps, on_progress
+        self.outcomes: list[tuple[EnsembleMember, Outcome | None]] = [
+            (c, None) for c in prepared.cells
+        ]
 
-    def hear(self, news: News) -> None:
+    def on_message(self, message: Message) -> None:
         """A run has come to a step."""
-        number, step = news
+        number, step = message
         assert isinstance(number, int) and isinstance(step, int)
         self._steps[number] = step
-        self._watch("steps", self._steps.total(), self._of)
+        self._on_progress("steps", self._steps.total(), self._of)
 
     def put(self, number: int, outcome: Outcome) -> None:
         self.outcomes[number] = self.outcomes[number][0], outcome
-        self.hear((number, outcome.step))
+        self.on_message((number, outcome.step))
         ended = sum(outcome is not None for _, outcome in self.outcomes)
-        self._watch("runs", ended, len(self.outcomes))
+        self._on_progress("runs", ended, len(self.outcomes))
 
     def save(self, path: Path) -> None:
         """One row a run: its folder, how it ended, and what it varies."""
@@ -202,26 +204,28 @@ class Runs:
     base: Path
     directory: Path
 
-    def __call__(self, task: tuple[int, Cell], link: Link) -> Outcome:
+    def __call__(self, task: tuple[int, EnsembleMember], context: TaskContext) -> Outcome:
         from qmd.run import session
-        from qmd.run.simulation import Progress
+        from qmd.run.simulation import RunProgress
 
         number, cell = task
         told, step = time.monotonic(), 0
 
-        def watch(progress: Progress) -> None:
+        def on_progress(progress: RunProgress) -> None:
             nonlocal told, step
             step = progress.first_step + progress.steps_done
             if time.monotonic() - told > TELL_EVERY_S:
                 told = time.monotonic()
-                link.tell((number, step))
+                context.send((number, step))
 
-        def asked() -> str | None:
-            return "request" if link.stopping() else None
+        def should_stop() -> str | None:
+            return "request" if context.stopping() else None
 
         try:
             loaded = load_config(self.base, cell.overrides)
-            session.run(loaded, self.directory / cell.name, watch=watch, asked=asked)
+            session.run(
+                loaded, self.directory / cell.name, on_progress=on_progress, should_stop=should_stop
+            )
         except StoppedEarly as error:
             return Outcome("stopped", error.exit_code, step, error.message, error.hint)
         except QmdError as error:
@@ -229,7 +233,7 @@ class Runs:
         return Outcome("finished", 0, loaded.config.steps)
 
 
-def _cells(config: EnsembleConfig) -> Iterator[Cell]:
+def _cells(config: EnsembleConfig) -> Iterator[EnsembleMember]:
     """Every combination; the last axis changes fastest."""
     names = _names(config)
     axes = [
@@ -247,7 +251,7 @@ def _cells(config: EnsembleConfig) -> Iterator[Cell]:
                 f"vary gives the folder {name} to two runs",
                 "Values must differ in letters, digits or one of `.+-`.",
             )
-        yield Cell(name, changes)
+        yield EnsembleMember(name, changes)
 
 
 def _names(config: EnsembleConfig) -> dict[str, str]:

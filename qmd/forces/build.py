@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from qmd.errors import InputError, MismatchError, NumericalError
-from qmd.forces.catalogue import check_sha256, find_named
+from qmd.forces.catalogue import check_sha256, find_potential
 from qmd.forces.classical import classical_model
 from qmd.forces.combine import committee, variance_of_tree, weighted_sum
 from qmd.forces.config import (
@@ -27,20 +27,21 @@ from qmd.forces.config import (
     PotentialConfig,
     SumConfig,
 )
-from qmd.forces.origin import ANYWHERE, Source
-from qmd.forces.runnable import Array, Method, Resolved
+from qmd.forces.origin import UNBOUNDED_DOMAIN, PotentialOrigin
+from qmd.forces.runnable import RunnablePotential
 from qmd.potentials import (
     External,
     Package,
     model_sha256,
 )
 from qmd.system.system import System, check_species
+from qmd.typing import Array, EnergyAndForces
 
 SLOPE_ERROR = 1e-3
 """eV/angstrom: of functions that iterate, or compute in single precision."""
 
 
-def described(potential: str | PathLike[str] | Mapping[str, Any]) -> PotentialConfig:
+def parse_potential(potential: str | PathLike[str] | Mapping[str, Any]) -> PotentialConfig:
     """What `potential`, a name, a path or a mapping, means where an input has a potential.
 
     Raises
@@ -58,7 +59,7 @@ def described(potential: str | PathLike[str] | Mapping[str, Any]) -> PotentialCo
     return config
 
 
-def resolve(config: PotentialConfig, system: System, folder: Path) -> Resolved:
+def build_potential(config: PotentialConfig, system: System, folder: Path) -> RunnablePotential:
     """The potential of an input.
 
     Parameters
@@ -81,31 +82,31 @@ def resolve(config: PotentialConfig, system: System, folder: Path) -> Resolved:
             return _reference(config, system)
         case SumConfig():
             weights = config.weights or [1.0] * len(config.terms)
-            terms = [resolve(term, system, folder) for term in config.terms]
+            terms = [build_potential(term, system, folder) for term in config.terms]
             return weighted_sum(terms, weights)
         case CommitteeConfig():
-            return committee([resolve(member, system, folder) for member in config.members])
+            return committee([build_potential(member, system, folder) for member in config.members])
         case _:
             return _classical(config, system)
 
 
-def _named(config: PackageConfig, system: System, folder: Path) -> Resolved:
-    named = find_named(config.name, folder, system)
+def _named(config: PackageConfig, system: System, folder: Path) -> RunnablePotential:
+    named = find_potential(config.name, folder, system)
     check_sha256(config.name, named, config.sha256)
     found, needs = named.found, named.needs
     check_species(system, found.species)
     if isinstance(found, External):
-        source = Source(
-            config.name, named.sha256, found.citation, 0.0, needs, ANYWHERE, SLOPE_ERROR
+        source = PotentialOrigin(
+            config.name, named.sha256, found.citation, 0.0, needs, UNBOUNDED_DOMAIN, SLOPE_ERROR
         )
         assert callable(found.potential)
-        return Resolved(source, function=_guarded(config.name, found.potential))
+        return RunnablePotential(source, function=_guarded(config.name, found.potential))
     return of_package(found, config.backend, needs)
 
 
-def of_package(package: Package, backend: str, needs: tuple[str, ...] = ()) -> Resolved:
+def of_package(package: Package, backend: str, needs: tuple[str, ...] = ()) -> RunnablePotential:
     """A packaged potential on its own atoms, by the native kernel or by JAX."""
-    source = Source(
+    source = PotentialOrigin(
         package.name,
         package.sha256,
         package.citation,
@@ -114,10 +115,10 @@ def of_package(package: Package, backend: str, needs: tuple[str, ...] = ()) -> R
         package.domain,
     )
     variance = variance_of_tree(package.model, backend)
-    return Resolved(source, package.model, backend, variance=variance)
+    return RunnablePotential(source, package.model, backend, variance=variance)
 
 
-def _guarded(name: str, function: Method) -> Method:
+def _guarded(name: str, function: EnergyAndForces) -> EnergyAndForces:
     """A function of another package, whose errors become one line."""
 
     def energy_and_forces(positions: Array) -> tuple[float, Array]:
@@ -138,19 +139,19 @@ def _guarded(name: str, function: Method) -> Method:
     return energy_and_forces
 
 
-def _reference(config: DFTConfig | FCIConfig | ASEConfig, system: System) -> Resolved:
+def _reference(config: DFTConfig | FCIConfig | ASEConfig, system: System) -> RunnablePotential:
     from qmd.forces.reference import SLOPE_ERROR, reference_method, settings_sha256
 
     name, method, needs = reference_method(config, system)
     sha256 = settings_sha256(config)
-    source = Source(name, sha256, "", 0.0, needs, ANYWHERE, SLOPE_ERROR)
-    return Resolved(source, function=method)
+    source = PotentialOrigin(name, sha256, "", 0.0, needs, UNBOUNDED_DOMAIN, SLOPE_ERROR)
+    return RunnablePotential(source, function=method)
 
 
-def _classical(config: ClassicalConfig, system: System) -> Resolved:
+def _classical(config: ClassicalConfig, system: System) -> RunnablePotential:
     try:
         model = classical_model(config, system.n_atoms)
     except ValueError as error:
         raise MismatchError(f"potential of kind {config.kind} on {system.name}: {error}") from None
-    source = Source(config.kind, model_sha256(model), "", 0.0, (), ANYWHERE)
-    return Resolved(source, model)
+    source = PotentialOrigin(config.kind, model_sha256(model), "", 0.0, (), UNBOUNDED_DOMAIN)
+    return RunnablePotential(source, model)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from qmd.errors import MismatchError, one_line, quoted
-from qmd.forces.origin import ANYWHERE
+from qmd.forces.origin import UNBOUNDED_DOMAIN
 from qmd.potentials import (
     External,
     Model,
@@ -36,7 +36,7 @@ MAX_SOURCES = 2000
 
 
 @dataclass(frozen=True)
-class Named:
+class CatalogueEntry:
     """What a name stands for."""
 
     found: Package | External
@@ -46,7 +46,7 @@ class Named:
     """Installed packages on whose versions it depends."""
 
 
-def find_named(name: str, folder: Path, system: System | None = None) -> Named:
+def find_potential(name: str, folder: Path, system: System | None = None) -> CatalogueEntry:
     """The potential of a name, or of a .qmdp file relative to `folder`.
 
     Parameters
@@ -64,14 +64,14 @@ def find_named(name: str, folder: Path, system: System | None = None) -> Named:
     """
     if name in spc_fw.BY_NAME:
         water = _flexible_water(name, system)
-        return Named(water, water.sha256)
+        return CatalogueEntry(water, water.sha256)
     try:
         package = load(find(name, folder))
     except FileNotFoundError:
         return _of_another_package(name, system)
     except (PackageError, OSError) as error:
         raise MismatchError(str(error), hint="copy the package again, or train it again") from None
-    return Named(serving(package, system), package.sha256)
+    return CatalogueEntry(serving(package, system), package.sha256)
 
 
 def serving(package: Package, system: System | None) -> Package:
@@ -89,7 +89,7 @@ def load_package(
     Parameters
     ----------
     name, folder, system
-        As for `find_named`.
+        As for `find_potential`.
     sha256 : str, optional
         What it must be.
 
@@ -99,7 +99,7 @@ def load_package(
         If there is none, it is damaged, its SHA-256 is not the one asked for, it is for other
         atoms than those of `system`, or it is a Python function, without a model to look into.
     """
-    named = find_named(name, folder, system)
+    named = find_potential(name, folder, system)
     check_sha256(name, named, sha256)
     if system is not None:
         check_species(system, named.found.species)
@@ -111,7 +111,7 @@ def load_package(
     return named.found
 
 
-def check_sha256(name: str, named: Named, sha256: str | None) -> None:
+def check_sha256(name: str, named: CatalogueEntry, sha256: str | None) -> None:
     """Raise MismatchError unless `named` is what the input asks for, if it does."""
     if sha256 not in (None, named.sha256):
         raise MismatchError(
@@ -135,7 +135,7 @@ def installed() -> dict[str, list[EntryPoint]]:
     return found
 
 
-def brought_by(point: EntryPoint) -> str:
+def distribution_of(point: EntryPoint) -> str:
     """Name and version of the package of an entry point."""
     return f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown package"
 
@@ -168,7 +168,7 @@ def _package(name: str, made: External, model: Model, system: System | None) -> 
         species=made.species,
         model=model,
         reference_energy_eV=0.0,
-        domain=ANYWHERE,
+        domain=UNBOUNDED_DOMAIN,
         training={},
         citation=made.citation,
         licence="",
@@ -177,7 +177,7 @@ def _package(name: str, made: External, model: Model, system: System | None) -> 
     )
 
 
-def _of_another_package(name: str, system: System | None) -> Named:
+def _of_another_package(name: str, system: System | None) -> CatalogueEntry:
     points = installed()
     if name not in points:
         known = [*shipped(), *spc_fw.BY_NAME, *points]
@@ -188,7 +188,7 @@ def _of_another_package(name: str, system: System | None) -> Named:
         )
     point, *others = points[name]
     if others:
-        claims = " and ".join(sorted(map(brought_by, points[name])))
+        claims = " and ".join(sorted(map(distribution_of, points[name])))
         raise MismatchError(
             f"potential {quoted(name)} is claimed by {claims}", "uninstall all but one of them"
         )
@@ -197,7 +197,7 @@ def _of_another_package(name: str, system: System | None) -> Named:
 
 def _given(point: EntryPoint, system: System | None) -> Package | External:
     """What an entry point holds, or what the function that it names makes for the atoms."""
-    what = f"potential {quoted(point.name)} of {brought_by(point)}"
+    what = f"potential {quoted(point.name)} of {distribution_of(point)}"
     try:
         found: Any = point.load()
     except Exception as error:  # of any kind: it is another's code
@@ -231,18 +231,18 @@ def _checked(what: str, found: object) -> Package | External:
     )
 
 
-def _named(point: EntryPoint, found: Package | External, system: System | None) -> Named:
+def _named(point: EntryPoint, found: Package | External, system: System | None) -> CatalogueEntry:
     needs = (point.dist.name,) if point.dist else ()
     if isinstance(found, Package):
         sha256 = model_sha256(found.model)  # it may have changed since it was read from a file
-        return Named(replace(found, sha256=sha256), sha256, needs)
+        return CatalogueEntry(replace(found, sha256=sha256), sha256, needs)
     if not callable(found.potential):
         package = _package(point.name, found, found.potential, system)
-        return Named(package, package.sha256, needs)
-    digest = hashlib.sha256(f"{brought_by(point)} {point.value} {found.fingerprint}".encode())
+        return CatalogueEntry(package, package.sha256, needs)
+    digest = hashlib.sha256(f"{distribution_of(point)} {point.value} {found.fingerprint}".encode())
     for source in _sources(point):
         digest.update(source.name.encode() + source.read_bytes())
-    return Named(found, digest.hexdigest(), needs)
+    return CatalogueEntry(found, digest.hexdigest(), needs)
 
 
 def _sources(point: EntryPoint) -> list[Path]:

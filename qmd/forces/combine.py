@@ -7,20 +7,21 @@ from dataclasses import replace
 
 import numpy as np
 
-from qmd.forces.origin import ANYWHERE, Source
-from qmd.forces.runnable import Array, Function, Method, Resolved
+from qmd.forces.origin import UNBOUNDED_DOMAIN, PotentialOrigin
+from qmd.forces.runnable import ForceSpread, RunnablePotential
 from qmd.potentials import Committee, Domain, ManyBody, Model, Scaled, SphericalWall, Sum
+from qmd.typing import Array, EnergyAndForces
 
 LONGEST_NAME = 200
 
 
-def confined(potential: Resolved, sphere: SphericalWall) -> Resolved:
+def confined(potential: RunnablePotential, sphere: SphericalWall) -> RunnablePotential:
     """`potential` in a sphere, which its record does not name: the input does."""
-    wall = Resolved(potential.source, sphere, potential.backend)
+    wall = RunnablePotential(potential.source, sphere, potential.backend)
     return replace(_added([potential, wall], [1.0, 1.0]), source=potential.source)
 
 
-def weighted_sum(terms: Sequence[Resolved], weights: Sequence[float]) -> Resolved:
+def weighted_sum(terms: Sequence[RunnablePotential], weights: Sequence[float]) -> RunnablePotential:
     names = [
         part.source.name if weight == 1 else f"{weight:g} {part.source.name}"
         for part, weight in zip(terms, weights, strict=True)
@@ -29,7 +30,7 @@ def weighted_sum(terms: Sequence[Resolved], weights: Sequence[float]) -> Resolve
     return replace(_added(terms, weights), source=source)
 
 
-def committee(members: Sequence[Resolved]) -> Resolved:
+def committee(members: Sequence[RunnablePotential]) -> RunnablePotential:
     sources = [member.source for member in members]
     name = f"mean of {', '.join(source.name for source in sources)}"
     shares = [1 / len(members)] * len(members)
@@ -37,11 +38,11 @@ def committee(members: Sequence[Resolved]) -> Resolved:
     methods = [_remembered(member.energy_and_forces) for member in members]
     variance, models = _variance_of(methods), _trees(members)
     if models:
-        return Resolved(source, Committee(models), members[0].backend, variance=variance)
-    return Resolved(source, function=_adding(methods, shares), variance=variance)
+        return RunnablePotential(source, Committee(models), members[0].backend, variance=variance)
+    return RunnablePotential(source, function=_adding(methods, shares), variance=variance)
 
 
-def _remembered(method: Method) -> Method:
+def _remembered(method: EnergyAndForces) -> EnergyAndForces:
     """`method`, not asked again for the positions it was asked for last.
 
     A row of the log then costs no calculation, and leaves no mark on methods that remember where
@@ -58,11 +59,13 @@ def _remembered(method: Method) -> Method:
     return energy_and_forces
 
 
-def _joined(kind: str, name: str, parts: Sequence[Source], weights: Sequence[float]) -> Source:
+def _joined(
+    kind: str, name: str, parts: Sequence[PotentialOrigin], weights: Sequence[float]
+) -> PotentialOrigin:
     """What is known of several potentials together."""
     content = json.dumps([kind, list(weights), [part.sha256 for part in parts]])
     domains = [part.domain for part in parts]
-    return Source(
+    return PotentialOrigin(
         name=name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]} ...",
         sha256=hashlib.sha256(content.encode()).hexdigest(),
         citation="; ".join(dict.fromkeys(part.citation for part in parts if part.citation)),
@@ -79,26 +82,28 @@ def _joined(kind: str, name: str, parts: Sequence[Source], weights: Sequence[flo
     )
 
 
-def _trees(parts: Sequence[Resolved]) -> tuple[Model, ...]:
+def _trees(parts: Sequence[RunnablePotential]) -> tuple[Model, ...]:
     """Their trees, if all are trees for one interpreter; else none."""
     models = tuple(part.model for part in parts if part.model is not None)
     same = len({part.backend for part in parts}) == 1
     return models if same and len(models) == len(parts) else ()
 
 
-def _added(parts: Sequence[Resolved], weights: Sequence[float]) -> Resolved:
+def _added(parts: Sequence[RunnablePotential], weights: Sequence[float]) -> RunnablePotential:
     """The weighted sum, with the source of the first."""
     variances = [(w, part.variance) for part, w in zip(parts, weights, strict=True)]
     variance = _variance_of_sum([(w, of) for w, of in variances if of is not None])
     models = _trees(parts)
     if models:
         scaled = [m if w == 1 else Scaled(m, w) for m, w in zip(models, weights, strict=True)]
-        return Resolved(parts[0].source, Sum(tuple(scaled)), parts[0].backend, variance=variance)
+        return RunnablePotential(
+            parts[0].source, Sum(tuple(scaled)), parts[0].backend, variance=variance
+        )
     function = _adding([part.energy_and_forces for part in parts], weights)
-    return Resolved(parts[0].source, function=function, variance=variance)
+    return RunnablePotential(parts[0].source, function=function, variance=variance)
 
 
-def _adding(methods: Sequence[Method], weights: Sequence[float]) -> Method:
+def _adding(methods: Sequence[EnergyAndForces], weights: Sequence[float]) -> EnergyAndForces:
     def energy_and_forces(positions: Array) -> tuple[float, Array]:
         total, summed = 0.0, np.zeros(positions.shape)
         for method, weight in zip(methods, weights, strict=True):
@@ -109,7 +114,7 @@ def _adding(methods: Sequence[Method], weights: Sequence[float]) -> Method:
     return energy_and_forces
 
 
-def _variance_of(methods: Sequence[Method]) -> Function:
+def _variance_of(methods: Sequence[EnergyAndForces]) -> ForceSpread:
     def variance(positions: Array) -> Array:
         forces = np.array([method(positions)[1] for method in methods])
         return np.asarray(((forces - forces.mean(axis=0)) ** 2).sum(axis=2).mean(axis=0))
@@ -117,19 +122,19 @@ def _variance_of(methods: Sequence[Method]) -> Function:
     return variance
 
 
-def _variance_of_sum(parts: Sequence[tuple[float, Function]]) -> Function | None:
+def _variance_of_sum(parts: Sequence[tuple[float, ForceSpread]]) -> ForceSpread | None:
     """Of independent committees; what is no committee has none."""
     if not parts:
         return None
     return lambda positions: np.sum([w**2 * of(positions) for w, of in parts], axis=0)
 
 
-def variance_of_tree(model: Model, backend: str) -> Function | None:
+def variance_of_tree(model: Model, backend: str) -> ForceSpread | None:
     """Of the committees at the top of a packaged tree."""
     match model:
         case Committee():
-            source = Source("", "", "", 0.0, (), ANYWHERE)
-            members = [Resolved(source, member, backend) for member in model.members]
+            source = PotentialOrigin("", "", "", 0.0, (), UNBOUNDED_DOMAIN)
+            members = [RunnablePotential(source, member, backend) for member in model.members]
             return _variance_of([member.energy_and_forces for member in members])
         case Scaled():
             inner = variance_of_tree(model.model, backend)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy._core._multiarray_umath import __cpu_features__  # type: ignore[import-not-found]
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from qmd.typing import Array
 
 HARTREE_EV, BOHR_ANGSTROM = 27.211386245988, 0.529177210903  # CODATA 2018, as in PySCF
 
@@ -94,7 +94,7 @@ class DFT:
         return float(result["energy"]), np.asarray(result["gradient"])
 
 
-def tell_processor() -> None:
+def declare_processor() -> None:
     """Choose the code of PySCF's linear algebra; takes effect before PySCF is first imported.
 
     Its wheels bring an OpenBLAS of 2018, which takes processors that it does not know for old ones:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .dft import BOHR_ANGSTROM, HARTREE_EV, Array, SCFError
+from qmd.forces.dft import BOHR_ANGSTROM, HARTREE_EV, SCFError
+from qmd.typing import Array
 
 
 @dataclass(frozen=True)

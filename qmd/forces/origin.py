@@ -6,12 +6,12 @@ import numpy as np
 
 from qmd.potentials import Domain
 
-ANYWHERE = Domain(np.zeros((0, 2), np.int64), np.zeros((0, 2)), np.zeros((0, 2)))
+UNBOUNDED_DOMAIN = Domain(np.zeros((0, 2), np.int64), np.zeros((0, 2)), np.zeros((0, 2)))
 """The domain of a potential that was not trained, or does not say on what."""
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class PotentialOrigin:
     """Where the forces of a run come from, as its record and its checkpoints know it."""
 
     name: str

@@ -4,7 +4,7 @@ import hashlib
 import os
 import warnings
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import packages_distributions
 from itertools import pairwise
@@ -14,13 +14,11 @@ import numpy as np
 
 from qmd.errors import MismatchError, NumericalError
 from qmd.forces.config import ASEConfig, DFTConfig, FCIConfig
-from qmd.forces.dft import DFT, SCFError, tell_processor
+from qmd.forces.dft import DFT, SCFError, declare_processor
 from qmd.forces.fci import FCI
 from qmd.system.system import System
+from qmd.typing import Array, EnergyAndForces
 
-Array = np.ndarray
-Method = Callable[[Array], tuple[float, Array]]
-"""Positions (n_atoms, 3), angstrom -> energy (eV), forces (eV/angstrom)."""
 SLOPE_ERROR = 1e-3
 """eV/angstrom: energies that converge to 1e-10 hartree, differences over 2e-4 angstrom."""
 CLOSE_A, NEAR_A = 0.05, 0.5
@@ -30,7 +28,7 @@ INSTALL = 'install the extra, in the checkout: pip install -e ".[reference]"'
 
 def reference_method(
     config: DFTConfig | FCIConfig | ASEConfig, system: System
-) -> tuple[str, Method, tuple[str, ...]]:
+) -> tuple[str, EnergyAndForces, tuple[str, ...]]:
     """Name, function, and packages whose versions matter, of a method on the atoms of `system`.
 
     Raises
@@ -47,7 +45,7 @@ def reference_method(
             return _ase(config, system)
 
 
-def _dft(config: DFTConfig, system: System) -> tuple[str, Method, tuple[str, ...]]:
+def _dft(config: DFTConfig, system: System) -> tuple[str, EnergyAndForces, tuple[str, ...]]:
     _require("pyscf", "dftd3")
     _closed_shell(system)
     dispersion = "-D3(0)" if config.dispersion else ""
@@ -88,7 +86,7 @@ def _next_density(before: Sequence[tuple[Array, Array]], positions: Array) -> Ar
     return before[-1][1] if before and jumps[-1] < NEAR_A else None
 
 
-def _fci(config: FCIConfig, system: System) -> tuple[str, Method, tuple[str, ...]]:
+def _fci(config: FCIConfig, system: System) -> tuple[str, EnergyAndForces, tuple[str, ...]]:
     _require("pyscf")
     _closed_shell(system)
     method, name = FCI(config.basis), f"FCI/{config.basis}"
@@ -102,7 +100,7 @@ def _fci(config: FCIConfig, system: System) -> tuple[str, Method, tuple[str, ...
     return name, energy_and_forces, ("pyscf",)
 
 
-def _ase(config: ASEConfig, system: System) -> tuple[str, Method, tuple[str, ...]]:
+def _ase(config: ASEConfig, system: System) -> tuple[str, EnergyAndForces, tuple[str, ...]]:
     from ase import Atoms
 
     calculator = _calculator(config)
@@ -152,7 +150,7 @@ def settings_sha256(config: DFTConfig | FCIConfig | ASEConfig) -> str:
 
 
 def _require(*packages: str) -> None:
-    tell_processor()
+    declare_processor()
     for package in packages:
         try:
             import_module(package)

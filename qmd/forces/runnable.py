@@ -7,32 +7,26 @@ from functools import cached_property
 import numpy as np
 
 from qmd.errors import MismatchError
-from qmd.forces.origin import Source
+from qmd.forces.origin import PotentialOrigin
 from qmd.integrators import Force, python_force
 from qmd.potentials import Model, NativeKernel, evaluate, native_model
+from qmd.typing import Array, EnergyAndForces
 
-Array = np.ndarray
-
-
-Method = Callable[[Array], tuple[float, Array]]
-"""Positions (n_atoms, 3), angstrom -> energy (eV), forces (eV/angstrom)."""
-
-
-Function = Callable[[Array], Array]
+ForceSpread = Callable[[Array], Array]
 
 
 @dataclass(frozen=True, eq=False)
-class Resolved:
+class RunnablePotential:
     """A potential on the atoms of a system."""
 
-    source: Source
+    source: PotentialOrigin
     model: Model | None = None
     """The tree, if it is one."""
     backend: str = "native"
     """What interprets the tree: native or jax."""
-    function: Method | None = None
+    function: EnergyAndForces | None = None
     """What it is instead of a tree."""
-    variance: Function | None = None
+    variance: ForceSpread | None = None
     """Of a committee: positions -> variance of the force on each atom, eV^2/angstrom^2."""
 
     def force(self) -> Force:
@@ -48,7 +42,7 @@ class Resolved:
         return build_force(self.model, self.backend)
 
     @cached_property
-    def energy_and_forces(self) -> Method:
+    def energy_and_forces(self) -> EnergyAndForces:
         """As a Python function; the forces are the caller's own."""
         if self.function is not None:
             return self.function
@@ -71,7 +65,7 @@ class Resolved:
         return self.model if self.backend == "native" else None
 
     @property
-    def force_spread(self) -> Function | None:
+    def force_spread(self) -> ForceSpread | None:
         """Of a committee: positions -> standard deviation of the force on each atom, eV/angstrom.
 
         That of the members' force vectors about their mean, ``sqrt(<|F_i - <F_i>|^2>)``.
@@ -96,7 +90,7 @@ def _kernel(model: Model) -> NativeKernel:
         raise MismatchError(str(error), hint="set `potential.backend: jax`") from None
 
 
-def _by_kernel(model: Model) -> Method:
+def _by_kernel(model: Model) -> EnergyAndForces:
     kernel = _kernel(model)
 
     def energy_and_forces(positions: Array) -> tuple[float, Array]:

@@ -11,11 +11,11 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, CalculatorSetupError, all_changes
 
 from qmd.errors import MismatchError
-from qmd.forces.build import described, of_package, resolve
+from qmd.forces.build import build_potential, of_package, parse_potential
 from qmd.forces.catalogue import for_given_atoms, load_package
 from qmd.forces.config import PackageConfig
-from qmd.forces.origin import Source
-from qmd.forces.runnable import Resolved
+from qmd.forces.origin import PotentialOrigin
+from qmd.forces.runnable import RunnablePotential
 from qmd.potentials import Package
 from qmd.system.system import System
 
@@ -69,9 +69,9 @@ class QmdCalculator(Calculator):
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.absolute = absolute
-        self._config = described(potential)
+        self._config = parse_potential(potential)
         self._species: tuple[str, ...] = ()
-        self._resolved: Resolved | None = None
+        self._resolved: RunnablePotential | None = None
         self.package: Package | None = None
         if isinstance(self._config, PackageConfig) and not for_given_atoms(self._config.name):
             self.package = load_package(self._config.name, Path(), self._config.sha256)
@@ -95,7 +95,7 @@ class QmdCalculator(Calculator):
         if potential.force_spread:
             self.results["force_spread"] = potential.force_spread(positions)
 
-    def _serving(self) -> Resolved:
+    def _serving(self) -> RunnablePotential:
         """The potential on the present atoms; made again when they are others."""
         atoms: Any = self.atoms
         species = tuple(atoms.get_chemical_symbols())
@@ -111,17 +111,17 @@ class QmdCalculator(Calculator):
             self._resolved, self._species = self._made_for(atoms, species), species
         return self._resolved
 
-    def _made_for(self, atoms: Atoms, species: tuple[str, ...]) -> Resolved:
+    def _made_for(self, atoms: Atoms, species: tuple[str, ...]) -> RunnablePotential:
         if self.package and isinstance(self._config, PackageConfig):
             return of_package(self.package.on(species), self._config.backend)
         masses = atoms.get_masses()
         system = System(atoms.numbers, atoms.positions, masses, None, "the Atoms object")
         try:
-            return resolve(self._config, system, Path())
+            return build_potential(self._config, system, Path())
         except MismatchError as error:
             raise CalculatorSetupError(f"{error} {error.hint or ''}".strip()) from None
 
-    def _warn_outside(self, source: Source, positions: np.ndarray) -> None:
+    def _warn_outside(self, source: PotentialOrigin, positions: np.ndarray) -> None:
         domain = source.domain
         i, j = domain.pairs.T
         distances = np.linalg.norm(positions[j] - positions[i], axis=1)

@@ -54,9 +54,9 @@ class QmdPotential(MLPotentialImpl):  # type: ignore[misc]  # has no types
     """
 
     def __init__(self, potential: str | PathLike[str] | Mapping[str, Any]) -> None:
-        from qmd.forces.build import described
+        from qmd.forces.build import parse_potential
 
-        self._config = described(potential)
+        self._config = parse_potential(potential)
 
     def addForces(  # noqa: N802  (named by OpenMM)
         self,
@@ -92,13 +92,13 @@ class QmdPotential(MLPotentialImpl):  # type: ignore[misc]  # has no types
 
 def _computing(config: Any, numbers: np.ndarray) -> Callable[[Any], tuple[float, np.ndarray]]:
     """State of OpenMM -> energy (kJ/mol), forces (kJ/mol/nm)."""
-    from qmd.forces.build import resolve
+    from qmd.forces.build import build_potential
     from qmd.system.system import System
 
     # The geometry comes with each state; a system of some distances serves to make the potential.
     apart = np.arange(3.0 * len(numbers)).reshape(-1, 3)
     system = System(numbers, apart, atomic_masses[numbers], None, "the topology")
-    energy_and_forces = resolve(config, system, Path()).energy_and_forces
+    energy_and_forces = build_potential(config, system, Path()).energy_and_forces
 
     def compute(state: Any) -> tuple[float, np.ndarray]:
         positions = state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)

@@ -25,10 +25,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from qmd.errors import CorruptError, InputError, NumericalError, QmdError
 from qmd.io import files
+from qmd.typing import Array
 
 SCHEMA, SCHEMA_OF_REPLICAS = 1, 2
 MAX_BYTES = 2**27
@@ -46,8 +46,6 @@ _HEADER_TYPES: dict[str, type] = {
     "versions": dict,
 }
 _OF_REPLICAS: dict[str, type] = {"replicas": list, "failures": list}
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,8 @@ from ase.data import chemical_symbols
 
 from qmd.errors import InputError
 from qmd.io.files import write_text
-from qmd.system.topology import Array, Integers, bonded_neighbours, fragments
+from qmd.system.topology import bonded_neighbours, fragments
+from qmd.typing import Array, Integers
 
 MAX_PDB_ATOMS = 99_999
 

@@ -15,7 +15,8 @@ from ase.data import atomic_masses, atomic_numbers, chemical_symbols, covalent_r
 
 from qmd.errors import InputError, one_line, quoted
 from qmd.io.files import read_regular_file
-from qmd.system.system import Array, System
+from qmd.system.system import System
+from qmd.typing import Array
 
 MAX_FILE_BYTES = 4 << 20
 MAX_LINE = 10_000

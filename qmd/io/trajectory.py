@@ -42,8 +42,7 @@ from qmd.errors import CorruptError, NumericalError, OutputError
 from qmd.io import netcdf
 from qmd.io.files import fsync_directory, output_errors, write_all
 from qmd.io.netcdf import Header, Variable
-
-Array = npt.NDArray[np.float64]
+from qmd.typing import Array
 
 _FRAME = ("frame",)
 _FRAME_ATOM = ("frame", "atom", "spatial")

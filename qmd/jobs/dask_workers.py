@@ -33,12 +33,12 @@ from qmd.errors import InputError, MismatchError, OutputError
 from qmd.jobs.config import DaskConfig, SlurmConfig
 from qmd.jobs.executor import (
     AbstractExecutor,
-    Answer,
-    Link,
-    News,
-    Work,
-    answered,
-    portable,
+    Message,
+    TaskContext,
+    TaskFunction,
+    TaskResult,
+    picklable,
+    run_task,
     thread_variables,
     workers_of,
 )
@@ -56,7 +56,7 @@ class Dask(AbstractExecutor):
     Parameters
     ----------
     config : DaskConfig or SlurmConfig
-    say : callable
+    log : callable
         Takes a line for the user.
 
     Raises
@@ -65,23 +65,25 @@ class Dask(AbstractExecutor):
         If Dask is not installed, the scheduler does not answer, or its workers do not fit.
     """
 
-    def __init__(self, config: DaskConfig | SlurmConfig, say: Callable[[str], None]) -> None:
+    def __init__(self, config: DaskConfig | SlurmConfig, log: Callable[[str], None]) -> None:
         with ExitStack() as stack:
-            self._client = _connect(config, stack, say)
+            self._client = _connect(config, stack, log)
             self._stack = stack.pop_all()
 
-    def answers(
+    def run_tasks(
         self,
-        work: Work,
+        function: TaskFunction,
         tasks: Sequence[Any],
         *,
         stopping: Callable[[], bool] = lambda: False,
-        hear: Callable[[News], None] = lambda news: None,
-    ) -> Iterator[Answer]:
+        on_message: Callable[[Message], None] = lambda message: None,
+    ) -> Iterator[TaskResult]:
         topic, came = f"qmd-{uuid4().hex}", SimpleQueue[Any]()
         self._client.subscribe_topic(topic, lambda event: came.put(tuple(event[1])))
         futures = [
-            self._client.submit(_do, work, number, task, topic, key=f"{topic}-{number}", pure=False)
+            self._client.submit(
+                _do, function, number, task, topic, key=f"{topic}-{number}", pure=False
+            )
             for number, task in enumerate(tasks)
         ]
         for future in futures:
@@ -99,7 +101,7 @@ class Dask(AbstractExecutor):
                         return  # no worker is there, or comes: jobs that still wait in a queue
                     continue
                 if isinstance(item, tuple):
-                    hear(item)
+                    on_message(item)
                     continue
                 left -= 1
                 if (answer := _result(item)) is not None:
@@ -115,13 +117,13 @@ class Dask(AbstractExecutor):
         self._stack.close()
 
 
-def _connect(config: DaskConfig | SlurmConfig, stack: ExitStack, say: Callable[[str], None]) -> Any:
+def _connect(config: DaskConfig | SlurmConfig, stack: ExitStack, log: Callable[[str], None]) -> Any:
     """A client with workers; `stack` ends what was begun for it."""
     if isinstance(config, DaskConfig) and config.scheduler is not None:
         client = stack.enter_context(_client_of(config.scheduler))
         _check_workers(client, config.scheduler)
         if not client.nthreads():
-            say(f"{config.scheduler} has no workers yet; waiting for the first")
+            log(f"{config.scheduler} has no workers yet; waiting for the first")
         return client
     stack.enter_context(dask.config.set(_settings(config.threads)))
     stack.enter_context(_same_environment())
@@ -130,7 +132,7 @@ def _connect(config: DaskConfig | SlurmConfig, stack: ExitStack, say: Callable[[
         with _errors_of_slurm(config):
             cluster = stack.enter_context(slurm_cluster(config, folder))
         cluster.adapt(minimum_jobs=0, maximum_jobs=config.jobs)
-        say(f"up to {config.jobs} SLURM jobs; workers come to {cluster.scheduler_address}")
+        log(f"up to {config.jobs} SLURM jobs; workers come to {cluster.scheduler_address}")
         return stack.enter_context(Client(cluster, set_as_default=False))
     cluster = stack.enter_context(_local_cluster(workers_of(config)))
     client = stack.enter_context(Client(cluster, set_as_default=False))
@@ -277,10 +279,10 @@ def _version() -> str:
     return __version__
 
 
-def _result(future: Any) -> Answer | None:
+def _result(future: Any) -> TaskResult | None:
     """The answer of a task, or None if it was not begun."""
     try:
-        answer: Answer | None = future.result()
+        answer: TaskResult | None = future.result()
         return answer
     except KilledWorker as error:
         raise OutputError(
@@ -297,15 +299,15 @@ def _result(future: Any) -> Answer | None:
 # --- in the workers
 
 
-def _do(work: Work, number: int, task: Any, topic: str) -> Answer | None:
+def _do(function: TaskFunction, number: int, task: Any, topic: str) -> TaskResult | None:
     """Do a task, unless all are to stop; begin it elsewhere if only this worker is to end."""
     if topic in _stopped:
         return None
     worker = get_worker()
     key = worker.get_current_task()
 
-    def tell(news: News) -> None:
-        worker.log_event(topic, news)
+    def send(message: Message) -> None:
+        worker.log_event(topic, message)
 
     def leaving() -> bool:
         """Whether the task has been taken from this worker, which ends, or nobody waits for it."""
@@ -314,10 +316,12 @@ def _do(work: Work, number: int, task: Any, topic: str) -> Answer | None:
             state is None or state.state == "cancelled"
         )
 
-    answer = answered(number, work, task, Link(tell, lambda: topic in _stopped or leaving()))
+    answer = run_task(
+        number, function, task, TaskContext(send, lambda: topic in _stopped or leaving())
+    )
     if leaving() and topic not in _stopped:
         raise Reschedule
-    return portable(answer)
+    return picklable(answer)
 
 
 class _Stop(WorkerPlugin):

@@ -22,71 +22,71 @@ from typing import Any
 from qmd.jobs.config import DaskConfig, ProcessesConfig
 from qmd.jobs.cores import available_cores
 
-DEATHS = 3
-"""So many workers may die of a task; then the task is taken for the cause."""
+MAX_WORKER_DEATHS = 3
+"""Give up on a task after it has killed this many workers."""
 
-News = tuple[int | float | str | bool | None, ...]
-"""What a task tells while it works: plain values only."""
+Message = tuple[int | float | str | bool | None, ...]
+"""Plain values that a task sends while it works."""
 
 
 @dataclass(frozen=True)
-class Link:
-    """What a task may say and ask while it works."""
+class TaskContext:
+    """Lets a task send messages, and ask whether to stop, while it works."""
 
-    tell: Callable[[News], None]
-    """Send news to whoever waits for the result."""
+    send: Callable[[Message], None]
+    """Send a message to the caller that waits for the result."""
     stopping: Callable[[], bool]
-    """Whether to save and return soon: the user wants to stop, or the worker is to end."""
+    """Return True when the task should save and return soon."""
 
 
-Work = Callable[[Any, Link], Any]
-"""(task, link) -> result; importable, or an instance of an importable class."""
+TaskFunction = Callable[[Any, TaskContext], Any]
+"""(task, context) -> result; importable, or an instance of an importable class."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """The end of a task."""
+class TaskResult:
+    """Result of a task, or the exception that it raised."""
 
     number: int
-    """Of the task, from 0."""
+    """Index of the task, from 0."""
     result: Any = None
     error: Exception | None = None
-    """What the task raised, if it did."""
+    """Exception that the task raised, or None."""
 
 
 class AbstractExecutor(abc.ABC):
     """Runs tasks, as many at a time as it has workers."""
 
     @abc.abstractmethod
-    def answers(
+    def run_tasks(
         self,
-        work: Work,
+        function: TaskFunction,
         tasks: Sequence[Any],
         *,
         stopping: Callable[[], bool] = lambda: False,
-        hear: Callable[[News], None] = lambda news: None,
-    ) -> Iterator[Answer]:
-        """Yield the `Answer` to each task as it comes.
+        on_message: Callable[[Message], None] = lambda message: None,
+    ) -> Iterator[TaskResult]:
+        """Yield the `TaskResult` of each task as it ends.
 
-        Once `stopping` says so no task is begun; those at work are told, and awaited. Close the
-        iterator, or leave the executor, and they are ended.
+        Once `stopping` returns True no further task starts; running tasks are told to stop and
+        waited for. Closing the iterator or the executor ends them.
 
         Parameters
         ----------
-        work : callable
-            See `Work`. Sent to the workers by pickle, as are tasks and results, over pipes and
-            connections of our own; nothing is read from a file.
+        function : callable
+            See `TaskFunction`. It is pickled for the workers, as are tasks and results, over pipes
+            and connections of this program only; nothing is read from a file.
         tasks : sequence
             Small values: numbers, paths, one geometry.
         stopping : callable
-            Asked several times a second.
-        hear : callable
-            Takes the `News` of the tasks.
+            Called several times a second.
+        on_message : callable
+            Called with each `Message` of the tasks.
 
         Raises
         ------
         OutputError
-            If a task has ended `DEATHS` workers, or the cluster is lost.
+            If a task has ended `MAX_WORKER_DEATHS` workers, or the cluster is lost.
         """
 
     def close(self) -> None:  # noqa: B027  # most have nothing to give back
@@ -96,30 +96,30 @@ class AbstractExecutor(abc.ABC):
 class Serial(AbstractExecutor):
     """In this process, one after the other."""
 
-    def answers(
+    def run_tasks(
         self,
-        work: Work,
+        function: TaskFunction,
         tasks: Sequence[Any],
         *,
         stopping: Callable[[], bool] = lambda: False,
-        hear: Callable[[News], None] = lambda news: None,
-    ) -> Iterator[Answer]:
-        link = Link(hear, stopping)
+        on_message: Callable[[Message], None] = lambda message: None,
+    ) -> Iterator[TaskResult]:
+        context = TaskContext(on_message, stopping)
         for number, task in enumerate(tasks):
             if stopping():
                 return
-            yield answered(number, work, task, link)
+            yield run_task(number, function, task, context)
 
 
-def answered(number: int, work: Work, task: Any, link: Link) -> Answer:
+def run_task(number: int, function: TaskFunction, task: Any, context: TaskContext) -> TaskResult:
     """Do a task."""
     try:
-        return Answer(number, work(task, link))
+        return TaskResult(number, function(task, context))
     except Exception as error:
-        return Answer(number, error=error)
+        return TaskResult(number, error=error)
 
 
-def portable(answer: Answer) -> Answer:
+def picklable(answer: TaskResult) -> TaskResult:
     """`answer`, with its traceback as a note; an exception that pickle cannot rebuild as text."""
     if answer.error is None:
         return answer
@@ -128,7 +128,7 @@ def portable(answer: Answer) -> Answer:
         ForkingPickler.dumps(copy.copy(answer.error))
     except Exception:
         text = f"{type(answer.error).__name__}: {answer.error}"
-        return Answer(answer.number, error=RuntimeError(text))
+        return TaskResult(answer.number, error=RuntimeError(text))
     return answer
 
 
@@ -147,11 +147,11 @@ def thread_variables(threads: int) -> dict[str, str]:
     return pinned
 
 
-def in_order(answers: Iterable[Answer]) -> Iterator[Any]:
+def in_order(results: Iterable[TaskResult]) -> Iterator[Any]:
     """Results in the order of their tasks; what a task raised is raised in its place."""
-    early: dict[int, Answer] = {}
+    early: dict[int, TaskResult] = {}
     due = 0
-    for answer in answers:
+    for answer in results:
         early[answer.number] = answer
         while due in early:
             ready = early.pop(due)

@@ -10,14 +10,14 @@ from qmd.jobs.executor import AbstractExecutor, Serial, workers_of
 
 @contextmanager
 def open_executor(
-    config: ExecutorConfig, say: Callable[[str], None] = lambda text: None
+    config: ExecutorConfig, log: Callable[[str], None] = lambda text: None
 ) -> Iterator[AbstractExecutor]:
     """Open the executor of an input; its workers end with the block.
 
     Parameters
     ----------
     config : ExecutorConfig
-    say : callable
+    log : callable
         Takes a line for the user, e.g. that a worker died.
 
     Raises
@@ -25,25 +25,25 @@ def open_executor(
     MismatchError
         If Dask is not installed, or a scheduler does not answer or has workers that do not fit.
     """
-    executor = _make(config, say)
+    executor = _make(config, log)
     try:
         yield executor
     finally:
         executor.close()
 
 
-def _make(config: ExecutorConfig, say: Callable[[str], None]) -> AbstractExecutor:
+def _make(config: ExecutorConfig, log: Callable[[str], None]) -> AbstractExecutor:
     match config:
         case SerialConfig():
             return Serial()
         case ProcessesConfig():
             from qmd.jobs.processes import Processes
 
-            return Processes(workers_of(config), config.threads, say)
+            return Processes(workers_of(config), config.threads, log)
         case DaskConfig() | SlurmConfig():
             with _dask_is_there(config.kind):
                 from qmd.jobs.dask_workers import Dask
-            return Dask(config, say)
+            return Dask(config, log)
 
 
 @contextmanager

@@ -15,14 +15,14 @@ from typing import Any
 
 from qmd.errors import OutputError
 from qmd.jobs.executor import (
-    DEATHS,
+    MAX_WORKER_DEATHS,
     AbstractExecutor,
-    Answer,
-    Link,
-    News,
-    Work,
-    answered,
-    portable,
+    Message,
+    TaskContext,
+    TaskFunction,
+    TaskResult,
+    picklable,
+    run_task,
     thread_variables,
 )
 
@@ -40,22 +40,22 @@ class Processes(AbstractExecutor):
         At most so many at a time.
     threads : int
         Cores of each.
-    say : callable
+    log : callable
         Takes a line when a worker has died.
     """
 
-    def __init__(self, workers: int, threads: int, say: Callable[[str], None]) -> None:
-        self._workers, self._threads, self._say = workers, threads, say
+    def __init__(self, workers: int, threads: int, log: Callable[[str], None]) -> None:
+        self._workers, self._threads, self._say = workers, threads, log
         self._alive: list[_Worker] = []
 
-    def answers(
+    def run_tasks(
         self,
-        work: Work,
+        function: TaskFunction,
         tasks: Sequence[Any],
         *,
         stopping: Callable[[], bool] = lambda: False,
-        hear: Callable[[News], None] = lambda news: None,
-    ) -> Iterator[Answer]:
+        on_message: Callable[[Message], None] = lambda message: None,
+    ) -> Iterator[TaskResult]:
         waiting, deaths = deque(range(len(tasks))), Counter[int]()
         stopped = False
         try:
@@ -65,7 +65,7 @@ class Processes(AbstractExecutor):
                     waiting.clear()
                     for worker in self._alive:
                         worker.stop()
-                self._hand_out(work, tasks, waiting)
+                self._hand_out(function, tasks, waiting)
                 busy = {w.pipe: w for w in self._alive if w.number is not None}
                 if not busy:
                     return
@@ -74,7 +74,7 @@ class Processes(AbstractExecutor):
                     number = worker.number
                     assert number is not None
                     match worker.heard():
-                        case Answer() as answer:
+                        case TaskResult() as answer:
                             worker.number = None
                             yield answer
                         case None:
@@ -82,19 +82,19 @@ class Processes(AbstractExecutor):
                             self._bury(worker, number, deaths[number])
                             if not stopped:
                                 waiting.appendleft(number)
-                        case news:
-                            hear(news)
+                        case message:
+                            on_message(message)
         finally:
             self.close()
 
-    def _hand_out(self, work: Work, tasks: Sequence[Any], waiting: deque[int]) -> None:
+    def _hand_out(self, function: TaskFunction, tasks: Sequence[Any], waiting: deque[int]) -> None:
         """Give each free worker a task, and start workers as long as tasks wait."""
         for worker in [w for w in self._alive if w.number is None][: len(waiting)]:
             number = waiting.popleft()
             worker.begin(number, tasks[number])
         while waiting and len(self._alive) < self._workers:
             with _environment(thread_variables(self._threads)):
-                worker = _Worker(work)
+                worker = _Worker(function)
             self._alive.append(worker)
             number = waiting.popleft()
             worker.begin(number, tasks[number])
@@ -103,7 +103,7 @@ class Processes(AbstractExecutor):
         self._alive.remove(worker)
         worker.kill()
         code = worker.process.exitcode
-        if deaths >= DEATHS:
+        if deaths >= MAX_WORKER_DEATHS:
             raise OutputError(
                 f"Task {number + 1} ended {deaths} workers, the last with code {code}; out of "
                 "memory?",
@@ -120,10 +120,10 @@ class Processes(AbstractExecutor):
 class _Worker:
     """A process, and our end of its pipe."""
 
-    def __init__(self, work: Work) -> None:
-        context = get_context("spawn")
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(work, theirs), daemon=True)
+    def __init__(self, function: TaskFunction) -> None:
+        spawn = get_context("spawn")
+        self.pipe, theirs = spawn.Pipe()
+        self.process = spawn.Process(target=_serve, args=(function, theirs), daemon=True)
         self.process.start()
         theirs.close()  # else the pipe would not end with the process
         self.number: int | None = None
@@ -139,7 +139,7 @@ class _Worker:
             self.pipe.send(None)
 
     def heard(self) -> Any:
-        """The next message: an `Answer`, news, or None if the process has died."""
+        """The next message: a `TaskResult`, a `Message`, or None if the process has died."""
         try:
             return self.pipe.recv()
         except (EOFError, OSError):
@@ -166,16 +166,16 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _serve(work: Work, pipe: Any) -> None:
+def _serve(function: TaskFunction, pipe: Any) -> None:
     """In the worker: do one task after the other, until there is none, a stop, or no parent."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)  # the parent hears them, and says when to stop
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # While a task is at work nothing comes but a word to stop, which is left there: it holds.
-    link = Link(pipe.send, pipe.poll)
+    context = TaskContext(pipe.send, pipe.poll)
     with suppress(EOFError):
         while (message := pipe.recv()) is not None:
-            pipe.send(portable(answered(message[0], work, message[1], link)))
+            pipe.send(picklable(run_task(message[0], function, message[1], context)))
 
 
 def _end_with_parent() -> None:

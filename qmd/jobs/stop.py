@@ -38,7 +38,7 @@ class StopRequest:
         Stop so long before this many seconds that a checkpoint and `MARGIN_S` are left.
     clock : callable
         Monotonic seconds; another one in tests.
-    asked : callable, optional
+    should_stop : callable, optional
         Why somebody else wants it to stop, or None; asked as often as the file is looked for.
     """
 
@@ -47,9 +47,9 @@ class StopRequest:
         exit_file: Path,
         wall_time_s: float | None = None,
         clock: Callable[[], float] = time.monotonic,
-        asked: Callable[[], Reason] | None = None,
+        should_stop: Callable[[], Reason] | None = None,
     ) -> None:
-        self._exit_file, self._clock, self._asked = exit_file, clock, asked
+        self._exit_file, self._clock, self._should_stop = exit_file, clock, should_stop
         self._begin, self._wall_time = clock(), wall_time_s
         self._looked = self._begin
         self._old = _identity(exit_file)
@@ -76,7 +76,7 @@ class StopRequest:
         if now - self._looked < LOOK_EVERY_S:
             return None
         self._looked = now
-        if self._asked is not None and (reason := self._asked()):
+        if self._should_stop is not None and (reason := self._should_stop()):
             return reason
         # Not by its time: the clock of a file server may lag behind ours.
         if _identity(self._exit_file) in (None, self._old):

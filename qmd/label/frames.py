@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from qmd.forces.dft import tell_processor
+from qmd.forces.dft import declare_processor
 from qmd.jobs import executor as executors
 from qmd.jobs.config import ExecutorConfig, of_workers
 from qmd.jobs.open import open_executor
+from qmd.typing import Array
 
-Array = NDArray[np.float64]
 Labels = dict[str, Array]
 
 
@@ -27,9 +27,9 @@ def label_frames(
     workers: int = 1,
     executor: ExecutorConfig | None = None,
     save_every: int = 25,
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
     warn: Callable[[str], None] = print,
-    watch: Callable[[int, int], None] = lambda done, of: None,
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
     saved: Callable[[int], None] = lambda done: None,
 ) -> int:
     """Label `positions` in order, and save as they come.
@@ -48,7 +48,7 @@ def label_frames(
         Processes, one core each.
     executor : ExecutorConfig, optional
         Where labels are computed, in place of `workers`.
-    say, warn, watch, saved : callable
+    log, warn, on_progress, saved : callable
         Take a line at each save, a line if a worker dies, frames done and their number after each
         frame, and frames in the file after each save.
 
@@ -65,7 +65,7 @@ def label_frames(
     What `label` raises comes through, after all frames before that one have been saved.
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    tell_processor()
+    declare_processor()
     done = _load(path)
     n = len(done["R"]) if done else 0
     if n and not np.array_equal(done["R"], positions[:n]):
@@ -80,14 +80,14 @@ def label_frames(
             _save(path, rows, positions, fixed, per_frame)
             in_file = len(rows)
             saved(in_file)
-            say(f"{in_file} of {len(positions)} labelled")
+            log(f"{in_file} of {len(positions)} labelled")
 
     with open_executor(of_workers(executor, workers), warn) as opened:
-        answers = opened.answers(_Label(label), list(positions[n:]))
+        results = opened.run_tasks(_Label(label), list(positions[n:]))
         try:
-            for labels in executors.in_order(answers):
+            for labels in executors.in_order(results):
                 rows.append(labels)
-                watch(len(rows), len(positions))
+                on_progress(len(rows), len(positions))
                 if len(rows) % save_every == 0:
                     save()
         finally:
@@ -101,8 +101,8 @@ class _Label:
 
     label: Callable[[Array], Labels]
 
-    def __call__(self, positions: Array, link: executors.Link) -> Labels:
-        tell_processor()  # also where the environment of this process does not reach
+    def __call__(self, positions: Array, context: executors.TaskContext) -> Labels:
+        declare_processor()  # also where the environment of this process does not reach
         return self.label(positions)
 
 

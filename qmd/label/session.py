@@ -20,9 +20,9 @@ from qmd.jobs.provenance import machine, versions
 from qmd.label import frames as label_frames
 from qmd.label.config import LabelConfig
 from qmd.system.system import System
+from qmd.typing import Array
 
-Array = npt.NDArray[np.float64]
-Method = DFTConfig | FCIConfig | ASEConfig
+LabelMethod = DFTConfig | FCIConfig | ASEConfig
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Labeller:
     Made anew for each geometry: a label does not depend on the frame before it.
     """
 
-    method: Method
+    method: LabelMethod
     numbers: tuple[int, ...]
     molecules: tuple[tuple[int, ...], ...] | None
 
@@ -52,7 +52,9 @@ class Labeller:
         }  # fmt: skip
 
 
-def _compute(method: Method, numbers: tuple[int, ...], positions: Array) -> tuple[float, Array]:
+def _compute(
+    method: LabelMethod, numbers: tuple[int, ...], positions: Array
+) -> tuple[float, Array]:
     from qmd.forces.reference import reference_method
 
     masses = atomic_masses[list(numbers)]
@@ -64,8 +66,8 @@ def run(
     loaded: LoadedConfig[LabelConfig],
     output: Path | None = None,
     *,
-    say: Callable[[str], None] = lambda text: None,
-    watch: Callable[[int, int], None] = lambda done, of: None,
+    log: Callable[[str], None] = lambda text: None,
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Path:
     """Label what is not labelled yet; returns the .npz file.
 
@@ -74,7 +76,7 @@ def run(
     loaded : LoadedConfig
     output : Path, optional
         The .npz file; default: `labels.npz` beside the input. A card, .json, is written with it.
-    say, watch : callable
+    log, on_progress : callable
         Take lines for the user, and frames done and their number.
 
     Raises
@@ -115,8 +117,8 @@ def run(
         try:
             label_frames.label_frames(
                 labeller, positions, target, {"Z": numbers}, {}, workers=config.workers,
-                executor=config.executor, save_every=config.save_every, say=lambda text: None,
-                warn=say, watch=watch, saved=saved,
+                executor=config.executor, save_every=config.save_every, log=lambda text: None,
+                warn=log, on_progress=on_progress, saved=saved,
             )  # fmt: skip
         except ValueError as error:
             raise MismatchError(str(error), hint="give another --output") from None

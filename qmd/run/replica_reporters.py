@@ -14,8 +14,8 @@ from qmd.integrators import Batch
 from qmd.io import files
 from qmd.io.run_folder import RunPaths
 from qmd.io.trajectory import Frame, ReplicaFrames, TrajectoryWriter
-from qmd.run.setup import Setup
-from qmd.system.system import Array
+from qmd.run.setup import RunSetup
+from qmd.typing import Array
 
 _QUANTITIES = (
     "potential_energy_eV", "kinetic_energy_eV", "total_energy_eV", "temperature_K",
@@ -80,7 +80,7 @@ class ReplicasSnapshot(NamedTuple):
         return ",".join(numbers)
 
 
-class TogetherReporter:
+class SharedTrajectoryReporter:
     """Frames of all replicas in trajectory.nc: by step, then by replica."""
 
     def __init__(self, writer: TrajectoryWriter, every: int) -> None:
@@ -108,7 +108,7 @@ class TogetherReporter:
         self._writer.close()
 
 
-class SeparateReporter:
+class PerReplicaTrajectoryReporter:
     """Frames of each replica in a file of its own, that of a run of this replica alone."""
 
     def __init__(self, writers: Mapping[int, TrajectoryWriter], every: int) -> None:
@@ -139,8 +139,8 @@ class SeparateReporter:
 
 
 def open_trajectories(
-    setup: Setup, paths: RunPaths, synced: Mapping[str, Any] | None
-) -> TogetherReporter | SeparateReporter:
+    setup: RunSetup, paths: RunPaths, synced: Mapping[str, Any] | None
+) -> SharedTrajectoryReporter | PerReplicaTrajectoryReporter:
     """Trajectories as the input asks for; `synced` is what a checkpoint says of them.
 
     Raises
@@ -170,7 +170,7 @@ def open_trajectories(
                 if end
                 else TrajectoryWriter.create(path, numbers, setup.title, __version__, block=block)
             )
-        return SeparateReporter(writers, output.trajectory_every)
+        return PerReplicaTrajectoryReporter(writers, output.trajectory_every)
     if synced is not None:
         end = synced["trajectory"]
         writer = TrajectoryWriter.append(paths.trajectory, end["frames"], end["digest"])
@@ -178,7 +178,7 @@ def open_trajectories(
         writer = TrajectoryWriter.create(
             paths.trajectory, numbers, setup.title, __version__, of_replicas=True
         )
-    return TogetherReporter(writer, output.trajectory_every)
+    return SharedTrajectoryReporter(writer, output.trajectory_every)
 
 
 def _key(replica: int) -> str:

@@ -19,24 +19,24 @@ from qmd.jobs.stop import StopRequest
 from qmd.run.replica_reporters import (
     LOG_COLUMNS,
     Failure,
+    PerReplicaTrajectoryReporter,
     ReplicasSnapshot,
-    SeparateReporter,
-    TogetherReporter,
+    SharedTrajectoryReporter,
     open_trajectories,
     write_table,
 )
 from qmd.run.reporters import LogReporter
-from qmd.run.setup import Setup, build_replicas
-from qmd.run.simulation import LAST_STATES, AbstractSimulation, Progress, broken_limit
+from qmd.run.setup import RunSetup, build_replicas
+from qmd.run.simulation import LAST_STATES, AbstractSimulation, RunProgress, broken_limit
 from qmd.run.start import start_batch
 from qmd.system.velocities import kinetic_temperature
 
 
 def open_replicas(
-    setup: Setup,
+    setup: RunSetup,
     paths: RunPaths,
     saved: checkpoint.Checkpoint | None,
-    progress: Progress,
+    progress: RunProgress,
     stop: StopRequest,
 ) -> "ReplicaSimulation":
     """A run of replicas at its start, or where the checkpoint `saved` has it go on."""
@@ -60,27 +60,27 @@ class ReplicaSimulation(AbstractSimulation[ReplicasSnapshot]):
 
     Parameters
     ----------
-    setup : Setup
+    setup : RunSetup
     paths : RunPaths
     start, batch : Batch
         Of all replicas at step 0; of those that still run, where to go on from.
     failures : list of Failure
         Of earlier sessions.
     frames, log : reporters
-    progress : Progress
+    progress : RunProgress
     stop : StopRequest
     """
 
     def __init__(
         self,
-        setup: Setup,
+        setup: RunSetup,
         paths: RunPaths,
         start: Batch,
         batch: Batch,
         failures: list[Failure],
-        frames: TogetherReporter | SeparateReporter,
+        frames: SharedTrajectoryReporter | PerReplicaTrajectoryReporter,
         log: LogReporter,
-        progress: Progress,
+        progress: RunProgress,
         stop: StopRequest,
     ) -> None:
         super().__init__(setup, paths, frames, log, progress, stop)

@@ -49,7 +49,7 @@ class Snapshot(NamedTuple):
         )
 
 
-class Reached(Protocol):
+class RunSnapshot(Protocol):
     """What a run has reached, be it of one trajectory or of many."""
 
     @property
@@ -117,7 +117,7 @@ class LogReporter:
     every : int
         Steps between rows.
     columns : sequence of str
-        What `Reached.log_row` of the snapshots writes, and then `more`.
+        What `RunSnapshot.log_row` of the snapshots writes, and then `more`.
     more : callable, optional
         Snapshot -> further cells of its row, each after a comma.
 
@@ -150,7 +150,7 @@ class LogReporter:
             self._size = n_bytes or 0
             os.ftruncate(self._fd, self._size)
 
-    def report(self, snapshot: Reached) -> None:
+    def report(self, snapshot: RunSnapshot) -> None:
         more = self._more(snapshot) if self._more else ""
         self._rows.append(f"{snapshot.log_row()}{more}\n")
 

@@ -21,21 +21,21 @@ from qmd.jobs.provenance import machine
 from qmd.jobs.stop import Reason, StopRequest, stop_signals
 from qmd.run.config import MAY_CHANGE_ON_RESUME, RunConfig
 from qmd.run.reporters import LOG_COLUMNS, SPREAD_COLUMN, LogReporter, Snapshot
-from qmd.run.setup import Setup, build
-from qmd.run.simulation import AbstractSimulation, Progress, Simulation
+from qmd.run.setup import RunSetup, set_up
+from qmd.run.simulation import AbstractSimulation, RunProgress, Simulation
 from qmd.run.start import start_state
 from qmd.system import topology
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Finished:
+class RunResult:
     """What `run` leaves for a summary."""
 
-    setup: Setup
+    setup: RunSetup
     paths: RunPaths
-    progress: Progress
+    progress: RunProgress
     start_s: float
     """From the call to the first step."""
 
@@ -45,10 +45,10 @@ def run(
     output: Path | None = None,
     *,
     overwrite: bool = False,
-    say: Say = lambda text: None,
-    watch: Callable[[Progress], None] | None = None,
-    asked: Callable[[], Reason] | None = None,
-) -> Finished:
+    log: Log = lambda text: None,
+    on_progress: Callable[[RunProgress], None] | None = None,
+    should_stop: Callable[[], Reason] | None = None,
+) -> RunResult:
     """Run an input to its last step, going on where an earlier call stopped.
 
     Parameters
@@ -58,11 +58,11 @@ def run(
         Output folder; default `output` beside the input.
     overwrite : bool
         Delete the outputs of an earlier run and begin again.
-    say : callable
+    log : callable
         Takes lines for the user.
-    watch : callable, optional
-        Takes the `Progress` after every block of steps.
-    asked : callable, optional
+    on_progress : callable, optional
+        Takes the `RunProgress` after every block of steps.
+    should_stop : callable, optional
         Why to stop now, or None: for a run among others. Signals are then left to the caller.
 
     Raises
@@ -71,23 +71,23 @@ def run(
         With the exit code of its class; nothing is written before the input has been checked.
     """
     begin = time.perf_counter()
-    setup = build(loaded)
+    setup = set_up(loaded)
     paths = RunPaths(output or loaded.path.parent / "output")
     # A start that cannot be used is refused before anything is written, or removed.
     start = start_state(setup) if overwrite or not _has_checkpoint(paths) else None
     with files.output_errors(paths.directory):
         paths.directory.mkdir(parents=True, exist_ok=True)
-    stop = StopRequest(paths.exit, _seconds(setup.config.wall_time_h), asked=asked)
-    with RunLock(paths.directory), nullcontext() if asked else stop_signals(stop):
+    stop = StopRequest(paths.exit, _seconds(setup.config.wall_time_h), should_stop=should_stop)
+    with RunLock(paths.directory), nullcontext() if should_stop else stop_signals(stop):
         if overwrite:
             _remove(paths)
-        simulation, resumed = _open(setup, paths, start, stop, say)
-        if watch:
-            simulation.progress.watch = watch
+        simulation, resumed = _open(setup, paths, start, stop, log)
+        if on_progress:
+            simulation.progress.on_progress = on_progress
         with closing(simulation):
             if not resumed:
                 simulation.begin()
-            finished = Finished(setup, paths, simulation.progress, time.perf_counter() - begin)
+            finished = RunResult(setup, paths, simulation.progress, time.perf_counter() - begin)
             if not resumed:
                 _write_record(finished)
             reason = simulation.run()
@@ -118,17 +118,17 @@ def _has_checkpoint(paths: RunPaths) -> bool:
 
 
 def _open(
-    setup: Setup, paths: RunPaths, start: State | None, stop: StopRequest, say: Say
+    setup: RunSetup, paths: RunPaths, start: State | None, stop: StopRequest, log: Log
 ) -> tuple[AbstractSimulation[Any], bool]:
     """The simulation where its outputs end, and whether it goes on from a checkpoint."""
     saved = None
     if _has_checkpoint(paths):
-        saved = _saved(setup, paths, say)
+        saved = _saved(setup, paths, log)
     else:
         _clear_unbegun(setup, paths)
         start = start or start_state(setup)
         _write_topology(setup, paths)
-    progress = Progress(saved.step if saved else 0, setup.config.steps)
+    progress = RunProgress(saved.step if saved else 0, setup.config.steps)
     simulation: AbstractSimulation[Any]
     if setup.config.replicas > 1:
         from qmd.run.replicas import open_replicas
@@ -137,13 +137,13 @@ def _open(
     else:
         simulation = _open_single(setup, paths, saved or start, progress, stop)
     if saved and saved.step < setup.config.steps:
-        say(f"Going on from step {saved.step} of {setup.config.steps}.")
+        log(f"Going on from step {saved.step} of {setup.config.steps}.")
     elif saved:
-        say(f"Already at step {saved.step}; the input asks for {setup.config.steps}.")
+        log(f"Already at step {saved.step}; the input asks for {setup.config.steps}.")
     return simulation, saved is not None
 
 
-def _write_topology(setup: Setup, paths: RunPaths) -> None:
+def _write_topology(setup: RunSetup, paths: RunPaths) -> None:
     bonds = topology.bonds(setup.system.numbers, setup.system.positions)
     # The record comes first: it marks what follows as belonging to this input.
     _write_unbegun_record(setup, paths)
@@ -151,39 +151,39 @@ def _write_topology(setup: Setup, paths: RunPaths) -> None:
 
 
 def _open_single(
-    setup: Setup,
+    setup: RunSetup,
     paths: RunPaths,
     begin: checkpoint.Checkpoint | State | None,
-    progress: Progress,
+    progress: RunProgress,
     stop: StopRequest,
 ) -> Simulation:
     if isinstance(begin, checkpoint.Checkpoint):
         synced = begin.outputs["trajectory"]
         writer = TrajectoryWriter.append(paths.trajectory, synced["frames"], synced["digest"])
-        log = _log(setup, paths, begin.outputs["log"]["bytes"])
+        log_reporter = _log(setup, paths, begin.outputs["log"]["bytes"])
         energy = float(begin.energy)
         state = State(begin.positions, begin.velocities, begin.forces, energy, begin.step)
     else:
         assert begin is not None
         state, numbers = begin, setup.system.numbers
         writer = TrajectoryWriter.create(paths.trajectory, numbers, setup.title, __version__)
-        log = _log(setup, paths, None)
-    return Simulation(setup, paths, state, writer, log, progress, stop)
+        log_reporter = _log(setup, paths, None)
+    return Simulation(setup, paths, state, writer, log_reporter, progress, stop)
 
 
-def _saved(setup: Setup, paths: RunPaths, say: Say) -> checkpoint.Checkpoint:
+def _saved(setup: RunSetup, paths: RunPaths, log: Log) -> checkpoint.Checkpoint:
     """The last good checkpoint, which must be of this input."""
     saved, note = checkpoint.read_latest(paths.checkpoint)
     if note:
-        say(note)
+        log(note)
     _check_same_run(setup, saved, paths)
     if saved.versions != setup.versions:
         changed = changed_keys(saved.versions, setup.versions)
-        say(f"Other versions than before ({', '.join(changed)}): bits may differ from here on.")
+        log(f"Other versions than before ({', '.join(changed)}): bits may differ from here on.")
     return saved
 
 
-def _log(setup: Setup, paths: RunPaths, n_bytes: int | None) -> LogReporter:
+def _log(setup: RunSetup, paths: RunPaths, n_bytes: int | None) -> LogReporter:
     every = setup.config.output.log_every
     spread = setup.force_spread
     if spread is None:
@@ -195,7 +195,7 @@ def _log(setup: Setup, paths: RunPaths, n_bytes: int | None) -> LogReporter:
     return LogReporter(paths.log, n_bytes, every, (*LOG_COLUMNS, SPREAD_COLUMN), more)
 
 
-def _check_same_run(setup: Setup, saved: checkpoint.Checkpoint, paths: RunPaths) -> None:
+def _check_same_run(setup: RunSetup, saved: checkpoint.Checkpoint, paths: RunPaths) -> None:
     config = json.loads(setup.loaded.text)
     changed = changed_keys(saved.config, config, ignoring=MAY_CHANGE_ON_RESUME)
     if saved.model_sha256 != setup.potential.sha256:
@@ -210,7 +210,7 @@ def _check_same_run(setup: Setup, saved: checkpoint.Checkpoint, paths: RunPaths)
         )
 
 
-def _clear_unbegun(setup: Setup, paths: RunPaths) -> None:
+def _clear_unbegun(setup: RunSetup, paths: RunPaths) -> None:
     """Files without a checkpoint: remove our own from a start that was cut off, refuse others."""
     present = [path for path in paths.written() if path.exists()]
     if not present:
@@ -223,7 +223,7 @@ def _clear_unbegun(setup: Setup, paths: RunPaths) -> None:
     _remove(paths)
 
 
-def _is_unbegun(setup: Setup, paths: RunPaths) -> bool:
+def _is_unbegun(setup: RunSetup, paths: RunPaths) -> bool:
     try:
         record = json.loads(paths.record.read_text())
         return bool(record["begun"] is False and record["input_sha256"] == setup.identity)
@@ -231,11 +231,11 @@ def _is_unbegun(setup: Setup, paths: RunPaths) -> bool:
         return False
 
 
-def _write_unbegun_record(setup: Setup, paths: RunPaths) -> None:
+def _write_unbegun_record(setup: RunSetup, paths: RunPaths) -> None:
     _write_json(paths.record, {"begun": False, "input_sha256": setup.identity})
 
 
-def _write_record(finished: Finished) -> None:
+def _write_record(finished: RunResult) -> None:
     """run.json: the input as it was understood, and what it ran on.
 
     Written behind the first checkpoint, so that `begun` tells whether there was one.

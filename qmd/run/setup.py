@@ -8,10 +8,10 @@ import numpy as np
 from qmd import units
 from qmd.config.load import LoadedConfig
 from qmd.errors import InputError, MismatchError
-from qmd.forces.build import resolve
+from qmd.forces.build import build_potential
 from qmd.forces.combine import confined
-from qmd.forces.origin import Source
-from qmd.forces.runnable import Function, Resolved
+from qmd.forces.origin import PotentialOrigin
+from qmd.forces.runnable import ForceSpread, RunnablePotential
 from qmd.integrators import (
     AbstractIntegrator,
     AbstractReplicas,
@@ -43,12 +43,12 @@ MAX_BATCH_ATOMS = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class Setup:
+class RunSetup:
     """Everything that `qmd.run.simulation` needs; nothing has been written yet."""
 
     loaded: LoadedConfig[RunConfig]
     system: System
-    potential: Source
+    potential: PotentialOrigin
     integrator: AbstractIntegrator
     force: Force
     limits: Limits
@@ -57,7 +57,7 @@ class Setup:
     """Kinetic degrees of freedom."""
     identity: str
     """SHA-256 of the start and of all settings that a resumed run must share."""
-    force_spread: Function | None = None
+    force_spread: ForceSpread | None = None
     """Of a committee: positions, angstrom -> spread of the force on each atom, eV/angstrom."""
     jax_model: Model | None = None
     """The model whose JAX function gives the forces, if that is what the input asks for."""
@@ -82,7 +82,7 @@ class Setup:
         return versions(*self.potential.needs)
 
 
-def build(loaded: LoadedConfig[RunConfig]) -> Setup:
+def set_up(loaded: LoadedConfig[RunConfig]) -> RunSetup:
     """Check and make everything a run needs.
 
     Raises
@@ -92,11 +92,11 @@ def build(loaded: LoadedConfig[RunConfig]) -> Setup:
     """
     config, folder = loaded.config, loaded.path.parent
     system = load_system(config.system.structure, folder)
-    potential = resolve(config.potential, system, folder)
+    potential = build_potential(config.potential, system, folder)
     _check_replicas(config, system, potential)
     if config.confinement is not None:
         potential = confined(potential, _sphere(system.n_atoms, config.confinement))
-    return Setup(
+    return RunSetup(
         loaded=loaded,
         system=system,
         potential=potential.source,
@@ -111,7 +111,7 @@ def build(loaded: LoadedConfig[RunConfig]) -> Setup:
     )
 
 
-def _check_replicas(config: RunConfig, system: System, potential: Resolved) -> None:
+def _check_replicas(config: RunConfig, system: System, potential: RunnablePotential) -> None:
     """Refuse replicas that cannot run together or would all be the same, and what needs them."""
     n, first = config.replicas, config.replica
     if n == 1:
@@ -214,7 +214,7 @@ def _degrees_of_freedom(config: RunConfig, system: System) -> int:
     return degrees_of_freedom(system.n_atoms, thermostatted=thermostatted, n_rotations=rotations)
 
 
-def build_replicas(setup: Setup, threads: int) -> AbstractReplicas:
+def build_replicas(setup: RunSetup, threads: int) -> AbstractReplicas:
     """The loop that advances all replicas of a run."""
     integrator, inv_masses, seed = setup.integrator, 1 / setup.system.masses, setup.stream.seed
     if setup.jax_model is None:

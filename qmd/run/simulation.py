@@ -30,13 +30,13 @@ from qmd.io.trajectory import TrajectoryWriter
 from qmd.jobs.stop import Reason, StopRequest
 from qmd.run.reporters import (
     LogReporter,
-    Reached,
     Reporter,
+    RunSnapshot,
     Snapshot,
     TrajectoryReporter,
     steps_until_due,
 )
-from qmd.run.setup import Setup
+from qmd.run.setup import RunSetup
 from qmd.run.start import unchecked_start
 from qmd.system.velocities import kinetic_temperature
 
@@ -55,8 +55,8 @@ MAX_KT = 1e6
 
 
 @dataclass
-class Progress:
-    """What a run has done in this session; `watch` is called after every block."""
+class RunProgress:
+    """What a run has done in this session; `on_progress` is called after every block."""
 
     first_step: int
     n_steps: int
@@ -68,9 +68,9 @@ class Progress:
     threads: int = 1
     failed: int = 0
     """Replicas that a guard has dropped, in all sessions."""
-    snapshot: Reached | None = None
-    first: Reached | None = None
-    watch: Callable[["Progress"], None] = lambda progress: None
+    snapshot: RunSnapshot | None = None
+    first: RunSnapshot | None = None
+    on_progress: Callable[["RunProgress"], None] = lambda progress: None
 
     @property
     def seconds(self) -> float:
@@ -82,7 +82,7 @@ class Progress:
         return 0 if self.snapshot is None else self.snapshot.step - self.first_step
 
 
-S = TypeVar("S", bound=Reached)
+S = TypeVar("S", bound=RunSnapshot)
 
 
 class AbstractSimulation(abc.ABC, Generic[S]):
@@ -90,20 +90,20 @@ class AbstractSimulation(abc.ABC, Generic[S]):
 
     Parameters
     ----------
-    setup : Setup
+    setup : RunSetup
     paths : RunPaths
     frames, log : Reporter
-    progress : Progress
+    progress : RunProgress
     stop : StopRequest
     """
 
     def __init__(
         self,
-        setup: Setup,
+        setup: RunSetup,
         paths: RunPaths,
         frames: Reporter[S],
         log: LogReporter,
-        progress: Progress,
+        progress: RunProgress,
         stop: StopRequest,
     ) -> None:
         self._setup, self._paths, self._stop = setup, paths, stop
@@ -173,7 +173,7 @@ class AbstractSimulation(abc.ABC, Generic[S]):
             self._advance_block(min(steps_until_due(r, self.step) for r in self._due()))
             if self._checkpoint_is_due():
                 self.checkpoint()
-            progress.watch(progress)
+            progress.on_progress(progress)
         if progress.steps_done:  # a finished run is left as it is
             self.checkpoint()
         return None
@@ -234,24 +234,24 @@ class Simulation(AbstractSimulation[Snapshot]):
 
     Parameters
     ----------
-    setup : Setup
+    setup : RunSetup
     paths : RunPaths
     state : State
         Where to go on from.
     writer : TrajectoryWriter
     log : LogReporter
-    progress : Progress
+    progress : RunProgress
     stop : StopRequest
     """
 
     def __init__(
         self,
-        setup: Setup,
+        setup: RunSetup,
         paths: RunPaths,
         state: State,
         writer: TrajectoryWriter,
         log: LogReporter,
-        progress: Progress,
+        progress: RunProgress,
         stop: StopRequest,
     ) -> None:
         self._writer, self._state = writer, state
@@ -370,7 +370,7 @@ class Simulation(AbstractSimulation[Snapshot]):
         return states or starts[-LAST_STATES:]  # a Python force need not answer the same again
 
 
-def broken_limit(setup: Setup, state: State, status: int) -> str:
+def broken_limit(setup: RunSetup, state: State, status: int) -> str:
     """What the limit of `status` was, and what `state` has instead."""
     limits = setup.limits
     with np.errstate(invalid="ignore", over="ignore"):
@@ -387,7 +387,7 @@ def broken_limit(setup: Setup, state: State, status: int) -> str:
     return causes[Status(status)]
 
 
-def _outside(state: State, setup: Setup) -> str:
+def _outside(state: State, setup: RunSetup) -> str:
     for (i, j), (low, high) in zip(setup.limits.pairs, setup.limits.stop, strict=True):
         distance = float(np.linalg.norm(state.positions[i] - state.positions[j]))
         if not low <= distance <= high:

@@ -14,9 +14,10 @@ from qmd.integrators import (
     with_noise,
 )
 from qmd.run.config import SystemConfig
-from qmd.run.setup import Setup
-from qmd.system.system import Array, System
+from qmd.run.setup import RunSetup
+from qmd.system.system import System
 from qmd.system.velocities import thermal_velocities
+from qmd.typing import Array
 
 
 def start_velocities(system: System, config: SystemConfig, normals: Array) -> Array:
@@ -58,7 +59,7 @@ def start_velocities(system: System, config: SystemConfig, normals: Array) -> Ar
     )
 
 
-def start_state(setup: Setup) -> State:
+def start_state(setup: RunSetup) -> State:
     """State at step 0, checked.
 
     Raises
@@ -87,23 +88,23 @@ def start_state(setup: Setup) -> State:
     return _with_noise(setup, state)
 
 
-def unchecked_start(setup: Setup) -> State:
+def unchecked_start(setup: RunSetup) -> State:
     """State at step 0: a function of the input alone."""
     return _with_noise(setup, _exact_start(setup))
 
 
-def _with_noise(setup: Setup, exact: State) -> State:
+def _with_noise(setup: RunSetup, exact: State) -> State:
     if isinstance(setup.integrator, NoisyLangevinBAOAB):
         return with_noise(exact, setup.integrator.covariance, setup.stream)
     return exact
 
 
-def _exact_start(setup: Setup) -> State:
+def _exact_start(setup: RunSetup) -> State:
     velocities = _velocities(setup, setup.stream)
     return initial_state(setup.force, setup.system.positions, velocities)
 
 
-def start_batch(setup: Setup) -> Batch:
+def start_batch(setup: RunSetup) -> Batch:
     """States of all replicas at step 0: that of each is what `unchecked_start` gives it alone."""
     first, n = unchecked_start(setup), setup.config.replicas
     replicas = setup.stream.replica + np.arange(n)
@@ -118,13 +119,13 @@ def start_batch(setup: Setup) -> Batch:
     )
 
 
-def _velocities(setup: Setup, stream: Stream) -> Array:
+def _velocities(setup: RunSetup, stream: Stream) -> Array:
     normals = np.empty_like(setup.system.positions)
     gaussian(normals, stream, 0, VELOCITIES)
     return start_velocities(setup.system, setup.config.system, normals)
 
 
-def _check_domain(setup: Setup) -> None:
+def _check_domain(setup: RunSetup) -> None:
     i, j = setup.limits.pairs.T
     distances = np.linalg.norm(setup.system.positions[i] - setup.system.positions[j], axis=1)
     for a, b, distance, (low, high) in zip(i, j, distances, setup.limits.stop, strict=True):
@@ -136,7 +137,7 @@ def _check_domain(setup: Setup) -> None:
             )
 
 
-def _check_slope(setup: Setup, state: State, h: float = 1e-4) -> None:
+def _check_slope(setup: RunSetup, state: State, h: float = 1e-4) -> None:
     """One force component against a central difference: finds a model wired wrongly."""
     atom, axis = np.unravel_index(np.argmax(np.abs(state.forces)), state.forces.shape)
     energies = []

@@ -11,8 +11,7 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from qmd.errors import InputError, MismatchError
-
-Array = NDArray[np.float64]
+from qmd.typing import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,16 +5,13 @@ adds a meaningless 1 angstrom unit cell. ASE's writer puts a whole cluster into 
 """
 
 import numpy as np
-import numpy.typing as npt
 from ase.data import covalent_radii
+
+from qmd.typing import Array, Integers
 
 BOND_FACTOR = 1.3
 """Bonded if closer than this times the sum of the covalent radii: O-H below 1.26 angstrom, Li-H
 below 2.07, C-C below 1.98. Hydrogen bonds (1.8) and second neighbours (2.4, C-C-C) are outside."""
-
-
-Integers = npt.NDArray[np.integer]
-Array = npt.NDArray[np.float64]
 
 
 def bonds(numbers: Integers, positions: Array) -> Integers:

@@ -3,7 +3,8 @@
 import numpy as np
 
 from qmd import units
-from qmd.system.system import Array, System
+from qmd.system.system import System
+from qmd.typing import Array
 
 
 def thermal_velocities(

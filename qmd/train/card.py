@@ -12,8 +12,9 @@ from qmd.train.config import LeastSquaresConfig, TrainConfig
 from qmd.train.data import Data
 from qmd.train.optimisers import least_squares
 from qmd.train.predict import Predictor, errors
-from qmd.train.problem import Array, Frames
-from qmd.train.states import Plan, State
+from qmd.train.problem import Frames
+from qmd.train.states import Plan, StageState
+from qmd.typing import Array
 
 Ranked = list[tuple[int, int]]
 """(start, last stage) of every start, the best first."""
@@ -90,7 +91,7 @@ def _starts_card(plan: Plan, ranked: Ranked) -> list[dict[str, Any]]:
     return rows
 
 
-def stage_state(plan: Plan, start: int, stage: int) -> State:
+def stage_state(plan: Plan, start: int, stage: int) -> StageState:
     state = states.load(plan, start, stage)
     assert state is not None
     return state

@@ -169,7 +169,7 @@ class PolynomialConfig(Config):
     """Of the polynomial; water has 71 numbers at degree 7."""
 
 
-class AtomCentredConfig(Config):
+class AtomCentredNetworkConfig(Config):
     """A small circuit for each atom on vector densities of its neighbours, shared by element."""
 
     kind: Literal["qnn-revised"]
@@ -424,7 +424,7 @@ ModelConfig = (
     | VqlmLiHConfig
     | VqlmWaterConfig
     | PolynomialConfig
-    | AtomCentredConfig
+    | AtomCentredNetworkConfig
     | InitialConfig
     | PerceptronConfig
     | PackageModelConfig
@@ -495,7 +495,7 @@ class TrainConfig(Config):
     def _molecules_of_a_network(self) -> "TrainConfig":
         if not self.together:
             return self
-        if not isinstance(self.model, AtomCentredConfig):
+        if not isinstance(self.model, AtomCentredNetworkConfig):
             raise ValueError("has together, which needs model.kind: qnn-revised")
         if any(stage.kind != "gauss_newton" for stage in self.stages):
             raise ValueError("has together, which needs stages of kind gauss_newton")

@@ -22,7 +22,7 @@ from qmd.potentials import (
     water_pair,
 )
 from qmd.train.config import (
-    AtomCentredConfig,
+    AtomCentredNetworkConfig,
     DensityDimerConfig,
     DimerConfig,
     InitialConfig,
@@ -36,7 +36,8 @@ from qmd.train.config import (
     VqlmWaterConfig,
     WaterConfig,
 )
-from qmd.train.problem import Array, Frames
+from qmd.train.problem import Frames
+from qmd.typing import Array
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def family(config: ModelConfig, folder: Path) -> Family:
             return Family(("O", "H", "H"), True, KISS)
         case PolynomialConfig():
             return Family(tuple(config.species), True, BRAAMS)
-        case AtomCentredConfig() | InitialConfig() | PerceptronConfig():
+        case AtomCentredNetworkConfig() | InitialConfig() | PerceptronConfig():
             return Family(tuple(config.species), True, "")
         case PackageModelConfig():
             package = load_package(config.name, folder)
@@ -119,7 +120,7 @@ def start(config: ModelConfig, folder: Path, frames: Frames, seed: int) -> Any:
             return _generic(vqlm.water(config.layers, seed=seed), energies)
         case PolynomialConfig():
             return polynomial.molecule(tuple(config.species), config.degree, frames.positions)
-        case AtomCentredConfig():
+        case AtomCentredNetworkConfig():
             network = atom_centred.revised(
                 tuple(config.species), seed, elements=tuple(config.elements or config.species),
                 n_qubits=config.qubits, n_layers=config.layers,
@@ -139,19 +140,19 @@ def start(config: ModelConfig, folder: Path, frames: Frames, seed: int) -> Any:
                 n_layers=config.layers, energy=float(np.mean(energies)),
             )  # fmt: skip
         case PackageModelConfig():
-            return _shaken(load_package(config.name, folder).model, config.spread, seed)
+            return _perturbed(load_package(config.name, folder).model, config.spread, seed)
 
 
 def kinds(config: ModelConfig, species: Sequence[str]) -> tuple[int, ...]:
     """Elements of a molecule, as the network of an input counts them."""
-    assert isinstance(config, AtomCentredConfig)
+    assert isinstance(config, AtomCentredNetworkConfig)
     known = sorted(set(config.elements or config.species))
     return tuple(known.index(symbol) for symbol in species)
 
 
-def free(config: ModelConfig, model: Any) -> Array | None:
+def trainable_mask(config: ModelConfig, model: Any) -> Array | None:
     """1 for each number of `model` that is trained, 0 for the others; None if all are."""
-    if not isinstance(config, AtomCentredConfig) or config.control is None:
+    if not isinstance(config, AtomCentredNetworkConfig) or config.control is None:
         return None
     from jax.flatten_util import ravel_pytree
 
@@ -168,7 +169,7 @@ def free(config: ModelConfig, model: Any) -> Array | None:
     return np.asarray(ravel_pytree(ones)[0])
 
 
-def constants(model: Any) -> Array:
+def offset_mask(model: Any) -> Array:
     """1 for each number of `model` that adds to energies alone, 0 for the others."""
     from jax.tree_util import tree_flatten_with_path
 
@@ -203,7 +204,7 @@ def _generic(model: vqlm.Vqlm, energies: Array) -> vqlm.Vqlm:
     return replace(model, parameters=head)
 
 
-def _shaken(model: Any, spread: float, seed: int) -> Any:
+def _perturbed(model: Any, spread: float, seed: int) -> Any:
     import jax
 
     rng = np.random.default_rng(seed)

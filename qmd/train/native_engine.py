@@ -20,7 +20,8 @@ from qmd.potentials import (
     evaluate_all,
     native_model,
 )
-from qmd.train.problem import Array, Chunk, Loss
+from qmd.train.problem import Chunk, Loss
+from qmd.typing import Array
 
 STEP = 2e-4
 """Of the differences, angstrom, in the norm over all atoms."""

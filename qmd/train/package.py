@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -35,14 +34,13 @@ from qmd.train.config import DensityDimerConfig, TrainConfig
 from qmd.train.data import Data
 from qmd.train.models import Family
 from qmd.train.plots import learning_curve, parity
-from qmd.train.problem import Array, Frames
-from qmd.train.states import COLUMNS, Plan, State
+from qmd.train.problem import Frames
+from qmd.train.states import COLUMNS, Plan, StageState
+from qmd.typing import Array, EnergyAndForces
 
 STOP_MARGIN = 0.05
 """A run stops this fraction of the range of a distance beyond its ends."""
 N_TEST_VECTORS = 5
-
-Evaluate = Callable[[Array], tuple[float, Array]]
 
 
 def make(
@@ -160,7 +158,7 @@ def domain(positions: Array, species: tuple[str, ...]) -> Domain:
     return Domain(pairs, warn, warn + np.stack([-margin, margin], axis=1))
 
 
-def _checked(package: Package) -> Evaluate:
+def _checked(package: Package) -> EnergyAndForces:
     """JAX, which the native kernel will be held to."""
     function = compiled(package.potential())
 
@@ -194,7 +192,7 @@ def write(
     page.write(directory / "report.html", report)
 
 
-def _all_states(plan: Plan) -> dict[tuple[int, int], State]:
+def _all_states(plan: Plan) -> dict[tuple[int, int], StageState]:
     """States by (start, stage)."""
     keys = (
         (start, stage)
@@ -205,7 +203,7 @@ def _all_states(plan: Plan) -> dict[tuple[int, int], State]:
     return {key: state for key, state in found.items() if state is not None}
 
 
-def log_text(states: dict[tuple[int, int], State]) -> str:
+def log_text(states: dict[tuple[int, int], StageState]) -> str:
     """Every report of every start, as CSV."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

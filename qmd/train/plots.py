@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from qmd.train.problem import Array, Frames
-from qmd.train.states import State
+from qmd.train.problem import Frames
+from qmd.train.states import StageState
+from qmd.typing import Array
 
 GREY, COLOUR = "0.75", "C0"
 
 
-def learning_curve(states: dict[tuple[int, int], State], chosen: list[int]) -> bytes:
+def learning_curve(states: dict[tuple[int, int], StageState], chosen: list[int]) -> bytes:
     """Loss and validation errors by iteration; the chosen starts in colour."""
     figure, axes = _figure(1, 3)
     titles = (
@@ -33,7 +34,7 @@ def learning_curve(states: dict[tuple[int, int], State], chosen: list[int]) -> b
     return _png(figure)
 
 
-def _joined(states: list[State]) -> Array:
+def _joined(states: list[StageState]) -> Array:
     """Rows of all stages, iterations counted on."""
     parts, offset = [], 0.0
     for state in states:

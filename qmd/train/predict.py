@@ -8,7 +8,8 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from qmd.potentials import jax_model
-from qmd.train.problem import CHUNK, Array, Frames, frames_in_chunks
+from qmd.train.problem import CHUNK, Frames, frames_in_chunks
+from qmd.typing import Array
 
 
 class Predictor:

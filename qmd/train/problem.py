@@ -16,10 +16,9 @@ from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
 import jax
 import numpy as np
-import numpy.typing as npt
 from jax.flatten_util import ravel_pytree
 
-Array = npt.NDArray[np.float64]
+from qmd.typing import Array
 
 CHUNK = 128
 """Frames whose derivatives are held at a time, so that memory stays flat."""
@@ -73,7 +72,7 @@ class Loss:
         return weights
 
 
-class Progress(NamedTuple):
+class OptimiserProgress(NamedTuple):
     """Where an optimiser is; enough to go on from."""
 
     iteration: int
@@ -82,11 +81,11 @@ class Progress(NamedTuple):
     theta: Array
     memory: tuple[Array, ...] = ()
     """What the optimiser remembers of earlier steps."""
-    judged: Array | None = None
+    scored: Array | None = None
     """What is judged and kept in place of `theta`, such as an average."""
 
 
-Report = Callable[[Progress], None]
+Report = Callable[[OptimiserProgress], None]
 """Takes the progress; may raise to stop."""
 
 Chunk = tuple[Array, ...]
@@ -132,7 +131,7 @@ class Problem:
         Whether the model is invariant under rotation.
     threads : int
         Chunks that are worked on at a time; compiled code does not hold Python's lock.
-    free : (n_parameters,), optional
+    trainable_mask : (n_parameters,), optional
         1 for each parameter that a fit in batches may change, 0 for the others; default: all.
     """
 
@@ -145,7 +144,7 @@ class Problem:
         *,
         rotations: bool = True,
         threads: int = 1,
-        free: Array | None = None,
+        trainable_mask: Array | None = None,
     ) -> None:
         self.n_frames, self.n_parameters = len(frames.energies), ravel_pytree(model)[0].size
         n_atoms = frames.positions.shape[1]
@@ -161,7 +160,7 @@ class Problem:
         self._chunks = list(frames_in_chunks(arrays, size))
         self._n_threads, self._pool = threads, ThreadPoolExecutor(threads)
         self.engine = engine(model, loss)
-        self._free = free
+        self._trainable_mask = trainable_mask
         self._anchor, self._pull = np.zeros(self.n_parameters), 0.0
 
     def residuals(self, theta: Array) -> Array:
@@ -201,7 +200,7 @@ class Problem:
             hessian + sum(w**2 for w in self._weights) * np.eye(theta.size),
         )
 
-    def pulled(self, theta: Array, weight: float) -> Self:
+    def anchored(self, theta: Array, weight: float) -> Self:
         """The same with residuals ``weight (parameters - theta)``: a fit stays near `theta`."""
         other = copy.copy(self)
         other._anchor, other._pull = theta, weight
@@ -242,7 +241,11 @@ class Problem:
         batch = (x, energies, directions, slopes, weights)
         parts = self._pool.map(lambda part: self.engine.linear(theta, part), self._split(batch))
         residuals, rows = (np.concatenate(p) for p in zip(*parts, strict=True))
-        rows = rows * (factor[:, None] if self._free is None else factor[:, None] * self._free)
+        rows = rows * (
+            factor[:, None]
+            if self._trainable_mask is None
+            else factor[:, None] * self._trainable_mask
+        )
         return (residuals * factor).reshape(-1), rows.reshape(-1, theta.size)
 
     @property
@@ -258,7 +261,9 @@ class Problem:
             self._pool.map(lambda part: engine.loss_and_slope(theta, part), self._split(batch))
         )
         slope = np.sum([slope for _, slope in found], axis=0)
-        return sum(loss for loss, _ in found), slope if self._free is None else slope * self._free
+        return sum(
+            loss for loss, _ in found
+        ), slope if self._trainable_mask is None else slope * self._trainable_mask
 
     def _split(self, batch: Chunk) -> list[Chunk]:
         """Parts of a batch, one for each thread."""

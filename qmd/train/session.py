@@ -11,7 +11,7 @@ from qmd.config.load import LoadedConfig, changed_keys
 from qmd.errors import InputError, MismatchError, StoppedEarly
 from qmd.io import files
 from qmd.jobs.config import ExecutorConfig, SerialConfig, of_workers
-from qmd.jobs.executor import AbstractExecutor, News
+from qmd.jobs.executor import AbstractExecutor, Message
 from qmd.jobs.lock import RunLock
 from qmd.jobs.open import open_executor
 from qmd.jobs.stop import StopRequest, stop_signals
@@ -22,13 +22,13 @@ from qmd.train.config import MAY_CHANGE_ON_RESUME, TrainConfig
 from qmd.train.data import Data
 from qmd.train.stages import check_installed
 from qmd.train.states import Plan
-from qmd.train.trainer import Starts, Tick, Watch
+from qmd.train.trainer import OnProgress, StartTask, TrainingUpdate
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class TrainingJob:
     """A checked input with its data; nothing has been written yet."""
 
     loaded: LoadedConfig[TrainConfig]
@@ -41,7 +41,7 @@ class Prepared:
 
 
 @dataclass(frozen=True)
-class Finished:
+class TrainingResult:
     """What `run` leaves for a summary."""
 
     package: Path
@@ -49,7 +49,7 @@ class Finished:
     directory: Path
 
 
-def prepare(loaded: LoadedConfig[TrainConfig]) -> Prepared:
+def prepare(loaded: LoadedConfig[TrainConfig]) -> TrainingJob:
     """Check the whole input, read and check the data.
 
     Raises
@@ -62,27 +62,27 @@ def prepare(loaded: LoadedConfig[TrainConfig]) -> Prepared:
     family = models.family(loaded.config.model, folder)
     data = train_data.load(loaded.config, folder, family.species)
     others = train_data.load_together(loaded.config, folder)
-    return Prepared(loaded, family, replace(data, together=others))
+    return TrainingJob(loaded, family, replace(data, together=others))
 
 
 def run(
-    prepared: Prepared,
+    prepared: TrainingJob,
     output: Path | None = None,
     *,
     overwrite: bool = False,
-    say: Say = lambda text: None,
-    watch: Watch = lambda tick: None,
-) -> Finished:
+    log: Log = lambda text: None,
+    on_progress: OnProgress = lambda tick: None,
+) -> TrainingResult:
     """Train, going on where an earlier call stopped, and write the package.
 
     Parameters
     ----------
-    prepared : Prepared
+    prepared : TrainingJob
     output : Path, optional
         Where the package goes; default: into the folder of the training, under its name.
     overwrite : bool
         Forget an earlier training and begin again.
-    say, watch : callable
+    log, on_progress : callable
         Take lines for the user, and news of the starts.
 
     Raises
@@ -102,9 +102,9 @@ def run(
     with RunLock(directory), stop_signals(stop):
         _check_record(prepared, plan, overwrite)
         if any(plan.states.glob("start-*.npz")):
-            say(f"going on from {plan.states}")
-        with open_executor(_executor(prepared.config), say) as executor:
-            interrupted = _train(plan, executor, stop, watch)
+            log(f"going on from {plan.states}")
+        with open_executor(_executor(prepared.config), log) as executor:
+            interrupted = _train(plan, executor, stop, on_progress)
         ranked = _ranked(plan)
         if not ranked:
             raise StoppedEarly("Stopped before there was anything to keep.", _AGAIN)
@@ -115,7 +115,7 @@ def run(
         packaging.write(target, package, plan, prepared.data.test, predicted, directory)
     if interrupted:
         raise StoppedEarly(f"Stopped; {target} has the best so far.", _AGAIN)
-    return Finished(target, dict(package.training), directory)
+    return TrainingResult(target, dict(package.training), directory)
 
 
 def folder_of(path: Path, output: Path | None) -> Path:
@@ -133,7 +133,7 @@ def folder_of(path: Path, output: Path | None) -> Path:
 _AGAIN = "Run the same command again to go on."
 
 
-def _plan(prepared: Prepared, directory: Path) -> Plan:
+def _plan(prepared: TrainingJob, directory: Path) -> Plan:
     config = prepared.config
     everything = (prepared.data, *prepared.data.together)
     (train, validation), *others = (
@@ -141,7 +141,7 @@ def _plan(prepared: Prepared, directory: Path) -> Plan:
     )
     below = config.starts.judged_below_eV
     for frames in (validation, *(validation for _, validation in others)):
-        if not len(trainer.judged(frames, below).energies):
+        if not len(trainer.selection_frames(frames, below).energies):
             raise InputError(f"no validation frame is below starts.judged_below_eV = {below}")
     return Plan(
         config=config,
@@ -167,7 +167,7 @@ def _threads(config: TrainConfig) -> int:
     return 1 if isinstance(config.executor, SerialConfig) else config.executor.threads
 
 
-def _check_record(prepared: Prepared, plan: Plan, overwrite: bool) -> None:
+def _check_record(prepared: TrainingJob, plan: Plan, overwrite: bool) -> None:
     """Refuse to go on from states of another input; write what the states are of."""
     path = plan.states / "input.json"
     written = json.loads(prepared.loaded.text)
@@ -193,15 +193,17 @@ def _check_record(prepared: Prepared, plan: Plan, overwrite: bool) -> None:
     files.write_text(path, json.dumps(record, indent=1))
 
 
-def _train(plan: Plan, executor: AbstractExecutor, stop: StopRequest, watch: Watch) -> bool:
+def _train(
+    plan: Plan, executor: AbstractExecutor, stop: StopRequest, on_progress: OnProgress
+) -> bool:
     """All starts through the first stage, the finalists through the others; True if stopped."""
     config = plan.config
     everyone = range(config.starts.count)
-    if _run_all(plan, executor, everyone, range(1), stop, watch):
+    if _run_all(plan, executor, everyone, range(1), stop, on_progress):
         return True
     finalists = [start for start, _ in _ranked(plan)[: config.starts.finalists]]
     later = range(1, len(config.stages))
-    return bool(later) and _run_all(plan, executor, finalists, later, stop, watch)
+    return bool(later) and _run_all(plan, executor, finalists, later, stop, on_progress)
 
 
 def _ranked(plan: Plan) -> list[tuple[int, int]]:
@@ -221,7 +223,7 @@ def _run_all(
     starts: Iterable[int],
     stages: range,
     stop: StopRequest,
-    watch: Watch,
+    on_progress: OnProgress,
 ) -> bool:
     """Run `stages` of each start; True if stopped. An error of one stops the others, too."""
     open_starts = [s for s in starts if not _is_done(plan, s, stages[-1])]
@@ -230,11 +232,11 @@ def _run_all(
     def stopping() -> bool:
         return bool(failed) or stop.reason() is not None
 
-    def hear(news: News) -> None:
-        watch(Tick(*news))  # type: ignore[arg-type]  # as `Starts` tells it
+    def on_message(message: Message) -> None:
+        on_progress(TrainingUpdate(*message))  # type: ignore[arg-type]  # as `StartTask` tells it
 
-    for answer in executor.answers(
-        Starts(plan, stages), open_starts, stopping=stopping, hear=hear
+    for answer in executor.run_tasks(
+        StartTask(plan, stages), open_starts, stopping=stopping, on_message=on_message
     ):  # fmt: skip
         if answer.error is not None:
             failed.append(answer.error)

@@ -19,10 +19,11 @@ from qmd.train.jax_engine import JaxEngine
 from qmd.train.native_engine import NativeEngine, NativePredictor
 from qmd.train.optimisers import gauss_newton, least_squares
 from qmd.train.predict import Predictor
-from qmd.train.problem import Array, JointProblem, Loss, MakeEngine, Problem, Progress
-from qmd.train.states import State
+from qmd.train.problem import JointProblem, Loss, MakeEngine, OptimiserProgress, Problem
+from qmd.train.states import StageState
+from qmd.typing import Array
 
-Predict = Callable[[Array], tuple[Array, Array]]
+Predictions = Callable[[Array], tuple[Array, Array]]
 """Parameters -> energies (eV), (n,), and forces (eV/angstrom), (n, n_atoms, 3)."""
 
 
@@ -40,7 +41,7 @@ def engine(config: TrainConfig, model: Any) -> MakeEngine:
     return NativeEngine
 
 
-def predictor(config: TrainConfig, model: Any, positions: Array) -> Predict:
+def predictor(config: TrainConfig, model: Any, positions: Array) -> Predictions:
     """Energies and forces at `positions` by the numbers of `model`, on the engine's backend."""
     make = NativePredictor if engine(config, model) is NativeEngine else Predictor
     return make(model, positions)
@@ -49,19 +50,19 @@ def predictor(config: TrainConfig, model: Any, positions: Array) -> Predict:
 def optimise(
     config: StageConfig,
     problem: Problem | JointProblem,
-    begin: Progress,
-    report: Callable[[Progress], None],
+    begin: OptimiserProgress,
+    report: Callable[[OptimiserProgress], None],
     seed: int,
-    constants: Array | None,
+    offset_mask: Array | None,
 ) -> None:
-    """Run the optimiser of a stage; `constants` as in `gauss_newton.minimise`."""
+    """Run the optimiser of a stage; `offset_mask` as in `gauss_newton.minimise`."""
     if isinstance(config, GaussNewtonConfig):
         settings = gauss_newton.Settings(
             steps=config.steps, batch=config.batch, slopes=config.slopes,
             learning_rate=config.learning_rate, momentum=config.momentum,
             damping=config.damping, report_every=config.report_every, seed=seed,
         )  # fmt: skip
-        gauss_newton.minimise(problem, begin, settings, report, constants)
+        gauss_newton.minimise(problem, begin, settings, report, offset_mask)
         return
     assert isinstance(problem, Problem)  # the input allows no others
     if isinstance(config, LeastSquaresConfig):
@@ -94,7 +95,7 @@ def check_installed(stages: Iterable[StageConfig]) -> None:
         )
 
 
-def is_out_of_patience(config: StageConfig, state: State) -> bool:
+def is_out_of_patience(config: StageConfig, state: StageState) -> bool:
     """Whether there was no better validation for as long as the stage waits."""
     patience = getattr(config, "patience", None)
     return patience is not None and state.since_best >= patience

@@ -10,7 +10,8 @@ import numpy as np
 from qmd.errors import CorruptError
 from qmd.io import files
 from qmd.train.config import TrainConfig
-from qmd.train.problem import Array, Frames, Progress
+from qmd.train.problem import Frames, OptimiserProgress
+from qmd.typing import Array
 
 COLUMNS = (
     "iteration", "loss", "validation_energy_rmse_meV", "validation_forces_rmse_meV_per_A",
@@ -36,10 +37,10 @@ class Plan:
 
 
 @dataclass(eq=False)
-class State:
+class StageState:
     """A stage of a start, as it is kept in a file."""
 
-    progress: Progress
+    progress: OptimiserProgress
     best: Array
     score: float
     """Of `best` on the validation frames, eV/angstrom; see `Trainer.score`."""
@@ -58,7 +59,7 @@ def state_path(plan: Plan, start: int, stage: int) -> Path:
     return plan.states / f"start-{start:03d}-stage-{stage + 1}.npz"
 
 
-def save(plan: Plan, start: int, stage: int, state: State) -> None:
+def save(plan: Plan, start: int, stage: int, state: StageState) -> None:
     """Write a state such that a kill leaves the old one or the new one."""
     buffer = io.BytesIO()
     progress = state.progress
@@ -72,7 +73,7 @@ def save(plan: Plan, start: int, stage: int, state: State) -> None:
     files.replace(state_path(plan, start, stage), buffer.getvalue(), keep_previous=False)
 
 
-def load(plan: Plan, start: int, stage: int) -> State | None:
+def load(plan: Plan, start: int, stage: int) -> StageState | None:
     """The state of a stage, or None if it has not begun.
 
     Raises
@@ -86,13 +87,13 @@ def load(plan: Plan, start: int, stage: int) -> State | None:
     try:
         with np.load(path, allow_pickle=False) as data:
             names = [f"memory{i}" for i in range(sum(n.startswith("memory") for n in data.files))]
-            progress = Progress(
+            progress = OptimiserProgress(
                 int(data["iteration"]), float(data["loss"]), data["theta"],
                 tuple(data[name] for name in names),
             )  # fmt: skip
             rows = [tuple(map(float, row)) for row in data["rows"]]
             since_best = int(data["since_best"]) if "since_best" in data else 0  # older files
-            return State(
+            return StageState(
                 progress, data["best"], float(data["score"]), bool(data["done"]), since_best, rows
             )
     except (ValueError, OSError, EOFError, KeyError) as error:

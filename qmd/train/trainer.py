@@ -12,20 +12,21 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from qmd.errors import NumericalError
-from qmd.jobs.executor import Link
+from qmd.jobs.executor import TaskContext
 from qmd.train import models
 from qmd.train.config import (
     LeastSquaresConfig,
 )
 from qmd.train.predict import errors
-from qmd.train.problem import Array, Frames, JointProblem, Problem, Progress
+from qmd.train.problem import Frames, JointProblem, OptimiserProgress, Problem
 from qmd.train.stages import as_loss, engine, is_out_of_patience, length, optimise, predictor
-from qmd.train.states import Plan, State, load, save
+from qmd.train.states import Plan, StageState, load, save
+from qmd.typing import Array
 
 SAVE_EVERY_S = 5.0
 
 
-class Stop(Exception):
+class TrainingStopped(Exception):
     """The user wants to stop; all is saved."""
 
 
@@ -34,7 +35,7 @@ class _NoBetter(Exception):
 
 
 @dataclass(frozen=True)
-class Tick:
+class TrainingUpdate:
     """News of a start for whoever watches."""
 
     start: int
@@ -47,7 +48,7 @@ class Tick:
     done: bool = False
 
 
-Watch = Callable[[Tick], None]
+OnProgress = Callable[[TrainingUpdate], None]
 
 
 class Trainer:
@@ -58,25 +59,25 @@ class Trainer:
     plan : Plan
     stopping : callable
         Whether to stop now, in good order.
-    watch : callable
-        Takes a `Tick` after each report.
+    on_progress : callable
+        Takes a `TrainingUpdate` after each report.
     """
 
-    def __init__(self, plan: Plan, stopping: Callable[[], bool], watch: Watch) -> None:
+    def __init__(self, plan: Plan, stopping: Callable[[], bool], on_progress: OnProgress) -> None:
         jax.config.update("jax_enable_x64", True)
-        self.plan, self._stopping, self._watch = plan, stopping, watch
+        self.plan, self._stopping, self._on_progress = plan, stopping, on_progress
         frames = [plan.validation, *(validation for _, validation in plan.together)]
         below = plan.config.starts.judged_below_eV
-        self._judged = [judged(part, below) for part in frames]
+        self._scored = [selection_frames(part, below) for part in frames]
         self._predictors = [
             predictor(plan.config, model, part.positions)
-            for model, part in zip(self._models(), self._judged, strict=True)
+            for model, part in zip(self._models(), self._scored, strict=True)
         ]
         self._problems: dict[int, Problem | JointProblem] = {}
 
-    def listen(self, stopping: Callable[[], bool], watch: Watch) -> None:
+    def listen(self, stopping: Callable[[], bool], on_progress: OnProgress) -> None:
         """Ask and tell others from now on."""
-        self._stopping, self._watch = stopping, watch
+        self._stopping, self._on_progress = stopping, on_progress
 
     def first_model(self, start: int) -> Any:
         config = self.plan.config
@@ -94,7 +95,7 @@ class Trainer:
 
         Raises
         ------
-        Stop
+        TrainingStopped
             After saving, if `stopping` says so.
         NumericalError
             If the loss is not finite.
@@ -104,9 +105,9 @@ class Trainer:
             if not state.done:
                 self._run_stage(start, stage, state)
 
-    def _begin(self, start: int, stage: int) -> State:
+    def _begin(self, start: int, stage: int) -> StageState:
         theta = self._first(start, stage)
-        return State(Progress(0, np.inf, theta), theta, np.inf)
+        return StageState(OptimiserProgress(0, np.inf, theta), theta, np.inf)
 
     def _first(self, start: int, stage: int) -> Array:
         """Parameters that a stage begins with."""
@@ -116,11 +117,11 @@ class Trainer:
         assert before is not None
         return before.best
 
-    def _run_stage(self, start: int, stage: int, state: State) -> None:
+    def _run_stage(self, start: int, stage: int, state: StageState) -> None:
         config = self.plan.config.stages[stage]
         begun, saved = time.monotonic() - state.seconds, time.monotonic()
 
-        def report(progress: Progress) -> None:
+        def report(progress: OptimiserProgress) -> None:
             nonlocal saved
             if not (np.isfinite(progress.loss) and np.isfinite(progress.theta).all()):
                 raise NumericalError(
@@ -128,20 +129,20 @@ class Trainer:
                     f"iteration {progress.iteration}",
                     hint="use a smaller learning_rate, or other starts.seed",
                 )
-            judged = progress.theta if progress.judged is None else progress.judged
-            score, energy, forces = self.score(judged)
+            scored = progress.theta if progress.scored is None else progress.scored
+            score, energy, forces = self.score(scored)
             state.since_best += 1
             if score < state.score:
-                state.best, state.score, state.since_best = judged, score, 0
+                state.best, state.score, state.since_best = scored, score, 0
             state.progress = progress
             now = time.monotonic()
             state.rows.append((progress.iteration, progress.loss, energy, forces, now - begun))
-            self._watch(self._tick(start, stage, state))
+            self._on_progress(self._tick(start, stage, state))
             if is_out_of_patience(config, state):
                 raise _NoBetter
             if self._stopping():
                 save(self.plan, start, stage, state)
-                raise Stop
+                raise TrainingStopped
             if now - saved > SAVE_EVERY_S:
                 save(self.plan, start, stage, state)
                 saved = time.monotonic()
@@ -149,29 +150,29 @@ class Trainer:
         problem = self._problem(stage)
         if isinstance(config, LeastSquaresConfig) and config.pull:
             assert isinstance(problem, Problem)
-            problem = problem.pulled(self._first(start, stage), config.pull)
+            problem = problem.anchored(self._first(start, stage), config.pull)
         with contextlib.suppress(_NoBetter):
             optimise(
                 config, problem, state.progress, report, self._seed(start, stage),
-                self._levelled(stage),
+                self._offset_mask(stage),
             )  # fmt: skip
         state.done = True
         save(self.plan, start, stage, state)
-        self._watch(self._tick(start, stage, state))
+        self._on_progress(self._tick(start, stage, state))
 
-    def _levelled(self, stage: int) -> Array | None:
+    def _offset_mask(self, stage: int) -> Array | None:
         """Numbers that the energies of all frames settle, if energies weigh anything."""
         config = self.plan.config
         loss = config.stages[stage].loss or config.loss
-        return models.constants(self.first_model(0)) if loss.energy_weight_per_A else None
+        return models.offset_mask(self.first_model(0)) if loss.energy_weight_per_A else None
 
     def _seed(self, start: int, stage: int) -> int:
         return (self.plan.config.starts.seed + start) * 100 + stage
 
-    def _tick(self, start: int, stage: int, state: State) -> Tick:
+    def _tick(self, start: int, stage: int, state: StageState) -> TrainingUpdate:
         iteration, loss, energy, forces, _ = state.rows[-1]
         total = length(self.plan.config.stages[stage])
-        return Tick(start, stage, int(iteration), total, loss, energy, forces, state.done)
+        return TrainingUpdate(start, stage, int(iteration), total, loss, energy, forces, state.done)
 
     def score(self, theta: Array) -> tuple[float, float, float]:
         """Validation errors in one number (eV/angstrom), and apart (meV, meV/angstrom).
@@ -181,7 +182,7 @@ class Trainer:
         """
         found = [
             errors(*predict(theta), frames)
-            for predict, frames in zip(self._predictors, self._judged, strict=True)
+            for predict, frames in zip(self._predictors, self._scored, strict=True)
         ]
         energy = _root_mean_square([each.energy_rmse_meV for each in found])
         sizes = [each.forces_rmse_meV_per_A for each in found]
@@ -203,7 +204,7 @@ class Trainer:
                     engine(plan.config, model),
                     rotations=plan.rotations,
                     threads=plan.threads,
-                    free=models.free(plan.config.model, model),
+                    trainable_mask=models.trainable_mask(plan.config.model, model),
                 )
                 for model, frames in zip(
                     self._models(), [plan.train, *(train for train, _ in plan.together)],
@@ -216,7 +217,7 @@ class Trainer:
 
 
 @dataclass(frozen=True, eq=False)
-class Starts:
+class StartTask:
     """The work of an executor: run some stages of a start; True if it was stopped, and saved."""
 
     plan: Plan
@@ -224,11 +225,11 @@ class Starts:
     token: str = field(default_factory=lambda: uuid4().hex)
     """Goes to all workers, and tells there which trainer is ours."""
 
-    def __call__(self, start: int, link: Link) -> bool:
-        trainer = _trainer(self, link)
+    def __call__(self, start: int, context: TaskContext) -> bool:
+        trainer = _trainer(self, context)
         try:
             trainer.run(start, self.stages)
-        except Stop:
+        except TrainingStopped:
             return True
         return False
 
@@ -237,15 +238,15 @@ _kept: dict[str, Trainer] = {}
 """The last trainer of this process: what it has compiled serves the next start."""
 
 
-def _trainer(starts: Starts, link: Link) -> Trainer:
-    def watch(tick: Tick) -> None:
-        link.tell(astuple(tick))
+def _trainer(starts: StartTask, context: TaskContext) -> Trainer:
+    def on_progress(tick: TrainingUpdate) -> None:
+        context.send(astuple(tick))
 
     if starts.token not in _kept:
         _kept.clear()
-        _kept[starts.token] = Trainer(starts.plan, link.stopping, watch)
+        _kept[starts.token] = Trainer(starts.plan, context.stopping, on_progress)
     trainer = _kept[starts.token]
-    trainer.listen(link.stopping, watch)
+    trainer.listen(context.stopping, on_progress)
     return trainer
 
 
@@ -253,6 +254,6 @@ def _root_mean_square(values: list[float]) -> float:
     return float(np.sqrt(np.mean(np.square(values))))
 
 
-def judged(frames: Frames, below: float | None) -> Frames:
+def selection_frames(frames: Frames, below: float | None) -> Frames:
     """The frames that count in choosing."""
     return frames if below is None else frames.take(frames.energies < below)

@@ -7,9 +7,9 @@ import numpy as np
 
 from qmd.errors import MismatchError
 from qmd.potentials import WATER_PAIRS, Domain, ManyBody, Package, ShortRangeWall, Sum
-from qmd.train.problem import Array
+from qmd.typing import Array
 
-FAR = 1000.0
+UNBOUNDED_DISTANCE = 1000.0
 """angstrom; molecules beyond the switch do not interact, so that no distance is too long."""
 
 
@@ -75,5 +75,5 @@ def _domain(monomer: Domain, pair: Domain) -> Domain:
             same = within[tuple(sorted((a % 3, b % 3)))]
             warn[k], stop[k] = monomer.warn[same], monomer.stop[same]
         else:
-            stop[k, 1] = FAR
+            stop[k, 1] = UNBOUNDED_DISTANCE
     return replace(pair, warn=warn, stop=stop)

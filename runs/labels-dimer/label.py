@@ -227,7 +227,7 @@ def main():
         (positions, group), path = geometries(seed=21), HERE / "dimer.npz"
     per_frame = {"group": group[: args.limit]}
 
-    def say(text):
+    def log(text):
         name = "card.json" if path.stem == "dimer" else f"{path.stem}.json"
         (HERE / name).write_text(json.dumps(card(path, len(positions)), indent=2) + "\n")
         print(text, flush=True)
@@ -240,7 +240,7 @@ def main():
         per_frame,
         workers=args.workers,
         save_every=10,
-        say=say,
+        log=log,
     )
 
 

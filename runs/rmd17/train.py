@@ -12,15 +12,15 @@ from rows import ADAM_BATCH
 
 from qmd.data.datasets import Labels, read
 from qmd.train import models
-from qmd.train.config import AtomCentredConfig, InitialConfig, PerceptronConfig
+from qmd.train.config import AtomCentredNetworkConfig, InitialConfig, PerceptronConfig
 from qmd.train.jax_engine import JaxEngine
 from qmd.train.native_engine import NativeEngine, NativePredictor
 from qmd.train.optimisers import first_order, gauss_newton
 from qmd.train.predict import Predictor, errors
-from qmd.train.problem import Frames, JointProblem, Loss, Problem, Progress
+from qmd.train.problem import Frames, JointProblem, Loss, OptimiserProgress, Problem
 
 CONFIGS = {
-    "qnn-revised": AtomCentredConfig,
+    "qnn-revised": AtomCentredNetworkConfig,
     "qnn-initial": InitialConfig,
     "perceptron": PerceptronConfig,
 }
@@ -89,7 +89,7 @@ def labels(data, molecule):
 def build(row, species, elements, frames, seed):
     """The input of a model, and the model with its first numbers."""
     Config = CONFIGS[row.model["kind"]]
-    shared = {"elements": list(elements)} if Config is AtomCentredConfig else {}
+    shared = {"elements": list(elements)} if Config is AtomCentredNetworkConfig else {}
     config = Config(species=list(species), **row.model, **shared)
     return config, widened(models.start(config, Path(), frames, seed), row.spread)
 
@@ -119,7 +119,7 @@ def free_numbers(row, config, model):
 
 def fit(problem, theta, row, seed):
     """Parameters at the end of the schedule."""
-    last, begin = [], Progress(0, np.inf, theta)
+    last, begin = [], OptimiserProgress(0, np.inf, theta)
     if row.adam is not None:
         first_order.adam(
             problem, begin, last.append, steps=row.steps, batch=ADAM_BATCH,

@@ -10,12 +10,13 @@ import optax
 
 from qmd.train.jax_engine import JaxEngine
 from qmd.train.native_engine import NativeEngine
-from qmd.train.problem import Array, Problem, Progress, Report
+from qmd.train.problem import OptimiserProgress, Problem, Report
+from qmd.typing import Array
 
 
 def adam(
     problem: Problem,
-    begin: Progress,
+    begin: OptimiserProgress,
     report: Report,
     *,
     steps: int,
@@ -32,7 +33,7 @@ def adam(
     Parameters
     ----------
     problem : Problem
-    begin : Progress
+    begin : OptimiserProgress
         Goes on exactly as if it had not been stopped.
     report : callable
         Called every `report_every` steps.
@@ -93,7 +94,7 @@ def _averaged(optimiser: Any, decay: float) -> Any:
     return optax.GradientTransformation(init, update)
 
 
-def _judged(theta: Any, state: Any) -> Array:
+def _scored(theta: Any, state: Any) -> Array:
     """The moving average if there is one, else the parameters."""
     if isinstance(state, _Averaged):
         theta = state.average / state.weight
@@ -143,7 +144,7 @@ def _native_steps(problem: Problem, optimiser: Any) -> Steps:
 
 def lbfgs(
     problem: Problem,
-    begin: Progress,
+    begin: OptimiserProgress,
     report: Report,
     *,
     steps: int,
@@ -180,7 +181,7 @@ Block = Callable[[Any, int, int], Any]
 
 
 def _in_blocks(
-    optimiser: Any, begin: Progress, report: Report, steps: int, every: int, block: Block
+    optimiser: Any, begin: OptimiserProgress, report: Report, steps: int, every: int, block: Block
 ) -> None:
     """Run `steps` in blocks of `every`, reporting after each."""
     # optax mixes integer counters with floats, and scalars with arrays.
@@ -195,7 +196,9 @@ def _in_blocks(
             memory = tuple(np.asarray(leaf) for leaf in jax.tree.leaves(carry[1]))
             theta, state = carry
             report(
-                Progress(done, float(losses[-1]), np.asarray(theta), memory, _judged(theta, state))
+                OptimiserProgress(
+                    done, float(losses[-1]), np.asarray(theta), memory, _scored(theta, state)
+                )
             )
 
 

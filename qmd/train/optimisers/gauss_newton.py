@@ -23,7 +23,8 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from qmd.errors import NumericalError
-from qmd.train.problem import Array, Progress, Report
+from qmd.train.problem import OptimiserProgress, Report
+from qmd.typing import Array
 
 LARGEST_STEP = 1.0
 """Norm that a step is cut to: the first ones, far from a minimum, are too long."""
@@ -57,23 +58,23 @@ class Sampled(Protocol):
 
 def minimise(
     problem: Sampled,
-    begin: Progress,
+    begin: OptimiserProgress,
     settings: Settings,
     report: Report,
-    constants: Array | None = None,
+    offset_mask: Array | None = None,
 ) -> None:
     """Go on from `begin` exactly as if it had not been stopped; the rate falls as a cosine.
 
     Parameters
     ----------
     problem : Problem or JointProblem
-    begin : Progress
+    begin : OptimiserProgress
     settings : Settings
     report : callable
         Called every `report_every` steps.
-    constants : (n_parameters,), optional
+    offset_mask : (n_parameters,), optional
         1 for what adds to energies alone: what is judged has the best of these for all frames,
-        see `levelled`.
+        see `with_best_offsets`.
 
     Raises
     ------
@@ -92,17 +93,17 @@ def minimise(
         done = step + 1
         if done % settings.report_every == 0 or done == settings.steps:
             loss = 0.5 * float(residuals @ residuals) / len(index)
-            judged = None if constants is None else levelled(problem, theta, constants)
-            report(Progress(done, loss, theta, (phi,), judged))
+            scored = None if offset_mask is None else with_best_offsets(problem, theta, offset_mask)
+            report(OptimiserProgress(done, loss, theta, (phi,), scored))
 
 
-def levelled(problem: Sampled, theta: Array, constants: Array) -> Array:
+def with_best_offsets(problem: Sampled, theta: Array, offset_mask: Array) -> Array:
     """The same with the best constants for all frames: residuals are linear in them.
 
     In a batch one energy stands beside many slopes, so that the steps alone leave the zero of
     energies wrong by more than their scatter.
     """
-    places = np.flatnonzero(constants)
+    places = np.flatnonzero(offset_mask)
     if not places.size:
         return theta
     residuals = problem.residuals(theta)

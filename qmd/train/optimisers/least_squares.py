@@ -4,7 +4,8 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from qmd.train.optimisers.levenberg_marquardt import levenberg_marquardt
-from qmd.train.problem import Array, Problem, Progress, Report
+from qmd.train.problem import OptimiserProgress, Problem, Report
+from qmd.typing import Array
 
 MAX_DENSE = 300
 """Parameters up to which the whole Jacobian is held and decomposed at each step."""
@@ -17,13 +18,13 @@ def method(n_parameters: int) -> str:
     return "Levenberg-Marquardt on normal equations, exact Jacobian in chunks"
 
 
-def minimise(problem: Problem, begin: Progress, evaluations: int, report: Report) -> None:
+def minimise(problem: Problem, begin: OptimiserProgress, evaluations: int, report: Report) -> None:
     """Go on from `begin` to `evaluations` in all, or to a minimum; what counts is reported.
 
     Parameters
     ----------
     problem : Problem
-    begin : Progress
+    begin : OptimiserProgress
         Its memory is not used: a continued fit finds its step size anew.
     evaluations : int
         Of the residuals.
@@ -45,11 +46,13 @@ def minimise(problem: Problem, begin: Progress, evaluations: int, report: Report
 
     def jacobian(theta: Array) -> Array:
         values, rows = problem.linearise(theta)
-        report(Progress(count, float(0.5 * values @ values) / problem.n_frames, theta.copy()))
+        report(
+            OptimiserProgress(count, float(0.5 * values @ values) / problem.n_frames, theta.copy())
+        )
         return rows
 
     result = least_squares(
         residuals, begin.theta, jac=jacobian, method="trf", x_scale="jac", max_nfev=left,
         ftol=1e-6, xtol=1e-9, gtol=1e-12,
     )  # fmt: skip
-    report(Progress(count, float(result.cost) / problem.n_frames, np.asarray(result.x)))
+    report(OptimiserProgress(count, float(result.cost) / problem.n_frames, np.asarray(result.x)))

@@ -13,7 +13,8 @@ References
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-from qmd.train.problem import Array, Problem, Progress, Report
+from qmd.train.problem import OptimiserProgress, Problem, Report
+from qmd.typing import Array
 
 FTOL, XTOL, PATIENCE = 1e-6, 1e-9, 5
 """Relative reduction of the cost, relative size of a step, and how many such steps end a fit:
@@ -22,7 +23,7 @@ START_DAMPING, MAX_DAMPING = 1e-3, 1e12
 
 
 def levenberg_marquardt(
-    problem: Problem, begin: Progress, evaluations: int, report: Report
+    problem: Problem, begin: OptimiserProgress, evaluations: int, report: Report
 ) -> None:
     """Go on from `begin` to `evaluations` in all, or to a minimum; what counts is reported."""
     theta, damping, growth = begin.theta, START_DAMPING, 2.0
@@ -67,5 +68,5 @@ def _norm(values: Array) -> float:
 
 def _progress(
     problem: Problem, count: int, cost: float, theta: Array, damping: float, growth: float
-) -> Progress:
-    return Progress(count, cost / problem.n_frames, theta, (np.array([damping, growth]),))
+) -> OptimiserProgress:
+    return OptimiserProgress(count, cost / problem.n_frames, theta, (np.array([damping, growth]),))
