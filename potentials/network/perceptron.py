@@ -1,7 +1,8 @@
 """The classical control of atom-centred networks: a perceptron on the same radial functions.
 
 What the circuit of an atom makes of its vectors, a multilayer perceptron makes of their dot
-products; scalars, elements and cut-off are those of `AtomCentredNetwork`. It tells what a circuit is worth.
+products; scalars, elements and cut-off are those of `AtomCentredNetwork`. The comparison shows
+what the circuit contributes.
 """
 
 from dataclasses import dataclass
