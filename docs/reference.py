@@ -5,7 +5,7 @@
 Writes reference/input.md, train.md, label.md, ensemble.md and benchmark.md from the JSON Schemas of
 the inputs, and reference/python.md from signatures and docstrings; models.md from the cards of the
 packages.
-`tests/test_docs.py` holds the committed pages to this script.
+`tests/repository/test_docs.py` holds the committed pages to this script.
 """
 
 import ast

@@ -1,7 +1,7 @@
 """Start-up of the command line: what makes `qmd run` begin at once.
 
 A run of ten steps is to take no longer than three times what importing NumPy, Numba and netCDF4
-takes; `tests/test_startup.py` holds the imports to it.
+takes; `tests/cli/test_startup.py` holds the imports to it.
 """
 
 import os

@@ -1,0 +1,296 @@
+"""What `qmd analyze` computes, against closed forms; and one clear line for what cannot be read."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qmd import units
+from qmd.analysis import (
+    advisor,
+    analyze,
+    conservation,
+    diffusion,
+    internal,
+    series,
+    spectrum,
+    statistics,
+)
+from qmd.analysis import hydrogen_bonds as bonds_of
+from qmd.analysis.series import Log, Series
+from qmd.analysis.temperature import temperature
+from qmd.cli.app import app
+from qmd.errors import CorruptError, InputError
+from qmd.run import session
+from qmd.run.config import load_config
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning",  # MDAnalysis and its dependencies warn of their own modules
+    "ignore::PendingDeprecationWarning",
+)
+
+
+@pytest.fixture(autouse=True)
+def fast_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda fd: None)
+
+
+def made(positions, velocities, times_ps, **changes) -> Series:
+    """A run that nobody ran: one H2, its numbers as given."""
+    n = len(times_ps)
+    integrator = {"kind": "velocity_verlet", "timestep_fs": 0.5}
+    record = {
+        "input": {"integrator": integrator | changes.pop("integrator", {}), "confinement": None},
+        "degrees_of_freedom": 3,
+    }
+    zeros = np.zeros(n)
+    values = dict(
+        folder=Path(), name="made", species=("H", "H"), masses=np.full(2, 1.008),
+        bonds=((0, 1),), times_ps=times_ps, positions=positions, velocities=velocities,
+        forces=np.zeros_like(positions), potential=zeros, kinetic=zeros,
+        log=Log(times_ps, zeros, zeros + 0.1, zeros + 300.0), record=record,
+    )  # fmt: skip
+    return Series(**(values | changes))
+
+
+def water_run(folder: Path, **changes) -> Path:
+    document = {
+        "system": {"structure": "h2o", "temperature_K": 300},
+        "potential": "sivqlm-h2o",
+        "integrator": {"kind": "velocity_verlet", "timestep_fs": 0.5},
+        "steps": 4000,
+        "output": {"trajectory_every": 2, "log_every": 2, "checkpoint_every": 4000},
+    }
+    folder.mkdir()
+    (folder / "input.yaml").write_text(json.dumps(document | changes))
+    session.run(load_config(folder / "input.yaml"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def water(tmp_path_factory) -> Path:
+    return water_run(tmp_path_factory.mktemp("analysis") / "water")
+
+
+def test_statistical_inefficiency_of_an_autoregressive_series():
+    # x' = a x + noise has g = (1 + a)/(1 - a) = 19; its error is sqrt(2 g_cut / n), some per cent.
+    rng, a = np.random.default_rng(0), 0.9
+    noise = rng.standard_normal(200_000)
+    x = np.empty_like(noise)
+    x[0] = 0
+    for k in range(1, len(x)):
+        x[k] = a * x[k - 1] + noise[k]
+    assert statistics.statistical_inefficiency(x) == pytest.approx(19, rel=0.1)
+    found = statistics.mean(x)
+    assert abs(found.value) < 5 * found.error
+    assert found.error == pytest.approx(x.std() * np.sqrt(19 / len(x)), rel=0.1)
+    lengths, errors = statistics.block_errors(x)
+    plateau = errors[(lengths > 300) & (lengths < 2000)]  # 300 to 700 blocks: 3 % each
+    assert plateau.mean() == pytest.approx(found.error, rel=0.15)
+
+
+def test_autocorrelation_is_the_sum_over_all_starts():
+    x = np.random.default_rng(1).standard_normal((50, 3))
+    direct = [np.mean([x[s] * x[s + t] for s in range(50 - t)], axis=0) for t in range(50)]
+    np.testing.assert_allclose(statistics.autocorrelation(x), direct, atol=1e-12)
+
+
+def test_a_constant_series_is_one_sample_each():
+    assert statistics.statistical_inefficiency(np.full(100, 300.0)) == 1.0
+
+
+def test_the_begin_of_a_relaxation_is_cut_off():
+    t = np.arange(4000)
+    x = 100 * np.exp(-t / 100) + np.random.default_rng(2).standard_normal(4000)
+    found = statistics.mean(x)
+    assert found.begin >= 400 and abs(found.value) < 1
+
+
+def test_drift_of_a_straight_line_with_noise():
+    t = np.linspace(0, 10, 5001)
+    rng = np.random.default_rng(3)
+    slope, noise = 2e-5, 1e-3  # eV/ps, eV
+    kinetic = 0.05 + 0.01 * np.sin(40 * t)
+    log = Log(t, slope * t + noise * rng.standard_normal(len(t)) - kinetic, kinetic, t * 0 + 200)
+    found = conservation.conservation(
+        made(np.zeros((2, 2, 3)), np.zeros((2, 2, 3)), t[:2], log=log)
+    )
+    # The slope of n points over a length L has the error noise sqrt(12/n) / L.
+    error = 1000 / 2 * noise * np.sqrt(12 / 5001) / 10
+    assert found.drift_meV_per_atom_ps == pytest.approx(1000 / 2 * slope, abs=5 * error)
+    assert 0.2 * error < found.drift_error_meV_per_atom_ps < 4 * error  # from four quarters
+    per_dof = found.drift_meV_per_atom_ps * 2 / (units.kB * 200 * 3)
+    assert found.drift_kT_per_ns_dof == pytest.approx(per_dof)
+    assert found.drift_ratio == pytest.approx(
+        abs(found.drift_meV_per_atom_ps) * 2 / 1000 * 10 / kinetic.std()
+    )
+    assert found.fluctuation_meV_per_atom == pytest.approx(500 * noise, rel=0.05)
+
+
+def test_lines_of_a_spectrum_are_where_the_oscillators_are():
+    t = np.arange(4000) * 5e-4  # ps
+    lines = 1600.3, 3700.7
+    v = np.zeros((4000, 2, 3))
+    for axis, line in enumerate(lines):
+        v[:, 1, axis] = np.cos(2 * np.pi * line * spectrum.SPEED_OF_LIGHT_CM_PER_PS * t)
+    found = spectrum.spectrum(made(np.zeros_like(v), v, t))
+    # A parabola through three points of a padded Hann line is right to 1 % of its width, 33 1/cm.
+    np.testing.assert_allclose(found.peaks, lines, atol=0.33)
+    assert found.resolution_per_cm == pytest.approx(33.4, abs=0.1)
+    area = found.density.sum() * (found.wavenumbers[1] - found.wavenumbers[0])
+    assert area == pytest.approx(1)
+    half = np.sqrt(found.density)
+    near = np.abs(found.wavenumbers - lines[0]) < 60
+    above = found.wavenumbers[near & (half >= half[near].max() / 2)]
+    assert np.ptp(above) == pytest.approx(found.resolution_per_cm, rel=0.1)
+    correlation = spectrum.velocity_autocorrelation(made(np.zeros_like(v), v, t))
+    k = 2 * np.pi * spectrum.SPEED_OF_LIGHT_CM_PER_PS
+    expected = sum(np.cos(k * line * t[:2000]) for line in lines) / 2
+    np.testing.assert_allclose(correlation[:2000], expected, atol=0.02)  # ends of the sums
+
+
+@pytest.mark.parametrize(
+    ("times", "why"),
+    [
+        (np.arange(5) * 5e-4, "5 frames; a spectrum needs 16"),
+        (np.arange(50) ** 2 * 5e-4, "not evenly spaced"),
+        (np.arange(50) * 0.05, "50 fs apart; a spectrum needs 3.7 fs"),
+    ],
+)
+def test_a_spectrum_that_would_mislead_is_not_made(times, why):
+    v = np.ones((len(times), 2, 3))
+    with pytest.raises(InputError, match=why):
+        spectrum.spectrum(made(v, v, times))
+
+
+def test_the_temperature_of_langevin_dynamics_is_the_predicted_one(tmp_path):
+    bath = {"kind": "langevin_baoab", "timestep_fs": 1.0, "temperature_K": 300}
+    output = {"trajectory_every": 200, "log_every": 20, "checkpoint_every": 400_000}
+    folder = water_run(
+        tmp_path / "langevin", integrator=bath | {"friction_per_ps": 5}, steps=400_000,
+        output=output,
+    )  # fmt: skip
+    found = temperature(series.read(folder))
+    assert found.predicted is not None and 5 < found.too_cold < 20
+    # The law is of harmonic wells: leave a tenth of the correction, besides the error.
+    assert abs(found.mean - found.predicted) < 5 * found.error + 0.1 * found.too_cold
+    assert found.error < 4
+
+
+def test_bonds_and_angles_are_those_of_ase(water):
+    from ase import Atoms
+
+    run = series.read(water)
+    bond, angle = internal.coordinates(run)
+    assert (bond.name, bond.unit, angle.name, angle.unit) == ("O-H", "A", "H-O-H", "deg")
+    for frame in (0, -1):
+        atoms = Atoms("OHH", run.positions[frame])
+        np.testing.assert_allclose(bond.values[frame], atoms.get_distances(0, [1, 2]), atol=1e-5)
+        assert angle.values[frame, 0] == pytest.approx(atoms.get_angle(1, 0, 2), abs=1e-3)
+
+
+def test_units_of_a_series_are_those_of_the_program(water):
+    run = series.read(water)
+    kinetic = 0.5 * np.sum(run.masses[:, None] * run.velocities**2, axis=(1, 2))
+    np.testing.assert_allclose(kinetic, run.kinetic, rtol=1e-5)  # single precision
+    from qmd.potentials import evaluate, find, load
+
+    _, forces = evaluate(load(find("sivqlm-h2o")).native(), run.positions[7].copy())
+    np.testing.assert_allclose(run.forces[7], forces, atol=1e-4)  # positions to 1e-7 A
+
+
+def test_hydrogen_bonds_of_a_dimer_are_counted(tmp_path):
+    from run_files import DIMER, NUMBERS, make_run
+
+    near = bonds_of.hydrogen_bonds(make_run(tmp_path / "near"))
+    assert near is not None and near.mean == 1 and near.share_bonded == 1 and near.switches == 0
+    assert near.lifetime_ps is None
+    apart = DIMER.copy()
+    apart[3:] += [2.0, 0, 0]
+    far = bonds_of.hydrogen_bonds(make_run(tmp_path / "far", NUMBERS, apart))
+    assert far is not None and far.mean == 0
+    one = make_run(tmp_path / "one", NUMBERS[:3], DIMER[:3])
+    assert bonds_of.hydrogen_bonds(one) is None
+
+
+def test_a_free_molecule_in_a_bath_diffuses_as_einstein_says():
+    # Exact updates of the Ornstein-Uhlenbeck process of velocity and position.
+    rng, n, dt, friction, kT, mass = np.random.default_rng(4), 200_000, 0.05, 2.0, 0.02, 2.016
+    decay = np.exp(-friction * dt)
+    noise = rng.standard_normal((n, 3)) * np.sqrt(kT / mass * (1 - decay**2)) / units.ps**-1
+    v = np.zeros((n, 3))
+    for k in range(1, n):
+        v[k] = decay * v[k - 1] + noise[k]
+    x = np.cumsum(v, axis=0) * dt
+    bath = {"kind": "langevin_baoab", "temperature_K": kT / units.kB, "friction_per_ps": friction}
+    run = made(np.repeat(x[:, None], 2, axis=1), np.zeros((n, 2, 3)), np.arange(n) * dt,
+               integrator=bath)  # fmt: skip
+    found = diffusion.diffusion(run)
+    assert found is not None
+    # The slope between 1 and 4 / friction lacks what is left of the ballistic start, 15 % or less.
+    assert found.einstein == pytest.approx(kT / mass / friction * units.ps**2)
+    assert 0.75 < found.coefficient / found.einstein < 1.05
+    assert diffusion.diffusion(made(x[:9, None], x[:9, None], np.arange(9) * dt)) is None
+
+
+def test_the_fluctuation_is_of_the_integrator_on_a_smooth_surface(water):
+    found = advisor.advise(series.read(water))
+    assert found is not None and found.timesteps_fs == (0.5, 0.25, 0.125)
+    coarse, middle, _ = found.fluctuations
+    assert coarse / middle == pytest.approx(4.1, abs=0.15)  # as in test_shipped_water
+    assert found.of_integrator == pytest.approx(coarse, rel=0.05)
+    assert found.of_surface < 0.05 * coarse
+    assert found.largest_good_fs is not None and 0.4 < found.largest_good_fs < 1
+
+
+def test_the_command_leaves_a_report_and_numbers(water, tmp_path, capsys):
+    target = tmp_path / "numbers.json"
+    with pytest.raises(SystemExit) as end:
+        app(["analyze", str(water), "--json", str(target), "--no-timestep"])
+    assert not end.value.code
+    out = capsys.readouterr().out
+    assert "meV/atom/ps" in out and "lines (1/cm)" in out
+    data = json.loads(target.read_text())
+    assert data["length_ps"] == 2 and data["potential"] == "sivqlm-h2o"
+    bend, *_, stretch = [x for x in data["vdos_peaks_per_cm"] if x > 1000]
+    assert 1500 < bend < 1700 and 3600 < stretch < 3900
+    assert (water / "output" / "report.html").stat().st_size < 5_000_000
+
+
+@pytest.mark.parametrize("name", ["log.csv", "run.json", "topology.pdb", "trajectory.nc"])
+def test_a_missing_file_is_one_clear_line(water, tmp_path, name):
+    folder = copied(water, tmp_path)
+    (folder / name).unlink()
+    with pytest.raises(InputError, match=name.replace(".", r"\.")):
+        analyze.analyze(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "message"),
+    [
+        ("trajectory.nc", lambda b: b[:-100], "of 2001 frames"),
+        ("log.csv", lambda b: b[:40], "log.csv"),
+        ("log.csv", lambda b: b.replace(b"300", b"hot", 1), "log.csv"),
+        ("run.json", lambda b: b[:50], "run.json"),
+        ("run.json", lambda b: b"{}", "run.json"),
+    ],
+)
+def test_a_damaged_file_is_one_clear_line(water, tmp_path, name, damage, message):
+    folder = copied(water, tmp_path)
+    (folder / name).write_bytes(damage((folder / name).read_bytes()))
+    with pytest.raises(CorruptError, match=message):
+        analyze.analyze(folder)
+
+
+def test_a_run_that_has_just_begun_says_so(tmp_path):
+    folder = water_run(tmp_path / "short", steps=10)
+    with pytest.raises(InputError, match="6 frames and 6 rows of log; an analysis needs 8"):
+        analyze.analyze(folder)
+
+
+def copied(run: Path, folder: Path) -> Path:
+    import shutil
+
+    return Path(shutil.copytree(run / "output", folder / "output"))

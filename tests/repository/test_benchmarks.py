@@ -1,0 +1,167 @@
+"""The benchmark scripts: their loops agree, their reports are complete, native is fast."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+PEERS = ["callback", "ase_jax", "jax_md"]
+
+
+def script(name, *arguments):
+    """Run a script in a process of its own: it pins threads before NumPy and JAX are loaded."""
+    # jax-md promotes dtypes implicitly, which the tests forbid our own code.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("JAX_NUMPY_")}
+    command = [sys.executable, str(BENCHMARKS / f"{name}.py"), *map(str, arguments)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def md_loop(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("md_loop")
+    json_file, markdown_file = folder / "md_loop.json", folder / "md_loop.md"
+    done = script("md_loop", "--quick", "--json", json_file, "--markdown", markdown_file)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(json_file.read_text())
+    return SimpleNamespace(result=result, markdown=markdown_file.read_text(), printed=done.stdout)
+
+
+@pytest.fixture
+def harness(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return pytest.importorskip("_harness")
+
+
+@pytest.mark.slow
+def test_every_loop_is_measured_against_the_native_one(md_loop):
+    result = md_loop.result
+    measured = [name for name in PEERS if name not in result["skipped"]]
+    assert set(result["us_per_step"]) == {"native", *measured}
+    for name in measured:
+        ratio = result["us_per_step"][name] / result["us_per_step"]["native"]
+        assert result[f"native_over_{name}"] == pytest.approx(ratio) and ratio > 0
+        assert len(result["samples_us_per_step"][name]) == result["repeats"]
+
+
+@pytest.mark.slow
+def test_only_a_peer_that_is_not_installed_is_left_out(md_loop):
+    installed = importlib.util.find_spec("jax_md") is not None
+    assert list(md_loop.result["skipped"]) == ([] if installed else ["jax_md"])
+
+
+@pytest.mark.slow
+def test_all_loops_make_the_native_trajectory(md_loop):
+    # The bound that the script itself enforces, and derives.
+    agreement = md_loop.result["agreement"]
+    assert agreement.pop("steps") == 200
+    for distance in agreement.values():
+        assert distance["positions_A"] <= 1e-8 and distance["total_energy_eV"] <= 1e-9
+
+
+@pytest.mark.slow
+def test_the_native_loop_is_ten_times_faster_than_ase(md_loop):
+    # Measured: more than 100 times; the rest is room for a loaded machine.
+    assert md_loop.result["native_over_ase_jax"] > 10
+
+
+@pytest.mark.slow
+def test_the_table_names_machine_and_versions(md_loop):
+    assert md_loop.markdown == md_loop.printed
+    result = md_loop.result
+    assert result["machine"]["cpu"] in md_loop.markdown
+    for name, version in result["versions"].items():
+        assert f"{name} {version}" in md_loop.markdown
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["md_loop", "force", "kernel", "batch", "training", "replicas", "startup", "networks"],
+)
+def test_help_gives_an_example(name):
+    done = script(name, "--help")
+    assert f"Example: python benchmarks/{name}.py" in " ".join(done.stdout.split())
+
+
+@pytest.mark.slow
+def test_the_kernel_is_within_the_bound_that_its_phases_add_up_to(tmp_path):
+    done = script("kernel", "--quick", "--json", tmp_path / "kernel.json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "kernel.json").read_text())
+    for circuit, counts in result["flops"].items():
+        assert set(counts) == {"forward", "observe", "backward"}
+        # No kernel beats its arithmetic; measured 2 to 4 times it, the rest is room for load.
+        assert 1 <= result[f"{circuit}_over_bound"] <= 20
+    # By hand: one encoding of two pairs is 2 x 16 x 16, a layer that and 16 x 32 of a coupling.
+    assert result["flops"]["h2o"]["forward"] == 512 + 11 * (512 + 512)
+
+
+@pytest.mark.slow
+def test_batches_agree_with_the_native_kernel_with_or_without_a_gpu(tmp_path):
+    done = script("batch", "--quick", "--json", tmp_path / "batch.json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "batch.json").read_text())
+    assert {"native", "cpu_1", "cpu_16"} <= set(result["us"])
+    assert ("gpu_1" in result["us"]) == (result["gpu"] is not None)
+    assert ("Left out" in done.stdout) == (result["gpu"] is None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["force", "training", "replicas", "startup", "output", "networks"])
+def test_every_script_runs_to_its_end(name, tmp_path):
+    done = script(name, "--quick", "--json", tmp_path / "result.json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "result.json").read_text())["benchmark"] == name
+    assert done.stdout.startswith("# ")
+
+
+def test_targets_are_held_against_the_results(harness):
+    import targets
+
+    results = {
+        target.benchmark: json.loads((targets.RESULTS / f"{target.benchmark}.json").read_text())
+        for target in targets.TARGETS
+    }
+    text = targets.markdown(results)
+    assert text == (targets.RESULTS / "targets.md").read_text(), "python benchmarks/targets.py"
+    startup = next(t for t in targets.TARGETS if t.benchmark == "startup")
+    loop = next(t for t in targets.TARGETS if t.benchmark == "md_loop")
+    assert [startup.verdict(x) for x in (3.1, 2.5, 1.9)] == ["missed", "reached", "stretch reached"]
+    assert [loop.verdict(x) for x in (99, 100, 171)] == ["missed", "reached", "stretch reached"]
+
+
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [
+        (["--repeats", "1"], "expected at least 2, got '1'"),
+        (["--steps", "-5"], "expected at least 1, got '-5'"),
+        (["--json", "no/such/folder.json"], "there is no folder no/such"),
+    ],
+)
+def test_options_are_refused_before_anything_is_measured(option, reason):
+    done = script("md_loop", *option)
+    assert done.returncode == 2 and reason in done.stderr
+
+
+def test_samples_are_taken_in_turn_after_one_round_that_does_not_count(harness):
+    calls = []
+    tasks = {name: lambda name=name: calls.append(name) for name in "ABC"}
+    times = harness.interleaved(tasks, 2, harness.Progress())
+    assert "".join(calls) == "ABC" * 3
+    assert {name: len(sample) for name, sample in times.items()} == {"A": 2, "B": 2, "C": 2}
+
+
+def test_a_disturbed_sample_does_not_move_the_median(harness):
+    assert harness.spread([3.5, 3.4, 3.6, 3.5, 900.0]) == ("3.5", "3.5 to 3.6")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(3.4567, "3.46"), (17.04, "17"), (999.4, "999"), (86123.0, "86,100")]
+)
+def test_numbers_are_shown_to_three_digits(harness, value, shown):
+    assert harness.number(value) == shown

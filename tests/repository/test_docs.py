@@ -1,0 +1,321 @@
+"""The documentation is true: generated pages are current, commands and examples run as written.
+
+Run as a script, this file plays one page: ``python tests/repository/test_docs.py PAGE``. Blocks
+with a title become files, `bash` and `python` blocks run in their order, `console` blocks do not.
+"""
+
+import inspect
+import json
+import os
+import re
+import runpy
+import shlex
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+import numpy as np
+import pytest
+
+from qmd.run.config import load_config
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+
+
+class Block(NamedTuple):
+    language: str
+    title: str
+    text: str
+
+
+def blocks(page: Path) -> list[Block]:
+    """The fenced blocks of a page."""
+    fence = r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$'
+    return [Block(*found) for found in re.findall(fence, page.read_text(), re.M | re.S)]
+
+
+def prose(page: Path) -> str:
+    """A page without its fenced blocks."""
+    return re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S)
+
+
+def commands(page: Path) -> set[str]:
+    """Every `qmd` command on a page, in a block or in a sentence."""
+    found = re.findall(r"`(qmd [^`]+)`", prose(page))
+    for block in blocks(page):
+        if block.language in ("bash", "console"):
+            found += re.findall(r"^(?:\$ )?(?:.*\| xargs .* |srun )?(qmd .+)$", block.text, re.M)
+    return {command.split(" > ")[0] for command in found}
+
+
+# --- playing a page, in a process of its own ------------------------------------------------------
+
+
+def play(page: Path) -> None:
+    """Do what the page says, in the present folder."""
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    for block in blocks(page):
+        print(f"--- {block.language} {block.title}\n{block.text}", flush=True)
+        if block.title:
+            Path(block.title).write_text(block.text)
+        elif block.language == "bash":
+            for line in block.text.splitlines():
+                type_in(line)
+        elif block.language == "python":
+            exec(compile(block.text, page.name, "exec"), namespace)
+
+
+def type_in(line: str) -> None:
+    """One line in a terminal; `qmd` in this process, since starting one takes a second."""
+    if line.startswith("cd "):
+        os.chdir(line.removeprefix("cd "))
+        return
+    if not line.startswith("qmd "):
+        subprocess.run(["bash", "-c", line], check=True)
+        return
+    from typer.testing import CliRunner
+
+    from qmd.cli.app import app
+
+    command, _, target = line.partition(" > ")
+    result = CliRunner().invoke(app, shlex.split(command)[1:], catch_exceptions=False)
+    print(result.output)
+    assert result.exit_code == 0, f"{line}: exit code {result.exit_code}"
+    if target:
+        Path(target).write_text(result.stdout)
+
+
+@pytest.fixture
+def player(tmp_path: Path, pytestconfig: pytest.Config) -> Any:
+    """Plays a page in `tmp_path` with a reader's settings; warnings to readers are errors."""
+    program = tmp_path / "bin" / "qmd"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m qmd "$@"\n')
+    program.chmod(0o755)
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}  # of conftest.py
+    environment = inherited | {
+        "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "MPLBACKEND": "agg",
+        "XDG_CACHE_HOME": str(pytestconfig.cache.mkdir("xdg")),  # where JAX keeps programs
+    }
+
+    def run(page: str) -> None:
+        result = subprocess.run(
+            [sys.executable, "-W", "error::UserWarning", "-W", "error::RuntimeWarning",
+             __file__, str(DOCS / page)],
+            cwd=tmp_path, env=environment, capture_output=True, text=True,
+        )  # fmt: skip
+        assert result.returncode == 0, result.stdout + result.stderr
+
+    return run
+
+
+def test_the_tutorial_runs_as_written(player: Any, tmp_path: Path) -> None:
+    player("tutorial.md")
+    record = json.loads((tmp_path / "water" / "output" / "run.json").read_text())
+    page = (DOCS / "reference" / "outputs.md").read_text()
+    assert [key for key in (*record, *record["last_session"]) if f"`{key}`" not in page] == []
+
+
+def test_the_recipes_run_as_written(player: Any, tmp_path: Path) -> None:
+    from run_files import make_run
+
+    from qmd.cli.template import TEMPLATE
+    from qmd.run import session
+
+    # What the page takes for granted: an input, its finished run, and a run of two molecules.
+    (tmp_path / "input.yaml").write_text(TEMPLATE)
+    session.run(load_config(tmp_path / "input.yaml", ["steps=20000"]))
+    make_run(tmp_path / "dimer")
+    player("howto.md")
+    assert (tmp_path / "trajectory.extxyz").stat().st_size > 0
+
+
+@pytest.mark.slow  # a minute and a half
+def test_a_potential_is_trained_as_written(player: Any, tmp_path: Path) -> None:
+    # What the page takes for granted: the labels and the input of LiH in a checkout.
+    for file in ("labels-lih/lih.npz", "train-lih/train.yaml"):
+        copy = tmp_path / "runs" / file
+        copy.parent.mkdir(parents=True)
+        shutil.copy(ROOT / "runs" / file, copy)
+    player("train.md")
+    page = (DOCS / "reference" / "outputs.md").read_text()
+    output = tmp_path / "output"
+    files = {path.name for path in output.iterdir()} - {"my-lih.qmdp"} | {"NAME.qmdp"}
+    assert [name for name in files if not re.search(rf"`{name}/?`", page)] == []
+    columns = (output / "log.csv").read_text().splitlines()[0].split(",")
+    assert [name for name in columns if f"`{name}`" not in page] == []
+    final = json.loads((tmp_path / "output-nve" / "run.json").read_text())
+    assert final["potential"]["name"] == "my-lih"
+
+
+def test_a_run_is_analysed_as_written(player: Any, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "runs" / "water-nve", tmp_path / "runs" / "water-nve")
+    player("analyze.md")
+    assert json.loads((tmp_path / "water.json").read_text())["frames"] == 4001
+
+
+# --- pages ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "models.md",
+        "reference/input.md",
+        "reference/train.md",
+        "reference/label.md",
+        "reference/ensemble.md",
+        "reference/benchmark.md",
+        "reference/python.md",
+    ],
+)
+def test_generated_pages_are_what_the_script_writes(name: str) -> None:
+    script = runpy.run_path(str(DOCS / "reference.py"))
+    assert (DOCS / name).read_text() == script["PAGES"][name](), "run `python docs/reference.py`"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_command_exists_with_its_options(page: Path) -> None:
+    from typer.testing import CliRunner
+
+    from qmd.cli.app import app
+
+    for command in commands(page):
+        result = CliRunner().invoke(app, [*shlex.split(command)[1:], "--help"])
+        assert result.exit_code == 0, f"{command}: {result.output}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_links_resolve(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if re.match(r"https?:|mailto:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        file = page.parent / name if name else page
+        assert file.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", prose(file), re.M)
+            assert anchor in {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings}
+
+
+def test_pages_are_ascii() -> None:
+    assert [name for name in NAMES if not (ROOT / name).read_bytes().isascii()] == []
+
+
+def test_the_outputs_page_names_every_file_column_and_variable() -> None:
+    from qmd.io import trajectory
+    from qmd.io.run_folder import RunPaths
+    from qmd.run.reporters import LOG_COLUMNS, SPREAD_COLUMN
+
+    page = (DOCS / "reference" / "outputs.md").read_text()
+    files = [path.name for path in RunPaths(Path()).written()]
+    variables = inspect.getattr_static(trajectory, "_VARIABLES")
+    assert [
+        name
+        for name in (*files, *LOG_COLUMNS, SPREAD_COLUMN, *variables)
+        if f"`{name}`" not in page
+    ] == []
+    for name, variable in variables.items():
+        unit = variable.attributes.get("units")
+        assert unit is None or re.search(rf"^\| `{name}` .*\| {unit} \|", page, re.M), name
+
+
+def test_the_exit_codes_page_lists_every_code() -> None:
+    from qmd.errors import QmdError
+
+    page = (DOCS / "reference" / "exit-codes.md").read_text()
+    codes = {error.exit_code for error in QmdError.__subclasses__()} | {0}
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.M)} == codes
+
+
+def test_the_package_page_names_every_key() -> None:
+    from qmd.potentials import (
+        Committee,
+        ManyBody,
+        Model,
+        MorseBonds,
+        OnAtoms,
+        Scaled,
+        ShortRangeWall,
+        SphericalWall,
+        Sum,
+        atom_centred,
+        find,
+        perceptron,
+        polynomial,
+        spc_fw,
+        vqlm,
+        water_pair,
+    )
+    from qmd.potentials.package.json_form import model_to_json
+    from qmd.potentials.tree.walk import named_parameters
+
+    page = (DOCS / "reference" / "package.md").read_text()
+    with zipfile.ZipFile(find("sivqlm-h2o")) as archive:
+        card = json.loads(archive.read("model.json"))
+        members = archive.namelist()
+    wall = ShortRangeWall(((0, 3),), (2.0,), 100.0)
+    classical = Scaled(Committee((spc_fw.SPC_FW.model(2), MorseBonds(6, ((0, 1),), 5, 2, 1))), 0.5)
+    pair = Sum((water_pair.interaction(seed=0), wall, SphericalWall(6, 9.0, 1.0), classical))
+    bare = polynomial.molecule(("O", "H", "H"), 1, np.eye(3)[None])
+    water, x = ("O", "H", "H"), np.eye(3)
+    networks = (
+        atom_centred.revised(water, seed=0),
+        atom_centred.initial(water, 0, x, n_qubits=2),
+        perceptron.centred(water, 0, n_vectors=1, n_scalars=1, n_hidden=2),
+    )
+    model = ManyBody(OnAtoms(Sum((vqlm.water(), bare, *networks)), (0, 1, 2)), pair)
+    found = set(words(model_to_json(model)))
+    tables = {re.sub("(?<!^)([A-Z])", r"_\1", kind.__name__).lower() for kind in get_args(Model)}
+    assert tables <= found, "the model above must have one of each kind"
+    found |= {*members, *card, *words(card["model"])}
+    found |= {name.rpartition(".")[2] for name in named_parameters(model)}
+    assert [name for name in found if not re.search(rf"`([a-z]+\.)?{name}`", page)] == []
+
+
+def words(data: Any) -> Iterator[str]:
+    """Keys of plain JSON values, and what they say under `kind` and `gate`."""
+    if isinstance(data, dict):
+        for key, value in data.items():
+            yield key
+            if key in ("kind", "gate"):
+                yield value
+            yield from words(value)
+    elif isinstance(data, list):
+        for value in data:
+            yield from words(value)
+
+
+def test_the_citation_is_of_this_version() -> None:
+    from ruamel.yaml import YAML
+
+    import qmd
+
+    citation = YAML(typ="safe").load(ROOT / "CITATION.cff")
+    assert (citation["version"], citation["license"]) == (qmd.__version__, "Apache-2.0")
+
+
+def test_the_site_builds_without_warnings_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+    pytest.importorskip("material", reason="needs the extra `docs`")
+    result = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout + result.stderr
+    loading = re.compile(r"<(?:script|link|img|iframe)\b[^>]*(?:src|href)=\"?(\S+)")
+    for page in tmp_path.rglob("*.html"):
+        loaded = loading.findall(page.read_text())
+        assert [url for url in loaded if re.match(r"(https?:)?//", url)] == [], page.name
+
+
+if __name__ == "__main__":
+    play(Path(sys.argv[1]))
