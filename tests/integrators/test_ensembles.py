@@ -20,11 +20,11 @@ from qmd.integrators import (
     State,
     Status,
     Stream,
+    evaluate,
     gaussian,
     initial_state,
     unlimited,
 )
-from qmd.integrators.forces import evaluate
 
 pytestmark = pytest.mark.physics
 

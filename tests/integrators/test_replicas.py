@@ -21,6 +21,7 @@ from qmd.integrators import (
     Status,
     Stream,
     VelocityVerlet,
+    evaluate,
     gaussian,
     initial_state,
     kinetic_energies,
@@ -28,7 +29,6 @@ from qmd.integrators import (
     python_force,
     unlimited,
 )
-from qmd.integrators.forces import evaluate
 
 DT = 0.0491  # 0.5 fs
 SEED = 11

@@ -7,8 +7,7 @@ import pytest
 
 from qmd.config.load import LoadedConfig
 from qmd.errors import InputError, NumericalError
-from qmd.integrators import NoisyLangevinBAOAB
-from qmd.integrators.forces import evaluate
+from qmd.integrators import NoisyLangevinBAOAB, evaluate
 from qmd.io.run_folder import RunPaths
 from qmd.run import session
 from qmd.run.config import load_config

@@ -17,12 +17,12 @@ from qmd.integrators import (
     Status,
     Stream,
     VelocityVerlet,
+    evaluate,
     initial_state,
     python_force,
     raise_pending,
     unlimited,
 )
-from qmd.integrators.forces import evaluate
 from qmd.integrators.forces.force import _call_force, pointer
 from qmd.integrators.forces.python_force import _functions
 

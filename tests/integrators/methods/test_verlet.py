@@ -22,12 +22,12 @@ from qmd.integrators import (
     Status,
     Stream,
     VelocityVerlet,
+    evaluate,
     gaussian,
     initial_state,
     kinetic_energy,
     unlimited,
 )
-from qmd.integrators.forces import evaluate
 
 NO_NOISE = Stream(seed=0)
 

@@ -13,8 +13,7 @@ import pennylane as qml
 import pytest
 from circuits import Model, model, random_parameters
 
-from qmd.integrators import Force
-from qmd.integrators.forces import evaluate
+from qmd.integrators import Force, evaluate
 from qmd.potentials import (
     LinearVectors,
     Quantum,

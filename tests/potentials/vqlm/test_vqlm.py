@@ -15,8 +15,7 @@ import pytest
 from numba.core.runtime import _nrt_python, rtsys
 from scipy.spatial.transform import Rotation
 
-from qmd.integrators import Force
-from qmd.integrators.forces import evaluate
+from qmd.integrators import Force, evaluate
 from qmd.potentials import vqlm, vqlm_reference
 from qmd.potentials.package import json_form
 from qmd.potentials.vqlm import Vqlm, VqlmParameters
