@@ -55,7 +55,9 @@ def train(row, seed, data):
     problem = problems[0] if len(problems) == 1 else JointProblem(problems)
     theta = np.array(ravel_pytree(built[row.molecules[0]][1])[0])
     theta = fit(problem, theta, row, seed)
-    theta = gauss_newton.levelled(problem, theta, models.constants(built[row.molecules[0]][1]))
+    theta = gauss_newton.with_best_offsets(
+        problem, theta, models.offset_mask(built[row.molecules[0]][1])
+    )
     OUTPUT.mkdir(exist_ok=True)
     np.savez(OUTPUT / f"{row.name}-{seed}.npz", theta=theta)
     tested = {m: frames for m, (_, _, frames) in found.items()}
@@ -107,13 +109,17 @@ def problem_of(row, config, model, frames):
     """The fit of one molecule."""
     engine = JaxEngine if row.model["kind"] == "perceptron" else NativeEngine
     return Problem(
-        model, frames, Loss(energy_weight=ENERGY_WEIGHT), engine, free=models.free(config, model)
+        model,
+        frames,
+        Loss(energy_weight=ENERGY_WEIGHT),
+        engine,
+        trainable_mask=models.trainable_mask(config, model),
     )
 
 
 def free_numbers(row, config, model):
     """Numbers that were trained."""
-    free = models.free(config, model)
+    free = models.trainable_mask(config, model)
     return ravel_pytree(model)[0].size if free is None else int(free.sum())
 
 

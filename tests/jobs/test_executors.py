@@ -26,7 +26,7 @@ from qmd.jobs.config import (
     of_workers,
 )
 from qmd.jobs.executor import AbstractExecutor, in_order
-from qmd.jobs.open import job_script
+from qmd.jobs.open import job_script, open_executor
 from qmd.label.config import LabelConfig
 from qmd.train.config import TrainConfig
 

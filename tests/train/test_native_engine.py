@@ -152,7 +152,7 @@ def test_the_engine_is_the_native_one_where_it_serves():
         document = {
             "name": "a", "dataset": "b", "model": {"kind": "sivqlm-h2o"}, "stages": list(stages)
         }  # fmt: skip
-        return stages.engine(TrainConfig.model_validate(document | settings), model)
+        return engine_of(TrainConfig.model_validate(document | settings), model)
 
     squares, quasi_newton = {"kind": "least_squares"}, {"kind": "lbfgs"}
     assert chosen(WATER, squares) is NativeEngine

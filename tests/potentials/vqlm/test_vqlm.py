@@ -18,9 +18,9 @@ from scipy.spatial.transform import Rotation
 from qmd.integrators import Force, evaluate
 from qmd.potentials import vqlm, vqlm_reference
 from qmd.potentials.package import json_form
-from qmd.potentials.vqlm import Vqlm, VqlmParameters
 from qmd.potentials.vqlm import jax_energy as vqlm_jax
 from qmd.potentials.vqlm import native as vqlm_native
+from qmd.potentials.vqlm.vqlm import Vqlm, VqlmParameters
 
 Evaluation = tuple[float, np.ndarray]
 

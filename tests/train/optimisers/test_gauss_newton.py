@@ -92,24 +92,26 @@ def test_two_molecules_are_fitted_by_the_same_numbers(problem):
 
 def test_the_zero_of_energies_is_that_of_all_frames(problem):
     """Two molecules of two elements: two constants leave no mean residual of either."""
-    constants = models.constants(NETWORK)
-    assert constants.sum() == 2
+    offset_mask = models.offset_mask(NETWORK)
+    assert offset_mask.sum() == 2
     joint = training.JointProblem([problem, problem_of(PEROXIDE)])
-    theta = theta_of(NETWORK) + 0.3 * constants
-    level = gauss_newton.levelled(joint, theta, constants)
-    np.testing.assert_array_equal(level[constants == 0], theta[constants == 0])
+    theta = theta_of(NETWORK) + 0.3 * offset_mask
+    level = gauss_newton.with_best_offsets(joint, theta, offset_mask)
+    np.testing.assert_array_equal(level[offset_mask == 0], theta[offset_mask == 0])
     for model in (NETWORK, PEROXIDE):
         frames = frames_of(model, 20, 3)
         energies, _ = NativePredictor(model, frames.positions)(level)
         # A ridge of 1e-4 on 0.3 eV beside 20 residuals: 1e-10 eV.
         assert abs(np.mean(energies - frames.energies)) < 1e-6
-    np.testing.assert_array_equal(gauss_newton.levelled(joint, theta, 0 * constants), theta)
+    np.testing.assert_array_equal(
+        gauss_newton.with_best_offsets(joint, theta, 0 * offset_mask), theta
+    )
     log: list[training.OptimiserProgress] = []
     begin = training.OptimiserProgress(0, np.inf, theta)
-    gauss_newton.minimise(joint, begin, SETTINGS, log.append, constants)
-    assert log[-1].judged is not None
+    gauss_newton.minimise(joint, begin, SETTINGS, log.append, offset_mask)
+    assert log[-1].scored is not None
     np.testing.assert_array_equal(
-        log[-1].judged, gauss_newton.levelled(joint, log[-1].theta, constants)
+        log[-1].scored, gauss_newton.with_best_offsets(joint, log[-1].theta, offset_mask)
     )
 
 
@@ -121,8 +123,10 @@ def test_a_control_keeps_what_it_must(control):
     )  # fmt: skip
     frames = frames_of(NETWORK, 20, 3)
     model = models.start(config, None, frames, 1)
-    free = models.free(config, model)
-    problem = training.Problem(model, frames, training.Loss(), NativeEngine, free=free)
+    trainable_mask = models.trainable_mask(config, model)
+    problem = training.Problem(
+        model, frames, training.Loss(), NativeEngine, trainable_mask=trainable_mask
+    )
     log: list[training.OptimiserProgress] = []
     begin = training.OptimiserProgress(0, np.inf, theta_of(model))
     gauss_newton.minimise(problem, begin, SETTINGS, log.append)
