@@ -23,6 +23,7 @@ from qmd.train.config import TrainConfig
 from qmd.train.jax_engine import JaxEngine
 from qmd.train.native_engine import NativeEngine
 from qmd.train.optimisers import first_order
+from qmd.train.stages import engine as engine_of
 
 
 def random(architecture, *, per_layer: bool = False, seed: int = 1) -> Quantum:
