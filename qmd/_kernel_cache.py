@@ -2,7 +2,7 @@
 
 Numba compares a cached function only with the file that defines it. After a change of a file
 it calls into (say by `git pull`), the old code would run silently. Installed packages are safe:
-an installer writes all files anew.
+an installer rewrites all files.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from pathlib import Path
 
 _LEAVES = ("integrators", "potentials")
 _OTHERS = ("qmd", "benchmarks")
-"""Here only files that name Numba count: an edit of the command line must cost no compilation."""
+"""Folders of which only files that mention Numba count: other edits must not cost compilation."""
 
 
 def discard_stale_cache(checkout: Path) -> None:

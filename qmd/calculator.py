@@ -1,4 +1,4 @@
-"""Deprecated name of `qmd.interop.ase_calculator`; it goes with release 0.3."""
+"""Deprecated name of `qmd.interop.ase_calculator`; to be removed in release 0.3."""
 
 import warnings
 
@@ -7,7 +7,7 @@ from qmd.interop.ase_calculator import QmdCalculator
 __all__ = ["QmdCalculator"]
 
 warnings.warn(
-    "qmd.calculator is now qmd.interop.ase_calculator; the old name goes with release 0.3",
+    "qmd.calculator is now qmd.interop.ase_calculator; the old name will be removed in release 0.3",
     DeprecationWarning,
     stacklevel=2,
 )

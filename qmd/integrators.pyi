@@ -1,3 +1,3 @@
-"""What type checkers read for `qmd.integrators`, mapped from the folder `integrators/`."""
+"""Names of `qmd.integrators` for type checkers, from the folder `integrators/`."""
 
 from integrators import *

@@ -1,3 +1,3 @@
-"""What type checkers read for `qmd.potentials`, mapped from the folder `potentials/`."""
+"""Names of `qmd.potentials` for type checkers, from the folder `potentials/`."""
 
 from potentials import *

@@ -1,4 +1,4 @@
-"""What the schemas of all inputs are made of: strict sections, and types with bounds."""
+"""Building blocks of the schemas of all inputs: strict sections, and types with bounds."""
 
 import re
 from typing import Annotated
@@ -7,14 +7,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 
 def integral(value: object) -> object:
-    """``1e6`` is a count; above 2**53 a float no longer says which integer was meant."""
+    """Return a whole float such as ``1e6`` as an integer; above 2**53 it is ambiguous, and kept."""
     if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53:
         return int(value)
     return value
 
 
 def _hours(value: object) -> object:
-    """Hours of a duration such as ``1:30:00``, which YAML 1.1 reads as the number 5400."""
+    """Return the hours of a duration such as ``1:30:00``, which YAML 1.1 reads as 5400."""
     if isinstance(value, str) and re.fullmatch(_DURATION, value):
         hours, minutes, seconds = map(int, value.split(":"))
         return hours + minutes / 60 + seconds / 3600
@@ -22,7 +22,7 @@ def _hours(value: object) -> object:
 
 
 def as_package(value: object) -> object:
-    """Bare text where a potential stands is the name of a package."""
+    """Return the section of the package that plain text, in place of a potential, names."""
     return {"kind": "package", "name": value} if isinstance(value, str) else value
 
 

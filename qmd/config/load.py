@@ -30,7 +30,7 @@ class LoadedConfig(Generic[C]):
     path : Path
         Absolute path of the file; paths inside the input are relative to its folder.
     text, sha256 : str
-        `config` as canonical JSON, and the SHA-256 of that: what a resumed run must match.
+        `config` as canonical JSON, and its SHA-256; a resumed run must have the same.
     """
 
     config: C
@@ -58,7 +58,7 @@ def load(path: str | Path, schema: type[C], overrides: Sequence[str] = ()) -> Lo
 def changed_keys(
     old: dict[str, Any], new: dict[str, Any], ignoring: Collection[str] = ()
 ) -> list[str]:
-    """Differences of two resolved inputs, as ``integrator.timestep_fs: 0.5 -> 0.25``.
+    """Return the differences of two inputs, such as ``integrator.timestep_fs: 0.5 -> 0.25``.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def _decode(content: bytes, source: str) -> str:
 
 
 def _override(data: dict[str, Any], text: str) -> KeyPath:
-    """Put one ``key.path=value`` into `data`; its path."""
+    """Put one ``key.path=value`` into `data` and return its path."""
     key, equals, value = text.partition("=")
     path = tuple(part.strip() for part in key.split("."))
     if not equals or not all(path):

@@ -1,6 +1,6 @@
-"""What is wrong with an input, in one line: file, line, key, what was expected and what came.
+"""Messages that say in one line what is wrong with an input: file, line, key, expected, found.
 
-The wording comes from the JSON schema, so that a new key needs no new message.
+The wording is derived from the JSON schema, so a new key needs no new message.
 """
 
 import difflib
@@ -23,7 +23,7 @@ class _Problem(NamedTuple):
 def input_error(
     error: ValidationError, schema: type[BaseModel], document: Document, set_paths: list[KeyPath]
 ) -> InputError:
-    """The first problem by line, and how many more there are."""
+    """Return the first problem by line as an error, with the number of further ones."""
     problems = _problems(error, _Schema(schema.model_json_schema()), document.data)
     options = [_option(problem.path, set_paths) for problem in problems]
     lines = [0 if o else document.line(p.path) for o, p in zip(options, problems, strict=True)]
@@ -35,7 +35,7 @@ def input_error(
 
 
 def _option(path: KeyPath, set_paths: list[KeyPath]) -> KeyPath:
-    """The --set option above or below `path`, empty if the value came from the file."""
+    """Return the path of the --set option above or below `path`; empty if there is none."""
     return next((p for p in set_paths if path[: len(p)] == p[: len(path)]), ())
 
 
@@ -64,7 +64,7 @@ def _problems(error: ValidationError, schema: "_Schema", data: Any) -> list[_Pro
 
 
 def _did_you_mean(path: KeyPath, known: list[str], schema: "_Schema") -> tuple[str, str]:
-    """Cause and hint for an unknown key: it may belong elsewhere, or be misspelt."""
+    """Return cause and hint for an unknown key, which may belong elsewhere or be misspelt."""
     key = str(path[-1])
     what = f"unknown key {quoted(key)}" + (f" in {dotted(path[:-1])}" if path[:-1] else "")
     elsewhere = [dotted(p) for p in schema.paths() if p[-1] == key]
@@ -76,7 +76,7 @@ def _did_you_mean(path: KeyPath, known: list[str], schema: "_Schema") -> tuple[s
 
 
 def _path_in_file(loc: tuple[str | int, ...], data: Any) -> KeyPath:
-    """`loc` without the tags that pydantic adds for a union, such as 'langevin_baoab'."""
+    """Return `loc` without the tags that pydantic adds for a union, such as 'langevin_baoab'."""
     path: KeyPath = ()
     for part in loc:
         parent = _value(data, path)
@@ -96,12 +96,12 @@ def _value(data: Any, path: KeyPath) -> Any:
 
 @dataclass(frozen=True)
 class _Schema:
-    """A JSON schema as pydantic writes it, and the questions that messages put to it."""
+    """JSON schema as pydantic writes it, with the queries that the messages need."""
 
     root: dict[str, Any]
 
     def alternatives(self, node: dict[str, Any]) -> list[dict[str, Any]]:
-        """The schemas that `node` stands for, references followed."""
+        """Return the schemas that `node` stands for, with references followed."""
         if "$ref" in node:
             return self.alternatives(self.root["$defs"][node["$ref"].rpartition("/")[2]])
         options = node.get("anyOf") or node.get("oneOf")
@@ -110,7 +110,7 @@ class _Schema:
         return [leaf for option in options for leaf in self.alternatives(option)]
 
     def children(self, node: dict[str, Any], value: Any) -> dict[str | int, dict[str, Any]]:
-        """Schemas of the keys of a section, those of its `kind` where that is valid."""
+        """Return the schemas of the keys of a section; only those of its `kind`, if valid."""
         options = self.alternatives(node)
         if isinstance(value, list):
             items: dict[str, Any] = next(
@@ -126,7 +126,7 @@ class _Schema:
     def unknown(
         self, value: Any, node: dict[str, Any] | None = None, path: KeyPath = ()
     ) -> Iterator[tuple[KeyPath, list[str]]]:
-        """Paths in `value` that are not in the schema, each with the keys known in its place."""
+        """Yield the paths in `value` that are not in the schema, each with the keys known there."""
         if not isinstance(value, (dict, list)):
             return
         known = self.children(self.root if node is None else node, value)
@@ -137,13 +137,13 @@ class _Schema:
                 yield (*path, key), [str(k) for k in known]
 
     def paths(self, node: dict[str, Any] | None = None, path: KeyPath = ()) -> Iterator[KeyPath]:
-        """The path of every key."""
+        """Yield the path of every key."""
         for key, child in self.children(self.root if node is None else node, None).items():
             yield (*path, key)
             yield from self.paths(child, (*path, key))
 
     def expected(self, path: KeyPath, data: Any) -> str:
-        """What may stand at `path`, in words."""
+        """Return a description of the values that are allowed at `path`."""
         node = self.root
         for n, key in enumerate(path):
             node = self.children(node, _value(data, path[:n])).get(key, {})

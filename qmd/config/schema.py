@@ -10,10 +10,10 @@ from qmd.config.base import Config
 
 
 def json_schema(root: type[Config]) -> dict[str, Any]:
-    """JSON Schema of an input; descriptions are the docstrings of the keys.
+    """Return the JSON Schema of an input; descriptions are the docstrings of the keys.
 
-    They are read from the source here, not by pydantic when the classes are made: that would
-    cost every run 40 ms.
+    The docstrings are read from the source here, and not by pydantic when the classes are created,
+    which would cost every run 40 ms.
     """
     schema = root.model_json_schema()
     classes = {cls.__name__: cls for cls in _subclasses(Config)}
@@ -32,7 +32,7 @@ def _subclasses(base: type[Config]) -> Iterator[type[Config]]:
 
 
 def _key_docs(modules: Iterable[str]) -> dict[tuple[str, str], str]:
-    """(class, key) -> the string below the key, of every section in `modules`."""
+    """Return the docstring of each (class, key) of the sections in `modules`."""
     docs = {}
     for node in [n for m in modules for n in ast.parse(inspect.getsource(sys.modules[m])).body]:
         if isinstance(node, ast.ClassDef):

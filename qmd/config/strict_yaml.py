@@ -1,6 +1,6 @@
-"""A strict reader for YAML input: plain values, and the line of every key.
+"""Strict reader for YAML input: plain values, and the line of every key.
 
-A YAML subset without surprises. What PyYAML would guess is refused or read as YAML 1.2 says:
+It reads a subset without surprises. Where PyYAML would guess, it refuses or follows YAML 1.2:
 ``1e-3`` is a number, ``NO`` and ``1:30:00`` are text, ``010`` and ``.nan`` are errors. Anchors,
 aliases, tags, merge keys, directives and a second document are refused while they are parsed,
 before anything is built from them: a merge-key bomb of 736 bytes keeps PyYAML's safe loader busy
@@ -33,14 +33,14 @@ from qmd.errors import InputError, quoted
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 20
-"""Containers inside each other, the top one included."""
+"""Largest depth of nested containers, including the top one."""
 MAX_NODES = 10_000
-"""More than any input needs; 1 MiB of `1,` would keep the parser busy for 20 s."""
+"""Largest number of values, more than any input needs; 1 MiB of `1,` would take 20 s to parse."""
 MAX_DIGITS = 100
-"""Characters of a number: above 4300 digits `int()` itself refuses."""
+"""Largest number of characters of a number; above 4300 digits `int()` itself refuses."""
 
 KeyPath = tuple[str | int, ...]
-"""Keys, and indices of list items, from the top of the document down to a value."""
+"""Path of a value: keys and list indices, from the top of the document."""
 
 # A comment may hold tabs and odd spaces; before it they are invisible and change the meaning.
 # Control characters, and line breaks that end a comment for some parsers only, are refused
@@ -66,7 +66,7 @@ _AMBIGUOUS = re.compile(r"[-+]?(0[0-9_]+|0[xob][0-9a-fA-F_]+|[0-9][0-9_]*_[0-9_]
 
 @dataclass(frozen=True)
 class Document:
-    """A parsed file: plain dicts, lists and scalars, and where each key stands.
+    """Parsed file: plain dicts, lists and scalars, and the line of each key.
 
     Attributes
     ----------
@@ -83,13 +83,13 @@ class Document:
     lines: dict[KeyPath, int]
 
     def line(self, path: KeyPath) -> int:
-        """Line of the key at `path`, or of its nearest parent in the file; 0 for the top."""
+        """Return the line of the key at `path`, or of its nearest parent; 0 for the top."""
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, 0)
 
     def where(self, path: KeyPath = ()) -> str:
-        """``source:line`` of `path`, for the start of a message."""
+        """Return ``source:line`` of `path`, for the start of a message."""
         line = self.line(path)
         return f"{self.source}:{line}" if line else self.source
 
@@ -122,9 +122,9 @@ def parse(text: str, source: str) -> Document:
 
 
 def parse_scalar(text: str) -> bool | int | float | str | None:
-    """The value of a scalar given on the command line, by the rules of the file.
+    """Return the value of a scalar given on the command line, by the rules of the file.
 
-    Text in single or double quotes is text, whatever it looks like.
+    Anything in single or double quotes is text.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def parse_scalar(text: str) -> bool | int | float | str | None:
 
 
 def _resolve(text: str) -> bool | int | float | str | None:
-    """The value of an unquoted scalar; ValueError says why it has none."""
+    """Return the value of an unquoted scalar, or raise ValueError with the reason it has none."""
     if text in _NULL:
         return None
     if text in _BOOLEAN:
@@ -181,7 +181,7 @@ def _refuse_invisible(text: str, source: str) -> None:
 
 
 class _BoundedScanner(Scanner):
-    """Refuses deep brackets as it meets them.
+    """Scanner that refuses deeply nested brackets as it meets them.
 
     The scanner looks 1024 characters ahead for a ``:``, at a cost quadratic in the open brackets:
     0.4 s for a line of `[` before the first event comes out.
@@ -253,7 +253,7 @@ class _Composer:
         return result
 
     def key(self, event: Event, path: KeyPath) -> str:
-        """A key is text whatever it looks like: ``on:`` is 'on', ``1:`` is '1'."""
+        """Return the text of a key; every key is text: ``on:`` is 'on', ``1:`` is '1'."""
         self.check(event, path)
         if not isinstance(event, ScalarEvent):
             raise self.error(event, "a key must be a word")
@@ -269,14 +269,14 @@ class _Composer:
         if event.style is not None:
             return event.value
         if event.start_mark.line != event.end_mark.line:
-            raise self.error(event, "text runs on to the next line; indent keys alike, or quote it")
+            raise self.error(event, "text runs on to the next line; align the keys, or quote it")
         try:
             return _resolve(event.value)
         except ValueError as error:
             raise self.error(event, str(error)) from None
 
     def check(self, event: Event, path: KeyPath) -> None:
-        """Refuse what is not a plain node: aliases, anchors, tags, too deep, too many."""
+        """Refuse aliases, anchors, tags, nodes that are nested too deeply, and too many nodes."""
         self.n_nodes += 1
         if not isinstance(event, NodeEvent) or event.anchor is not None:
             raise self.error(event, "anchors and aliases ('&', '*') are not accepted")

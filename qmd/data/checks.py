@@ -1,8 +1,8 @@
-"""What a data set of an isolated molecule cannot be: refuse it before it is learnt.
+"""Checks that refuse labels which cannot belong to an isolated molecule, before a training.
 
 Each check compares the labels with something that does not depend on them: the atoms of the
 model, the size of molecules, the energies of free atoms, the law that forces are minus the slope
-of the energy. A check that cannot tell says nothing.
+of the energy. A check that cannot decide passes.
 """
 
 import numpy as np
@@ -17,11 +17,11 @@ from qmd.typing import Array, Integers
 
 MIN_FRAMES_FOR_SLOPES = 30
 SAMPLE = 200
-"""Frames compared with their nearest neighbours: half a second for 21 atoms."""
+"""Number of frames that are compared with their nearest neighbours: 0.5 s for 21 atoms."""
 LARGEST_FORCE = 12.0
-"""eV/angstrom, of a component, typical of the set: a bond of 50 eV/angstrom^2 at 33,000 K."""
+"""Largest typical force component (eV/angstrom): a bond of 50 eV/angstrom^2 at 33,000 K."""
 NET_FRACTION = 0.3
-"""Net force and torque, as a fraction of what independent forces on the atoms would add up to;
+"""Largest net force and torque, as a fraction of the sum of independent forces on the atoms;
 numerical noise of density functionals is 0.01, deliberate noise of 10 % is 0.1."""
 ATOMS_HARTREE = {
     1: -0.5, 2: -2.862, 3: -7.433, 4: -14.573, 5: -24.529, 6: -37.689, 7: -54.401, 8: -74.809,
@@ -41,12 +41,12 @@ def check(dataset: Dataset, species: tuple[str, ...], *, forces: bool) -> None:
     species : tuple of str
         Chemical symbols in the atom order of the model.
     forces : bool
-        Whether forces are to be learnt.
+        True if forces will be fitted.
 
     Raises
     ------
     InputError, MismatchError
-        One line: what was expected, what came, and what to do.
+        In one line: what was expected, what was found, and what to do.
     """
     _check_atoms(dataset, species)
     _check_lengths(dataset, species)
@@ -76,38 +76,38 @@ def _check_atoms(dataset: Dataset, species: tuple[str, ...]) -> None:
     if len(species) == n_atoms and found == species:
         return
     same = sorted(found) == sorted(species)
-    came = " ".join(found) if dataset.numbers is not None else f"{n_atoms} atoms"
+    found_atoms = " ".join(found) if dataset.numbers is not None else f"{n_atoms} atoms"
     raise MismatchError(
-        f"dataset '{dataset.name}' is for {came}, the model for {' '.join(species)}",
+        f"dataset '{dataset.name}' is for {found_atoms}, the model for {' '.join(species)}",
         hint="put the atoms into the order of the model" if same else "choose another model.kind",
     )
 
 
 def _check_lengths(dataset: Dataset, species: tuple[str, ...]) -> None:
     numbers = np.array([chemical_symbols.index(symbol) for symbol in species])
-    bonds = _median_frame(dataset.positions)
-    middle = System(numbers, dataset.positions[bonds], np.ones(len(numbers)), None, dataset.name)
-    check_units(middle)
+    frame = _median_frame(dataset.positions)
+    median = System(numbers, dataset.positions[frame], np.ones(len(numbers)), None, dataset.name)
+    check_units(median)
     for i, positions in enumerate(dataset.positions):
         name = f"{dataset.name}, frame {i + 1}"
         check_overlap(System(numbers, positions, np.ones(len(numbers)), None, name))
 
 
 def _median_frame(positions: Array) -> int:
-    """The frame whose distances are on average in the middle."""
+    """Return the index of the frame with the median mean distance."""
     size = _distances(positions).mean(axis=1)
     return int(np.argsort(size)[len(size) // 2])
 
 
 def _distances(positions: Array) -> Array:
-    """(n_frames, n_pairs), angstrom."""
+    """Return all interatomic distances (n_frames, n_pairs), angstrom."""
     i, j = np.triu_indices(positions.shape[1], 1)
     distances: Array = np.linalg.norm(positions[:, i] - positions[:, j], axis=2)
     return distances
 
 
 def _check_total_energies(dataset: Dataset, species: tuple[str, ...]) -> None:
-    """Total energies in another unit; relative energies and pseudopotentials tell nothing."""
+    """Refuse total energies in another unit; relative or pseudopotential energies pass."""
     atoms = [ATOMS_HARTREE.get(chemical_symbols.index(symbol)) for symbol in species]
     expected = Hartree * sum(e for e in atoms if e is not None)
     ratio = float(np.median(dataset.energies)) / expected
@@ -148,12 +148,12 @@ def _check_repeats(dataset: Dataset) -> None:
 
 
 def without_repeats(dataset: Dataset) -> Dataset:
-    """The first frame of each geometry."""
+    """Return the first frame of each geometry."""
     return dataset.take(np.flatnonzero(_originals(dataset) == np.arange(len(dataset))))
 
 
 def _originals(dataset: Dataset) -> Integers:
-    """For each frame the first one of the same geometry, which may be turned or mirrored."""
+    """Return for each frame the first one of the same geometry, even if rotated or mirrored."""
     rounded = np.round(_distances(dataset.positions), 7)
     _, first, inverse = np.unique(rounded, axis=0, return_index=True, return_inverse=True)
     originals: Integers = first[inverse.reshape(-1)]
@@ -172,7 +172,7 @@ def _check_sizes(dataset: Dataset, forces: Array) -> None:
 
 
 def _check_net_forces(dataset: Dataset, forces: Array) -> None:
-    """Forces within a molecule add up to nothing, and so do their torques."""
+    """Refuse a net force or torque; those within a molecule add up to zero."""
     arms = dataset.positions - dataset.positions.mean(axis=1, keepdims=True)
     net, torque = forces.sum(axis=1), np.cross(arms, forces).sum(axis=1)
     size = np.sqrt((forces**2).sum())
@@ -189,10 +189,10 @@ def _check_net_forces(dataset: Dataset, forces: Array) -> None:
 
 
 def _check_slopes(dataset: Dataset, forces: Array) -> None:
-    """Energy differences of similar frames against what the forces say (trapezoidal rule).
+    """Compare energy differences of similar frames with the forces (trapezoidal rule).
 
-    In interatomic distances r, which need no superposition of frames: the slopes g = dE/dr solve
-    ``-F = (dr/dx)^T g``, and ``E_b - E_a = (g_a + g_b)/2 . (r_b - r_a)``.
+    The comparison uses interatomic distances r, which need no superposition of frames: the slopes
+    g = dE/dr solve ``-F = (dr/dx)^T g``, and ``E_b - E_a = (g_a + g_b)/2 . (r_b - r_a)``.
     """
     differences, expected = _pairs(dataset, forces)
     size = np.sqrt(expected @ expected)
@@ -221,7 +221,7 @@ def _check_slopes(dataset: Dataset, forces: Array) -> None:
 
 
 def _pairs(dataset: Dataset, forces: Array) -> tuple[Array, Array]:
-    """Energy differences of neighbours, and those that the forces give (eV)."""
+    """Return energy differences of neighbours, and those that follow from the forces (eV)."""
     distances = _distances(dataset.positions)
     n = len(distances)
     picked = np.random.default_rng(0).permutation(n)[:SAMPLE]
@@ -238,7 +238,7 @@ def _pairs(dataset: Dataset, forces: Array) -> tuple[Array, Array]:
 
 
 def _slopes(positions: Array, forces: Array) -> Array:
-    """dE/dr of every pair of atoms that gives `forces`; the smallest one if many do."""
+    """Return dE/dr of every pair of atoms that gives `forces`; the smallest if many do."""
     i, j = np.triu_indices(len(positions), 1)
     arms = positions[i] - positions[j]
     unit = arms / np.linalg.norm(arms, axis=1, keepdims=True)
@@ -264,6 +264,6 @@ _RATIOS = {
 
 
 def _guess(factor: float) -> str:
-    """The mixture of units nearest to `factor`, if one is near."""
+    """Return the mixture of units that best explains `factor`, if one is close."""
     name = min(_RATIOS, key=lambda k: abs(np.log(factor / _RATIOS[k])))
     return f": {name}?" if abs(np.log(factor / _RATIOS[name])) < 0.15 else ""

@@ -1,7 +1,7 @@
 """Labelled geometries from a file: `.npz`, extended XYZ, ASE databases.
 
-A file is data: it is read without pickle, its sizes are checked first, and what comes out is in eV
-and angstrom. What cannot be right is refused: see `qmd.data.checks`.
+A file is data: it is read without pickle, its sizes are checked first, and the result is in eV and
+angstrom. Labels that cannot be right are refused by `qmd.data.checks`.
 
 =====================================  ==========================================================
 format                                 units unless stated
@@ -10,7 +10,7 @@ format                                 units unless stated
 `.npz` with r, E, F (a diatomic)       eV, angstrom; F = -dE/dr
 `.npz` with nuclear_charges, coords,   kcal/mol, angstrom (rMD17)
 energies, forces
-`.npz` with z, R, E, F (MD17, sGDML)   those of e_unit and r_unit in the file; else to be stated
+`.npz` with z, R, E, F (MD17, sGDML)   e_unit and r_unit of the file; else they must be stated
 `.xyz`, `.extxyz`, `.db`, `.json`      eV, angstrom (ASE)
 =====================================  ==========================================================
 """
@@ -35,7 +35,7 @@ from qmd.typing import Array
 Integers = npt.NDArray[np.int64]
 
 MAX_BYTES = 2**31
-"""Of a file, and of its arrays."""
+"""Largest size of a file, and of its arrays together."""
 ENERGY_UNITS = {
     "eV": 1.0,
     "meV": 1e-3,
@@ -48,14 +48,14 @@ LENGTH_UNITS = {"angstrom": 1.0, "bohr": Bohr, "nm": 10.0}
 
 @dataclass(frozen=True)
 class Labels:
-    """Names and units of the labels in a file; None: by the conventions of the format."""
+    """Names and units of the labels in a file; None means the convention of the format."""
 
     energy_key: str | None = None
     forces_key: str | None = None
     energy_unit: str | None = None
     length_unit: str | None = None
     forces_unit: str | None = None
-    """``energy/length``, such as Hartree/bohr; default: from the other two."""
+    """Unit of the forces, ``energy/length``, such as Hartree/bohr; default: from the other two."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,23 +63,23 @@ class Dataset:
     """Labelled geometries of one molecule."""
 
     numbers: Integers | None
-    """Atomic numbers, (n_atoms,); None if the file does not say."""
+    """Atomic numbers, (n_atoms,); None if the file has none."""
     positions: Array
-    """angstrom, (n_frames, n_atoms, 3)"""
+    """Positions, angstrom, (n_frames, n_atoms, 3)."""
     energies: Array
-    """eV, (n_frames,)"""
+    """Energies, eV, (n_frames,)."""
     forces: Array | None
-    """eV/angstrom, (n_frames, n_atoms, 3); None if the file has none."""
+    """Forces, eV/angstrom, (n_frames, n_atoms, 3); None if the file has none."""
     sha256: str
-    """Of the file."""
+    """SHA-256 of the file."""
     name: str
-    """Of the file."""
+    """Name of the file."""
 
     def __len__(self) -> int:
         return len(self.energies)
 
     def take(self, index: Integers) -> "Dataset":
-        """The frames at `index`."""
+        """Return the frames at `index`."""
         forces = None if self.forces is None else self.forces[index]
         return replace(
             self, positions=self.positions[index], energies=self.energies[index], forces=forces
@@ -127,7 +127,7 @@ def read(path: Path, labels: Labels = Labels()) -> Dataset:  # noqa: B008  (froz
 
 @dataclass(frozen=True, eq=False)
 class _Raw:
-    """Arrays as the file has them."""
+    """Arrays as they stand in the file."""
 
     numbers: Any
     positions: Any
@@ -187,7 +187,7 @@ _LAYOUTS = {
 
 
 def load_npz(content: bytes, name: str) -> dict[str, np.ndarray]:
-    """Arrays of an .npz file, none of them pickled and all of them together of a sane size."""
+    """Return the arrays of an .npz file; refuse pickled objects and oversized files."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
@@ -201,7 +201,7 @@ def load_npz(content: bytes, name: str) -> dict[str, np.ndarray]:
 
 
 def _diatomic(distances: Array, energies: Any, forces: Any, names: _Names) -> _Raw:
-    """Atoms on the z axis; `forces` are those along the bond, on the second atom."""
+    """Put two atoms on the z axis; `forces` act along the bond, on the second atom."""
     n = distances.size
     positions = np.zeros((n, 2, 3))
     positions[:, 1, 2] = distances.reshape(-1)
@@ -226,7 +226,7 @@ def _read_xyz(path: Path, content: bytes, labels: Labels) -> _Raw:
         raise InputError(
             f"dataset {name} is not a valid extended XYZ file ({type(error).__name__})"
         ) from None
-    return _from_atoms([_Frame.of(atoms) for atoms in frames], labels, name)
+    return _from_atoms([_Frame.read(atoms) for atoms in frames], labels, name)
 
 
 def _read_database(path: Path, content: bytes, labels: Labels) -> _Raw:
@@ -235,7 +235,7 @@ def _read_database(path: Path, content: bytes, labels: Labels) -> _Raw:
     name = quoted(path.name)
     try:
         with ase.db.connect(path, type="db" if path.suffix == ".db" else "json") as database:
-            frames = [_Frame.of(row.toatoms(), row.data) for row in database.select()]
+            frames = [_Frame.read(row.toatoms(), row.data) for row in database.select()]
     except (sqlite3.Error, ValueError, KeyError, TypeError, OSError) as error:
         raise InputError(
             f"dataset {name} is not a usable ASE database ({type(error).__name__})"
@@ -245,13 +245,13 @@ def _read_database(path: Path, content: bytes, labels: Labels) -> _Raw:
 
 @dataclass(frozen=True, eq=False)
 class _Frame:
-    """What ASE knows about a frame: atoms, and labels by name."""
+    """Frame of ASE: atoms, and labels by name."""
 
     atoms: Any
     labels: Mapping[str, Any]
 
     @classmethod
-    def of(cls, atoms: Any, data: Mapping[str, Any] | None = None) -> "_Frame":
+    def read(cls, atoms: Any, data: Mapping[str, Any] | None = None) -> "_Frame":
         found = dict(atoms.calc.results) if atoms.calc is not None else {}
         return cls(atoms, {**found, **atoms.info, **atoms.arrays, **(data or {})})
 
@@ -277,7 +277,7 @@ def _from_atoms(frames: list[_Frame], labels: Labels, name: str) -> _Raw:
 def _column(
     frames: list[_Frame], key: str | None, usual: tuple[str, ...], name: str
 ) -> np.ndarray | None:
-    """One label of all frames; None if no frame has it."""
+    """Return one label of all frames; None if no frame has it."""
     names = (key,) if key else usual
     found = next((n for n in names if any(n in frame.labels for frame in frames)), None)
     if found is None:
@@ -314,7 +314,7 @@ def _check_found(
 
 
 def _numbers(values: np.ndarray, name: str) -> Integers:
-    """Atomic numbers of all frames, which may be written out for each."""
+    """Return the atomic numbers of all frames, which the file may repeat for each."""
     if values.dtype.kind not in "iu":
         raise InputError(f"dataset {name}: atomic numbers must be integers, not {values.dtype}")
     rows = values.reshape(-1, values.shape[-1]) if values.ndim == 2 else values[None]
@@ -366,7 +366,7 @@ def _check_shapes(raw: _Raw, name: str) -> None:
 
 
 def _factors(raw: _Raw, labels: Labels, name: str) -> tuple[float, float, float]:
-    """What makes energies, lengths and forces of the file those of the program."""
+    """Return the factors that convert energies, lengths and forces to eV and angstrom."""
     energy_unit = labels.energy_unit or raw.energy_unit
     length_unit = labels.length_unit or raw.length_unit
     if energy_unit is None:
@@ -378,9 +378,9 @@ def _factors(raw: _Raw, labels: Labels, name: str) -> tuple[float, float, float]
     length = _factor(length_unit or "angstrom", LENGTH_UNITS, name)
     if labels.forces_unit is None:
         return energy, length, energy / length
-    of_energy, _, of_length = labels.forces_unit.rpartition("/")
-    of_forces = _factor(of_energy, ENERGY_UNITS, name) / _factor(of_length, LENGTH_UNITS, name)
-    return energy, length, of_forces
+    energy_unit, _, length_unit = labels.forces_unit.rpartition("/")
+    force = _factor(energy_unit, ENERGY_UNITS, name) / _factor(length_unit, LENGTH_UNITS, name)
+    return energy, length, force
 
 
 def _factor(unit: str, known: Mapping[str, float], name: str) -> float:

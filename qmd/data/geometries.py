@@ -13,7 +13,7 @@ from qmd.typing import Array
 
 
 def read(path: Path) -> tuple[npt.NDArray[np.int64], Array]:
-    """Atomic numbers (n_atoms,) and positions (n_frames, n_atoms, 3), angstrom.
+    """Return atomic numbers (n_atoms,) and positions (n_frames, n_atoms, 3), angstrom.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def read(path: Path) -> tuple[npt.NDArray[np.int64], Array]:
     Raises
     ------
     InputError
-        If the file cannot be read, or its frames have not the same atoms.
+        If the file cannot be read, or if its frames have different atoms.
     """
     content = read_regular_file(path, datasets.MAX_BYTES)
     name = quoted(path.name)
@@ -56,5 +56,5 @@ def _by_ase(path: Path, name: str) -> tuple[npt.NDArray[np.int64], Array]:
         raise InputError(f"{name} cannot be read by ASE ({type(error).__name__})") from None
     numbers = frames[0].numbers
     if not all(np.array_equal(atoms.numbers, numbers) for atoms in frames):
-        raise InputError(f"the frames of {name} have not the same atoms in the same order")
+        raise InputError(f"the frames of {name} do not have the same atoms in the same order")
     return np.asarray(numbers), np.array([atoms.positions for atoms in frames])

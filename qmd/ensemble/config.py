@@ -1,4 +1,4 @@
-"""The input of `qmd ensemble`: a strict, frozen schema like that of a run (`qmd.config`)."""
+"""Strict, frozen schema of the input of `qmd ensemble`; see `qmd.config.base`."""
 
 from typing import Annotated, Self
 
@@ -12,12 +12,12 @@ Value = str | int | float | bool | None
 
 
 class RangeConfig(Config):
-    """Whole numbers in a row, such as seeds."""
+    """Range of consecutive whole numbers, such as seeds."""
 
     first: Seed
-    """The first."""
+    """First number."""
     last: Seed
-    """The last."""
+    """Last number, included."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -27,7 +27,7 @@ class RangeConfig(Config):
 
 
 def _listed(values: object) -> object:
-    """A mapping with first and last, as the list it stands for."""
+    """Return the list that a mapping with first and last stands for."""
     if isinstance(values, dict):
         numbers = RangeConfig.model_validate(values)
         return list(range(numbers.first, numbers.last + 1))
@@ -46,13 +46,14 @@ class EnsembleConfig(Config):
     """The input of `qmd ensemble`."""
 
     input: Name
-    """Input of a run, relative to this file."""
+    """Input file of a run, relative to this file."""
     vary: Annotated[list[Axis], Field(min_length=1, max_length=10)]
-    """Keys of the input with lists of values: every combination; keys of one item go together."""
+    """Keys of the input, each with a list of values. All combinations of the items are run; the
+    keys of one item change together."""
     executor: Annotated[ExecutorConfig, Field(discriminator="kind")] = ProcessesConfig(
         kind="processes"
     )
-    """Where the runs go; default: processes, on all cores that this one may use."""
+    """Executor of the runs; default: processes, on all available cores."""
 
     @field_validator("vary")
     @classmethod

@@ -1,1 +1,1 @@
-"""What every long command shares: stopping, locks, cores, executors, provenance."""
+"""Services that every long command uses: stopping, locks, cores, executors, provenance."""

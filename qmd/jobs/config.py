@@ -14,34 +14,35 @@ Line = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
 class SerialConfig(Config):
-    """One after the other, in this process."""
+    """Run one task after the other, in this process."""
 
     kind: Literal["serial"]
-    """No other process."""
+    """Run the tasks one after the other, in this process."""
 
 
 class ProcessesConfig(Config):
-    """Processes on this machine."""
+    """Run the tasks in processes on this machine."""
 
     kind: Literal["processes"]
-    """Processes on this machine; nothing listens, they talk through pipes."""
+    """Processes on this machine, which communicate through pipes; no port is opened."""
     workers: Workers | None = None
-    """Processes; default: as many as the cores that this one may use, over threads."""
+    """Number of processes; default: the cores available to this process, divided by `threads`."""
     threads: Threads = 1
     """Cores of each worker."""
 
 
 class DaskConfig(Config):
-    """Dask: processes on this machine, or a cluster that is there already."""
+    """Run the tasks on Dask workers: on this machine, or on an existing cluster."""
 
     kind: Literal["dask"]
     """Dask distributed (extra `dask`)."""
     workers: Workers | None = None
-    """Processes on this machine, on loopback; default: as many as its cores, over threads."""
+    """Number of processes on this machine, on loopback; default: its cores divided by `threads`."""
     threads: Threads = 1
-    """Cores of each worker; those of a scheduler's have what they were started with."""
+    """Cores of each worker. The workers of a `scheduler` keep those they were started with."""
     scheduler: Annotated[str, Field(pattern=r"^(tcp|tls)://[^\s/]+:[0-9]{1,5}$")] | None = None
-    """Address of a scheduler that runs, such as tcp://127.0.0.1:8786; default: workers here."""
+    """Address of a running scheduler, such as tcp://127.0.0.1:8786; default: workers of its own on
+    this machine."""
 
     @field_validator("scheduler")
     @classmethod
@@ -52,30 +53,31 @@ class DaskConfig(Config):
 
 
 class SlurmConfig(Config):
-    """SLURM jobs with Dask workers, asked for as long as there is work."""
+    """Run the tasks on Dask workers in SLURM jobs, which are submitted as long as tasks remain."""
 
     kind: Literal["slurm"]
     """SLURM, through dask-jobqueue (extra `dask`)."""
     interface: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
-    """Network interface on which this process and its workers listen, such as ib0; with TLS."""
+    """Network interface on which this process and its workers listen (with TLS), such as ib0."""
     jobs: Annotated[int, Field(ge=1, le=10_000)]
-    """At most so many jobs at a time."""
+    """Largest number of jobs at a time."""
     cores: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Cores of a job."""
+    """Cores of each job."""
     threads: Threads = 1
-    """Cores of each worker: a job has cores / threads of them."""
+    """Cores of each worker; a job has `cores / threads` workers."""
     memory_GB: Annotated[float, Field(gt=0, le=100_000)]
-    """Memory (GB) of a job."""
+    """Memory of each job (GB)."""
     wall_time_h: WallTime
-    """Hours of a job, also h:mm:ss; tasks that are not done by then go on in the next one."""
+    """Time limit of each job, in hours or as h:mm:ss. Tasks that are not finished by then resume in
+    the next job."""
     queue: Name | None = None
-    """Partition; default: that of the cluster."""
+    """Partition; default: the default of the cluster."""
     account: Name | None = None
-    """Account that pays; default: that of the user."""
+    """Account to charge; default: the user's own."""
     directives: list[Line] = []
-    """More #SBATCH options, such as --qos=long."""
+    """Further #SBATCH options, such as --qos=long."""
     prologue: list[Line] = []
-    """Lines of shell before the workers start, such as `module load python`."""
+    """Shell commands to run before the workers start, such as `module load python`."""
 
     @field_validator("threads")
     @classmethod
@@ -96,8 +98,8 @@ class SlurmConfig(Config):
 ExecutorConfig = SerialConfig | ProcessesConfig | DaskConfig | SlurmConfig
 
 
-def of_workers(executor: ExecutorConfig | None, workers: int) -> ExecutorConfig:
-    """`executor` if there is one; else what `workers: N`, its short form, stands for."""
+def executor_or_workers(executor: ExecutorConfig | None, workers: int) -> ExecutorConfig:
+    """Return `executor` if it is set, or else the executor that `workers: N` is short for."""
     if executor is not None:
         return executor
     if workers == 1:
@@ -106,7 +108,7 @@ def of_workers(executor: ExecutorConfig | None, workers: int) -> ExecutorConfig:
 
 
 def not_both(config: C) -> C:
-    """Validator of an input that has `workers` and `executor`."""
+    """Refuse an input that sets both `workers` and `executor`."""
     if {"workers", "executor"} <= config.model_fields_set:
         raise ValueError("has both workers and executor; keep one of them")
     return config

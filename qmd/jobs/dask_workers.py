@@ -1,8 +1,8 @@
-"""Tasks on Dask workers: of this machine, of a scheduler that runs, or in SLURM jobs.
+"""Run tasks on Dask workers: on this machine, of a running scheduler, or in SLURM jobs.
 
-Dask sends code to its workers: whoever reaches a scheduler can run programs as its owner, so that
-those we start speak TLS with certificates of the moment, on loopback or the interface that the
-input names, and open no dashboard.
+Dask sends code to its workers, and whoever reaches a scheduler can run programs as its owner.
+Those started here therefore use TLS with temporary certificates, listen only on loopback or on
+the interface that the input names, and open no dashboard.
 """
 
 import logging
@@ -44,14 +44,14 @@ from qmd.jobs.executor import (
 )
 
 MARGIN_S = 120
-"""Workers of a job leave so long before its end, or after half of it: time to save and move on."""
+"""Workers retire this long before the time limit of their job, but not before half of it."""
 _LOOK_EVERY_S = 0.1
 _stopped: set[str] = set()
-"""In a worker: topics whose tasks are to end soon."""
+"""Topics whose tasks should end soon; used in the workers."""
 
 
 class Dask(AbstractExecutor):
-    """Dask workers, one task at a time in each.
+    """Runs tasks on Dask workers, one task at a time in each.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ class Dask(AbstractExecutor):
 
 
 def _connect(config: DaskConfig | SlurmConfig, stack: ExitStack, log: Callable[[str], None]) -> Any:
-    """A client with workers; `stack` ends what was begun for it."""
+    """Return a client with workers; `stack` closes everything that was opened for it."""
     if isinstance(config, DaskConfig) and config.scheduler is not None:
         client = stack.enter_context(_client_of(config.scheduler))
         _check_workers(client, config.scheduler)
@@ -141,13 +141,14 @@ def _connect(config: DaskConfig | SlurmConfig, stack: ExitStack, log: Callable[[
 
 
 def slurm_cluster(config: SlurmConfig, folder: Path) -> Any:
-    """Make the SLURM cluster of an input, without asking for jobs; `.job_script()` has the script.
+    """Create the SLURM cluster of an input without submitting jobs; see its `job_script()`.
 
     Parameters
     ----------
     config : SlurmConfig
     folder : Path
-        Certificates for the workers go here: on all nodes, readable by the user alone.
+        Folder for the certificates of the workers, visible on all nodes and readable only by the
+        user.
     """
     SLURMCluster = _slurm()
 
@@ -167,19 +168,19 @@ def slurm_cluster(config: SlurmConfig, folder: Path) -> Any:
 
 
 def _certificates(folder: Path) -> Security:
-    """New ones, in files for the workers that the user alone can read."""
-    made = Security.temporary().get_tls_config_for_role("worker")
+    """Create certificates, in files that only the user can read, for the workers."""
+    certificate = Security.temporary().get_tls_config_for_role("worker")
     files: dict[str, str] = {}
     for what in ("cert", "key"):
         path = folder / f"{what}.pem"
         path.touch(mode=0o600)
-        path.write_text(made[what])
+        path.write_text(certificate[what])
         files |= {f"tls_{role}_{what}": str(path) for role in ("client", "scheduler", "worker")}
     return Security(require_encryption=True, tls_ca_file=str(folder / "cert.pem"), **files)
 
 
 def _slurm() -> Any:
-    """The class of dask-jobqueue, whose import takes SIGINT for itself: it is given back."""
+    """Import `SLURMCluster`, and restore the handler of SIGINT that the import replaces."""
     handler = signal.getsignal(signal.SIGINT)
     try:
         from dask_jobqueue.slurm import SLURMCluster
@@ -189,7 +190,7 @@ def _slurm() -> Any:
 
 
 def slurm_script(config: SlurmConfig) -> str:
-    """The script of a job of `slurm_cluster`; address and certificates are those of the moment."""
+    """Return the script of a job of `slurm_cluster`; its address and certificates are temporary."""
     with (
         TemporaryDirectory() as folder,
         dask.config.set(_settings(config.threads)),
@@ -206,7 +207,7 @@ def _lifetime(job_s: int) -> int:
 
 @contextmanager
 def _errors_of_slurm(config: SlurmConfig) -> Iterator[None]:
-    """An interface that this machine does not have is the user's to mend."""
+    """Report a network interface that this machine does not have as an error of the input."""
     try:
         yield
     except (ValueError, RuntimeError) as error:
@@ -233,7 +234,7 @@ def _settings(threads: int) -> dict[str, Any]:
 
 @contextmanager
 def _same_environment() -> Iterator[None]:
-    """Put the variables back that Dask sets in this process, too, for its workers."""
+    """Restore the environment variables that Dask sets for its workers, also in this process."""
     before = dict(os.environ)
     try:
         yield
@@ -253,7 +254,7 @@ def _client_of(scheduler: str) -> Any:
 
 
 def _check_workers(client: Any, scheduler: str) -> None:
-    """A scheduler that somebody else started, and its workers, must be able to serve."""
+    """Raise MismatchError unless a scheduler of the user, and its workers, can be used."""
     threads = client.nthreads()
     if crowded := [address for address, n in threads.items() if n > 1]:
         raise MismatchError(
@@ -280,19 +281,19 @@ def _version() -> str:
 
 
 def _result(future: Any) -> TaskResult | None:
-    """The answer of a task, or None if it was not begun."""
+    """Return the result of a task, or None if it was not begun."""
     try:
         answer: TaskResult | None = future.result()
         return answer
     except KilledWorker as error:
         raise OutputError(
             f"A task ended its workers again and again ({error}); out of memory?",
-            "Run the same command again to go on.",
+            "Run the same command again to resume.",
         ) from None
     except Exception as error:
         raise OutputError(
             f"Dask could not end a task ({type(error).__name__}: {error}).",
-            "Run the same command again to go on.",
+            "Run the same command again to resume.",
         ) from None
 
 
@@ -300,7 +301,7 @@ def _result(future: Any) -> TaskResult | None:
 
 
 def _do(function: TaskFunction, number: int, task: Any, topic: str) -> TaskResult | None:
-    """Do a task, unless all are to stop; begin it elsewhere if only this worker is to end."""
+    """Run a task, unless all should stop; reschedule it if only this worker should end."""
     if topic in _stopped:
         return None
     worker = get_worker()
@@ -310,7 +311,7 @@ def _do(function: TaskFunction, number: int, task: Any, topic: str) -> TaskResul
         worker.log_event(topic, message)
 
     def leaving() -> bool:
-        """Whether the task has been taken from this worker, which ends, or nobody waits for it."""
+        """Return True if this worker is closing, or if the task has been cancelled."""
         state = worker.state.tasks.get(key)
         return worker.status.name not in ("running", "paused") or (
             state is None or state.state == "cancelled"
@@ -325,7 +326,7 @@ def _do(function: TaskFunction, number: int, task: Any, topic: str) -> TaskResul
 
 
 class _Stop(WorkerPlugin):
-    """Tells all workers, also those that come later, that the tasks of a topic are to end."""
+    """Tells all workers, also those that join later, that the tasks of a topic should end."""
 
     def __init__(self, topic: str) -> None:
         self.topic = topic
@@ -338,7 +339,7 @@ class _Stop(WorkerPlugin):
 
 
 class _Deaf(WorkerPlugin):
-    """Ctrl-C reaches all processes of a terminal: the parent hears it, and says when to stop."""
+    """Makes workers ignore Ctrl-C, which all processes of a terminal receive."""
 
     def setup(self, worker: Any) -> None:
         if threading.current_thread() is threading.main_thread():

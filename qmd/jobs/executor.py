@@ -1,12 +1,12 @@
-"""Where many tasks run: here, in processes, on a cluster. The results are the same everywhere.
+"""Executors run many tasks in this process, in others, or on a cluster, with equal results.
 
-A task is small and safe to repeat: one run directory, one label, one start of a training. One
-whose worker died is begun again, by another worker, and goes on from what it had saved.
+A task is small and safe to repeat: one run folder, one label, one start of a training. If a worker
+dies, another one begins its task again, and the task resumes from what it had saved.
 
 ====================  ======================================================================
-`Serial`              in this process
-`Processes`           on this machine, `qmd.jobs.processes`
-`Dask`                on this machine or a cluster, `qmd.jobs.dask_workers`
+`Serial`              runs tasks in this process
+`Processes`           runs them on this machine, `qmd.jobs.processes`
+`Dask`                runs them on this machine or a cluster, `qmd.jobs.dask_workers`
 ====================  ======================================================================
 """
 
@@ -26,12 +26,12 @@ MAX_WORKER_DEATHS = 3
 """Give up on a task after it has killed this many workers."""
 
 Message = tuple[int | float | str | bool | None, ...]
-"""Plain values that a task sends while it works."""
+"""Plain values that a task sends while it runs."""
 
 
 @dataclass(frozen=True)
 class TaskContext:
-    """Lets a task send messages, and ask whether to stop, while it works."""
+    """Lets a running task send messages and ask whether to stop."""
 
     send: Callable[[Message], None]
     """Send a message to the caller that waits for the result."""
@@ -40,7 +40,7 @@ class TaskContext:
 
 
 TaskFunction = Callable[[Any, TaskContext], Any]
-"""(task, context) -> result; importable, or an instance of an importable class."""
+"""Function (task, context) -> result; importable, or an instance of an importable class."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class TaskResult:
 
 
 class AbstractExecutor(abc.ABC):
-    """Runs tasks, as many at a time as it has workers."""
+    """Runs tasks, one at a time on each of its workers."""
 
     @abc.abstractmethod
     def run_tasks(
@@ -68,14 +68,14 @@ class AbstractExecutor(abc.ABC):
     ) -> Iterator[TaskResult]:
         """Yield the `TaskResult` of each task as it ends.
 
-        Once `stopping` returns True no further task starts; running tasks are told to stop and
+        Once `stopping` returns True no further task starts; running tasks are asked to stop and
         waited for. Closing the iterator or the executor ends them.
 
         Parameters
         ----------
         function : callable
             See `TaskFunction`. It is pickled for the workers, as are tasks and results, over pipes
-            and connections of this program only; nothing is read from a file.
+            and connections of this program only; nothing is unpickled from a file.
         tasks : sequence
             Small values: numbers, paths, one geometry.
         stopping : callable
@@ -94,7 +94,7 @@ class AbstractExecutor(abc.ABC):
 
 
 class Serial(AbstractExecutor):
-    """In this process, one after the other."""
+    """Runs tasks in this process, one after the other."""
 
     def run_tasks(
         self,
@@ -112,33 +112,36 @@ class Serial(AbstractExecutor):
 
 
 def run_task(number: int, function: TaskFunction, task: Any, context: TaskContext) -> TaskResult:
-    """Do a task."""
+    """Run a task and return its result, or the exception that it raised."""
     try:
         return TaskResult(number, function(task, context))
     except Exception as error:
         return TaskResult(number, error=error)
 
 
-def picklable(answer: TaskResult) -> TaskResult:
-    """`answer`, with its traceback as a note; an exception that pickle cannot rebuild as text."""
-    if answer.error is None:
-        return answer
+def picklable(result: TaskResult) -> TaskResult:
+    """Return `result` with its traceback as a note.
+
+    An exception that pickle cannot rebuild is replaced by a RuntimeError with its text.
+    """
+    if result.error is None:
+        return result
     try:
-        answer.error.add_note("".join(traceback.format_exception(answer.error)))
-        ForkingPickler.dumps(copy.copy(answer.error))
+        result.error.add_note("".join(traceback.format_exception(result.error)))
+        ForkingPickler.dumps(copy.copy(result.error))
     except Exception:
-        text = f"{type(answer.error).__name__}: {answer.error}"
-        return TaskResult(answer.number, error=RuntimeError(text))
-    return answer
+        text = f"{type(result.error).__name__}: {result.error}"
+        return TaskResult(result.number, error=RuntimeError(text))
+    return result
 
 
 def workers_of(config: ProcessesConfig | DaskConfig) -> int:
-    """Workers on this machine: those asked for, or as fit on the cores this process may use."""
+    """Return the number of workers of `config`; default: as many as fit on the available cores."""
     return config.workers or max(1, available_cores() // config.threads)
 
 
 def thread_variables(threads: int) -> dict[str, str]:
-    """Environment of a worker that is to compute on so many cores; read at its first imports."""
+    """Return the environment of a worker with `threads` cores; libraries read it when imported."""
     libraries = "OMP", "OPENBLAS", "MKL", "NUMBA"
     pinned = {f"{library}_NUM_THREADS": str(threads) for library in libraries}
     flags, flag = os.environ.get("XLA_FLAGS", ""), "--xla_cpu_multi_thread_eigen=false"
@@ -148,14 +151,14 @@ def thread_variables(threads: int) -> dict[str, str]:
 
 
 def in_order(results: Iterable[TaskResult]) -> Iterator[Any]:
-    """Results in the order of their tasks; what a task raised is raised in its place."""
+    """Yield results in the order of their tasks; raise the exception of a task in its place."""
     early: dict[int, TaskResult] = {}
-    due = 0
-    for answer in results:
-        early[answer.number] = answer
-        while due in early:
-            ready = early.pop(due)
+    next_number = 0
+    for result in results:
+        early[result.number] = result
+        while next_number in early:
+            ready = early.pop(next_number)
             if ready.error is not None:
                 raise ready.error
             yield ready.result
-            due += 1
+            next_number += 1

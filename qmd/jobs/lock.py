@@ -1,4 +1,4 @@
-"""One process per run folder."""
+"""Lock that admits one process per run folder."""
 
 import errno
 import fcntl
@@ -12,10 +12,10 @@ from qmd.io.files import output_errors
 
 
 class RunLock:
-    """Context manager that holds ``run.lock`` in a folder; the system frees it with the process.
+    """Holds ``run.lock`` in a folder while a block runs; the system releases it with the process.
 
-    The file stays: unlinking it would let a third process lock a new file of the same name while
-    a second one still holds the old.
+    The file stays: if it were deleted, a third process could lock a new file of the same name while
+    a second one still holds the old one.
 
     Parameters
     ----------

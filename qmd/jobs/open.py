@@ -12,13 +12,13 @@ from qmd.jobs.executor import AbstractExecutor, Serial, workers_of
 def open_executor(
     config: ExecutorConfig, log: Callable[[str], None] = lambda text: None
 ) -> Iterator[AbstractExecutor]:
-    """Open the executor of an input; its workers end with the block.
+    """Open the executor of an input; its workers end with the `with` block.
 
     Parameters
     ----------
     config : ExecutorConfig
     log : callable
-        Takes a line for the user, e.g. that a worker died.
+        Called with lines for the user, e.g. that a worker died.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def _dask_is_there(kind: str) -> Iterator[None]:
 
 
 def job_script(config: SlurmConfig) -> str:
-    """The script that would be submitted for each job of `config`; nothing is."""
+    """Return the script that would be submitted for each job of `config`; submit nothing."""
     with _dask_is_there(config.kind):
         from qmd.jobs.dask_workers import slurm_script
     return slurm_script(config)

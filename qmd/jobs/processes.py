@@ -1,7 +1,7 @@
-"""Tasks in processes of this machine, each with a pipe of its own.
+"""Run tasks in processes on this machine, each with a pipe of its own.
 
-Not `concurrent.futures`: there a worker that is killed ends all the others with it, and queues that
-the workers share stay locked when one dies in the middle of a message.
+`concurrent.futures` does not serve: there a worker that is killed ends all the others, and queues
+that the workers share stay locked when one dies in the middle of a message.
 """
 
 import os
@@ -28,24 +28,24 @@ from qmd.jobs.executor import (
 
 _LOOK_EVERY_S = 0.1
 _GONE = BrokenPipeError, ConnectionResetError
-"""A worker that has died is noticed where its answer is awaited."""
+"""Errors of a pipe to a dead worker; ignored, since its death is noticed when a result is due."""
 
 
 class Processes(AbstractExecutor):
-    """Spawned processes of this machine; JAX does not survive a fork.
+    """Runs tasks in spawned processes on this machine; JAX does not survive a fork.
 
     Parameters
     ----------
     workers : int
-        At most so many at a time.
+        Largest number of processes at a time.
     threads : int
         Cores of each.
     log : callable
-        Takes a line when a worker has died.
+        Called with a line when a worker has died.
     """
 
     def __init__(self, workers: int, threads: int, log: Callable[[str], None]) -> None:
-        self._workers, self._threads, self._say = workers, threads, log
+        self._workers, self._threads, self._log = workers, threads, log
         self._alive: list[_Worker] = []
 
     def run_tasks(
@@ -73,10 +73,10 @@ class Processes(AbstractExecutor):
                     worker = busy[pipe]  # type: ignore[index]  # a pipe that we gave it
                     number = worker.number
                     assert number is not None
-                    match worker.heard():
-                        case TaskResult() as answer:
+                    match worker.receive():
+                        case TaskResult() as result:
                             worker.number = None
-                            yield answer
+                            yield result
                         case None:
                             deaths[number] += 1
                             self._bury(worker, number, deaths[number])
@@ -107,9 +107,9 @@ class Processes(AbstractExecutor):
             raise OutputError(
                 f"Task {number + 1} ended {deaths} workers, the last with code {code}; out of "
                 "memory?",
-                "Use fewer workers, and run the same command again to go on.",
+                "Use fewer workers, and run the same command again to resume.",
             )
-        self._say(f"A worker ended with code {code}; its task begins again.")
+        self._log(f"A worker ended with code {code}; its task begins again.")
 
     def close(self) -> None:
         for worker in self._alive:
@@ -118,7 +118,7 @@ class Processes(AbstractExecutor):
 
 
 class _Worker:
-    """A process, and our end of its pipe."""
+    """Worker process, and this end of its pipe."""
 
     def __init__(self, function: TaskFunction) -> None:
         spawn = get_context("spawn")
@@ -127,7 +127,7 @@ class _Worker:
         self.process.start()
         theirs.close()  # else the pipe would not end with the process
         self.number: int | None = None
-        """Of the task it is at."""
+        """Index of its current task, or None."""
 
     def begin(self, number: int, task: Any) -> None:
         self.number = number
@@ -138,8 +138,8 @@ class _Worker:
         with suppress(*_GONE):
             self.pipe.send(None)
 
-    def heard(self) -> Any:
-        """The next message: a `TaskResult`, a `Message`, or None if the process has died."""
+    def receive(self) -> Any:
+        """Return the next `TaskResult` or `Message`, or None if the process has died."""
         try:
             return self.pipe.recv()
         except (EOFError, OSError):
@@ -153,7 +153,7 @@ class _Worker:
 
 @contextmanager
 def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Processes begun in the body have these variables."""
+    """Set environment variables, for processes that are started in the body."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -167,11 +167,11 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 
 
 def _serve(function: TaskFunction, pipe: Any) -> None:
-    """In the worker: do one task after the other, until there is none, a stop, or no parent."""
+    """Run tasks, in the worker, until none is left, the parent says stop, or the parent ends."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)  # the parent hears them, and says when to stop
+        signal.signal(number, signal.SIG_IGN)  # the parent receives them, and says when to stop
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # While a task is at work nothing comes but a word to stop, which is left there: it holds.
+    # While a task runs only None, the request to stop, can arrive; it stays in the pipe, unread.
     context = TaskContext(pipe.send, pipe.poll)
     with suppress(EOFError):
         while (message := pipe.recv()) is not None:
@@ -179,7 +179,7 @@ def _serve(function: TaskFunction, pipe: Any) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process, in the middle of a task, when its parent has been killed."""
+    """End this process, even in the middle of a task, when its parent has been killed."""
     parent = parent_process()
     assert parent is not None
     connection.wait([parent.sentinel])

@@ -1,4 +1,4 @@
-"""Versions and machine: what a result depends on besides its input."""
+"""Versions and machine, on which a result depends in addition to its input."""
 
 import functools
 import platform
@@ -12,7 +12,7 @@ import qmd
 
 @functools.cache
 def versions(*packages: str) -> dict[str, str]:
-    """Versions on which the bits of a trajectory depend, and those of `packages` (jax, pyscf)."""
+    """Return the versions on which the bits of a trajectory depend, with those of `packages`."""
     found = {
         "qmd": qmd.__version__,
         "python": platform.python_version(),
@@ -29,7 +29,7 @@ def versions(*packages: str) -> dict[str, str]:
 
 
 def machine() -> dict[str, str]:
-    """Processor and system, as far as the system tells."""
+    """Return the architecture, operating system and processor, as far as they are known."""
     return {"machine": platform.machine(), "system": platform.system(), "cpu": _cpu_name()}
 
 

@@ -16,30 +16,30 @@ Reason = str | None
 MARGIN_S = 60.0
 """Time (s) left for the last checkpoint and the end of the job, but never half of it or more."""
 LOOK_EVERY_S = 0.2
-"""How often to look for the EXIT file: a look costs as much as five steps of water."""
+"""Interval (s) between two looks for the EXIT file; one costs as much as five steps of water."""
 
 _process_ends_with_run = False
 
 
 def end_with_run() -> None:
-    """Tell that this process, a command, does nothing after a run that it was asked to stop."""
+    """Declare that this process is a command, which does nothing more after a stopped run."""
     global _process_ends_with_run
     _process_ends_with_run = True
 
 
 class StopRequest:
-    """Says whether, and why, a run is to stop in good order.
+    """Says whether, and why, a run should stop cleanly.
 
     Parameters
     ----------
     exit_file : Path
-        Stops the run once it is made, and is then removed. One older than the start is ignored.
+        Stops the run once it appears, and is then removed. A file older than the start is ignored.
     wall_time_s : float, optional
-        Stop so long before this many seconds that a checkpoint and `MARGIN_S` are left.
+        Time limit (s). The run stops early enough for a checkpoint and `MARGIN_S`.
     clock : callable
-        Monotonic seconds; another one in tests.
+        Returns monotonic seconds.
     should_stop : callable, optional
-        Why somebody else wants it to stop, or None; asked as often as the file is looked for.
+        Returns a further reason to stop, or None; called as often as the file is looked for.
     """
 
     def __init__(
@@ -56,16 +56,16 @@ class StopRequest:
         self._signal: Reason = None
 
     def signalled(self, number: int, frame: FrameType | None) -> None:
-        """Signal handler."""
+        """Handle a signal: remember its name."""
         self._signal = signal.Signals(number).name
 
     @property
     def was_signalled(self) -> bool:
-        """Whether a signal came."""
+        """True once a signal has been received."""
         return self._signal is not None
 
     def reason(self, checkpoint_s: float = 0.0) -> Reason:
-        """Why to stop now, or None; `checkpoint_s` is how long a checkpoint takes."""
+        """Return the reason to stop now, or None; a checkpoint takes `checkpoint_s` seconds."""
         if self._signal:
             return self._signal
         now = self._clock()
@@ -78,7 +78,7 @@ class StopRequest:
         self._looked = now
         if self._should_stop is not None and (reason := self._should_stop()):
             return reason
-        # Not by its time: the clock of a file server may lag behind ours.
+        # Its time does not serve: the clock of a file server may lag behind that of this machine.
         if _identity(self._exit_file) in (None, self._old):
             return None
         with suppress(OSError):
@@ -87,7 +87,7 @@ class StopRequest:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Which file `path` is now, or None if there is none."""
+    """Return inode and time of the file that is now at `path`, or None if there is none."""
     try:
         status = path.stat()
     except OSError:
@@ -99,14 +99,15 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def stop_signals(request: StopRequest) -> Iterator[None]:
     """Let SIGINT, SIGTERM, SIGUSR1 and SIGHUP set `request` while the body runs.
 
-    Not those that are ignored, as `nohup` ignores SIGHUP, and none outside the main thread, which
-    alone takes signals. After a signal a process that ends now (`end_with_run`) ignores further
-    ones: they would turn its exit code, which says that nothing is lost, into their own.
+    Signals that are ignored stay ignored, as `nohup` ignores SIGHUP. Only the main thread can
+    receive signals; elsewhere nothing is set. After a signal, a process that ends with the run
+    (`end_with_run`) ignores further ones: they would replace its exit code, which says that nothing
+    is lost, by their own.
     """
     before: dict[signal.Signals, Any] = {}
     if threading.current_thread() is threading.main_thread():
-        heard = (n for n in _SIGNALS if signal.getsignal(n) is not signal.SIG_IGN)
-        before = {number: signal.signal(number, request.signalled) for number in heard}
+        active = (n for n in _SIGNALS if signal.getsignal(n) is not signal.SIG_IGN)
+        before = {number: signal.signal(number, request.signalled) for number in active}
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""The input of `qmd label`: a strict, frozen schema like that of a run (`qmd.config`)."""
+"""Strict, frozen schema of the input of `qmd label`; see `qmd.config.base`."""
 
 from typing import Annotated
 
@@ -15,18 +15,20 @@ class LabelConfig(Config):
     """The input of `qmd label`."""
 
     structures: Name
-    """Geometries: .npz with Z and R, .xyz or .extxyz, relative to this file or to where you are."""
+    """File of geometries: .npz with Z and R, .xyz or .extxyz; relative to this input file or to the
+    current folder."""
     method: Annotated[DFTConfig | FCIConfig | ASEConfig, Field(discriminator="kind")]
-    """What computes energies and forces."""
+    """Method that computes energies and forces."""
     molecules: Annotated[list[Molecule], Field(min_length=2, max_length=100)] | None = None
-    """Atoms of each molecule: label them alone (E1, F1) and the rest (E2, F2) too; default: no."""
+    """Atoms of each molecule. If set, also label each molecule by itself (E1, F1) and the
+    interaction (E2, F2); default: not set."""
     first: Count | None = None
-    """Label only so many, from the first on; default: all."""
+    """Label only the first `first` geometries; default: all."""
     workers: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Processes, one core each: short for executor: {kind: processes, workers: N}."""
+    """Number of processes with one core each; short for executor: {kind: processes, workers: N}."""
     executor: Annotated[ExecutorConfig, Field(discriminator="kind")] | None = None
-    """Where the labels are computed; default: as workers says."""
+    """Executor that computes the labels; default: as `workers` says."""
     save_every: Count = 10
-    """Frames between two saves; all that is done is also saved when it stops."""
+    """Number of frames between two saves; finished frames are also saved when the command stops."""
 
     _not_both = model_validator(mode="after")(not_both)

@@ -1,4 +1,4 @@
-"""Label many geometries in parallel, frame by frame, resumable at any moment."""
+"""Label many geometries in parallel, frame by frame; can be resumed at any moment."""
 
 import os
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from qmd.forces.dft import declare_processor
 from qmd.jobs import executor as executors
-from qmd.jobs.config import ExecutorConfig, of_workers
+from qmd.jobs.config import ExecutorConfig, executor_or_workers
 from qmd.jobs.open import open_executor
 from qmd.typing import Array
 
@@ -32,37 +32,38 @@ def label_frames(
     on_progress: Callable[[int, int], None] = lambda done, of: None,
     saved: Callable[[int], None] = lambda done: None,
 ) -> int:
-    """Label `positions` in order, and save as they come.
+    """Label `positions` in order, and save the labels every `save_every` frames.
 
     Parameters
     ----------
     label : callable
         Positions (n_atoms, 3) -> named arrays of one frame; importable, for other processes.
     positions : (n_frames, n_atoms, 3)
-        angstrom; saved as ``R``. Order them at random, and a partial file is a fair sample.
+        In angstrom; saved as ``R``. In random order, a partial file is a fair sample.
     path : Path
-        The .npz file. What it holds already is kept, if its frames are the same.
+        The .npz file. Labels that it contains already are kept if its frames are the same.
     fixed, per_frame : dict
-        Arrays saved along: of all frames (``Z``), and with one row a frame, cut to those done.
+        Further arrays to save: for all frames together (``Z``), and with one row per frame, of
+        which those of labelled frames are saved.
     workers : int
         Processes, one core each.
     executor : ExecutorConfig, optional
-        Where labels are computed, in place of `workers`.
+        Executor that computes the labels, in place of `workers`.
     log, warn, on_progress, saved : callable
-        Take a line at each save, a line if a worker dies, frames done and their number after each
-        frame, and frames in the file after each save.
+        Called with a line at each save, with a line if a worker dies, with the frames done and
+        their number after each frame, and with the frames in the file after each save.
 
     Returns
     -------
     int
-        Number of frames labelled so far: all of them.
+        Number of labelled frames.
 
     Raises
     ------
     ValueError
         If the file holds other geometries.
 
-    What `label` raises comes through, after all frames before that one have been saved.
+    An exception of `label` passes through, after all earlier frames have been saved.
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     declare_processor()
@@ -82,7 +83,7 @@ def label_frames(
             saved(in_file)
             log(f"{in_file} of {len(positions)} labelled")
 
-    with open_executor(of_workers(executor, workers), warn) as opened:
+    with open_executor(executor_or_workers(executor, workers), warn) as opened:
         results = opened.run_tasks(_Label(label), list(positions[n:]))
         try:
             for labels in executors.in_order(results):
@@ -97,7 +98,7 @@ def label_frames(
 
 @dataclass(frozen=True)
 class _Label:
-    """A label function as the work of an executor."""
+    """Label function as a task of an executor."""
 
     label: Callable[[Array], Labels]
 
@@ -120,7 +121,7 @@ def _save(
     fixed: dict[str, NDArray[np.generic]],
     per_frame: dict[str, NDArray[np.generic]],
 ) -> None:
-    """Beside its final name, then renamed: never a torn file."""
+    """Write under a temporary name, then rename: the file is never incomplete."""
     n = len(rows)
     arrays = fixed | {k: v[:n] for k, v in per_frame.items()}
     arrays |= {k: np.array([row[k] for row in rows]) for k in rows[0]}

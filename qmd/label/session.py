@@ -1,4 +1,4 @@
-"""`qmd label`: energies and forces of given geometries, resumable frame by frame."""
+"""`qmd label`: energies and forces of given geometries; can be resumed frame by frame."""
 
 import json
 from collections.abc import Callable
@@ -27,9 +27,9 @@ LabelMethod = DFTConfig | FCIConfig | ASEConfig
 
 @dataclass(frozen=True)
 class Labeller:
-    """Labels of one geometry; goes to other processes, and makes its methods there.
+    """Task that labels one geometry; it is sent to other processes, and builds its methods there.
 
-    Made anew for each geometry: a label does not depend on the frame before it.
+    Methods are built again for each geometry, so a label does not depend on the frame before it.
     """
 
     method: LabelMethod
@@ -41,14 +41,14 @@ class Labeller:
         labels = {"E": np.array(energy), "F": forces}
         if self.molecules is None:
             return labels
-        alone, parts = np.zeros_like(forces), []
+        single, energies = np.zeros_like(forces), []
         for atoms in self.molecules:
             numbers = tuple(self.numbers[i] for i in atoms)
-            part, alone[list(atoms)] = _compute(self.method, numbers, positions[list(atoms)])
-            parts.append(part)
-        each = np.array(parts)
+            one, single[list(atoms)] = _compute(self.method, numbers, positions[list(atoms)])
+            energies.append(one)
+        each = np.array(energies)
         return labels | {
-            "E1": each, "F1": alone, "E2": np.array(energy - each.sum()), "F2": forces - alone,
+            "E1": each, "F1": single, "E2": np.array(energy - each.sum()), "F2": forces - single,
         }  # fmt: skip
 
 
@@ -69,21 +69,21 @@ def run(
     log: Callable[[str], None] = lambda text: None,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Path:
-    """Label what is not labelled yet; returns the .npz file.
+    """Label the geometries that have no labels yet, and return the path of the .npz file.
 
     Parameters
     ----------
     loaded : LoadedConfig
     output : Path, optional
-        The .npz file; default: `labels.npz` beside the input. A card, .json, is written with it.
+        The .npz file; default: `labels.npz` beside the input. A card, .json, is written beside it.
     log, on_progress : callable
-        Take lines for the user, and frames done and their number.
+        Called with lines for the user, and with the frames done and their number.
 
     Raises
     ------
     QmdError
-        If the input, the structures, the method or an earlier file cannot serve; or a frame cannot
-        be labelled, after all before it have been saved.
+        If the input, the structures, the method or an earlier file cannot be used, or if a frame
+        cannot be labelled; all earlier frames have been saved by then.
     """
     from qmd.forces.reference import reference_method
 
@@ -159,7 +159,7 @@ def _molecules(config: LabelConfig, n_atoms: int) -> tuple[tuple[int, ...], ...]
 
 
 def _check_same(target: Path, card: dict[str, Any]) -> None:
-    """An earlier file goes on only with the same method."""
+    """Refuse to resume an earlier file with another method."""
     path = target.with_suffix(".json")
     if not (target.exists() and path.exists()):
         return

@@ -1,1 +1,1 @@
-"""Reports: one HTML file with everything in it, which opens offline."""
+"""Reports: self-contained HTML files that open offline."""

@@ -1,4 +1,4 @@
-"""Plots that print well and that the colour-blind can read."""
+"""Plots that print well and that colour-blind readers can read."""
 
 import io
 from collections.abc import Callable, Iterable
@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 COLOURS = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
-"""Of Okabe and Ito; told apart in all common kinds of colour blindness, and in grey."""
+"""Colours of Okabe and Ito, distinct in all common kinds of colour blindness and in grey."""
 STYLES = "-", "--", "-.", ":"
 MAX_POINTS = 4000
-"""Of a line: more are not seen, and cost time."""
+"""Largest number of points of a line; more would not be visible, and cost time."""
 
 
 def png(draw: Callable[..., None], *, columns: int = 1, height: float = 3.0) -> bytes:
-    """A figure of `columns` plots side by side, drawn by ``draw(*axes)``."""
+    """Return a figure of `columns` plots side by side, drawn by ``draw(*axes)``."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -30,7 +30,7 @@ def png(draw: Callable[..., None], *, columns: int = 1, height: float = 3.0) -> 
 
 
 def lines(axis: Any, x: np.ndarray, many: Iterable[tuple[str, np.ndarray]]) -> None:
-    """Lines over the same x, thinned, with colours, styles and a legend if there are several."""
+    """Draw lines over the same x, thinned; several have colours, styles and a legend."""
     every = max(1, len(x) // MAX_POINTS)
     several = list(many)
     for k, (label, y) in enumerate(several):
@@ -41,12 +41,12 @@ def lines(axis: Any, x: np.ndarray, many: Iterable[tuple[str, np.ndarray]]) -> N
 
 
 def legend(axis: Any) -> None:
-    """Above the plot, where no data is."""
+    """Draw the legend above the plot, where it covers no data."""
     axis.legend(frameon=False, fontsize="small", ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
 
 
 def histograms(axis: Any, label: str, many: Iterable[tuple[str, np.ndarray]]) -> None:
-    """Normalised histograms over the same bins."""
+    """Draw normalised histograms over the same bins."""
     several = list(many)
     ends = np.concatenate([values.ravel() for _, values in several])
     bins = np.linspace(ends.min(), ends.max(), 60)

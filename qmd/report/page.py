@@ -1,4 +1,4 @@
-"""A report as data, and as one self-contained HTML file."""
+"""Report as data, and as one self-contained HTML file."""
 
 import base64
 from dataclasses import dataclass, field
@@ -9,12 +9,12 @@ from qmd.io import files
 from qmd.report.viewer import Viewer
 
 MAX_BYTES = 5_000_000
-"""A report stays smaller, so that it can be sent by mail."""
+"""Largest size of a report, so that it can be sent by mail."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture with its words."""
+    """Picture with its caption."""
 
     png: bytes
     caption: str
@@ -22,7 +22,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text; "yes" and "NO" are coloured."""
+    """Table of text; the cells "yes" and "NO" are coloured."""
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -30,7 +30,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands below it."""
+    """Heading, with the text, table, figures and viewer below it."""
 
     title: str
     text: str = ""
@@ -41,17 +41,17 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A report."""
+    """Report."""
 
     title: str
     lead: str
     verdict: str = ""
-    """ "same", "differs" or nothing."""
+    """Verdict: "same", "differs" or empty."""
     sections: tuple[Section, ...] = field(default=())
 
 
 def write(path: Path, page: Page) -> None:
-    """Make the HTML file.
+    """Write the HTML file.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def write(path: Path, page: Page) -> None:
 
 
 def render(page: Page) -> str:
-    """The HTML text: no address in it is ever fetched."""
+    """Return the HTML text, which fetches nothing from the network."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

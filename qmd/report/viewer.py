@@ -1,4 +1,4 @@
-"""The molecule that turns: chemiscope, its script taken from the installed package."""
+"""Viewer of a molecule that can be rotated: the script of the installed chemiscope."""
 
 import json
 from dataclasses import dataclass
@@ -10,22 +10,22 @@ import numpy as np
 
 MAX_FRAMES = 300
 SMOOTH_FS = 2.0
-"""Between frames, at least: a stretch of O-H takes 9 fs."""
+"""Smallest time between frames; an O-H stretch takes 9 fs."""
 PLAYBACK_MS = 50
 
 
 @dataclass(frozen=True)
 class Viewer:
-    """Frames for the browser."""
+    """Frames and script for the browser."""
 
     data: str
-    """JSON."""
+    """Frames as JSON."""
     caption: str
     script: str
 
 
 def viewer(species: tuple[str, ...], positions: np.ndarray, times_ps: np.ndarray) -> Viewer | None:
-    """Up to `MAX_FRAMES` frames from the begin of a trajectory; None without chemiscope.
+    """Return up to `MAX_FRAMES` frames from the start of a trajectory; None without chemiscope.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def _columns(x: np.ndarray) -> dict[str, list[float]]:
 
 
 def _script() -> str | None:
-    """Found, not imported: the package itself brings a notebook along."""
+    """Return the script, without importing chemiscope, which would import a notebook."""
     spec = find_spec("chemiscope")
     if spec is None or spec.origin is None:
         return None

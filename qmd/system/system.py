@@ -1,6 +1,6 @@
-"""The molecule: numbers, positions, masses and first velocities, in internal units.
+"""Molecule in internal units: atomic numbers, positions, masses and initial velocities.
 
-From here on everything is in eV, angstrom, u and angstrom sqrt(u/eV).
+From here on all values are in eV, angstrom, u and angstrom sqrt(u/eV).
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from qmd.typing import Array
 
 @dataclass(frozen=True, eq=False)
 class System:
-    """An isolated molecule or cluster; the arrays are read-only.
+    """Isolated molecule or cluster; the arrays are read-only.
 
     Attributes
     ----------
@@ -68,12 +68,12 @@ class System:
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        """Chemical symbols, in order."""
+        """Chemical symbols, in the order of the atoms."""
         return tuple(chemical_symbols[number] for number in self.numbers)
 
 
 def check_species(system: System, species: Sequence[str]) -> None:
-    """Refuse a system that is not, atom by atom, what a model is for.
+    """Refuse a system that does not have, atom by atom, the species of a model.
 
     Parameters
     ----------
@@ -84,27 +84,27 @@ def check_species(system: System, species: Sequence[str]) -> None:
     Raises
     ------
     MismatchError
-        With the order to put the atoms into, where there is one.
+        If the species differ; it gives the right order of the atoms if there is one.
     """
-    wanted, found = tuple(species), system.symbols
-    if wanted == found:
+    expected, found = tuple(species), system.symbols
+    if expected == found:
         return
-    message = f"model is for {_listed(wanted)}; {system.name} has {_listed(found)}"
-    if sorted(wanted) != sorted(found):
+    message = f"model is for {_listed(expected)}; {system.name} has {_listed(found)}"
+    if sorted(expected) != sorted(found):
         raise MismatchError(message)
-    order = ",".join(str(atom + 1) for atom in _reordered(system, wanted))
+    order = ",".join(str(atom + 1) for atom in _reordered(system, expected))
     raise MismatchError(message, hint=f"reorder the atoms as {order}")
 
 
-def _reordered(system: System, wanted: Sequence[str]) -> list[int]:
-    """Atoms of `system` in the order `wanted`, each hydrogen after the atom it is bound to.
+def _reordered(system: System, species: Sequence[str]) -> list[int]:
+    """Return the atoms in the order `species`, each hydrogen after the atom it is bound to.
 
-    Of the atoms of the right species the one closest to the last heavy atom is taken: by
-    species alone, O O H H H H would hand the hydrogens of one molecule to the other.
+    For each hydrogen the one closest to the last heavy atom is taken: by species alone, O O H H H H
+    would give the hydrogens of one molecule to the other.
     """
     order: list[int] = []
     anchor: int | None = None
-    for symbol in wanted:
+    for symbol in species:
         left = [i for i, s in enumerate(system.symbols) if s == symbol and i not in order]
         if anchor is not None and symbol == "H":
             arms = system.positions[left] - system.positions[anchor]

@@ -10,12 +10,12 @@ from ase.data import covalent_radii
 from qmd.typing import Array, Integers
 
 BOND_FACTOR = 1.3
-"""Bonded if closer than this times the sum of the covalent radii: O-H below 1.26 angstrom, Li-H
-below 2.07, C-C below 1.98. Hydrogen bonds (1.8) and second neighbours (2.4, C-C-C) are outside."""
+"""Largest length of a bond, in sums of the covalent radii: 1.26 angstrom for O-H, 2.07 for Li-H,
+1.98 for C-C. Hydrogen bonds (1.8) and second neighbours (2.4, C-C-C) are longer."""
 
 
 def bonds(numbers: Integers, positions: Array) -> Integers:
-    """Covalent bonds, by distance [1]_.
+    """Return the covalent bonds, by distance [1]_.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def bonds(numbers: Integers, positions: Array) -> Integers:
 
 
 def fragments(n_atoms: int, bonds: Integers) -> list[list[int]]:
-    """Molecules: atoms connected by `bonds`, each list and the lists in ascending order."""
+    """Return the molecules: atoms connected by `bonds`, all lists in ascending order."""
     neighbours = bonded_neighbours(n_atoms, bonds)
     found: list[list[int]] = []
     seen: set[int] = set()

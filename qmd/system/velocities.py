@@ -15,10 +15,10 @@ def thermal_velocities(
     exact: bool = False,
     remove_rotation: bool = False,
 ) -> Array:
-    """Maxwell-Boltzmann velocities without overall translation.
+    """Return Maxwell-Boltzmann velocities without overall translation.
 
     ``v = sqrt(kT/m) xi``; then the velocity of the centre of mass is subtracted, which leaves the
-    exact distribution at fixed total momentum, and so is the rotation if asked for.
+    exact distribution at fixed total momentum, and on request the rotation as well.
 
     Parameters
     ----------
@@ -28,9 +28,9 @@ def thermal_velocities(
     normals : array, shape (n_atoms, 3)
         Unit normal deviates xi.
     exact : bool
-        Rescale so that the kinetic temperature is `temperature_K` to rounding.
+        Rescale so that the kinetic temperature equals `temperature_K` up to rounding.
     remove_rotation : bool
-        Also make the angular momentum zero.
+        Also set the angular momentum to zero.
 
     Returns
     -------
@@ -53,33 +53,33 @@ def thermal_velocities(
 
 
 def degrees_of_freedom(n_atoms: int, *, thermostatted: bool, n_rotations: int = 0) -> int:
-    """Number of kinetic degrees of freedom.
+    """Return the number of kinetic degrees of freedom.
 
     Parameters
     ----------
     n_atoms : int
     thermostatted : bool
-        Langevin noise reaches all 3N, whatever the start was. Otherwise the total momentum, zero
-        from the start on, does not count: 3N-3.
+        True if Langevin noise reaches all 3N degrees of freedom. Otherwise the total momentum stays
+        zero and does not count: 3N-3.
     n_rotations : int
-        Overall rotations removed at the start as well, see `n_rotations`: 3N-6, or 3N-5 for a
+        Overall rotations that were removed at the start, see `n_rotations`: 3N-6, or 3N-5 for a
         linear molecule.
     """
     return 3 * n_atoms if thermostatted else 3 * n_atoms - 3 - n_rotations
 
 
 def kinetic_temperature(kinetic_energy: float, dof: int) -> float:
-    """``2 K / (dof k)`` in K, of a kinetic energy in eV; 0 without degrees of freedom."""
+    """Return ``2 K / (dof k)`` in K for a kinetic energy in eV; 0 without degrees of freedom."""
     return 2 * kinetic_energy / (dof * units.kB) if dof > 0 else 0.0
 
 
 def n_rotations(system: System) -> int:
-    """Independent overall rotations: 3, of a linear molecule 2, of an atom 0."""
+    """Return the number of overall rotations: 3, or 2 for a linear molecule, or 0 for an atom."""
     return int(np.count_nonzero(_inertia(system)[2]))
 
 
 def _inertia(system: System) -> tuple[Array, Array, Array]:
-    """Arms from the centre of mass, principal axes (columns), and inverse moments of inertia.
+    """Return arms from the centre of mass, principal axes (columns) and inverse moments of inertia.
 
     The inverse is 0 about the axis of a linear molecule (within 1e-4 rad) and for an atom.
     """
@@ -92,7 +92,7 @@ def _inertia(system: System) -> tuple[Array, Array, Array]:
 
 
 def _rigid_rotation(system: System, velocities: Array) -> Array:
-    """The part ``omega x r`` of `velocities` that carries the angular momentum."""
+    """Return the part ``omega x r`` of `velocities` that carries the angular momentum."""
     arms, axes, inverse_moments = _inertia(system)
     angular_momentum = np.cross(arms, system.masses[:, None] * velocities).sum(axis=0)
     omega = axes @ (inverse_moments * (axes.T @ angular_momentum))

@@ -10,7 +10,7 @@ from typing import Any
 from qmd.config.load import LoadedConfig, changed_keys
 from qmd.errors import InputError, MismatchError, StoppedEarly
 from qmd.io import files
-from qmd.jobs.config import ExecutorConfig, SerialConfig, of_workers
+from qmd.jobs.config import ExecutorConfig, SerialConfig, executor_or_workers
 from qmd.jobs.executor import AbstractExecutor, Message
 from qmd.jobs.lock import RunLock
 from qmd.jobs.open import open_executor
@@ -157,7 +157,7 @@ def _plan(prepared: TrainingJob, directory: Path) -> Plan:
 
 def _executor(config: TrainConfig) -> ExecutorConfig:
     """That of the input; else as many processes as there are starts for."""
-    return of_workers(config.executor, min(config.workers, config.starts.count))
+    return executor_or_workers(config.executor, min(config.workers, config.starts.count))
 
 
 def _threads(config: TrainConfig) -> int:

@@ -23,7 +23,7 @@ from qmd.jobs.config import (
     ProcessesConfig,
     SerialConfig,
     SlurmConfig,
-    of_workers,
+    executor_or_workers,
 )
 from qmd.jobs.executor import AbstractExecutor, in_order
 from qmd.jobs.open import job_script, open_executor
@@ -344,6 +344,6 @@ def test_what_cannot_be_is_one_clear_line(tmp_path, schema, settings, message):
 
 
 def test_workers_is_short_for_processes():
-    assert of_workers(None, 1) == SERIAL
-    assert of_workers(None, 2) == PROCESSES
-    assert of_workers(DASK, 1) == DASK
+    assert executor_or_workers(None, 1) == SERIAL
+    assert executor_or_workers(None, 2) == PROCESSES
+    assert executor_or_workers(DASK, 1) == DASK
