@@ -25,7 +25,7 @@ def frames(n: int, seed: int = 0) -> np.ndarray:
 
 def run(positions, path, **options):
     per_frame = {"group": np.arange(len(positions))}
-    quiet = {"say": lambda text: None}
+    quiet = {"log": lambda text: None}
     return label_frames(label, positions, path, {"Z": Z}, per_frame, **quiet, **options)
 
 
