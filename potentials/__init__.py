@@ -8,6 +8,7 @@ import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from . import families as families
 from .circuit.architecture import Architecture, Parameters, Quantum
 from .circuit.circuit import Circuit, Encode, Heisenberg, Observable, RotationZ, clusters
 from .circuit.features import Entry, LinearVectors, VectorDensities
@@ -40,9 +41,8 @@ from .tree.nodes import (
     Scaled,
     Sum,
     Switched,
-    on_atoms,
 )
-from .tree.walk import Switch, flatten, leaves
+from .tree.walk import Switch, flatten, leaves, on_atoms
 from .vqlm import vqlm
 from .vqlm.vqlm import Vqlm
 

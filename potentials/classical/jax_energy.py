@@ -1,13 +1,14 @@
 """JAX energies of the classical terms."""
 
+from itertools import combinations
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .molecular import HarmonicAngles, PointCharges
-from .walls import ShortRangeWall
+from .molecular import HarmonicAngles, HarmonicBonds, LennardJones, MorseBonds, PointCharges
+from .walls import ShortRangeWall, SphericalWall
 from .water import BOND, COULOMB, DAMPING, R6, WATER_KINDS, WATER_PAIRS, WaterBaseline
 
 
@@ -17,12 +18,30 @@ def distances(pairs: Any, positions: Float[Array, "atoms 3"]) -> Float[Array, " 
     return distances
 
 
+def morse_energy(model: MorseBonds, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
+    stretch = distances(model.bonds, positions) - model.length
+    return model.depth * jnp.sum((1 - jnp.exp(-model.steepness * stretch)) ** 2)
+
+
+def bonds_energy(model: HarmonicBonds, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
+    stretch = distances(model.bonds, positions) - model.length
+    return model.stiffness / 2 * jnp.sum(stretch**2)
+
+
 def angles_energy(model: HarmonicAngles, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
     i, vertex, k = np.array(model.angles).T
     u, v = positions[i] - positions[vertex], positions[k] - positions[vertex]
     sine = jnp.linalg.norm(jnp.cross(u, v), axis=-1)
     bend = jnp.arctan2(sine, jnp.sum(u * v, axis=-1)) - model.angle
     return model.stiffness / 2 * jnp.sum(bend**2)
+
+
+def lennard_jones_energy(
+    model: LennardJones, positions: Float[Array, "atoms 3"]
+) -> Float[Array, ""]:
+    pairs = list(combinations(model.atoms, 2))
+    sixth = (model.diameter / distances(pairs, positions)) ** 6
+    return 4 * model.depth * jnp.sum(sixth * (sixth - 1))
 
 
 def charges_energy(model: PointCharges, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
@@ -60,3 +79,8 @@ def _sites(
 def wall_energy(model: ShortRangeWall, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
     inside = np.array(model.onsets) - distances(model.pairs, positions)
     return model.stiffness * jnp.sum(jnp.maximum(inside, 0.0) ** 3)
+
+
+def sphere_energy(model: SphericalWall, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
+    outside = jnp.linalg.norm(positions, axis=-1) - model.radius
+    return model.stiffness * jnp.sum(jnp.maximum(outside, 0.0) ** 3)

@@ -1,22 +1,9 @@
 """How much work the check of a package may be: a stranger's is refused before it takes long."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from ..circuit.architecture import Quantum
-from ..circuit.circuit import Circuit, Heisenberg
-from ..network.network import AtomCentredNetwork
-from ..network.perceptron import Perceptron
-from ..tree.nodes import (
-    Committee,
-    Leaf,
-    ManyBody,
-    Model,
-    OnAtoms,
-    PerAtomSum,
-    Scaled,
-    Sum,
-    Switched,
-)
+from ..families import family_of
+from ..tree.nodes import Committee, ManyBody, Model, OnAtoms, PerAtomSum, Scaled, Sum, Switched
 from ..tree.walk import leaves
 
 MAX_TERMS, MAX_AMPLITUDES, MAX_WRITTEN = 1000, 2**24, 2**31
@@ -38,20 +25,12 @@ def why_too_expensive(checks: Sequence[tuple[int, Model]]) -> str | None:
         return f"it serves more than {1 + MAX_VARIANTS} molecules"
     if any(n > MAX_VECTORS for n, _ in checks):
         return f"it has more than {MAX_VECTORS} test vectors of a molecule"
-    for circuit in _circuits(checks[0][1]):
-        if (terms := _count_terms(circuit)) > MAX_TERMS:
+    for _, leaf in leaves(checks[0][1]):
+        if (terms := family_of(leaf).work(leaf).terms) > MAX_TERMS:
             return f"its circuit has {terms} terms a layer, at most {MAX_TERMS} are read"
     if sum(n * amplitudes_written(model) for n, model in checks) > MAX_WRITTEN:
         return "its model is too large to check"
     return None
-
-
-def _circuits(model: Model) -> Iterator[Circuit]:
-    for _, leaf in leaves(model):
-        if isinstance(leaf, Quantum):
-            yield leaf.architecture.circuit
-        elif isinstance(leaf, AtomCentredNetwork):
-            yield leaf.circuit
 
 
 def amplitudes_written(model: Model) -> int:
@@ -70,26 +49,4 @@ def amplitudes_written(model: Model) -> int:
             each = [amplitudes_written(one) for one in model.models]
             return sum(each[kind] for kind in model.kinds)
         case _:
-            return _of_leaf(model)
-
-
-def _of_leaf(leaf: Leaf) -> int:
-    """The same of a leaf; 0 for what is small in any case."""
-    match leaf:
-        case Quantum():
-            circuit = leaf.architecture.circuit
-            return (_count_terms(circuit) * circuit.n_layers) << circuit.n_qubits
-        case AtomCentredNetwork():
-            gates = (_count_terms(leaf.circuit) * leaf.circuit.n_layers) << leaf.circuit.n_qubits
-            radial = leaf.parameters.vectors[0, 0].size + leaf.parameters.scalars[0, 0].size
-            return int(leaf.n_atoms * (gates + leaf.n_atoms * radial))
-        case Perceptron():
-            radial = leaf.parameters.vectors[0, 0].size + leaf.parameters.scalars[0, 0].size
-            return int(leaf.n_atoms**2 * radial)
-        case _:
-            return 0
-
-
-def _count_terms(circuit: Circuit) -> int:
-    gates = [len(g.pairs if isinstance(g, Heisenberg) else g.qubits) for g in circuit.layer]
-    return sum(gates) + len(circuit.encoding) + sum(len(o.pairs) for o in circuit.observables)
+            return family_of(model).work(model).written

@@ -31,10 +31,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from ..tree.nodes import Model, on_atoms
-from ..tree.walk import named_parameters
+from ..json_values import integer, number
+from ..tree.nodes import Model
+from ..tree.walk import named_parameters, on_atoms
 from .domain import Domain
-from .json_form import integer, model_from_json, model_to_json, number
+from .json_form import model_from_json, model_to_json
 from .limits import MAX_AMPLITUDES, amplitudes_written, why_too_expensive
 
 if TYPE_CHECKING:

@@ -16,10 +16,11 @@ from ..circuit.architecture import Quantum
 from ..circuit.circuit import Circuit
 from ..circuit.features import LinearVectors
 from ..circuit.layout import N_PAIRS, N_SECTORS
+from ..family import Leaf
 from ..network.native import NetworkGradient
 from ..network.network import AtomCentredNetwork
 from . import jax_energy as jax_model
-from .nodes import Committee, Leaf, ManyBody, Model, OnAtoms, PerAtomSum, Scaled, Sum, Switched
+from .nodes import Committee, ManyBody, Model, OnAtoms, PerAtomSum, Scaled, Sum, Switched
 from .walk import leaves
 
 Array = np.ndarray

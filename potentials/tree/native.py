@@ -14,11 +14,12 @@ from ..classical.molecular import (
 from ..classical.walls import ShortRangeWall, SphericalWall
 from ..classical.water import WaterBaseline
 from ..contract import NativeKernel, check_bytes
+from ..family import Leaf
 from ..network.network import AtomCentredNetwork
 from ..network.perceptron import Perceptron
 from ..polynomial.polynomial import InvariantPolynomial
 from ..vqlm.vqlm import Vqlm
-from .nodes import Leaf, Model
+from .nodes import Model
 from .walk import Switch, Term, flatten, leaves
 
 
@@ -75,6 +76,8 @@ def _leaf_arrays(leaf: Leaf) -> tuple[np.ndarray, np.ndarray]:
             return molecular_native.lennard_jones_arrays(leaf)
         case PointCharges():
             return molecular_native.charges_arrays(leaf)
+        case _:
+            raise TypeError(type(leaf).__name__)
 
 
 def _pack(n_atoms: int, terms: list[Term]) -> NativeKernel:

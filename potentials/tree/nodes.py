@@ -12,20 +12,7 @@ from typing import TypeAlias, Union
 
 import numpy as np
 
-from ..circuit.architecture import Quantum
-from ..classical.molecular import (
-    HarmonicAngles,
-    HarmonicBonds,
-    LennardJones,
-    MorseBonds,
-    PointCharges,
-)
-from ..classical.walls import ShortRangeWall, SphericalWall
-from ..classical.water import WaterBaseline
-from ..network.network import AtomCentredNetwork
-from ..network.perceptron import Perceptron
-from ..polynomial.polynomial import InvariantPolynomial
-from ..vqlm.vqlm import Vqlm
+from ..family import Leaf
 
 MAX_MOLECULES, MAX_CENTRES = 64, 1000
 
@@ -289,37 +276,7 @@ class PerAtomSum:
             model.check()
 
 
-Trained: TypeAlias = (
-    Quantum | AtomCentredNetwork | Perceptron | Vqlm | InvariantPolynomial | WaterBaseline
-)
-Fixed: TypeAlias = (
-    ShortRangeWall
-    | SphericalWall
-    | MorseBonds
-    | HarmonicBonds
-    | HarmonicAngles
-    | LennardJones
-    | PointCharges
-)
-"""Leaves without trained numbers."""
-Leaf: TypeAlias = Trained | Fixed
 Model: TypeAlias = Union[  # noqa: UP007  # forward names
     Leaf, OnAtoms, Switched, Scaled, Sum, Committee, ManyBody, PerAtomSum
 ]
-
-
-def on_atoms(model: Model, kinds: tuple[int, ...]) -> Model:
-    """A network, or the mean of several, for another molecule; `kinds` as in `AtomCentredNetwork`.
-
-    Raises
-    ------
-    ValueError
-        If the model is anything else: its numbers are for its own atoms.
-    """
-    match model:
-        case AtomCentredNetwork():
-            return model.on(kinds)
-        case Committee():
-            return Committee(tuple(on_atoms(member, kinds) for member in model.members))
-        case _:
-            raise ValueError("Only atom-centred networks serve several molecules.")
+"""A leaf of any family in `potentials.families`, or a combination of models."""

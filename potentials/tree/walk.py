@@ -3,18 +3,9 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from .nodes import (
-    Committee,
-    Fixed,
-    Leaf,
-    ManyBody,
-    Model,
-    OnAtoms,
-    PerAtomSum,
-    Scaled,
-    Sum,
-    Switched,
-)
+from ..families import family_of, trained_arrays
+from ..family import Leaf
+from .nodes import Committee, ManyBody, Model, OnAtoms, PerAtomSum, Scaled, Sum, Switched
 
 
 class Switch(NamedTuple):
@@ -111,6 +102,26 @@ def named_parameters(model: Model) -> dict[str, Any]:
     return {
         f"{name}.{field}" if name else field: value
         for name, leaf in leaves(model)
-        if not isinstance(leaf, Fixed)
-        for field, value in leaf.parameters._asdict().items()
+        for field, value in trained_arrays(leaf).items()
     }
+
+
+def on_atoms(model: Model, kinds: tuple[int, ...]) -> Model:
+    """A network, or the mean of several, for another molecule; `kinds` as in `AtomCentredNetwork`.
+
+    Raises
+    ------
+    ValueError
+        If the model is anything else: its numbers are for its own atoms.
+    """
+    match model:
+        case Committee():
+            return Committee(tuple(on_atoms(member, kinds) for member in model.members))
+        case OnAtoms() | Switched() | Scaled() | Sum() | ManyBody() | PerAtomSum():
+            moved = None
+        case _:
+            moved = family_of(model).on_kinds
+    if moved is None:
+        raise ValueError("Only atom-centred networks serve several molecules.")
+    served: Model = moved(model, kinds)
+    return served

@@ -4,7 +4,6 @@ import numpy as np
 
 from qmd.audit.findings import AuditContext, Finding, Verdict, finding_within, random_rotations
 from qmd.circuits.instances import CircuitInstance, circuits
-from qmd.potentials import AtomCentredNetwork, Vqlm
 from qmd.typing import Array, EnergyAndForces
 
 STEP_A = 1e-3
@@ -93,7 +92,7 @@ def _pennylane(subject: AuditContext, part: CircuitInstance) -> list[Finding]:
 
     turn = random_rotations(subject.rng, 1)[0]
     x = subject.positions[0, list(part.atoms)] @ turn
-    energy, forces = _by_pennylane(part, x)
+    energy, forces = part.form.energy_and_forces(x)
     program = jax.jit(jax.value_and_grad(lambda r: jax_model.energy(part.model, r)))
     energy_jax, gradient = program(x)
     name, remark = "PennyLane against JAX", f"circuit {part.name}, 1 geometry"
@@ -103,22 +102,3 @@ def _pennylane(subject: AuditContext, part: CircuitInstance) -> list[Finding]:
         finding_within(f"{name}: energy", error, subject.energy_limit, "eV", remark),
         finding_within(f"{name}: forces", force_error, subject.force_limit, "eV/A", remark),
     ]
-
-
-def _by_pennylane(part: CircuitInstance, x: Array) -> tuple[float, Array]:
-    energy: float
-    forces: Array
-    if isinstance(part.model, Vqlm):
-        from qmd.potentials import vqlm_reference
-
-        energy, forces = vqlm_reference.energy_and_forces(part.model, x)
-    elif isinstance(part.model, AtomCentredNetwork):
-        from qmd.potentials import network_reference
-
-        energy, forces = network_reference.network_energy_and_forces(part.model, x)
-    else:
-        from qmd.potentials import reference
-
-        architecture, parameters = part.model.architecture, part.model.parameters
-        energy, forces = reference.energy_and_forces(architecture, parameters, x)
-    return energy, forces

@@ -1,64 +1,55 @@
 """The symmetries and smooth ends that a potential claims to have."""
 
 from collections.abc import Iterator
-from itertools import combinations
+from typing import Any
 
-from qmd.circuits.instances import circuits
-from qmd.potentials import (
-    AtomCentredNetwork,
-    Committee,
-    Model,
-    Package,
-    PerAtomSum,
-    Perceptron,
-    Quantum,
-    RotationZ,
-    Sum,
-    Switch,
-    VectorDensities,
-    flatten,
-)
+from qmd.potentials import Committee, Model, Package, PerAtomSum, Sum, Switch, families, flatten
 
 
 def claims_rotation(package: Package) -> bool:
-    """Whether no circuit holds an RZ gate on a spin, which keeps rotations about z only."""
-    return not any(
-        isinstance(gate, RotationZ) and set(gate.qubits) - {part.circuit.ancilla}
-        for part in circuits(package)
-        if part.circuit is not None
-        for gate in part.circuit.layer
-    )
+    """Whether rotated atoms have the same energy in every term."""
+    return all(family.keeps_rotations(leaf) for leaf, _, family in _terms(package))
 
 
 def claims_reflection(package: Package) -> bool:
-    """Whether mirror images have the same energy in every circuit.
+    """Whether mirror images have the same energy in every term.
 
-    They have by an ancilla, with internal coordinates, or if rotation does it: a mirror image of
-    up to three atoms is a rotation of them.
+    They have by the term's own symmetry, or if rotation does it: a mirror image of up to three
+    atoms is a rotation of them.
     """
+    rotations = claims_rotation(package)
     return all(
-        part.circuit is None
-        or part.circuit.ancilla is not None
-        or (claims_rotation(package) and len(part.atoms) <= 3)
-        for part in circuits(package)
+        family.keeps_reflections(leaf) or (rotations and len(atoms) <= 3)
+        for leaf, atoms, family in _terms(package)
     )
 
 
 def claims_exchange(package: Package) -> bool:
-    """Whether like atoms are alike to the model; to the generic circuit they are not."""
-    generic = any(part.circuit is None for part in circuits(package))
-    return not generic and _treats_alike(package.model, package.species)
+    """Whether like atoms are alike to every term, and to the sums over atoms."""
+    species = package.species
+    return _sums_treat_alike(package.model, species) and all(
+        family.keeps_exchanges(leaf, tuple(species[i] for i in atoms))
+        for leaf, atoms, family in _terms(package)
+    )
 
 
-def _treats_alike(model: Model, species: tuple[str, ...]) -> bool:
-    """Whether the atom-centred networks of a sum have one kind for each element."""
+def _terms(
+    package: Package,
+) -> Iterator[tuple[families.Leaf, tuple[int, ...], families.Family[Any]]]:
+    """Every leaf with its atoms and its family, as often as it acts."""
+    for term in flatten(package.model):
+        yield term.leaf, term.atoms, families.family_of(term.leaf)
+
+
+def _sums_treat_alike(model: Model, species: tuple[str, ...]) -> bool:
+    """Whether a sum over atoms has one model for each element."""
     match model:
-        case PerAtomSum() | AtomCentredNetwork():
+        case PerAtomSum():
             return len(set(zip(species, model.kinds, strict=True))) == len(set(species))
         case Sum():
-            return all(_treats_alike(term, species[: term.n_atoms]) for term in model.terms)
+            return all(_sums_treat_alike(term, species[: term.n_atoms]) for term in model.terms)
         case Committee():
-            return all(_treats_alike(member, species) for member in model.members)
+            return all(_sums_treat_alike(member, species) for member in model.members)
         case _:
             return True
 
@@ -72,20 +63,8 @@ def switches(package: Package) -> list[Switch]:
 def cutoffs(package: Package) -> list[Switch]:
     """Pairs of atoms whose densities end at a cut-off, each once; both ends are the cut-off."""
     found = [
-        Switch((term.atoms[i], term.atoms[j]), cutoff, cutoff)
-        for term in flatten(package.model)
-        for i, j, cutoff in _ends(term.leaf)
+        Switch((atoms[i], atoms[j]), cutoff, cutoff)
+        for leaf, atoms, family in _terms(package)
+        for i, j, cutoff in family.ends(leaf)
     ]
     return list(dict.fromkeys(found))
-
-
-def _ends(leaf: Model) -> Iterator[tuple[int, int, float]]:
-    """Pairs of atoms of a leaf, and where their densities end."""
-    match leaf:
-        case Quantum():
-            features = leaf.architecture.features
-            if isinstance(features, VectorDensities):
-                pairs = ((e.centre, e.neighbour) for e in features.entries)
-                yield from ((i, j, features.cutoff) for i, j in pairs if i < j)
-        case AtomCentredNetwork() | Perceptron():
-            yield from ((i, j, leaf.cutoff) for i, j in combinations(range(leaf.n_atoms), 2))

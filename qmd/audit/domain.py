@@ -5,7 +5,6 @@ import numpy as np
 from qmd.audit.evaluation import outside
 from qmd.audit.findings import AuditContext, Finding, finding_within
 from qmd.circuits.instances import circuits
-from qmd.potentials import LinearVectors, Quantum
 
 REPEAT_RAD = np.pi
 """An encoding ``exp(-i v.sigma)`` comes back, up to a sign, when ``|v|`` has grown by pi: energies
@@ -31,14 +30,10 @@ def _angles(subject: AuditContext) -> list[Finding]:
     """Longest vector of each circuit that encodes the same multiple of a distance in all layers."""
     found = []
     for part in circuits(subject.package):
-        if not isinstance(part.model, Quantum):
+        encoding_vectors = part.form.encoding_vectors
+        if encoding_vectors is None:
             continue
-        features, scales = part.model.architecture.features, part.model.parameters.scales
-        if not isinstance(features, LinearVectors) or len(scales) > 1:
-            continue
-        alpha = np.abs(scales[0])[np.array(features.scale_index)]
-        atoms = subject.positions[:, list(part.atoms)]
-        vectors = alpha[:, None] * (np.array(features.weights) @ atoms)
+        vectors = encoding_vectors(subject.positions[:, list(part.atoms)])
         longest = float(np.linalg.norm(vectors, axis=-1).max())
         found.append(
             finding_within(

@@ -1,22 +1,10 @@
 """The circuits within a model, with the atoms they act on and how often each is evaluated."""
 
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, NamedTuple, cast
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from qmd.errors import InputError, MismatchError, quoted
-from qmd.potentials import (
-    AtomCentredNetwork,
-    Circuit,
-    Model,
-    Package,
-    Quantum,
-    Vqlm,
-    flatten,
-    leaves,
-)
+from qmd.potentials import Circuit, Model, Package, families, flatten, leaves
 
 
 class CircuitInstance(NamedTuple):
@@ -24,55 +12,43 @@ class CircuitInstance(NamedTuple):
 
     name: str
     """Where it stands in the model, e.g. ``monomer``; the name of the package if it is all."""
-    model: Quantum | AtomCentredNetwork | Vqlm
+    model: families.Leaf
     atoms: tuple[int, ...]
     """Atoms of its first use."""
     copies: int
     """Uses in one energy."""
 
     @property
+    def form(self) -> families.LeafCircuit:
+        """The circuit as its family describes it."""
+        circuit = families.family_of(self.model).circuit
+        if circuit is None:
+            raise TypeError(f"{type(self.model).__name__} has no circuit.")
+        form: families.LeafCircuit = circuit(self.model)
+        return form
+
+    @property
     def circuit(self) -> Circuit | None:
-        """The circuit on spins; None for the generic one."""
-        match self.model:
-            case Quantum():
-                return self.model.architecture.circuit
-            case AtomCentredNetwork():
-                return self.model.circuit
-            case Vqlm():
-                return None
+        """The circuit on spins; None for one of another kind."""
+        spins: Circuit | None = self.form.spins
+        return spins
 
     @property
     def n_qubits(self) -> int:
-        return self._sized.n_qubits
+        return self.form.n_qubits
 
     @property
     def n_layers(self) -> int:
-        return self._sized.n_layers
-
-    @property
-    def _sized(self) -> Circuit | Vqlm:
-        return self.model if isinstance(self.model, Vqlm) else cast(Circuit, self.circuit)
+        return self.form.n_layers
 
     @property
     def n_parameters(self) -> int:
         """Trained numbers."""
-        return sum(np.asarray(values).size for values in self.model.parameters)
+        return families.n_parameters(self.model)
 
     def node(self, n_layers: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """PennyLane QNode of the first `n_layers` layers, and arguments for it (angles of 1)."""
-        if isinstance(self.model, Vqlm):
-            from qmd.potentials import vqlm_reference
-
-            fewer = replace(self.model, n_layers=n_layers)
-            return vqlm_reference.qnode(fewer), (fewer.parameters, np.ones(self.n_qubits))
-        from qmd.potentials import reference
-
-        circuit = replace(cast(Circuit, self.circuit), n_layers=n_layers)
-        angles = np.ones((n_layers + 1, circuit.n_vectors, 3))
-        couplings = self.model.parameters.couplings
-        if isinstance(self.model, AtomCentredNetwork):
-            couplings = couplings[0]  # of one element
-        return reference.qnode(circuit), (couplings[:n_layers], angles)
+        return self.form.node(n_layers)
 
 
 def circuits(package: Package) -> list[CircuitInstance]:
@@ -84,10 +60,11 @@ def of_model(model: Model, whole: str) -> list[CircuitInstance]:
     """Every trained circuit in a tree, in its order; one that is all of it is called `whole`."""
     terms, found = flatten(model), []
     for name, leaf in leaves(model):
-        if isinstance(leaf, Quantum | AtomCentredNetwork | Vqlm):
-            uses = [term.atoms for term in terms if term.leaf is leaf]
-            circuits_each = leaf.n_atoms if isinstance(leaf, AtomCentredNetwork) else 1
-            found.append(CircuitInstance(name or whole, leaf, uses[0], len(uses) * circuits_each))
+        if families.family_of(leaf).circuit is None:
+            continue
+        uses = [term.atoms for term in terms if term.leaf is leaf]
+        one = CircuitInstance(name or whole, leaf, uses[0], len(uses))
+        found.append(one._replace(copies=len(uses) * one.form.copies))
     return found
 
 

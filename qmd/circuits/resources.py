@@ -7,7 +7,7 @@ from typing import Any
 import pennylane as qml
 
 from qmd.circuits.instances import CircuitInstance
-from qmd.potentials import Heisenberg, clusters
+from qmd.potentials import Circuit, Heisenberg, clusters
 
 GATE_SET = {"RX", "RY", "RZ", "Hadamard", "PauliX", "CNOT"}
 """To which PennyLane decomposes; sums of pairs that do not commute stay whole."""
@@ -78,9 +78,9 @@ def measurement_groups(whole: Any) -> int:
 
 
 def _two_qubit_gates(part: CircuitInstance) -> int:
-    circuit = part.circuit
-    if circuit is None:
-        return part.n_layers * part.n_qubits  # the ring
+    if (gates := part.form.gates) is not None:
+        return gates.two_qubit_gates
+    circuit = _spins(part)
     pairs = sum(len(gate.pairs) for gate in circuit.layer if isinstance(gate, Heisenberg))
     encodings = len(circuit.encoding) if circuit.ancilla is not None else 0
     return part.n_layers * pairs + (part.n_layers + 1) * encodings + len(circuit.singlets)
@@ -98,9 +98,9 @@ def cnots_at_most(part: CircuitInstance) -> int:
     .. [1] G. Vidal, C. M. Dawson, Phys. Rev. A 69, 010301 (2004).
     .. [2] V. V. Shende, S. S. Bullock, I. L. Markov, IEEE Trans. CAD 25, 1000 (2006).
     """
-    circuit = part.circuit
-    if circuit is None:
-        return 2 * part.n_layers * part.n_qubits
+    if (gates := part.form.gates) is not None:
+        return gates.cnots_at_most
+    circuit = _spins(part)
     layer = sum(
         _any_unitary(len(cluster.spins))
         for gate in circuit.layer
@@ -122,16 +122,22 @@ def shift_evaluations(part: CircuitInstance) -> int:
     ``dV(v) = -i V(v/2) (dw . sigma) V(v/2)``, with the ancilla ``(dw . sigma) X_A``. The derivative
     for each of three axes is a difference of two expectation values, with a turn of plus or minus
     a quarter put there. With D layers and n encoding gates in each encoding that makes
-    ``2 * 3 * n * (D + 1)`` for any number of atoms: the chain rule does the rest. The rotations of
-    the generic circuit have one fixed axis: ``2 * n * (D + 1)``.
+    ``2 * 3 * n * (D + 1)`` for any number of atoms: the chain rule does the rest.
 
     References
     ----------
     .. [1] M. Schuld et al., Phys. Rev. A 99, 032331 (2019), arXiv:1811.11184.
     """
-    circuit = part.circuit
-    axes, n = (1, part.n_qubits) if circuit is None else (3, len(circuit.encoding))
-    return 2 * axes * n * (part.n_layers + 1)
+    if (gates := part.form.gates) is not None:
+        return gates.shift_evaluations
+    return 2 * 3 * len(_spins(part).encoding) * (part.n_layers + 1)
+
+
+def _spins(part: CircuitInstance) -> Circuit:
+    """The circuit on spins, of a family that does not count its gates itself."""
+    if part.circuit is None:
+        raise TypeError(f"The gates of {part.name} are not counted.")
+    return part.circuit
 
 
 def as_json(found: list[Resources]) -> str:

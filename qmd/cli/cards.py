@@ -2,37 +2,23 @@
 
 import json
 from importlib.metadata import EntryPoint
-from typing import assert_never, get_args
-
-import numpy as np
+from typing import get_args
 
 from qmd.circuits.instances import circuits
 from qmd.forces.catalogue import distribution_of, installed, load_package
 from qmd.forces.config import PotentialConfig
 from qmd.potentials import (
     SHIPPED,
-    AtomCentredNetwork,
     Committee,
-    HarmonicAngles,
-    HarmonicBonds,
-    InvariantPolynomial,
-    LennardJones,
     ManyBody,
     Model,
-    MorseBonds,
     OnAtoms,
     Package,
     PerAtomSum,
-    Perceptron,
-    PointCharges,
-    Quantum,
     Scaled,
-    ShortRangeWall,
-    SphericalWall,
     Sum,
     Switched,
-    Vqlm,
-    WaterBaseline,
+    families,
     shipped,
     spc_fw,
 )
@@ -127,66 +113,11 @@ def _outline(model: Model) -> list[str]:
             head, below = f"each of {model.n_atoms} atoms, by its kind", model.models
         case Committee():
             head, below = f"mean of {len(model.members)}", model.members
-        case ShortRangeWall():
-            return [f"wall at short range: {len(model.pairs)} pairs"]
-        case SphericalWall():
-            return [f"sphere of {model.radius:g} A"]
-        case MorseBonds() | HarmonicBonds() | HarmonicAngles() | LennardJones() | PointCharges():
-            return [_classical(model)]
-        case (
-            Quantum()
-            | AtomCentredNetwork()
-            | Perceptron()
-            | WaterBaseline()
-            | Vqlm()
-            | InvariantPolynomial()
-        ):
-            return [_trained(model)]
         case _:
-            assert_never(model)
+            return [_leaf(model)]
     return [head, *(f"  {line}" for node in below for line in _outline(node))]
 
 
-def _classical(
-    leaf: MorseBonds | HarmonicBonds | HarmonicAngles | LennardJones | PointCharges,
-) -> str:
-    match leaf:
-        case MorseBonds():
-            return (
-                f"Morse bonds: {len(leaf.bonds)}, {leaf.depth:g} eV, {leaf.steepness:g} 1/A, "
-                f"{leaf.length:g} A"
-            )
-        case HarmonicBonds():
-            bonds = f"harmonic bonds: {len(leaf.bonds)}"
-            return f"{bonds}, {leaf.stiffness:g} eV/A^2, {leaf.length:g} A"
-        case HarmonicAngles():
-            angles, degrees = f"harmonic angles: {len(leaf.angles)}", np.degrees(leaf.angle)
-            return f"{angles}, {leaf.stiffness:g} eV/rad^2, {degrees:g} degrees"
-        case LennardJones():
-            atoms = f"Lennard-Jones between {len(leaf.atoms)} atoms"
-            return f"{atoms}, {leaf.depth:g} eV, {leaf.diameter:g} A"
-        case PointCharges():
-            charges = ", ".join(f"{charge:g}" for charge in sorted(set(leaf.charges)))
-            return f"point charges of {len(set(leaf.molecules))} molecules: {charges} e"
-
-
-def _trained(
-    leaf: Quantum | AtomCentredNetwork | Perceptron | WaterBaseline | Vqlm | InvariantPolynomial,
-) -> str:
-    match leaf:
-        case Quantum():
-            circuit = leaf.architecture.circuit
-            head = f"circuit: {circuit.n_qubits} qubits, {circuit.n_layers} layers"
-        case AtomCentredNetwork():
-            size = f"{leaf.circuit.n_qubits} qubits, {leaf.circuit.n_layers} layers"
-            head = f"circuit of each of {leaf.n_atoms} atoms: {size}"
-        case Perceptron():
-            head = f"classical perceptron of each of {leaf.n_atoms} atoms"
-        case WaterBaseline():
-            head = "charges, repulsion and dispersion of two waters"
-        case Vqlm():
-            head = f"generic circuit: {leaf.n_qubits} qubits, {leaf.n_layers} layers"
-        case InvariantPolynomial():
-            head = f"invariant polynomial of degree {leaf.degree}"
-    n = sum(np.asarray(values).size for values in leaf.parameters)
-    return f"{head}, {n} trained numbers"
+def _leaf(leaf: families.Leaf) -> str:
+    n, description = families.n_parameters(leaf), families.family_of(leaf).describe(leaf)
+    return f"{description}, {n} trained numbers" if n else description

@@ -37,8 +37,8 @@ from qmd.potentials import (
     save,
     shipped,
 )
+from qmd.potentials.circuit.json_form import architecture_from_json, architecture_to_json
 from qmd.potentials.package import package
-from qmd.potentials.package.json_form import architecture_from_json, architecture_to_json
 from qmd.potentials.package.package import MAX_BYTES, MEMBERS, SHIPPED
 from qmd.potentials.tree.walk import named_parameters
 

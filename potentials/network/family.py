@@ -1,0 +1,102 @@
+"""The families of atom-centred networks: circuits, and perceptrons as their classical control."""
+
+from collections.abc import Iterator
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from ..circuit.family import node_of_spins, work_of_spins
+from ..circuit.json_form import circuit_from_json, circuit_to_json
+from ..family import Family, LeafCircuit, Work, deferred
+from ..json_values import Field, fields, integers, number
+from .network import AtomCentredNetwork, NetworkParameters
+from .perceptron import Perceptron, PerceptronParameters
+
+_CENTRES = (
+    Field("kinds", "kinds", integers),
+    Field("first_A", "first", number),
+    Field("cutoff_A", "cutoff", number),
+)
+
+
+def _describe(leaf: AtomCentredNetwork) -> str:
+    size = f"{leaf.circuit.n_qubits} qubits, {leaf.circuit.n_layers} layers"
+    return f"circuit of each of {leaf.n_atoms} atoms: {size}"
+
+
+def _circuit(leaf: AtomCentredNetwork) -> LeafCircuit:
+    of_one_element = leaf.parameters.couplings[0]
+    return LeafCircuit(
+        n_qubits=leaf.circuit.n_qubits,
+        n_layers=leaf.circuit.n_layers,
+        node=lambda n_layers: node_of_spins(leaf.circuit, of_one_element, n_layers),
+        energy_and_forces=lambda positions: _by_pennylane(leaf, positions),
+        copies=leaf.n_atoms,
+        spins=leaf.circuit,
+    )
+
+
+def _by_pennylane(leaf: AtomCentredNetwork, positions: np.ndarray) -> tuple[float, np.ndarray]:
+    from .pennylane_energy import network_energy_and_forces
+
+    return network_energy_and_forces(leaf, positions)
+
+
+def _work(leaf: AtomCentredNetwork) -> Work:
+    terms, gates = work_of_spins(leaf.circuit)
+    return Work(terms, leaf.n_atoms * gates + _radial_work(leaf))
+
+
+def _radial_work(leaf: AtomCentredNetwork | Perceptron) -> int:
+    radial = leaf.parameters.vectors[0, 0].size + leaf.parameters.scalars[0, 0].size
+    return int(leaf.n_atoms**2 * radial)
+
+
+def _measured(leaf: AtomCentredNetwork) -> Any:
+    raise ValueError(
+        "Finite shots are not modelled for networks of atoms. Without scalars, "
+        "atom_centred.unrolled makes circuits of them."
+    )
+
+
+def _one_kind_for_each_element(
+    leaf: AtomCentredNetwork | Perceptron, species: tuple[str, ...]
+) -> bool:
+    return len(set(zip(species, leaf.kinds, strict=True))) == len(set(species))
+
+
+def _ends(leaf: AtomCentredNetwork | Perceptron) -> Iterator[tuple[int, int, float]]:
+    return ((i, j, leaf.cutoff) for i, j in combinations(range(leaf.n_atoms), 2))
+
+
+FAMILIES = (
+    Family(
+        kind="network",
+        leaf=AtomCentredNetwork,
+        json=fields(*_CENTRES, Field("circuit", "circuit", circuit_from_json, circuit_to_json)),
+        parameters=NetworkParameters,
+        describe=_describe,
+        jax_energy=deferred(__package__, "jax_energy.energy"),
+        native=deferred(__package__, "native.native_kernel"),
+        gradient=deferred(__package__, "native.NetworkGradient"),
+        circuit=_circuit,
+        on_kinds=AtomCentredNetwork.on,
+        work=_work,
+        measured=_measured,
+        keeps_exchanges=_one_kind_for_each_element,
+        ends=_ends,
+    ),
+    Family(
+        kind="perceptron",
+        leaf=Perceptron,
+        json=fields(*_CENTRES),
+        parameters=PerceptronParameters,
+        describe=lambda leaf: f"classical perceptron of each of {leaf.n_atoms} atoms",
+        jax_energy=deferred(__package__, "jax_energy.perceptron_energy"),
+        trained_on="jax",
+        work=lambda leaf: Work(0, _radial_work(leaf)),
+        keeps_exchanges=_one_kind_for_each_element,
+        ends=_ends,
+    ),
+)
