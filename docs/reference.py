@@ -37,7 +37,8 @@ INPUT_HEAD = """\
 # Input
 
 The keys of `input.yaml`, as `qmd schema` knows them. `qmd init` prints a commented example, and
-`qmd validate input.yaml` checks a file, its structure and its potential without running it.
+`qmd validate input.yaml` checks a file, its structure and its potential without running it. Both
+serve the other kinds of input, too: `qmd init train`, `qmd validate train.yaml`.
 
 - Units stand in the key names. Unknown keys are errors, and so are numbers that are not finite.
 - Whole numbers may be written `200000` or `2e5`, but not `200_000`.

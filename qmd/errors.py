@@ -54,6 +54,14 @@ class MismatchError(QmdError):
     exit_code = 3
 
 
+class NotInstalledError(MismatchError):
+    """The input needs a package that is not installed here."""
+
+
+class AbsentDataError(InputError):
+    """The input names a file in a folder that this machine does not have."""
+
+
 class NumericalError(QmdError):
     """A non-finite value, an explosion, or a geometry outside the trained domain."""
 

@@ -9,6 +9,7 @@ from qmd.audit.findings import random_rotations
 from qmd.benchmark.config import ErrorsConfig, PathConfig, SymmetryConfig
 from qmd.errors import InputError, NumericalError
 from qmd.forces.runnable import RunnablePotential
+from qmd.io import files
 from qmd.system.system import System
 from qmd.typing import Array, EnergyAndForces
 
@@ -57,7 +58,7 @@ def _dataset(config: ErrorsConfig, folder: Path) -> Labelled:
 
     from qmd.data.datasets import Labels, read
 
-    path = folder / str(config.dataset)
+    path = files.find_data(str(config.dataset), folder, "dataset", also_here=False)
     found = read(path, Labels())
     if found.numbers is None:
         raise InputError(f"{path} does not say of which atoms it is; expected Z")

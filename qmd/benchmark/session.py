@@ -23,7 +23,7 @@ from qmd.benchmark.config import (
     StabilityConfig,
     SymmetryConfig,
 )
-from qmd.benchmark.geometries import Numbers
+from qmd.benchmark.geometries import Labelled, Numbers
 from qmd.config.load import LoadedConfig
 from qmd.errors import InputError, QmdError, StoppedEarly
 from qmd.forces.config import PackageConfig, PotentialConfig
@@ -33,6 +33,7 @@ from qmd.jobs.executor import Message, TaskContext
 from qmd.jobs.lock import RunLock
 from qmd.jobs.open import open_executor
 from qmd.jobs.stop import Reason, StopRequest, stop_signals
+from qmd.system.system import System
 
 MAX_CELLS = 100_000
 RESULT = "cell.json"
@@ -228,15 +229,7 @@ def _measured(
     from qmd.forces.build import build_potential
 
     measure, variation = cell.measure, dict(cell.variation)
-    if isinstance(measure, ErrorsConfig):
-        labels = geometries.labelled(measure, base)
-        system, data = _system_of(labels.symbols, labels.positions[0]), labels.sha256
-    elif isinstance(measure, PathConfig):
-        system, data = _system_of_run(base / measure.reference)
-    else:
-        from qmd.io.structure import load_system
-
-        system, data = load_system(measure.structure, base), ""
+    system, data, labels = measured_system(measure, base)
     potential = build_potential(cell.potential, system, base)
     identity = _identity(cell, potential.source.sha256, data)
     if _known(folder / RESULT, identity) is not None:
@@ -250,6 +243,7 @@ def _measured(
     result: Numbers
     match measure:
         case ErrorsConfig():
+            assert labels is not None
             result = geometries.errors(potential.energy_and_forces, labels)
         case PathConfig():
             result = geometries.along_path(potential.energy_and_forces, measure, base)
@@ -271,21 +265,47 @@ def _measured(
     return True
 
 
+def measured_system(measure: AnyMeasure, base: Path) -> tuple[System, str, Labelled | None]:
+    """Read the atoms on which a measure is taken.
+
+    Returns
+    -------
+    system : System
+    sha256 : str
+        Hash of the data that the measure reads, if any.
+    labels : Labelled or None
+        Labels of the measure `errors`.
+
+    Raises
+    ------
+    InputError, MismatchError
+        In one line, if something that the measure names cannot be read.
+    """
+    from qmd.benchmark import geometries
+    from qmd.io.structure import load_system
+
+    if isinstance(measure, ErrorsConfig):
+        labels = geometries.labelled(measure, base)
+        return _system_of(labels.symbols, labels.positions[0]), labels.sha256, labels
+    if isinstance(measure, PathConfig):
+        folder = files.find_data(measure.reference, base, "reference", also_here=False)
+        return *_system_of_run(folder), None
+    return load_system(measure.structure, base), "", None
+
+
 def _about(potential: Any) -> dict[str, str]:
     return {"name": potential.source.name, "sha256": potential.source.sha256}
 
 
-def _system_of(symbols: tuple[str, ...], positions: Any) -> Any:
+def _system_of(symbols: tuple[str, ...], positions: Any) -> System:
     import numpy as np
     from ase.data import atomic_masses, atomic_numbers
-
-    from qmd.system.system import System
 
     numbers = np.array([atomic_numbers[s] for s in symbols])
     return System(numbers, positions, atomic_masses[numbers], None, "the labels")
 
 
-def _system_of_run(folder: Path) -> tuple[Any, str]:
+def _system_of_run(folder: Path) -> tuple[System, str]:
     from qmd.analysis import series
     from qmd.analysis.potential_of_run import system
 

@@ -18,8 +18,9 @@ from qmd.cli.inputs import INIT_EXAMPLES, SCHEMA_EXAMPLES, init, schema
 from qmd.cli.label import LABEL_EXAMPLES, label
 from qmd.cli.potential import potentials
 from qmd.cli.reference import REFERENCE_EXAMPLES, reference
-from qmd.cli.run import RUN_EXAMPLES, VALIDATE_EXAMPLES, run, validate
+from qmd.cli.run import RUN_EXAMPLES, run
 from qmd.cli.train import EXAMPLES, train
+from qmd.cli.validate import VALIDATE_EXAMPLES, validate
 
 app = typer.Typer(
     name="qmd",

@@ -5,21 +5,13 @@ from typing import Annotated
 import typer
 
 from qmd.cli.common import errors_in_one_line
-
-SCHEMAS = {
-    "run": "qmd.run.config.RunConfig",
-    "train": "qmd.train.config.TrainConfig",
-    "label": "qmd.label.config.LabelConfig",
-    "ensemble": "qmd.ensemble.config.EnsembleConfig",
-    "benchmark": "qmd.benchmark.config.BenchmarkConfig",
-    "benchmark-results": "qmd.benchmark.results.BenchmarkResults",
-}
+from qmd.cli.kinds import INPUTS, SCHEMAS, schema_class, template
 
 SCHEMA_EXAMPLES = (
     "Examples: `qmd schema > qmd.schema.json`, which `qmd init` inputs refer to; "
     "`qmd schema train`."
 )
-INIT_EXAMPLES = "Example: `qmd init > input.yaml`."
+INIT_EXAMPLES = "Examples: `qmd init > input.yaml`; `qmd init train > train.yaml`."
 
 
 def schema(
@@ -28,20 +20,24 @@ def schema(
     """Print the JSON Schema of an input, or of results, for editors and checkers."""
     with errors_in_one_line():
         import json
-        from importlib import import_module
 
         from qmd.config.schema import json_schema
         from qmd.errors import InputError
 
         if of not in SCHEMAS:
             raise InputError(f"there is no schema {of}; expected one of {', '.join(SCHEMAS)}")
-        module, _, name = SCHEMAS[of].rpartition(".")
-        print(json.dumps(json_schema(getattr(import_module(module), name)), indent=2))
+        print(json.dumps(json_schema(schema_class(of)), indent=2))
 
 
-def init() -> None:
-    """Print a commented input for water."""
+def init(
+    kind: Annotated[str, typer.Argument(help=f"One of {', '.join(INPUTS)}.")] = "run",
+) -> None:
+    """Print a commented input of a kind, with every key."""
     with errors_in_one_line():
-        from qmd.cli.template import TEMPLATE
+        from qmd.errors import InputError
 
-        print(TEMPLATE, end="")
+        if kind not in INPUTS:
+            raise InputError(
+                f"there is no kind of input {kind}; expected one of {', '.join(INPUTS)}"
+            )
+        print(template(kind), end="")

@@ -1,11 +1,14 @@
 """The commands `qmd label` and `qmd reference`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qmd.cli.common import Debug, Input, Quiet, Set, errors_in_one_line
+
+if TYPE_CHECKING:
+    from qmd.forces.config import PotentialConfig
 
 REFERENCE_EXAMPLES = (
     "Example: `qmd reference runs/reference/h2o/input.yaml`. The input is that of `qmd run`, with "
@@ -30,19 +33,25 @@ def reference(
     """Dynamics on a reference method, every step kept, or go on where it stopped."""
     with errors_in_one_line(debug):
         from qmd.cli.run import run
-        from qmd.errors import InputError
-        from qmd.forces.config import ReferenceConfig
         from qmd.run.config import load_config
 
         changes = list(set or ())
         config = load_config(input, changes).config
-        if not isinstance(config.potential, ReferenceConfig):
-            wanted = config.potential
-            raise InputError(
-                f"potential {wanted.name if wanted.kind == 'package' else wanted.kind} is no "
-                "reference method; expected a mapping with kind dft, fci or ase",
-                "`qmd run` runs all other potentials.",
-            )
+        check_is_reference(config.potential)
         given = config.output.model_fields_set
         changes += [f"output.{key}=1" for key in EVERY_STEP if key not in given]
         run(input, changes, output, overwrite, quiet, debug)
+
+
+def check_is_reference(potential: "PotentialConfig") -> None:
+    """Raise InputError unless `potential` is a reference method."""
+    from qmd.errors import InputError
+    from qmd.forces.config import PackageConfig, ReferenceConfig
+
+    if isinstance(potential, ReferenceConfig):
+        return
+    name = potential.name if isinstance(potential, PackageConfig) else potential.kind
+    raise InputError(
+        f"potential {name} is no reference method; expected a mapping with kind dft, fci or ase",
+        "`qmd run` runs all other potentials.",
+    )

@@ -1,4 +1,4 @@
-"""`qmd run` and `qmd validate`."""
+"""The command `qmd run`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,6 @@ RUN_EXAMPLES = (
     "fit, 4 stopped by a guard, 5 cannot write, 6 damaged checkpoint or output, 75 stopped early, "
     "resumable."
 )
-VALIDATE_EXAMPLES = "Example: `qmd validate input.yaml --set steps=100`."
 
 
 def run(
@@ -50,21 +49,3 @@ def run(
             )
         if not quiet:
             print(console.summary(finished))
-
-
-def validate(input: Input, set: Set = None, debug: Debug = False) -> None:
-    """Check an input, its structure and its potential, without running or writing."""
-    with errors_in_one_line(debug):
-        from qmd.run.config import load_config
-        from qmd.run.setup import set_up
-        from qmd.run.start import start_state
-
-        setup = set_up(load_config(input, set or ()))
-        state, n = start_state(setup), setup.config.replicas
-        many = f"{n} replicas of " if n > 1 else ""
-        print(
-            f"{input}: valid. {many}{setup.system.name} ({', '.join(setup.system.symbols)}) on "
-            f"{setup.potential.name}, {setup.config.steps} steps of "
-            f"{setup.config.integrator.timestep_fs:g} fs, {setup.dof} degrees of freedom, start at "
-            f"{state.energy:.4f} eV."
-        )

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from qmd.config.base import Config, as_package
 from qmd.config.messages import dotted, input_error, shown
-from qmd.config.strict_yaml import MAX_BYTES, KeyPath, parse, parse_scalar
+from qmd.config.strict_yaml import MAX_BYTES, Document, KeyPath, parse, parse_scalar
 from qmd.errors import InputError, quoted
 from qmd.io.files import read_regular_file
 
@@ -41,7 +41,7 @@ class LoadedConfig(Generic[C]):
 
 def load(path: str | Path, schema: type[C], overrides: Sequence[str] = ()) -> LoadedConfig[C]:
     """Read an input file of any `schema`, as `load_config` does for runs."""
-    document = parse(_decode(read_regular_file(path, MAX_BYTES), str(path)), str(path))
+    document = read_document(path)
     set_paths = [_override(document.data, text) for text in overrides]
     for set_path in set_paths:
         if set_paths.count(set_path) > 1:
@@ -53,6 +53,17 @@ def load(path: str | Path, schema: type[C], overrides: Sequence[str] = ()) -> Lo
     text = json.dumps(config.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(text.encode()).hexdigest()
     return LoadedConfig(config, Path(os.path.abspath(path)), text, digest)
+
+
+def read_document(path: str | Path) -> Document:
+    """Read a YAML file without a schema.
+
+    Raises
+    ------
+    InputError
+        In one line, with the line of the file.
+    """
+    return parse(_decode(read_regular_file(path, MAX_BYTES), str(path)), str(path))
 
 
 def changed_keys(

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from qmd.errors import MismatchError, NumericalError
+from qmd.errors import MismatchError, NotInstalledError, NumericalError
 from qmd.forces.config import ASEConfig, DFTConfig, FCIConfig
 from qmd.forces.dft import DFT, SCFError, declare_processor
 from qmd.forces.fci import FCI
@@ -125,7 +125,9 @@ def _calculator(config: ASEConfig) -> Any:
     try:
         kind = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise MismatchError(
+        absent = isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]
+        kind = NotInstalledError if absent else MismatchError
+        raise kind(
             f"potential.calculator {config.calculator} cannot be imported: {error}",
             hint="install the package that brings it, and give its class with its module",
         ) from None
@@ -155,7 +157,7 @@ def _require(*packages: str) -> None:
         try:
             import_module(package)
         except ImportError:
-            raise MismatchError(f"this potential needs {package}", hint=INSTALL) from None
+            raise NotInstalledError(f"this potential needs {package}", hint=INSTALL) from None
 
 
 def _closed_shell(system: System) -> None:

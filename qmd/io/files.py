@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from qmd.errors import InputError, OutputError, quoted
+from qmd.errors import AbsentDataError, InputError, OutputError, quoted
 
 FAULT_POINTS = ("after_tmp", "after_fsync", "after_link", "after_replace")
 
@@ -192,3 +192,38 @@ def read_regular_file(path: str | Path, max_bytes: int) -> bytes:
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InputError(f"{name} cannot be read: {reason}") from None
+
+
+def find_data(
+    name: str, folder: Path, key: str, hint: str | None = None, *, also_here: bool = True
+) -> Path:
+    """Return the path of a data file, or folder, that an input names.
+
+    Parameters
+    ----------
+    name : str
+        Path relative to `folder`.
+    folder : Path
+        Folder of the input.
+    key : str
+        Key of the input, for the message.
+    hint : str, optional
+        Advice where the file is missing.
+    also_here : bool
+        Look in the current folder, too.
+
+    Raises
+    ------
+    InputError
+        If there is no such file.
+    AbsentDataError
+        If even the folder that it should be in is missing: the name is then not misspelt, but the
+        data is kept elsewhere.
+    """
+    paths = (folder / name, Path(name)) if also_here else (folder / name,)
+    for path in paths:
+        if path.exists():
+            return path
+    kind = InputError if any(path.parent.is_dir() for path in paths) else AbsentDataError
+    where = f", neither in {folder} nor here" if also_here else f" in {folder}"
+    raise kind(f"{key} {quoted(name, limit=200)} does not exist{where}", hint)

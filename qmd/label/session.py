@@ -62,6 +62,40 @@ def _compute(
     return reference_method(method, system)[1](positions)
 
 
+@dataclass(frozen=True, eq=False)
+class LabelJob:
+    """A checked input with its geometries; nothing has been written yet."""
+
+    system: System
+    """The atoms, at the first geometry."""
+    positions: Array
+    """Geometries, angstrom, (n_frames, n_atoms, 3)."""
+    molecules: tuple[tuple[int, ...], ...] | None
+    """Atoms of each molecule, if they are labelled alone, too."""
+    level_of_theory: str
+    """Name of the method."""
+    needs: tuple[str, ...]
+    """Packages whose versions matter."""
+
+
+def prepare(loaded: LoadedConfig[LabelConfig]) -> LabelJob:
+    """Check the whole input, read the geometries.
+
+    Raises
+    ------
+    InputError, MismatchError
+        In one line.
+    """
+    from qmd.forces.reference import reference_method
+
+    config = loaded.config
+    numbers, positions = _structures(config, loaded.path.parent)
+    molecules = _molecules(config, len(numbers))
+    system = System(numbers, positions[0], atomic_masses[numbers], None, "the structures")
+    name, _, needs = reference_method(config.method, system)
+    return LabelJob(system, positions, molecules, name, needs)
+
+
 def run(
     loaded: LoadedConfig[LabelConfig],
     output: Path | None = None,
@@ -85,25 +119,21 @@ def run(
         If the input, the structures, the method or an earlier file cannot be used, or if a frame
         cannot be labelled; all earlier frames have been saved by then.
     """
-    from qmd.forces.reference import reference_method
-
     config, folder = loaded.config, loaded.path.parent
     target = output or folder / "labels.npz"
     if target.suffix != ".npz":
         raise InputError(f"--output {target}: expected a file that ends in .npz")
-    numbers, positions = _structures(config, folder)
-    molecules = _molecules(config, len(numbers))
-    system = System(numbers, positions[0], atomic_masses[numbers], None, "the structures")
-    name, _, needs = reference_method(config.method, system)  # refused before anything is written
-    labeller = Labeller(config.method, tuple(numbers.tolist()), molecules)
+    job = prepare(loaded)  # refused before anything is written
+    numbers, positions = job.system.numbers, job.positions
+    labeller = Labeller(config.method, tuple(numbers.tolist()), job.molecules)
     card = {
-        "system": " ".join(system.symbols),
-        "level_of_theory": name,
+        "system": " ".join(job.system.symbols),
+        "level_of_theory": job.level_of_theory,
         "method": config.method.model_dump(mode="json"),
         "molecules": config.molecules,
         "structures": config.structures,
-        "arrays": _ARRAYS | (_OF_MOLECULES if molecules else {}),
-        "versions": versions(*needs),
+        "arrays": _ARRAYS | (_OF_MOLECULES if job.molecules else {}),
+        "versions": versions(*job.needs),
         "machine": machine(),
     }
     _check_same(target, card)
@@ -133,13 +163,7 @@ _OF_MOLECULES = {
 
 
 def _structures(config: LabelConfig, folder: Path) -> tuple[npt.NDArray[np.int64], Array]:
-    path = folder / config.structures
-    if not path.exists() and Path(config.structures).exists():
-        path = Path(config.structures)
-    if not path.exists():
-        raise InputError(
-            f"structures {config.structures} does not exist, neither in {folder} nor here"
-        )
+    path = files.find_data(config.structures, folder, "structures")
     numbers, positions = geometries.read(path)
     if config.first is not None:
         positions = positions[: config.first]

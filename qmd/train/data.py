@@ -7,7 +7,8 @@ import numpy as np
 
 from qmd.data import checks, datasets
 from qmd.data.datasets import Dataset, Labels
-from qmd.errors import InputError, quoted
+from qmd.errors import InputError
+from qmd.io import files
 from qmd.train.config import NoiseConfig, SplitConfig, TrainConfig
 from qmd.train.problem import Frames
 
@@ -83,14 +84,7 @@ def load_together(config: TrainConfig, folder: Path) -> tuple[Data, ...]:
 def _read(name: str, config: TrainConfig, folder: Path, species: tuple[str, ...]) -> Dataset:
     names = (field.name for field in fields(Labels))
     labels = Labels(**{name: getattr(config.labels, name) for name in names})
-    path = folder / name
-    if not path.exists() and Path(name).exists():
-        path = Path(name)
-    if not path.exists():
-        raise InputError(
-            f"dataset {quoted(name, limit=200)} does not exist, neither in {folder} nor here",
-            hint="give its path with --set dataset=PATH",
-        )
+    path = files.find_data(name, folder, "dataset", "give its path with --set dataset=PATH")
     dataset = datasets.read(path, labels)
     if config.labels.repeats == "drop":
         dataset = checks.without_repeats(dataset)

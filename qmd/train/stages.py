@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from typing import Any
 
-from qmd.errors import MismatchError
+from qmd.errors import NotInstalledError
 from qmd.potentials import InvariantPolynomial, Vqlm, leaves, native_model
 from qmd.train.config import (
     AdamConfig,
@@ -86,10 +86,10 @@ def optimise(
 
 
 def check_installed(stages: Iterable[StageConfig]) -> None:
-    """Raise MismatchError if a stage needs a package that is not installed."""
+    """Raise NotInstalledError if a stage needs a package that is not installed."""
     kinds = [stage.kind for stage in stages if isinstance(stage, AdamConfig | LBFGSConfig)]
     if kinds and find_spec("optax") is None:
-        raise MismatchError(
+        raise NotInstalledError(
             f"a stage of kind {kinds[0]} needs optax, which is not installed",
             hint='install the extra, in the checkout: pip install -e ".[train]"',
         )

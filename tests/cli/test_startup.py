@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from qmd.cli.template import TEMPLATE
+from qmd.cli.kinds import template
 
 ROOT = Path(__file__).parents[2]
 HEAVY = (
@@ -35,7 +35,7 @@ def modules_after(*arguments: str | Path) -> tuple[set[str], str]:
 
 
 def test_a_run_of_ten_steps_imports_nothing_heavy(tmp_path: Path) -> None:
-    (tmp_path / "input.yaml").write_text(TEMPLATE)
+    (tmp_path / "input.yaml").write_text(template("run"))
     modules, output = modules_after("run", tmp_path / "input.yaml", "--set", "steps=10")
     assert "10 steps in " in output
     assert {"numpy", "numba"} <= modules

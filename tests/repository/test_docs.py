@@ -128,11 +128,11 @@ def test_the_tutorial_runs_as_written(player: Any, tmp_path: Path) -> None:
 def test_the_recipes_run_as_written(player: Any, tmp_path: Path) -> None:
     from run_files import make_run
 
-    from qmd.cli.template import TEMPLATE
+    from qmd.cli.kinds import template
     from qmd.run import session
 
     # What the page takes for granted: an input, its finished run, and a run of two molecules.
-    (tmp_path / "input.yaml").write_text(TEMPLATE)
+    (tmp_path / "input.yaml").write_text(template("run"))
     session.run(load_config(tmp_path / "input.yaml", ["steps=20000"]))
     make_run(tmp_path / "dimer")
     player("howto.md")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from qmd.cli.template import TEMPLATE
+from qmd.cli.kinds import template
 from qmd.config.base import Config
 from qmd.config.load import changed_keys, load
 from qmd.config.schema import json_schema
@@ -444,12 +444,16 @@ def test_every_key_of_the_schema_is_described():
 
 
 def test_the_template_loads_and_shows_every_key_and_default(write):
-    loaded = load_config(write(TEMPLATE))
+    text = template("run")
+    loaded = load_config(write(text))
     for path, _ in schema_keys():
-        assert re.search(rf"^[# ]*{path.rpartition('.')[2]}: ", TEMPLATE, re.MULTILINE), path
+        assert re.search(rf"^[# ]*{path.rpartition('.')[2]}: ", text, re.MULTILINE), path
     # The section of the potential that is shown as a comment is valid as well.
     shown = re.sub(
-        r"^# (wall_time_h|potential:|confinement:|noise:|  )", r"\1", TEMPLATE, flags=re.MULTILINE
+        r"^# (wall_time_h|potential:|confinement:|noise:|  )",
+        r"\1",
+        text,
+        flags=re.MULTILINE,
     )
     shown = re.sub(r"^potential: s.*\n", "", shown, flags=re.MULTILINE)
     config = load_config(write(shown)).config
@@ -458,7 +462,7 @@ def test_the_template_loads_and_shows_every_key_and_default(write):
     assert config.noise is not None and config.noise.shots == 200_000
     unset = {"wall_time_h": None, "confinement": None, "noise": None}
     assert config.model_copy(update=unset) == loaded.config
-    assert TEMPLATE.startswith("# yaml-language-server: $schema=")
+    assert text.startswith("# yaml-language-server: $schema=")
 
 
 def test_errors_are_one_printable_line_with_a_documented_exit_code():

@@ -1,0 +1,167 @@
+"""The command `qmd validate`: inputs of every kind, checked without running or writing."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from qmd.cli.common import Debug, Set, errors_in_one_line
+from qmd.cli.kinds import INPUTS, kind_of
+
+VALIDATE_EXAMPLES = (
+    "Examples: `qmd validate input.yaml --set steps=100`; `qmd validate *.yaml`. Exit codes: 0 "
+    "valid, also where data or a package that it names is not on this machine, which its line "
+    "says; else that of the first error."
+)
+
+
+def validate(
+    inputs: Annotated[list[Path], typer.Argument(help="Input files (YAML).", show_default=False)],
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            help=f"One of {', '.join(INPUTS)}; default: as its keys say.", show_default=False
+        ),
+    ] = None,
+    set: Set = None,
+    debug: Debug = False,
+) -> None:
+    """Check inputs of any kind, and the data and potentials they name; run and write nothing."""
+    with errors_in_one_line(debug):
+        from qmd.cli import console
+        from qmd.cli.startup import no_pydantic_plugins
+        from qmd.errors import InputError, QmdError
+
+        no_pydantic_plugins()
+        if kind not in (None, *INPUTS):
+            raise InputError(f"--kind {kind}: expected one of {', '.join(INPUTS)}")
+        if len(inputs) == 1:
+            print(verdict(inputs[0], kind, set or ()))
+            return
+        codes = []
+        for path in inputs:
+            try:
+                print(verdict(path, kind, set or ()))
+            except QmdError as error:
+                named = str(path) in error.message
+                console.error(error.message if named else f"{path}: {error.message}", error.hint)
+                codes.append(error.exit_code)
+        if codes:
+            raise typer.Exit(codes[0])
+
+
+def verdict(path: Path, kind: str | None = None, overrides: Sequence[str] = ()) -> str:
+    """Check an input and return one line about it.
+
+    Raises
+    ------
+    QmdError
+        In one line, if the input cannot be used.
+    """
+    from qmd.errors import AbsentDataError, NotInstalledError
+
+    kind = kind or kind_of(path)
+    try:
+        return f"{path}: valid {kind} input. {CHECKS[kind](path, overrides)}"
+    except (AbsentDataError, NotInstalledError) as error:
+        return f"{path}: valid keys of a {kind} input. Not checked further: {error.message}."
+
+
+def _run(path: Path, overrides: Sequence[str]) -> str:
+    from qmd.run.config import load_config
+    from qmd.run.setup import set_up
+    from qmd.run.start import start_state
+
+    setup = set_up(load_config(path, overrides))
+    state, n = start_state(setup), setup.config.replicas
+    many = f"{n} replicas of " if n > 1 else ""
+    return (
+        f"{many}{setup.system.name} ({', '.join(setup.system.symbols)}) on "
+        f"{setup.potential.name}, {setup.config.steps} steps of "
+        f"{setup.config.integrator.timestep_fs:g} fs, {setup.dof} degrees of freedom, start at "
+        f"{state.energy:.4f} eV."
+    )
+
+
+def _reference(path: Path, overrides: Sequence[str]) -> str:
+    """Check without the start: one energy may take a minute."""
+    from qmd.cli.reference import check_is_reference
+    from qmd.run.config import load_config
+    from qmd.run.setup import set_up
+
+    loaded = load_config(path, overrides)
+    check_is_reference(loaded.config.potential)
+    setup = set_up(loaded)
+    return (
+        f"{setup.system.name} ({', '.join(setup.system.symbols)}) on {setup.potential.name}, "
+        f"{setup.config.steps} steps of {setup.config.integrator.timestep_fs:g} fs."
+    )
+
+
+def _train(path: Path, overrides: Sequence[str]) -> str:
+    from qmd.config.load import load
+    from qmd.train.config import TrainConfig
+
+    loaded = load(path, TrainConfig, overrides)
+    from qmd.cli.train_progress import plan_text
+    from qmd.train.session import prepare
+
+    return f"{plan_text(prepare(loaded))}."
+
+
+def _label(path: Path, overrides: Sequence[str]) -> str:
+    from qmd.config.load import load
+    from qmd.label.config import LabelConfig
+    from qmd.label.session import prepare
+
+    job = prepare(load(path, LabelConfig, overrides))
+    return (
+        f"{len(job.positions)} geometries of {' '.join(job.system.symbols)} by "
+        f"{job.level_of_theory}."
+    )
+
+
+def _ensemble(path: Path, overrides: Sequence[str]) -> str:
+    """Check the keys of every run, and all of one run of each system and potential."""
+    from qmd.config.load import load
+    from qmd.ensemble.config import EnsembleConfig
+    from qmd.ensemble.session import prepare
+    from qmd.run.config import load_config
+    from qmd.run.setup import set_up
+
+    job = prepare(load(path, EnsembleConfig, overrides))
+    seen: set[str] = set()
+    for member in job.cells:
+        run = load_config(job.base, member.overrides)
+        what = run.config.model_dump_json(include=_DECIDES)
+        if what not in seen:
+            seen.add(what)
+            set_up(run)
+    return f"{len(job.cells)} runs of {job.base.name}, {job.steps} steps in all."
+
+
+_DECIDES: Any = {"system": {"structure"}, "potential": True, "noise": True, "replicas": True}
+"""Keys of a run that decide if its structure and its potential fit each other."""
+
+
+def _benchmark(path: Path, overrides: Sequence[str]) -> str:
+    from qmd.benchmark.check import check
+    from qmd.benchmark.config import BenchmarkConfig
+    from qmd.benchmark.session import prepare
+    from qmd.config.load import load
+
+    job = prepare(load(path, BenchmarkConfig, overrides))
+    config, missing = job.loaded.config, check(job)
+    text = f"{len(config.potentials)} potentials in {len(config.measures)} measures."
+    return text + (f" Not checked: {'; '.join(missing)}." if missing else "")
+
+
+CHECKS: dict[str, Callable[[Path, Sequence[str]], str]] = {
+    "run": _run,
+    "reference": _reference,
+    "train": _train,
+    "label": _label,
+    "ensemble": _ensemble,
+    "benchmark": _benchmark,
+}
