@@ -9,58 +9,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from command_line import INPUT, WATER, Answer, assert_one_line
 
-from qmd.cli.app import app
 from qmd.cli.common import SYNONYMS
 from qmd.run import session
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "potentials" / "shipped" / "sivqlm-h2o.qmdp"
-INPUT = """\
-system:
-  structure: water.xyz
-  temperature_K: 300
-potential: sivqlm-h2o
-integrator:
-  kind: velocity_verlet
-  timestep_fs: 0.5
-steps: 20
-"""
-WATER = "3\n\nO 0 0 0\nH 0.766 0.5985 0\nH -0.766 0.5985 0\n"
-
-
-class Answer(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def qmd(tmp_path: Path, monkeypatch, capfd) -> Callable[..., Answer]:
-    """Run a command line in a folder that holds an input and a structure."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(os, "fsync", lambda fd: None)
-    (tmp_path / "input.yaml").write_text(INPUT)
-    (tmp_path / "water.xyz").write_text(WATER)
-
-    def run(*arguments: str) -> Answer:
-        with pytest.raises(SystemExit) as end:
-            app(list(arguments), prog_name="qmd")
-        return Answer(end.value.code or 0, *capfd.readouterr())
-
-    return run
-
-
-def assert_one_line(answer: Answer, code: int, *words: str) -> None:
-    """The cause in one line, at most one more with advice, and nothing else."""
-    assert answer.code == code, answer
-    cause, *hint = answer.err.splitlines()
-    assert cause.startswith("qmd: ") and len(hint) <= 1 and all(h.startswith("  ") for h in hint)
-    assert all(word in answer.err for word in words), answer.err
-    assert answer.out == ""
 
 
 def replaced(old: str, new: str) -> Callable[[Path], None]:

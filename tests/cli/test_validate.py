@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import WATER, Answer, assert_one_line
 from pydantic import ValidationError
-from test_cli import WATER, Answer, assert_one_line, qmd  # noqa: F401  (a fixture)
 
 from qmd.cli.kinds import INPUTS, kind_of, schema_class, template
 from qmd.cli.validate import verdict
@@ -18,7 +18,7 @@ from qmd.config.schema import json_schema
 from qmd.errors import AbsentDataError, InputError
 from qmd.io.files import find_data
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NOT_OF_A_REFERENCE = {
     *("name", "backend", "sha256", "noise", "shots", "compensate"),
     *("replicas", "threads", "trajectories", "on_failure", "on_leaving_domain"),
@@ -105,7 +105,7 @@ def test_the_alternatives_in_comments_are_valid(kind: str) -> None:
 
 
 def test_several_inputs_are_checked_and_the_first_error_decides(
-    qmd: Callable[..., Answer],  # noqa: F811
+    qmd: Callable[..., Answer],
     folder: Path,
 ) -> None:
     (folder / "wrong.yaml").write_text(template("run").replace("steps: ", "step: "))
@@ -118,7 +118,7 @@ def test_several_inputs_are_checked_and_the_first_error_decides(
 
 
 def test_a_file_of_no_kind_is_refused_unless_its_kind_is_given(
-    qmd: Callable[..., Answer],  # noqa: F811
+    qmd: Callable[..., Answer],
     folder: Path,
 ) -> None:
     (folder / "odd.yaml").write_text("executor: {kind: serial}\n")
@@ -130,7 +130,7 @@ def test_a_file_of_no_kind_is_refused_unless_its_kind_is_given(
     assert_one_line(answer, 2, "sivqlm-h2o is no reference method")
 
 
-def test_a_kind_that_does_not_exist_has_no_template(qmd: Callable[..., Answer]) -> None:  # noqa: F811
+def test_a_kind_that_does_not_exist_has_no_template(qmd: Callable[..., Answer]) -> None:
     assert_one_line(qmd("init", "tran"), 2, "no kind of input tran", "train")
 
 
@@ -148,7 +148,9 @@ def test_data_kept_elsewhere_is_told_from_a_misspelt_name(folder: Path) -> None:
 
 
 def test_an_ensemble_is_checked_down_to_the_potential_of_each_run(folder: Path) -> None:
-    text = template("ensemble").replace("- seed: {first: 1, last: 4}", "- potential: [sivqlm-h2o, x]")
+    text = template("ensemble").replace(
+        "- seed: {first: 1, last: 4}", "- potential: [sivqlm-h2o, x]"
+    )
     (folder / "ensemble.yaml").write_text(text)
     with pytest.raises(Exception, match="There is no potential 'x'"):
         verdict(folder / "ensemble.yaml")
