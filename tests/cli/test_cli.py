@@ -190,7 +190,7 @@ def test_an_interrupt_before_the_first_step_is_resumable(
     def interrupted(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(session, "build", interrupted)
+    monkeypatch.setattr(session, "set_up", interrupted)
     assert_one_line(qmd("run", "input.yaml"), 75, "Interrupted", "again")
 
 

@@ -110,7 +110,7 @@ def test_labels_are_the_same_wherever_they_are_computed(tmp_path, kind):
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"structures": "none.npz"}, InputError, "structures none.npz does not exist"),
+        ({"structures": "none.npz"}, InputError, "structures 'none.npz' does not exist"),
         ({"structures": "labels.txt"}, InputError, "cannot be read by ASE"),
         ({"molecules": [[0, 1], [1, 2]]}, InputError, "must name each of the atoms 0 to 2 once"),
         ({"molecule": [[0]]}, InputError, "molecules"),
