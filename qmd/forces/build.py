@@ -14,7 +14,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from qmd.errors import InputError, MismatchError, NumericalError
 from qmd.forces.catalogue import check_sha256, find_potential
-from qmd.forces.classical import classical_model
 from qmd.forces.combine import committee, variance_of_tree, weighted_sum
 from qmd.forces.config import (
     ASEConfig,
@@ -150,7 +149,7 @@ def _reference(config: DFTConfig | FCIConfig | ASEConfig, system: System) -> Run
 
 def _classical(config: ClassicalConfig, system: System) -> RunnablePotential:
     try:
-        model = classical_model(config, system.n_atoms)
+        model = config.leaf(system.n_atoms)
     except ValueError as error:
         raise MismatchError(f"potential of kind {config.kind} on {system.name}: {error}") from None
     source = PotentialOrigin(config.kind, model_sha256(model), "", 0.0, (), UNBOUNDED_DOMAIN)

@@ -1,64 +1,142 @@
-"""Classical terms of an input as leaves of a tree."""
+"""Classical terms in the section `potential` of an input, each with the leaf that it describes."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from math import pi
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from qmd.forces.config import (
-    ClassicalConfig,
-    HarmonicAngleConfig,
-    HarmonicBondConfig,
-    LennardJonesConfig,
-    MorseConfig,
-    PointChargesConfig,
-)
-from qmd.potentials import (
-    HarmonicAngles,
-    HarmonicBonds,
-    LennardJones,
-    Model,
-    MorseBonds,
-    PointCharges,
-)
+from pydantic import Field
+
+from qmd.config.base import Config, Positive
+
+if TYPE_CHECKING:
+    from qmd.potentials import families
+
+Charge = Annotated[float, Field(ge=-1000, le=1000)]
+AtomIndex = Annotated[int, Field(ge=0, le=999)]
+AtomPair = Annotated[list[AtomIndex], Field(min_length=2, max_length=2)]
+AtomTriple = Annotated[list[AtomIndex], Field(min_length=3, max_length=3)]
+Molecule = Annotated[list[AtomIndex], Field(min_length=1, max_length=1000)]
 
 
-def classical_model(config: ClassicalConfig, n_atoms: int) -> Model:
-    """The leaf of a classical term in a system of `n_atoms`.
+class ClassicalTermConfig(Config):
+    """Base of the classical terms, which name atoms of the system by their index."""
 
-    Raises
-    ------
-    ValueError
-        If it names atoms that are not there, or one twice.
-    """
-    match config:
-        case MorseConfig():
-            bonds = _pairs(config.bonds)
-            numbers = config.depth_eV, config.steepness_per_A, config.length_A
-            return MorseBonds(n_atoms, bonds, *numbers)
-        case HarmonicBondConfig():
-            bonds = _pairs(config.bonds)
-            return HarmonicBonds(n_atoms, bonds, config.stiffness_eV_per_A2, config.length_A)
-        case HarmonicAngleConfig():
-            angles = tuple((i, vertex, k) for i, vertex, k in config.angles)
-            stiffness, angle = config.stiffness_eV_per_rad2, config.angle_deg * pi / 180
-            return HarmonicAngles(n_atoms, angles, stiffness, angle)
-        case LennardJonesConfig():
-            atoms = tuple(range(n_atoms) if config.atoms is None else config.atoms)
-            return LennardJones(n_atoms, atoms, config.epsilon_eV, config.sigma_A)
-        case PointChargesConfig():
-            return _point_charges(config, n_atoms)
+    @abstractmethod
+    def leaf(self, n_atoms: int) -> "families.Leaf":
+        """Return the leaf of this term in a system of `n_atoms`.
+
+        Raises
+        ------
+        ValueError
+            If it names atoms that are not there, or one twice.
+        """
+
+
+class MorseConfig(ClassicalTermConfig):
+    """Morse bonds, depth (1 - exp(-steepness (r - length)))^2 each."""
+
+    kind: Literal["morse"]
+    """Morse bonds."""
+    bonds: Annotated[list[AtomPair], Field(min_length=1, max_length=100_000)]
+    """Pairs of atoms, counted from 0."""
+    depth_eV: Positive
+    """Energy (eV) that breaks a bond."""
+    steepness_per_A: Positive
+    """Inverse width (1/angstrom); the force constant is 2 depth steepness^2."""
+    length_A: Positive
+    """Length (angstrom) at the minimum."""
+
+    def leaf(self, n_atoms: int) -> "families.Leaf":
+        from qmd.potentials import MorseBonds
+
+        numbers = self.depth_eV, self.steepness_per_A, self.length_A
+        return MorseBonds(n_atoms, _pairs(self.bonds), *numbers)
+
+
+class HarmonicBondConfig(ClassicalTermConfig):
+    """Harmonic bonds, stiffness/2 (r - length)^2 each."""
+
+    kind: Literal["harmonic_bond"]
+    """Harmonic bonds."""
+    bonds: Annotated[list[AtomPair], Field(min_length=1, max_length=100_000)]
+    """Pairs of atoms, counted from 0."""
+    stiffness_eV_per_A2: Positive
+    """Force constant (eV/angstrom^2)."""
+    length_A: Positive
+    """Length (angstrom) at the minimum."""
+
+    def leaf(self, n_atoms: int) -> "families.Leaf":
+        from qmd.potentials import HarmonicBonds
+
+        numbers = self.stiffness_eV_per_A2, self.length_A
+        return HarmonicBonds(n_atoms, _pairs(self.bonds), *numbers)
+
+
+class HarmonicAngleConfig(ClassicalTermConfig):
+    """Harmonic bends, stiffness/2 (theta - angle)^2 each."""
+
+    kind: Literal["harmonic_angle"]
+    """Harmonic bends."""
+    angles: Annotated[list[AtomTriple], Field(min_length=1, max_length=100_000)]
+    """Triples of atoms, counted from 0, the vertex in the middle."""
+    stiffness_eV_per_rad2: Positive
+    """Force constant (eV/rad^2)."""
+    angle_deg: Annotated[float, Field(gt=0, lt=180)]
+    """Angle (degrees) at the minimum."""
+
+    def leaf(self, n_atoms: int) -> "families.Leaf":
+        from qmd.potentials import HarmonicAngles
+
+        angles = tuple((i, vertex, k) for i, vertex, k in self.angles)
+        return HarmonicAngles(
+            n_atoms, angles, self.stiffness_eV_per_rad2, self.angle_deg * pi / 180
+        )
+
+
+class LennardJonesConfig(ClassicalTermConfig):
+    """Lennard-Jones, 4 epsilon ((sigma/r)^12 - (sigma/r)^6) for each pair of the atoms."""
+
+    kind: Literal["lennard_jones"]
+    """Lennard-Jones between atoms."""
+    atoms: Annotated[list[AtomIndex], Field(min_length=2, max_length=1000)] | None = None
+    """Atoms that act on each other, counted from 0; default: all."""
+    epsilon_eV: Positive
+    """Depth (eV) of the minimum."""
+    sigma_A: Positive
+    """Distance (angstrom) of no energy."""
+
+    def leaf(self, n_atoms: int) -> "families.Leaf":
+        from qmd.potentials import LennardJones
+
+        atoms = tuple(range(n_atoms) if self.atoms is None else self.atoms)
+        return LennardJones(n_atoms, atoms, self.epsilon_eV, self.sigma_A)
+
+
+class PointChargesConfig(ClassicalTermConfig):
+    """Coulomb's law between the atoms of different molecules."""
+
+    kind: Literal["point_charges"]
+    """Point charges."""
+    charges_e: Annotated[list[Charge], Field(min_length=2, max_length=1000)]
+    """Charge (e) of each atom, in order."""
+    molecules: Annotated[list[Molecule], Field(min_length=2, max_length=1000)] | None = None
+    """Atoms of each molecule, counted from 0, whose charges do not see each other; default: each
+    atom by itself."""
+
+    def leaf(self, n_atoms: int) -> "families.Leaf":
+        from qmd.potentials import PointCharges
+
+        if len(self.charges_e) != n_atoms:
+            raise ValueError(f"it needs {n_atoms} charges, but got {len(self.charges_e)}.")
+        molecules = [[atom] for atom in range(n_atoms)]
+        if self.molecules is not None:
+            molecules = self.molecules
+        if sorted(atom for members in molecules for atom in members) != list(range(n_atoms)):
+            raise ValueError(f"its molecules must hold each of the atoms 0 to {n_atoms - 1} once.")
+        of_atom = {atom: k for k, members in enumerate(molecules) for atom in members}
+        return PointCharges(tuple(self.charges_e), tuple(of_atom[atom] for atom in range(n_atoms)))
 
 
 def _pairs(bonds: Sequence[Sequence[int]]) -> tuple[tuple[int, int], ...]:
     return tuple((i, j) for i, j in bonds)
-
-
-def _point_charges(config: PointChargesConfig, n_atoms: int) -> PointCharges:
-    if len(config.charges_e) != n_atoms:
-        raise ValueError(f"it needs {n_atoms} charges, but got {len(config.charges_e)}.")
-    molecules = [[atom] for atom in range(n_atoms)]
-    if config.molecules is not None:
-        molecules = config.molecules
-    if sorted(atom for members in molecules for atom in members) != list(range(n_atoms)):
-        raise ValueError(f"its molecules must hold each of the atoms 0 to {n_atoms - 1} once.")
-    of_atom = {atom: k for k, members in enumerate(molecules) for atom in members}
-    return PointCharges(tuple(config.charges_e), tuple(of_atom[atom] for atom in range(n_atoms)))

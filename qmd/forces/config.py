@@ -4,24 +4,16 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
-from qmd.config.base import Config, Name, Positive, as_package
-
-Charge = Annotated[float, Field(ge=-1000, le=1000)]
-
+from qmd.config.base import Config, Name, as_package
+from qmd.forces.classical import (
+    HarmonicAngleConfig,
+    HarmonicBondConfig,
+    LennardJonesConfig,
+    MorseConfig,
+    PointChargesConfig,
+)
 
 Weight = Annotated[float, Field(ge=-1_000_000, le=1_000_000)]
-
-
-AtomIndex = Annotated[int, Field(ge=0, le=999)]
-
-
-AtomPair = Annotated[list[AtomIndex], Field(min_length=2, max_length=2)]
-
-
-AtomTriple = Annotated[list[AtomIndex], Field(min_length=3, max_length=3)]
-
-
-Molecule = Annotated[list[AtomIndex], Field(min_length=1, max_length=1000)]
 
 
 class PackageConfig(Config):
@@ -72,72 +64,6 @@ class ASEConfig(Config):
     """Its class with its module, such as tblite.ase.TBLite."""
     arguments: dict[str, str | int | float | bool | None] = {}
     """Its keyword arguments, such as {method: GFN2-xTB}."""
-
-
-class MorseConfig(Config):
-    """Morse bonds, depth (1 - exp(-steepness (r - length)))^2 each."""
-
-    kind: Literal["morse"]
-    """Morse bonds."""
-    bonds: Annotated[list[AtomPair], Field(min_length=1, max_length=100_000)]
-    """Pairs of atoms, counted from 0."""
-    depth_eV: Positive
-    """Energy (eV) that breaks a bond."""
-    steepness_per_A: Positive
-    """Inverse width (1/angstrom); the force constant is 2 depth steepness^2."""
-    length_A: Positive
-    """Length (angstrom) at the minimum."""
-
-
-class HarmonicBondConfig(Config):
-    """Harmonic bonds, stiffness/2 (r - length)^2 each."""
-
-    kind: Literal["harmonic_bond"]
-    """Harmonic bonds."""
-    bonds: Annotated[list[AtomPair], Field(min_length=1, max_length=100_000)]
-    """Pairs of atoms, counted from 0."""
-    stiffness_eV_per_A2: Positive
-    """Force constant (eV/angstrom^2)."""
-    length_A: Positive
-    """Length (angstrom) at the minimum."""
-
-
-class HarmonicAngleConfig(Config):
-    """Harmonic bends, stiffness/2 (theta - angle)^2 each."""
-
-    kind: Literal["harmonic_angle"]
-    """Harmonic bends."""
-    angles: Annotated[list[AtomTriple], Field(min_length=1, max_length=100_000)]
-    """Triples of atoms, counted from 0, the vertex in the middle."""
-    stiffness_eV_per_rad2: Positive
-    """Force constant (eV/rad^2)."""
-    angle_deg: Annotated[float, Field(gt=0, lt=180)]
-    """Angle (degrees) at the minimum."""
-
-
-class LennardJonesConfig(Config):
-    """Lennard-Jones, 4 epsilon ((sigma/r)^12 - (sigma/r)^6) for each pair of the atoms."""
-
-    kind: Literal["lennard_jones"]
-    """Lennard-Jones between atoms."""
-    atoms: Annotated[list[AtomIndex], Field(min_length=2, max_length=1000)] | None = None
-    """Atoms that act on each other, counted from 0; default: all."""
-    epsilon_eV: Positive
-    """Depth (eV) of the minimum."""
-    sigma_A: Positive
-    """Distance (angstrom) of no energy."""
-
-
-class PointChargesConfig(Config):
-    """Coulomb's law between the atoms of different molecules."""
-
-    kind: Literal["point_charges"]
-    """Point charges."""
-    charges_e: Annotated[list[Charge], Field(min_length=2, max_length=1000)]
-    """Charge (e) of each atom, in order."""
-    molecules: Annotated[list[Molecule], Field(min_length=2, max_length=1000)] | None = None
-    """Atoms of each molecule, counted from 0, whose charges do not see each other; default: each
-    atom by itself."""
 
 
 class SumConfig(Config):
