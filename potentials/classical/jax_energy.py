@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ..constants import COULOMB
 from .molecular import HarmonicAngles, HarmonicBonds, LennardJones, MorseBonds, PointCharges
 from .walls import ShortRangeWall, SphericalWall
-from .water import BOND, COULOMB, DAMPING, R6, WATER_KINDS, WATER_PAIRS, WaterBaseline
+from .water import BOND, DAMPING, R6, WATER_KINDS, WATER_PAIRS, WaterBaseline
 
 
 def distances(pairs: Any, positions: Float[Array, "atoms 3"]) -> Float[Array, " pairs"]:

@@ -11,9 +11,9 @@ from typing import Any
 import numba
 import numpy as np
 
+from ..constants import COULOMB
 from .molecular import HarmonicAngles, HarmonicBonds, LennardJones, MorseBonds, PointCharges
 from .native import Arrays, distance, push
-from .water import COULOMB
 
 N_ATOMS, N_GROUPS, GROUPS = range(3)
 """Places in a program."""

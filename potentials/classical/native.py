@@ -5,8 +5,9 @@ import math
 import numba
 import numpy as np
 
+from ..constants import COULOMB
 from .walls import ShortRangeWall, SphericalWall
-from .water import BOND, COULOMB, DAMPING, R6, WATER_KINDS, WATER_PAIRS, WaterBaseline
+from .water import BOND, DAMPING, R6, WATER_KINDS, WATER_PAIRS, WaterBaseline
 
 N_ATOMS, N_PAIRS, PAIRS = range(3)
 """Places in the program of a wall; then the atoms of each pair."""

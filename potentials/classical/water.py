@@ -46,8 +46,6 @@ class BaselineParameters(NamedTuple):
     """c of OO, OH, HH, eV angstrom^6, shape (3,)."""
 
 
-COULOMB = 14.399645478
-"""e^2 / (4 pi eps_0), eV angstrom (CODATA 2018)."""
 BOND = 0.97
 """r_0, angstrom."""
 DAMPING = 0.5

@@ -15,10 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..classical.molecular import HarmonicAngles, HarmonicBonds, LennardJones, PointCharges
+from ..constants import KCAL_PER_MOL
 from ..tree.nodes import Model, Sum
 
-KCAL_PER_MOL = 4184 / 96485.33212
-"""eV: the thermochemical calorie over the Faraday constant (CODATA 2018)."""
 WATER = ("O", "H", "H")
 MAX_MOLECULES = 333
 """As `qmd.io.structure` reads no more than 1000 atoms."""

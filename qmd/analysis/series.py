@@ -13,9 +13,6 @@ from qmd import units
 from qmd.errors import CorruptError, InputError
 from qmd.typing import Array
 
-KJ_PER_MOL = units.kcal_per_mol / 4.184
-"""One kJ/mol in eV."""
-
 
 @dataclass(frozen=True, eq=False)
 class Log:
@@ -143,7 +140,7 @@ def read(run_dir: str | PathLike[str], replica: int | None = None) -> Series:
         times_ps=times,
         positions=positions,
         velocities=velocities / units.ps,
-        forces=forces * KJ_PER_MOL,
+        forces=forces * units.kJ_per_mol,
         potential=potential,
         kinetic=kinetic,
         log=log,

@@ -7,8 +7,8 @@ of the energy. A check that cannot decide passes.
 
 import numpy as np
 from ase.data import chemical_symbols
-from ase.units import Bohr, Hartree
 
+from qmd import units
 from qmd.data.datasets import ENERGY_UNITS, Dataset
 from qmd.errors import InputError, MismatchError
 from qmd.io.structure import check_overlap, check_units
@@ -109,7 +109,7 @@ def _distances(positions: Array) -> Array:
 def _check_total_energies(dataset: Dataset, species: tuple[str, ...]) -> None:
     """Refuse total energies in another unit; relative or pseudopotential energies pass."""
     atoms = [ATOMS_HARTREE.get(chemical_symbols.index(symbol)) for symbol in species]
-    expected = Hartree * sum(e for e in atoms if e is not None)
+    expected = units.hartree * sum(e for e in atoms if e is not None)
     ratio = float(np.median(dataset.energies)) / expected
     for unit, factor in ENERGY_UNITS.items():
         if None not in atoms and unit != "eV" and abs(ratio * factor - 1) < 0.04:
@@ -252,14 +252,14 @@ def _slopes(positions: Array, forces: Array) -> Array:
 _RATIOS = {
     "energies in kcal/mol beside forces in eV/angstrom": 1 / ENERGY_UNITS["kcal/mol"],
     "energies in kJ/mol beside forces in eV/angstrom": 1 / ENERGY_UNITS["kJ/mol"],
-    "energies in Hartree beside forces in eV/angstrom": 1 / Hartree,
+    "energies in Hartree beside forces in eV/angstrom": 1 / units.hartree,
     "energies in meV": 1000.0,
-    "forces in Hartree/bohr beside energies in eV": Hartree / Bohr,
-    "forces in Hartree/angstrom beside energies in eV": Hartree,
+    "forces in Hartree/bohr beside energies in eV": units.hartree / units.bohr,
+    "forces in Hartree/angstrom beside energies in eV": units.hartree,
     "forces in kcal/mol/angstrom beside energies in eV": ENERGY_UNITS["kcal/mol"],
-    "forces per bohr beside positions in angstrom": 1 / Bohr,
-    "positions in bohr": Bohr,
-    "energies in Hartree beside forces in kcal/mol": ENERGY_UNITS["kcal/mol"] / Hartree,
+    "forces per bohr beside positions in angstrom": 1 / units.bohr,
+    "positions in bohr": units.bohr,
+    "energies in Hartree beside forces in kcal/mol": ENERGY_UNITS["kcal/mol"] / units.hartree,
 }
 
 

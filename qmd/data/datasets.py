@@ -26,8 +26,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from ase.units import Bohr, Hartree, kcal, kJ, mol
 
+from qmd import units
 from qmd.errors import InputError, one_line, quoted
 from qmd.io.files import read_regular_file
 from qmd.typing import Array
@@ -39,11 +39,11 @@ MAX_BYTES = 2**31
 ENERGY_UNITS = {
     "eV": 1.0,
     "meV": 1e-3,
-    "Hartree": Hartree,
-    "kcal/mol": kcal / mol,
-    "kJ/mol": kJ / mol,
+    "Hartree": units.hartree,
+    "kcal/mol": units.kcal_per_mol,
+    "kJ/mol": units.kJ_per_mol,
 }
-LENGTH_UNITS = {"angstrom": 1.0, "bohr": Bohr, "nm": 10.0}
+LENGTH_UNITS = {"angstrom": 1.0, "bohr": units.bohr, "nm": units.nm}
 
 
 @dataclass(frozen=True)

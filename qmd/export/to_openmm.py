@@ -27,9 +27,6 @@ from qmd.potentials import Package
 
 UNITS = {"length": "nm", "energy": "kJ/mol", "forces": "kJ/mol/nm"}
 PLATFORMS = ("cuda",)
-ANGSTROM_PER_NM = 10.0
-KJ_PER_MOL = units.kcal_per_mol / 4.184
-"""One kJ/mol in eV."""
 
 
 def encode(package: Package) -> bytes:
@@ -56,7 +53,7 @@ def _programs(package: Package) -> dict[str, bytes]:
 
         def energy_and_forces(positions: Array) -> tuple[Array, Array]:
             energy, forces = potential.energy_and_forces(_angstrom(positions))
-            return _kilojoules(energy), _kilojoules(forces * ANGSTROM_PER_NM)
+            return _kilojoules(energy), _kilojoules(forces * units.nm)
 
         positions = jax.ShapeDtypeStruct((len(package.species), 3), "float32")
         programs = {}
@@ -67,8 +64,8 @@ def _programs(package: Package) -> dict[str, bytes]:
 
 
 def _angstrom(positions: Array) -> Array:
-    return positions.astype(jnp.float64) * ANGSTROM_PER_NM
+    return positions.astype(jnp.float64) * units.nm
 
 
 def _kilojoules(values: Array) -> Array:
-    return (values / KJ_PER_MOL).astype(jnp.float32)
+    return (values / units.kJ_per_mol).astype(jnp.float32)

@@ -26,7 +26,7 @@ from qmd.forces.config import (
     PotentialConfig,
     SumConfig,
 )
-from qmd.forces.origin import UNBOUNDED_DOMAIN, PotentialOrigin
+from qmd.forces.origin import SLOPE_ERROR, UNBOUNDED_DOMAIN, PotentialOrigin
 from qmd.forces.runnable import RunnablePotential
 from qmd.potentials import (
     External,
@@ -35,9 +35,6 @@ from qmd.potentials import (
 )
 from qmd.system.system import System, check_species
 from qmd.typing import Array, EnergyAndForces
-
-SLOPE_ERROR = 1e-3
-"""eV/angstrom: of functions that iterate, or compute in single precision."""
 
 
 def parse_potential(potential: str | PathLike[str] | Mapping[str, Any]) -> PotentialConfig:
@@ -139,7 +136,7 @@ def _guarded(name: str, function: EnergyAndForces) -> EnergyAndForces:
 
 
 def _reference(config: DFTConfig | FCIConfig | ASEConfig, system: System) -> RunnablePotential:
-    from qmd.forces.reference import SLOPE_ERROR, reference_method, settings_sha256
+    from qmd.forces.reference import reference_method, settings_sha256
 
     name, method, needs = reference_method(config, system)
     sha256 = settings_sha256(config)

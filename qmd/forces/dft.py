@@ -9,8 +9,7 @@ from numpy._core._multiarray_umath import __cpu_features__  # type: ignore[impor
 from numpy.typing import NDArray
 
 from qmd.typing import Array
-
-HARTREE_EV, BOHR_ANGSTROM = 27.211386245988, 0.529177210903  # CODATA 2018, as in PySCF
+from qmd.units import pyscf_bohr, pyscf_hartree
 
 
 class SCFError(RuntimeError):
@@ -83,13 +82,13 @@ class DFT:
         if self.dispersion:
             extra_energy, extra_slope = self._dispersion(numbers, positions)
             energy, slope = energy + extra_energy, slope + extra_slope
-        forces = -slope * HARTREE_EV / BOHR_ANGSTROM
-        return energy * HARTREE_EV, np.ascontiguousarray(forces), mf.make_rdm1()
+        forces = -slope * pyscf_hartree / pyscf_bohr
+        return energy * pyscf_hartree, np.ascontiguousarray(forces), mf.make_rdm1()
 
     def _dispersion(self, numbers: NDArray[np.int64], positions: Array) -> tuple[float, Array]:
         from dftd3.interface import DispersionModel, ZeroDampingParam
 
-        model = DispersionModel(np.asarray(numbers), positions / BOHR_ANGSTROM)
+        model = DispersionModel(np.asarray(numbers), positions / pyscf_bohr)
         result = model.get_dispersion(ZeroDampingParam(method=self.dispersion), grad=True)
         return float(result["energy"]), np.asarray(result["gradient"])
 

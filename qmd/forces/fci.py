@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qmd.forces.dft import BOHR_ANGSTROM, HARTREE_EV, SCFError
+from qmd.forces.dft import SCFError
 from qmd.typing import Array
+from qmd.units import pyscf_bohr, pyscf_hartree
 
 
 @dataclass(frozen=True)
@@ -63,4 +64,4 @@ class FCI:
         if not solver.converged:
             raise SCFError(f"FCI did not converge for positions {positions.tolist()}.")
         slope = solver.nuc_grad_method().kernel()
-        return energy * HARTREE_EV, -np.asarray(slope) * HARTREE_EV / BOHR_ANGSTROM
+        return energy * pyscf_hartree, -np.asarray(slope) * pyscf_hartree / pyscf_bohr

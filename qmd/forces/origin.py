@@ -9,6 +9,10 @@ from qmd.potentials import Domain
 UNBOUNDED_DOMAIN = Domain(np.zeros((0, 2), np.int64), np.zeros((0, 2)), np.zeros((0, 2)))
 """The domain of a potential that was not trained, or does not say on what."""
 
+SLOPE_ERROR = 1e-3
+"""`slope_error` (eV/angstrom) of functions that iterate, or compute in single precision: energies
+that converge to 1e-10 hartree, differences over 2e-4 angstrom."""
+
 
 @dataclass(frozen=True, eq=False)
 class PotentialOrigin:

@@ -19,8 +19,6 @@ from qmd.forces.fci import FCI
 from qmd.system.system import System
 from qmd.typing import Array, EnergyAndForces
 
-SLOPE_ERROR = 1e-3
-"""eV/angstrom: energies that converge to 1e-10 hartree, differences over 2e-4 angstrom."""
 CLOSE_A, NEAR_A = 0.05, 0.5
 """Moves of an atom over which densities are extrapolated, and over which the last one serves."""
 INSTALL = 'install the extra, in the checkout: pip install -e ".[reference]"'

@@ -29,10 +29,6 @@ from openmmml.mlpotential import MLPotentialImpl, MLPotentialImplFactory
 
 from qmd import units
 
-KJ_PER_MOL = units.kcal_per_mol / 4.184
-"""One kJ/mol in eV."""
-ANGSTROM_PER_NM = 10.0
-
 
 class QmdPotentialFactory(MLPotentialImplFactory):  # type: ignore[misc]  # has no types
     """Makes what stands behind ``MLPotential("qmd", potential=...)``."""
@@ -103,6 +99,6 @@ def _computing(config: Any, numbers: np.ndarray) -> Callable[[Any], tuple[float,
     def compute(state: Any) -> tuple[float, np.ndarray]:
         positions = state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)
         energy, forces = energy_and_forces(np.ascontiguousarray(positions))
-        return energy / KJ_PER_MOL, forces * (ANGSTROM_PER_NM / KJ_PER_MOL)
+        return energy / units.kJ_per_mol, forces * (units.nm / units.kJ_per_mol)
 
     return compute

@@ -9,8 +9,8 @@ from scipy.interpolate import CubicHermiteSpline
 
 pytest.importorskip("pyscf")
 
-from qmd.forces.dft import HARTREE_EV  # noqa: E402
 from qmd.forces.fci import FCI  # noqa: E402
+from qmd.units import pyscf_hartree  # noqa: E402
 
 LIH, LABELS = np.array([3, 1]), ROOT / "runs/labels-lih"
 
@@ -21,12 +21,12 @@ def along_z(r: float) -> np.ndarray:
 
 def test_lih_has_the_known_energy():
     energy, _ = FCI().energy_and_forces(LIH, along_z(1.6))
-    assert energy / HARTREE_EV == pytest.approx(-7.882324, abs=5e-7)  # as printed
+    assert energy / pyscf_hartree == pytest.approx(-7.882324, abs=5e-7)  # as printed
 
 
 def test_two_hydrogen_atoms_far_apart_have_twice_the_energy_of_one_and_no_force():
     energy, forces = FCI().energy_and_forces(np.array([1, 1]), along_z(20.0))
-    assert energy / HARTREE_EV == pytest.approx(2 * -0.46658185, abs=1e-8)  # one atom in STO-3G
+    assert energy / pyscf_hartree == pytest.approx(2 * -0.46658185, abs=1e-8)  # one atom in STO-3G
     np.testing.assert_allclose(forces, 0, atol=1e-6)
 
 

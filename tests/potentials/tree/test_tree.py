@@ -36,6 +36,7 @@ from qmd.potentials import (
     water_pair,
 )
 from qmd.potentials.classical.water import WATER_PAIRS, water_baseline
+from qmd.potentials.constants import COULOMB
 from qmd.potentials.package.json_form import model_from_json, model_to_json
 from qmd.potentials.tree.walk import flatten, named_parameters
 
@@ -216,7 +217,7 @@ def test_the_baseline_has_its_closed_form():
     charges = np.array([q + 0.1 * s - 0.1 * t, q - 0.1 * s + 0.1 * t, -2 * q])
     sites = np.array([one[1], one[2], g * (one[1] + one[2]) / 2])
     r = np.linalg.norm(sites[:, None] - sites[None] - [0, 0, 4.0], axis=-1)  # r >> damping
-    expected = 14.399645478 * (charges[:, None] * charges / r).sum()
+    expected = COULOMB * (charges[:, None] * charges / r).sum()
     for (i, j), kind in zip(WATER_PAIRS, (0, 1, 1, 1, 2, 2, 1, 2, 2), strict=True):
         d = np.linalg.norm(x[i] - x[j])
         expected += np.exp(repulsion[kind] - 3 * d) - dispersion[kind] / (d**6 + 20)
