@@ -5,10 +5,11 @@ import os
 import signal
 import tempfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
+from beds import Bed
 
 from qmd._kernel_cache import kernel_sources
 
@@ -38,14 +39,6 @@ def pytest_configure(config: pytest.Config) -> None:
     if cache := getattr(config, "cache", None):  # none with `-p no:cacheprovider`
         directory = cache.mkdir(f"numba-{digest[:12]}")
     os.environ.setdefault("NUMBA_CACHE_DIR", str(directory))
-
-
-class Bed(NamedTuple):
-    """A system with a known potential: its force, masses (u) and minimum (angstrom)."""
-
-    force: Any
-    masses: np.ndarray
-    positions: np.ndarray
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,10 @@
 """Full CI labels: known energies, size consistency, forces; and the labels of LiH in runs/."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT
 from scipy.interpolate import CubicHermiteSpline
 
 pytest.importorskip("pyscf")
@@ -12,6 +12,7 @@ pytest.importorskip("pyscf")
 from qmd.forces.fci import FCI  # noqa: E402
 from qmd.units import pyscf_hartree  # noqa: E402
 
+ROOT = Path(__file__).parents[2]
 LIH, LABELS = np.array([3, 1]), ROOT / "runs/labels-lih"
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Bed
+from beds import Bed
 
 from qmd.integrators import (
     VELOCITIES,
