@@ -84,7 +84,7 @@ def test_the_other_scripts_of_the_page_run_as_written(name: str, folder: Path) -
 @pytest.mark.slow
 def test_bytes_depend_on_the_package_alone(folder: Path) -> None:
     """Another process writes the same bytes, and they name no source file of this machine."""
-    script = "from exports import water; from qmd.export import *\n" + "".join(
+    script = "from exports import water; from qmd.export.formats import *\n" + "".join(
         f"export(water(), Format('{to}'), Path('again') / default_path(water(), Format('{to}')))\n"
         for to in Format
     )
@@ -92,7 +92,7 @@ def test_bytes_depend_on_the_package_alone(folder: Path) -> None:
     defaults = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
     subprocess.run(
         [sys.executable, "-c", script], cwd=folder, check=True,
-        env=defaults | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
+        env=defaults | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'helpers'}"},
     )  # fmt: skip
     for again in sorted((folder / "again").iterdir()):
         data = (folder / again.name).read_bytes()

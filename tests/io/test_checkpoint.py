@@ -208,7 +208,7 @@ def test_a_state_that_is_not_finite_never_replaces_a_good_one(path: Path, field,
 WRITE = """
 import os, resource, sys
 from pathlib import Path
-from qmd import checkpoint
+from qmd.io import checkpoint
 from qmd.errors import OutputError
 from test_checkpoint import example
 path, fault, limit, steps = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4:]

@@ -201,7 +201,7 @@ def test_syncs_blocks_and_restarts_do_not_change_a_byte(
 KILLED = """
 import os, sys
 from pathlib import Path
-from qmd import trajectory
+from qmd.io import trajectory
 from test_trajectory import create, frame
 trajectory._BLOCK_FRAMES = 4
 writer = create(Path(sys.argv[1]))

@@ -293,7 +293,7 @@ def test_a_new_process_takes_the_compiled_loops_from_the_cache(water, harmonic):
     code = (
         "import numpy as np\n"
         "from qmd.integrators import *\n"
-        "from qmd.integrators import langevin, verlet\n"
+        "from qmd.integrators.methods import langevin, verlet\n"
         "force = python_force(lambda x: (0.0, -x))\n"
         "start = initial_state(force, np.eye(2, 3), np.zeros((2, 3)))\n"
         "for method in VelocityVerlet(0.1), LangevinBAOAB(0.1, 0.1, 0.1):\n"
