@@ -101,7 +101,6 @@ def _start(model: str) -> tuple[Any, Any, Any]:
 
     from qmd.io.structure import BUILT_IN
     from qmd.potentials import water_pair
-    from qmd.train import models
     from qmd.train.config import WaterConfig
     from qmd.train.problem import Frames
 
@@ -113,7 +112,7 @@ def _start(model: str) -> tuple[Any, Any, Any]:
     if model == "h2o":
         from pathlib import Path
 
-        potential = models.start(WaterConfig(kind="sivqlm-h2o"), Path(), frames, 1)
+        potential = WaterConfig(kind="sivqlm-h2o").first_model(Path(), frames, 1)
     else:
         potential = water_pair.interaction(1, n_layers=8, n_radial=16)
     return potential, frames, np.asarray(ravel_pytree(potential)[0])

@@ -69,12 +69,11 @@ def _dataset(config: ErrorsConfig, folder: Path) -> Labelled:
 def _test_frames(config: ErrorsConfig, folder: Path) -> Labelled:
     from qmd.config import load as inputs
     from qmd.train import data as train_data
-    from qmd.train import models
     from qmd.train.config import TrainConfig
 
     path = folder / str(config.test_frames_of)
     loaded = inputs.load(path, TrainConfig).config
-    species = models.family(loaded.model, path.parent).species
+    species = loaded.model.traits(path.parent).species
     data = train_data.load(loaded, path.parent, species)
     sha256 = "".join(data.sha256.values())
     return Labelled(species, data.test.positions, data.test.energies, data.test.forces, sha256)

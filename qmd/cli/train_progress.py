@@ -74,7 +74,7 @@ def plan_text(prepared: TrainingJob) -> str:
     frames = ", ".join(f"{len(frames.energies)} {part}" for part, frames in parts.items())
     starts = f"{config.starts.count} start{'s' if config.starts.count > 1 else ''}"
     return (
-        f"{config.name}: {config.model.kind} ({' '.join(prepared.family.species)}), {frames} "
+        f"{config.name}: {config.model.kind} ({' '.join(prepared.traits.species)}), {frames} "
         f"frames, {starts} of {len(config.stages)} stage{'s' if len(config.stages) > 1 else ''}"
     )
 

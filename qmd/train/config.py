@@ -1,11 +1,20 @@
 """The input of `qmd train`: a strict, frozen schema like that of a run (`qmd.config`)."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from qmd.config.base import Config, Count, Name, Seed
 from qmd.jobs.config import ExecutorConfig, Line, not_both
+from qmd.train.architectures.atom_centred import AtomCentredNetworkConfig, InitialConfig
+from qmd.train.architectures.base import NotNegative, Positive, Symbol
+from qmd.train.architectures.density_dimer import DensityDimerConfig
+from qmd.train.architectures.package import PackageModelConfig
+from qmd.train.architectures.perceptron import PerceptronConfig
+from qmd.train.architectures.polynomial import PolynomialConfig
+from qmd.train.architectures.sivqlm import DimerConfig, LiHConfig, WaterConfig
+from qmd.train.architectures.vqlm import VqlmLiHConfig, VqlmWaterConfig
 
 MAY_CHANGE_ON_RESUME = (
     "dataset", "test_dataset", "extra_dataset", "workers", "executor", "name", "description",
@@ -15,13 +24,6 @@ MAY_CHANGE_ON_RESUME = (
 
 EnergyUnit = Literal["eV", "meV", "Hartree", "kcal/mol", "kJ/mol"]
 Share = Count | Annotated[float, Field(gt=0, lt=1)]
-Positive = Annotated[float, Field(gt=0, le=1e6)]
-NotNegative = Annotated[float, Field(ge=0, le=1e6)]
-Layers = Annotated[int, Field(ge=1, le=200)]
-Symbol = Annotated[str, Field(pattern="^[A-Z][a-z]?$")]
-Cutoff = Annotated[float, Field(gt=0.5, le=100)]
-"""angstrom; the first Gaussian of a network is at 0.5."""
-Channels = Annotated[int, Field(ge=2, le=12, multiple_of=2)]
 
 
 class LabelsConfig(Config):
@@ -44,213 +46,6 @@ class LabelsConfig(Config):
     """Zero of the model: the lowest training energy, or that of the labels (interactions)."""
     repeats: Literal["refuse", "drop"] = "refuse"
     """What to do about geometries that occur twice."""
-
-
-class StartConfig(Config):
-    """Random numbers that a circuit begins with."""
-
-    scale_per_A: Positive = 0.5
-    """Scale alpha (1/angstrom) of the encoded vectors."""
-    coupling_spread: NotNegative = 0.3
-    """Standard deviation (rad) of the couplings."""
-
-
-class LiHConfig(Config):
-    """Symmetry-invariant circuit of LiH on 4 qubits."""
-
-    kind: Literal["sivqlm-lih"]
-    """The architecture."""
-    layers: Layers = 22
-    """Trainable layers."""
-    blocks: Annotated[int, Field(ge=1, le=20)] = 1
-    """Blocks of gates in a layer."""
-    start: StartConfig = StartConfig()
-    """Random numbers to begin with."""
-
-
-class WaterConfig(Config):
-    """Symmetry-invariant circuit of H2O on 4 qubits."""
-
-    kind: Literal["sivqlm-h2o"]
-    """The architecture."""
-    layers: Layers = 11
-    """Trainable layers."""
-    blocks: Annotated[int, Field(ge=1, le=20)] = 2
-    """Blocks of gates in a layer."""
-    symmetry_breaking: bool = False
-    """One RZ angle a layer: more freedom, but no longer invariant under rotation."""
-    start: StartConfig = StartConfig()
-    """Random numbers to begin with."""
-
-
-class DimerConfig(Config):
-    """Symmetry-invariant circuit of (H2O)2 on 6 qubits and an ancilla."""
-
-    kind: Literal["sivqlm-dimer"]
-    """The architecture."""
-    layers: Layers = 30
-    """Trainable layers."""
-    symmetry_breaking: bool = False
-    """One RZ angle a layer: more freedom, but no longer invariant under rotation."""
-    start: StartConfig = StartConfig()
-    """Random numbers to begin with."""
-
-
-class DensityDimerConfig(Config):
-    """Interaction of two H2O: a circuit on vector densities beside pair terms, switched off."""
-
-    kind: Literal["density-dimer"]
-    """The architecture."""
-    layers: Layers = 6
-    """Trainable layers."""
-    vectors: Literal["densities", "positions"] = "densities"
-    """What is encoded: densities of neighbours, or positions about the O-O midpoint."""
-    radial: Annotated[int, Field(ge=2, le=100)] = 14
-    """Gaussians of each radial function, for densities."""
-    circuits: Annotated[int, Field(ge=0, le=8)] = 1
-    """Circuits that are added up."""
-    baseline: bool = True
-    """Whether classical pair terms (charges, repulsion, dispersion) are added, and trained."""
-    circuit_from_A: Positive = 2.0
-    """O-O distance (angstrom) at which the energy of the circuits begins to fade."""
-    circuit_to_A: Positive = 7.0
-    """O-O distance (angstrom) beyond which there is none of it."""
-    switch_from_A: Positive = 6.5
-    """O-O distance (angstrom) at which the pair terms begin to fade."""
-    switch_to_A: Positive = 9.0
-    """O-O distance (angstrom) beyond which there are none."""
-    monomer: Name | None = None
-    """Potential of one water: the package is then of the total energy, to run; default: none."""
-    wall_eV_per_A3: Positive = 100.0
-    """Stiffness of the wall below the shortest distances of the data, with a monomer."""
-
-    @field_validator("baseline")
-    @classmethod
-    def _something(cls, value: bool, info: ValidationInfo) -> bool:
-        if not value and info.data.get("circuits") == 0:
-            raise ValueError("must be true with model.circuits = 0")
-        return value
-
-    @field_validator("circuit_to_A", "switch_to_A")
-    @classmethod
-    def _beyond_its_begin(cls, value: float, info: ValidationInfo) -> float:
-        begin = str(info.field_name).replace("_to_A", "_from_A")
-        if value <= info.data.get(begin, 0.0):
-            raise ValueError(f"must be larger than model.{begin}")
-        return value
-
-
-class VqlmLiHConfig(Config):
-    """Generic circuit on the bond length of LiH, 3 qubits: the baseline."""
-
-    kind: Literal["vqlm-lih"]
-    """The architecture."""
-    layers: Layers = 13
-    """Trainable layers."""
-
-
-class VqlmWaterConfig(Config):
-    """Generic circuit on the bond lengths and the angle of H2O, 3 qubits: the baseline."""
-
-    kind: Literal["vqlm-h2o"]
-    """The architecture."""
-    layers: Layers = 11
-    """Trainable layers."""
-
-
-class PolynomialConfig(Config):
-    """Permutationally invariant polynomial of all distances of a small molecule: the peer."""
-
-    kind: Literal["polynomial"]
-    """The architecture."""
-    species: Annotated[list[Symbol], Field(min_length=2, max_length=6)]
-    """Chemical symbols in the atom order of the labels."""
-    degree: Annotated[int, Field(ge=1, le=12)]
-    """Of the polynomial; water has 71 numbers at degree 7."""
-
-
-class AtomCentredNetworkConfig(Config):
-    """A small circuit for each atom on vector densities of its neighbours, shared by element."""
-
-    kind: Literal["qnn-revised"]
-    """The architecture."""
-    species: Annotated[list[Symbol], Field(min_length=2, max_length=100)]
-    """Chemical symbols in the atom order of the labels."""
-    elements: Annotated[list[Symbol], Field(min_length=1, max_length=20)] | None = None
-    """Elements that the numbers are for; default: those of the atoms."""
-    qubits: Channels = 4
-    """Channels of a circuit, an even number."""
-    layers: Layers = 4
-    """Trainable layers."""
-    radial: Annotated[int, Field(ge=2, le=100)] = 12
-    """Gaussians of each radial function."""
-    cutoff_A: Cutoff = 5.0
-    """Where neighbours end, angstrom."""
-    scalars: bool = True
-    """Whether couplings, and weights of the observables, depend on the neighbours as well."""
-
-    @field_validator("elements")
-    @classmethod
-    def _has_its_own(cls, value: list[str] | None, info: ValidationInfo) -> list[str] | None:
-        if value is not None and not set(info.data.get("species", [])) <= set(value):
-            raise ValueError("must have all elements of model.species")
-        return value
-
-    control: Literal["uncoupled", "frozen"] | None = None
-    """A control experiment, by stages gauss_newton: no couplings between the qubits, or a random
-    circuit whose numbers stay as they are drawn, with trained weights of its observables; default:
-    none."""
-
-
-class PerceptronConfig(Config):
-    """The classical control of qnn-revised: a perceptron on dot products of its vectors."""
-
-    kind: Literal["perceptron"]
-    """The architecture."""
-    species: Annotated[list[Symbol], Field(min_length=2, max_length=100)]
-    """Chemical symbols in the atom order of the labels."""
-    vectors: Annotated[int, Field(ge=1, le=100)] = 10
-    """Vector densities of an atom."""
-    scalars: Annotated[int, Field(ge=0, le=100)] = 10
-    """Scalar densities of an atom."""
-    hidden: Annotated[int, Field(ge=1, le=200)] = 16
-    """Units of each of two hidden layers."""
-    radial: Annotated[int, Field(ge=2, le=100)] = 12
-    """Gaussians of each radial function."""
-    cutoff_A: Cutoff = 5.0
-    """Where neighbours end, angstrom."""
-
-
-class InitialConfig(Config):
-    """A small circuit for each atom, with a qubit for each of its nearest neighbours, by name."""
-
-    kind: Literal["qnn-initial"]
-    """The architecture."""
-    species: Annotated[list[Symbol], Field(min_length=2, max_length=100)]
-    """Chemical symbols in the atom order of the labels."""
-    qubits: Channels = 4
-    """Neighbours of an atom, an even number."""
-    layers: Layers = 4
-    """Trainable layers."""
-
-    @field_validator("qubits")
-    @classmethod
-    def _has_so_many_neighbours(cls, value: int, info: ValidationInfo) -> int:
-        others = len(info.data.get("species", [])) - 1
-        if value > others:
-            raise ValueError(f"an atom has {others} neighbours")
-        return value
-
-
-class PackageModelConfig(Config):
-    """A trained potential, to go on from."""
-
-    kind: Literal["package"]
-    """Begin with the numbers of a package."""
-    name: Name
-    """Name of an installed package, or the path of a .qmdp file relative to this file."""
-    spread: NotNegative = 0.0
-    """Standard deviation of noise on its numbers, for more than one start."""
 
 
 class SplitConfig(Config):
@@ -495,15 +290,16 @@ class TrainConfig(Config):
     def _molecules_of_a_network(self) -> "TrainConfig":
         if not self.together:
             return self
-        if not isinstance(self.model, AtomCentredNetworkConfig):
+        known = self.model.known_elements
+        if known is None:
             raise ValueError("has together, which needs model.kind: qnn-revised")
         if any(stage.kind != "gauss_newton" for stage in self.stages):
             raise ValueError("has together, which needs stages of kind gauss_newton")
-        molecules = [tuple(self.model.species), *(tuple(o.species) for o in self.together)]
+        own = self.model.traits(Path()).species
+        molecules = [own, *(tuple(other.species) for other in self.together)]
         if len(set(molecules)) < len(molecules):
             raise ValueError("has together, which names a molecule twice")
-        known = {*self.model.species, *(self.model.elements or [])}
-        if missing := {s for other in self.together for s in other.species} - known:
+        if missing := {s for other in self.together for s in other.species} - set(known):
             raise ValueError(
                 f"has together, which needs {', '.join(sorted(missing))} in model.elements"
             )
@@ -522,6 +318,6 @@ class TrainConfig(Config):
             return self
         if any(stage.kind == "lbfgs" for stage in self.stages):
             raise ValueError("has a stage lbfgs, which needs backend: jax")
-        if self.model.kind in ("perceptron", "polynomial", "vqlm-lih", "vqlm-h2o"):
+        if self.model.trained_on == "jax":
             raise ValueError(f"has model.kind: {self.model.kind}, which needs backend: jax")
         return self

@@ -18,8 +18,9 @@ from qmd.io import files
 from qmd.potentials import Committee, Domain, Package, Variant, compiled, on_atoms, save
 from qmd.report import page
 from qmd.system import topology
-from qmd.train import models, states, two_waters
+from qmd.train import models, states
 from qmd.train import report as training_report
+from qmd.train.architectures.base import ModelTraits
 from qmd.train.card import (
     Predicted,
     Ranked,
@@ -30,9 +31,8 @@ from qmd.train.card import (
     stage_state,
     training_card,
 )
-from qmd.train.config import DensityDimerConfig, TrainConfig
+from qmd.train.config import TrainConfig
 from qmd.train.data import Data
-from qmd.train.models import Family
 from qmd.train.plots import learning_curve, parity
 from qmd.train.problem import Frames
 from qmd.train.states import COLUMNS, Plan, StageState
@@ -47,7 +47,7 @@ def make(
     loaded: LoadedConfig[TrainConfig],
     plan: Plan,
     data: Data,
-    family: Family,
+    traits: ModelTraits,
     ranked: Ranked,
     seconds: float,
     interrupted: bool,
@@ -61,20 +61,21 @@ def make(
     package = Package(
         name=config.name,
         description=config.description,
-        species=family.species,
+        species=traits.species,
         model=model,
         reference_energy_eV=data.zero,
-        domain=domain(data.train.positions, family.species),
+        domain=domain(data.train.positions, traits.species),
         training=training_card(loaded, plan, data, ranked, predicted)
         | errors_of_each(members, data)
         | {"seconds_of_last_session": round(seconds), "interrupted": interrupted},
-        citation=config.citation or family.citation,
+        citation=config.citation or traits.citation,
         licence=config.licence,
         test_positions=data.test.positions[:N_TEST_VECTORS],
     )
     if config.together:
         package = _for_all(package, config, data)
-    return _to_run(package, config, data, loaded.path.parent), predicted
+    whole = config.model.assembled(package, data.train.positions, loaded.path.parent)
+    return whole, predicted
 
 
 def _for_all(package: Package, config: TrainConfig, data: Data) -> Package:
@@ -108,32 +109,12 @@ def _members(plan: Plan, chosen: Ranked) -> list[Any]:
     from jax.flatten_util import ravel_pytree
 
     jax.config.update("jax_enable_x64", True)
-    first = models.start(plan.config.model, plan.folder, plan.train, plan.config.starts.seed)
+    first = plan.config.model.first_model(plan.folder, plan.train, plan.config.starts.seed)
     unravel = ravel_pytree(first)[1]
     return [
         jax.tree.map(np.asarray, unravel(jnp.asarray(stage_state(plan, *which).best)))
         for which in chosen
     ]
-
-
-def _to_run(package: Package, config: TrainConfig, data: Data, folder: Path) -> Package:
-    """An interaction with a monomer becomes the total energy; anything else is what it was."""
-    if not (isinstance(config.model, DensityDimerConfig) and config.model.monomer):
-        return package
-    monomer = load_package(config.model.monomer, folder)
-    whole = two_waters.two_waters(
-        package.model, monomer, data.train.positions, package.domain, config.model.wall_eV_per_A3
-    )
-    card = {
-        **package.training,
-        "fitted_keys": package.training["labels_keys"],
-        "labels_keys": {"energy": "E", "forces": "F"},
-        "monomer": {"name": monomer.name, "sha256": monomer.sha256},
-    }
-    return replace(
-        package, model=whole.model, reference_energy_eV=whole.reference, domain=whole.domain,
-        training=card,
-    )  # fmt: skip
 
 
 def domain(positions: Array, species: tuple[str, ...]) -> Domain:

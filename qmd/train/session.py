@@ -16,8 +16,9 @@ from qmd.jobs.lock import RunLock
 from qmd.jobs.open import open_executor
 from qmd.jobs.stop import StopRequest, stop_signals
 from qmd.train import data as train_data
-from qmd.train import models, states, trainer
 from qmd.train import package as packaging
+from qmd.train import states, trainer
+from qmd.train.architectures.base import ModelTraits
 from qmd.train.config import MAY_CHANGE_ON_RESUME, TrainConfig
 from qmd.train.data import Data
 from qmd.train.stages import check_installed
@@ -32,7 +33,7 @@ class TrainingJob:
     """A checked input with its data; nothing has been written yet."""
 
     loaded: LoadedConfig[TrainConfig]
-    family: models.Family
+    traits: ModelTraits
     data: Data
 
     @property
@@ -59,10 +60,10 @@ def prepare(loaded: LoadedConfig[TrainConfig]) -> TrainingJob:
     """
     check_installed(loaded.config.stages)
     folder = loaded.path.parent
-    family = models.family(loaded.config.model, folder)
-    data = train_data.load(loaded.config, folder, family.species)
+    traits = loaded.config.model.traits(folder)
+    data = train_data.load(loaded.config, folder, traits.species)
     others = train_data.load_together(loaded.config, folder)
-    return TrainingJob(loaded, family, replace(data, together=others))
+    return TrainingJob(loaded, traits, replace(data, together=others))
 
 
 def run(
@@ -110,7 +111,7 @@ def run(
             raise StoppedEarly("Stopped before there was anything to keep.", _AGAIN)
         seconds = time.monotonic() - begin
         package, predicted = packaging.make(
-            prepared.loaded, plan, prepared.data, prepared.family, ranked, seconds, interrupted
+            prepared.loaded, plan, prepared.data, prepared.traits, ranked, seconds, interrupted
         )
         packaging.write(target, package, plan, prepared.data.test, predicted, directory)
     if interrupted:
@@ -149,7 +150,7 @@ def _plan(prepared: TrainingJob, directory: Path) -> Plan:
         states=directory / "states",
         train=train,
         validation=validation,
-        rotations=prepared.family.rotations,
+        rotations=prepared.traits.rotations,
         threads=_threads(config),
         together=tuple(others),
     )

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from qmd.errors import NotInstalledError
-from qmd.potentials import InvariantPolynomial, Vqlm, leaves, native_model
+from qmd.potentials import families, leaves, native_model
 from qmd.train.config import (
     AdamConfig,
     GaussNewtonConfig,
@@ -31,8 +31,8 @@ def engine(config: TrainConfig, model: Any) -> MakeEngine:
     """That of the input, or the faster one of those that serve."""
     if config.backend:
         return NativeEngine if config.backend == "native" else JaxEngine
-    generic = any(isinstance(leaf, Vqlm | InvariantPolynomial) for _, leaf in leaves(model))
-    if generic or any(isinstance(stage, LBFGSConfig) for stage in config.stages):
+    by_jax = any(families.family_of(leaf).trained_on == "jax" for _, leaf in leaves(model))
+    if by_jax or any(isinstance(stage, LBFGSConfig) for stage in config.stages):
         return JaxEngine
     try:
         native_model(model)

@@ -82,7 +82,7 @@ class Trainer:
     def first_model(self, start: int) -> Any:
         config = self.plan.config
         seed = config.starts.seed + start
-        return models.start(config.model, self.plan.folder, self.plan.train, seed)
+        return config.model.first_model(self.plan.folder, self.plan.train, seed)
 
     def _models(self) -> list[Any]:
         """One for each molecule; they differ in their atoms, not in their numbers."""
@@ -204,7 +204,7 @@ class Trainer:
                     engine(plan.config, model),
                     rotations=plan.rotations,
                     threads=plan.threads,
-                    trainable_mask=models.trainable_mask(plan.config.model, model),
+                    trainable_mask=plan.config.model.trainable_mask(model),
                 )
                 for model, frames in zip(
                     self._models(), [plan.train, *(train for train, _ in plan.together)],

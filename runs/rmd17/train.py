@@ -93,7 +93,7 @@ def build(row, species, elements, frames, seed):
     Config = CONFIGS[row.model["kind"]]
     shared = {"elements": list(elements)} if Config is AtomCentredNetworkConfig else {}
     config = Config(species=list(species), **row.model, **shared)
-    return config, widened(models.start(config, Path(), frames, seed), row.spread)
+    return config, widened(config.first_model(Path(), frames, seed), row.spread)
 
 
 def widened(model, factor):
@@ -113,13 +113,13 @@ def problem_of(row, config, model, frames):
         frames,
         Loss(energy_weight=ENERGY_WEIGHT),
         engine,
-        trainable_mask=models.trainable_mask(config, model),
+        trainable_mask=config.trainable_mask(model),
     )
 
 
 def free_numbers(row, config, model):
     """Numbers that were trained."""
-    free = models.trainable_mask(config, model)
+    free = config.trainable_mask(model)
     return ravel_pytree(model)[0].size if free is None else int(free.sum())
 
 

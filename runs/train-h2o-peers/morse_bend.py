@@ -14,7 +14,6 @@ from scipy.optimize import least_squares
 
 from qmd.config import load as inputs
 from qmd.train import data as train_data
-from qmd.train import models
 from qmd.train.config import TrainConfig
 from qmd.train.stages import as_loss
 
@@ -43,7 +42,7 @@ def energies_and_forces(numbers, positions):
 
 def main():
     config = inputs.load(SOURCE, TrainConfig).config
-    species = models.family(config.model, SOURCE.parent).species
+    species = config.model.traits(SOURCE.parent).species
     frames = train_data.load(config, SOURCE.parent, species).train
     loss = as_loss(config.loss)
     weights = np.sqrt(loss.frame_weights(frames.energies))

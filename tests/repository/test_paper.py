@@ -13,7 +13,6 @@ from jax.flatten_util import ravel_pytree
 from qmd.config import load as inputs
 from qmd.config import strict_yaml
 from qmd.config.schema import json_schema
-from qmd.train import models
 from qmd.train.config import AdamConfig, LeastSquaresConfig, TrainConfig
 from qmd.train.problem import Frames
 
@@ -72,7 +71,7 @@ def test_a_model_has_as_many_numbers_as_the_paper_says(path):
         pytest.skip("not a model of the paper")
     config = inputs.load(path, TrainConfig).config
     labels = Frames(np.zeros((2, 1, 3)), np.array([0.0, 1.0]), None)
-    model = models.start(config.model, path.parent, labels, 0)
+    model = config.model.first_model(path.parent, labels, 0)
     assert ravel_pytree(model)[0].size == PARAMETERS[path.parent.name] + 2
 
 

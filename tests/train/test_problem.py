@@ -7,7 +7,6 @@ from jax.flatten_util import ravel_pytree
 from scipy.optimize import least_squares as scipy_least_squares
 
 from qmd.potentials import Parameters, Quantum, sivqlm
-from qmd.train import models
 from qmd.train import problem as training
 from qmd.train.config import WaterConfig
 from qmd.train.jax_engine import JaxEngine
@@ -234,7 +233,7 @@ def test_lbfgs_goes_down_to_the_minimum(problem, near):
 
 def test_a_start_is_a_function_of_its_seed_and_fits_the_architecture(frames, tmp_path):
     config = WaterConfig(kind="sivqlm-h2o", layers=3)
-    first, again, other = (models.start(config, tmp_path, frames, seed) for seed in (1, 1, 2))
+    first, again, other = (config.first_model(tmp_path, frames, seed) for seed in (1, 1, 2))
     first.check()
     np.testing.assert_array_equal(flat(first), flat(again))
     assert np.abs(flat(first) - flat(other)).max() > 1e-3

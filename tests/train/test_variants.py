@@ -12,7 +12,7 @@ from network_fits import NETWORK, PEROXIDE, frames_of
 from qmd.cli.app import app
 from qmd.config import load as inputs
 from qmd.interop.ase_calculator import QmdCalculator
-from qmd.potentials import evaluate, load, native_model, on_atoms, sivqlm
+from qmd.potentials import Scaled, evaluate, load, native_model, on_atoms, vqlm
 from qmd.train import session as train_session
 from qmd.train.config import TrainConfig
 from qmd.train.problem import Frames
@@ -74,8 +74,9 @@ def test_a_variant_is_the_same_network_on_other_atoms(package):
         package.on(("O", "O", "O"))
     with pytest.raises(ValueError, match="named twice"):
         replace(package, variants=(*package.variants, *package.variants))
-    with pytest.raises(ValueError, match="Only atom-centred networks"):
-        on_atoms(sivqlm.water(), (0, 1))
+    for other in (vqlm.water(), Scaled(package.model, 2.0)):
+        with pytest.raises(ValueError, match="Only atom-centred networks"):
+            on_atoms(other, (0, 1))
 
 
 def test_commands_take_the_molecule_they_are_given(folder, capsys):

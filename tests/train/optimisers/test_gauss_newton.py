@@ -122,8 +122,8 @@ def test_a_control_keeps_what_it_must(control):
         control=control,
     )  # fmt: skip
     frames = frames_of(NETWORK, 20, 3)
-    model = models.start(config, None, frames, 1)
-    trainable_mask = models.trainable_mask(config, model)
+    model = config.first_model(None, frames, 1)
+    trainable_mask = config.trainable_mask(model)
     problem = training.Problem(
         model, frames, training.Loss(), NativeEngine, trainable_mask=trainable_mask
     )
@@ -149,7 +149,7 @@ def test_the_classical_control_is_fitted_by_jax():
         cutoff_A=3.0,
     )  # fmt: skip
     frames = frames_of(NETWORK, 20, 3)
-    model = models.start(config, None, frames, 1)
+    model = config.first_model(None, frames, 1)
     problem = training.Problem(model, frames, training.Loss(energy_weight=1.0), JaxEngine)
     log: list[training.OptimiserProgress] = []
     begin = training.OptimiserProgress(0, np.inf, theta_of(model))

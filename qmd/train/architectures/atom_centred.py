@@ -1,0 +1,124 @@
+"""Atom-centred networks: a small circuit for each atom."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field, ValidationInfo, field_validator
+
+from qmd.train.architectures.base import (
+    ArchitectureConfig,
+    Channels,
+    Cutoff,
+    Layers,
+    ModelTraits,
+    Symbol,
+)
+
+if TYPE_CHECKING:
+    from qmd.potentials import AtomCentredNetwork, PerAtomSum
+    from qmd.train.problem import Frames
+    from qmd.typing import Array
+
+
+class AtomCentredNetworkConfig(ArchitectureConfig):
+    """A small circuit for each atom on vector densities of its neighbours, shared by element."""
+
+    kind: Literal["qnn-revised"]
+    """The architecture."""
+    species: Annotated[list[Symbol], Field(min_length=2, max_length=100)]
+    """Chemical symbols in the atom order of the labels."""
+    elements: Annotated[list[Symbol], Field(min_length=1, max_length=20)] | None = None
+    """Elements that the numbers are for; default: those of the atoms."""
+    qubits: Channels = 4
+    """Channels of a circuit, an even number."""
+    layers: Layers = 4
+    """Trainable layers."""
+    radial: Annotated[int, Field(ge=2, le=100)] = 12
+    """Gaussians of each radial function."""
+    cutoff_A: Cutoff = 5.0
+    """Where neighbours end, angstrom."""
+    scalars: bool = True
+    """Whether couplings, and weights of the observables, depend on the neighbours as well."""
+
+    @field_validator("elements")
+    @classmethod
+    def _has_its_own(cls, value: list[str] | None, info: ValidationInfo) -> list[str] | None:
+        if value is not None and not set(info.data.get("species", [])) <= set(value):
+            raise ValueError("must have all elements of model.species")
+        return value
+
+    control: Literal["uncoupled", "frozen"] | None = None
+    """A control experiment, by stages gauss_newton: no couplings between the qubits, or a random
+    circuit whose numbers stay as they are drawn, with trained weights of its observables; default:
+    none."""
+
+    def traits(self, folder: Path) -> ModelTraits:
+        return ModelTraits(tuple(self.species), True, "")
+
+    def first_model(self, folder: Path, frames: "Frames", seed: int) -> "AtomCentredNetwork":
+        from qmd.potentials import atom_centred
+
+        network = atom_centred.revised(
+            tuple(self.species), seed, elements=tuple(self.elements or self.species),
+            n_qubits=self.qubits, n_layers=self.layers,
+            n_radial=self.radial, cutoff=self.cutoff_A,
+            scalars=self.scalars, energy=float(np.mean(frames.energies)),
+        )  # fmt: skip
+        return atom_centred.uncoupled(network) if self.control == "uncoupled" else network
+
+    @property
+    def known_elements(self) -> tuple[str, ...]:
+        return tuple(sorted(set(self.elements or self.species)))
+
+    def trainable_mask(self, model: Any) -> "Array | None":
+        """Return the numbers that the control experiment leaves to train; None without."""
+        if self.control is None:
+            return None
+        from jax.flatten_util import ravel_pytree
+
+        p = model.parameters
+        if self.control == "frozen":
+            fixed = p._replace(
+                vectors=0 * p.vectors, scalars=0 * p.scalars, couplings=0 * p.couplings
+            )
+        else:
+            scalars = np.ones_like(p.scalars)
+            scalars[:, :, :-1] = 0.0
+            fixed = p._replace(
+                vectors=np.ones_like(p.vectors), scalars=scalars, couplings=0 * p.couplings
+            )
+        ones = fixed._replace(weights=np.ones_like(p.weights), offsets=np.ones_like(p.offsets))
+        return np.asarray(ravel_pytree(ones)[0])
+
+
+class InitialConfig(ArchitectureConfig):
+    """A small circuit for each atom, with a qubit for each of its nearest neighbours, by name."""
+
+    kind: Literal["qnn-initial"]
+    """The architecture."""
+    species: Annotated[list[Symbol], Field(min_length=2, max_length=100)]
+    """Chemical symbols in the atom order of the labels."""
+    qubits: Channels = 4
+    """Neighbours of an atom, an even number."""
+    layers: Layers = 4
+    """Trainable layers."""
+
+    @field_validator("qubits")
+    @classmethod
+    def _has_so_many_neighbours(cls, value: int, info: ValidationInfo) -> int:
+        others = len(info.data.get("species", [])) - 1
+        if value > others:
+            raise ValueError(f"an atom has {others} neighbours")
+        return value
+
+    def traits(self, folder: Path) -> ModelTraits:
+        return ModelTraits(tuple(self.species), True, "")
+
+    def first_model(self, folder: Path, frames: "Frames", seed: int) -> "PerAtomSum":
+        from qmd.potentials import atom_centred
+
+        return atom_centred.initial(
+            tuple(self.species), seed, frames.positions[0], n_qubits=self.qubits,
+            n_layers=self.layers, energy=float(np.mean(frames.energies)),
+        )  # fmt: skip

@@ -1,0 +1,68 @@
+"""The contract of a trainable model: its section of the input, its traits and its first numbers."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from qmd.config.base import Config
+
+if TYPE_CHECKING:
+    from qmd.potentials import Package
+    from qmd.train.problem import Frames
+    from qmd.typing import Array
+
+Positive = Annotated[float, Field(gt=0, le=1e6)]
+NotNegative = Annotated[float, Field(ge=0, le=1e6)]
+Layers = Annotated[int, Field(ge=1, le=200)]
+Symbol = Annotated[str, Field(pattern="^[A-Z][a-z]?$")]
+Cutoff = Annotated[float, Field(gt=0.5, le=100)]
+"""angstrom; the first Gaussian of a network is at 0.5."""
+Channels = Annotated[int, Field(ge=2, le=12, multiple_of=2)]
+
+
+@dataclass(frozen=True)
+class ModelTraits:
+    """Properties that all starts of a model share."""
+
+    species: tuple[str, ...]
+    """Chemical symbols in the atom order that the model serves."""
+    rotations: bool
+    """Whether it is invariant under rotation."""
+    citation: str
+
+
+class ArchitectureConfig(Config):
+    """Base of the kinds of the section `model`."""
+
+    trained_on: ClassVar[Literal["native", "jax"]] = "native"
+    """The faster engine. A model of the native one may be trained by JAX as well."""
+
+    @abstractmethod
+    def traits(self, folder: Path) -> ModelTraits:
+        """Return species, symmetry and source; paths start from `folder`.
+
+        Raises
+        ------
+        MismatchError
+            If a package that is named cannot be used, or has no trained numbers.
+        """
+
+    @abstractmethod
+    def first_model(self, folder: Path, frames: "Frames", seed: int) -> Any:
+        """Return a model with numbers drawn by `seed`, scaled to the training `frames`."""
+
+    @property
+    def known_elements(self) -> tuple[str, ...] | None:
+        """Elements of all molecules that the numbers serve; None: one molecule only."""
+        return None
+
+    def trainable_mask(self, model: Any) -> "Array | None":
+        """Return 1 for each number of `model` that is trained, 0 for others; None: all are."""
+        return None
+
+    def assembled(self, package: "Package", positions: "Array", folder: Path) -> "Package":
+        """Return the package to run, given the training positions (n, n_atoms, 3), angstrom."""
+        return package

@@ -1,0 +1,46 @@
+"""Perceptrons, the classical control of atom-centred networks."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from qmd.train.architectures.base import ArchitectureConfig, Cutoff, ModelTraits, Symbol
+
+if TYPE_CHECKING:
+    from qmd.potentials import Perceptron
+    from qmd.train.problem import Frames
+
+
+class PerceptronConfig(ArchitectureConfig):
+    """The classical control of qnn-revised: a perceptron on dot products of its vectors."""
+
+    kind: Literal["perceptron"]
+    """The architecture."""
+    species: Annotated[list[Symbol], Field(min_length=2, max_length=100)]
+    """Chemical symbols in the atom order of the labels."""
+    vectors: Annotated[int, Field(ge=1, le=100)] = 10
+    """Vector densities of an atom."""
+    scalars: Annotated[int, Field(ge=0, le=100)] = 10
+    """Scalar densities of an atom."""
+    hidden: Annotated[int, Field(ge=1, le=200)] = 16
+    """Units of each of two hidden layers."""
+    radial: Annotated[int, Field(ge=2, le=100)] = 12
+    """Gaussians of each radial function."""
+    cutoff_A: Cutoff = 5.0
+    """Where neighbours end, angstrom."""
+
+    trained_on: ClassVar[Literal["native", "jax"]] = "jax"
+
+    def traits(self, folder: Path) -> ModelTraits:
+        return ModelTraits(tuple(self.species), True, "")
+
+    def first_model(self, folder: Path, frames: "Frames", seed: int) -> "Perceptron":
+        from qmd.potentials import perceptron
+
+        return perceptron.centred(
+            tuple(self.species), seed, n_vectors=self.vectors, n_scalars=self.scalars,
+            n_hidden=self.hidden, n_radial=self.radial, cutoff=self.cutoff_A,
+            energy=float(np.mean(frames.energies)),
+        )  # fmt: skip

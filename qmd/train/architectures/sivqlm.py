@@ -1,0 +1,119 @@
+"""Symmetry-invariant circuits (siVQLM) of LiH, water and its dimer."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from qmd.config.base import Config
+from qmd.train.architectures.base import (
+    ArchitectureConfig,
+    Layers,
+    ModelTraits,
+    NotNegative,
+    Positive,
+)
+
+if TYPE_CHECKING:
+    from qmd.potentials import Architecture, Quantum
+    from qmd.train.problem import Frames
+
+LE = "Le et al., New J. Phys. 27, 023015 (2025), arXiv:2311.11362"
+
+
+class StartConfig(Config):
+    """Random numbers that a circuit begins with."""
+
+    scale_per_A: Positive = 0.5
+    """Scale alpha (1/angstrom) of the encoded vectors."""
+    coupling_spread: NotNegative = 0.3
+    """Standard deviation (rad) of the couplings."""
+
+
+class LiHConfig(ArchitectureConfig):
+    """Symmetry-invariant circuit of LiH on 4 qubits."""
+
+    kind: Literal["sivqlm-lih"]
+    """The architecture."""
+    layers: Layers = 22
+    """Trainable layers."""
+    blocks: Annotated[int, Field(ge=1, le=20)] = 1
+    """Blocks of gates in a layer."""
+    start: StartConfig = StartConfig()
+    """Random numbers to begin with."""
+
+    def traits(self, folder: Path) -> ModelTraits:
+        return ModelTraits(("Li", "H"), True, LE)
+
+    def first_model(self, folder: Path, frames: "Frames", seed: int) -> "Quantum":
+        from qmd.potentials import sivqlm
+
+        return _circuit(sivqlm.lih(self.layers, self.blocks), self.start, frames, seed)
+
+
+class WaterConfig(ArchitectureConfig):
+    """Symmetry-invariant circuit of H2O on 4 qubits."""
+
+    kind: Literal["sivqlm-h2o"]
+    """The architecture."""
+    layers: Layers = 11
+    """Trainable layers."""
+    blocks: Annotated[int, Field(ge=1, le=20)] = 2
+    """Blocks of gates in a layer."""
+    symmetry_breaking: bool = False
+    """One RZ angle a layer: more freedom, but no longer invariant under rotation."""
+    start: StartConfig = StartConfig()
+    """Random numbers to begin with."""
+
+    def traits(self, folder: Path) -> ModelTraits:
+        return ModelTraits(("O", "H", "H"), not self.symmetry_breaking, LE)
+
+    def first_model(self, folder: Path, frames: "Frames", seed: int) -> "Quantum":
+        from qmd.potentials import sivqlm
+
+        architecture = sivqlm.water(
+            self.layers, self.blocks, symmetry_breaking=self.symmetry_breaking
+        )
+        return _circuit(architecture, self.start, frames, seed)
+
+
+class DimerConfig(ArchitectureConfig):
+    """Symmetry-invariant circuit of (H2O)2 on 6 qubits and an ancilla."""
+
+    kind: Literal["sivqlm-dimer"]
+    """The architecture."""
+    layers: Layers = 30
+    """Trainable layers."""
+    symmetry_breaking: bool = False
+    """One RZ angle a layer: more freedom, but no longer invariant under rotation."""
+    start: StartConfig = StartConfig()
+    """Random numbers to begin with."""
+
+    def traits(self, folder: Path) -> ModelTraits:
+        return ModelTraits(("O", "H", "H") * 2, not self.symmetry_breaking, LE)
+
+    def first_model(self, folder: Path, frames: "Frames", seed: int) -> "Quantum":
+        from qmd.potentials import sivqlm
+
+        architecture = sivqlm.water_dimer(self.layers, symmetry_breaking=self.symmetry_breaking)
+        return _circuit(architecture, self.start, frames, seed)
+
+
+def _circuit(
+    architecture: "Architecture", start: StartConfig, frames: "Frames", seed: int
+) -> "Quantum":
+    """A circuit whose head is scaled to the energies of the frames."""
+    from qmd.potentials import Parameters, Quantum
+
+    rng = np.random.default_rng(seed)
+    circuit, features = architecture.circuit, architecture.features
+    n_observables = len(circuit.observables)
+    parameters = Parameters(
+        scales=np.full((1, features.n_scales), start.scale_per_A),
+        couplings=start.coupling_spread
+        * rng.standard_normal((circuit.n_layers, circuit.n_couplings)),
+        weights=np.full(n_observables, max(float(np.std(frames.energies)), 1e-3) / n_observables),
+        offset=np.asarray(np.mean(frames.energies)),
+    )
+    return Quantum(architecture, parameters)
