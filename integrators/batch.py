@@ -5,7 +5,9 @@ from typing import NamedTuple, Self
 import numba
 import numpy as np
 import numpy.typing as npt
+from numba.extending import register_jitable
 
+from .compiled import inner
 from .kernels import kinetic_energy
 from .state import FloatArray, State
 
@@ -94,7 +96,7 @@ def owned_batch(batch: Batch) -> Batch:
     return Batch(vectors[0], vectors[1], vectors[2], energies, replicas, int(batch.step))
 
 
-@numba.njit(cache=True)
+@register_jitable(no_cfunc_wrapper=True)
 def replica_state(batch, r):
     """State of replica `r`; its arrays are views."""
     return State(
@@ -102,7 +104,7 @@ def replica_state(batch, r):
     )
 
 
-@numba.njit(cache=True)
+@inner
 def put(batch, ended, r, finished):
     """Store what the loop returned for replica `r`."""
     energy, step, status, warned = finished

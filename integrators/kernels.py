@@ -9,8 +9,10 @@ import math
 
 import numba
 
+from .compiled import inner
 
-@numba.njit(cache=True)
+
+@inner
 def kick(velocities, forces, inv_masses, dt):
     """B: ``v += dt F/m``, the exact flow of the potential energy for a time `dt`."""
     for i in range(velocities.shape[0]):
@@ -18,7 +20,7 @@ def kick(velocities, forces, inv_masses, dt):
             velocities[i, k] += dt * inv_masses[i] * forces[i, k]
 
 
-@numba.njit(cache=True)
+@inner
 def drift(positions, velocities, dt):
     """A: ``x += dt v``, the exact flow of the kinetic energy for a time `dt`."""
     for i in range(positions.shape[0]):
@@ -26,7 +28,7 @@ def drift(positions, velocities, dt):
             positions[i, k] += dt * velocities[i, k]
 
 
-@numba.njit(cache=True)
+@inner
 def ou(velocities, noise, inv_masses, friction, kT, dt):
     """O: ``v <- c v + sqrt((1 - c^2) kT/m) R`` with ``c = exp(-friction dt)``.
 
@@ -41,7 +43,7 @@ def ou(velocities, noise, inv_masses, friction, kT, dt):
             velocities[i, k] = decay * velocities[i, k] + spread * noise[i, k]
 
 
-@numba.njit(cache=True)
+@inner
 def copy_into(target, source):
     """``target[:] = source``, which as such takes Numba 3 s to compile."""
     for i in range(source.shape[0]):

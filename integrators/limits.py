@@ -8,10 +8,10 @@ import math
 from enum import IntEnum
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from .compiled import inner
 from .state import FloatArray
 
 
@@ -60,7 +60,7 @@ def unlimited() -> Limits:
     return Limits(np.inf, np.inf, np.empty((0, 2), dtype=np.int64), empty, empty)
 
 
-@numba.njit(cache=True)
+@inner
 def require_valid(limits, n_atoms):
     """Raise ValueError unless the arrays of `limits` fit each other and `n_atoms`.
 
@@ -74,7 +74,7 @@ def require_valid(limits, n_atoms):
             raise ValueError("`pairs` of the limits must hold atom indices below n_atoms.")
 
 
-@numba.njit(cache=True)
+@inner
 def check(positions, previous, forces, energy, limits):
     """Judge the state after one step.
 
@@ -109,7 +109,7 @@ def check(positions, previous, forces, energy, limits):
     return Status.OK, warned
 
 
-@numba.njit(cache=True)
+@inner
 def _all_finite(array):
     for i in range(array.shape[0]):
         for k in range(3):
@@ -118,7 +118,7 @@ def _all_finite(array):
     return True
 
 
-@numba.njit(cache=True)
+@inner
 def _outside(positions, limits):
     """Whether any watched distance is outside `warn`, and any outside `stop`."""
     warned, stopped = False, False
@@ -130,11 +130,11 @@ def _outside(positions, limits):
     return warned, stopped
 
 
-@numba.njit(cache=True)
+@inner
 def _square_distance(a, i, b, j):
     return _square(a[i, 0] - b[j, 0], a[i, 1] - b[j, 1], a[i, 2] - b[j, 2])
 
 
-@numba.njit(cache=True)
+@inner
 def _square(x, y, z):
     return x * x + y * y + z * z

@@ -19,6 +19,8 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from .compiled import inner
+
 THERMOSTAT = 0
 """Purpose of the noise of a stochastic integrator."""
 VELOCITIES = 1
@@ -66,7 +68,7 @@ def checked_stream(stream: Stream) -> Stream:
     return Stream(seed, replica)
 
 
-@numba.njit(cache=True)
+@inner
 def philox4x32(c0, c1, c2, c3, k0, k1):
     """Philox4x32-10: encrypt the counter (c0, c1, c2, c3) with the key (k0, k1).
 

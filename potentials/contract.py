@@ -4,12 +4,33 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-from numba import float64, int64
+from numba import float64, int64, types
+from numba.extending import intrinsic
+
+from .compilation import call_address, inner
 
 N_ATOMS = 0
 """Place of the number of atoms in `program`, in the layout of every family."""
 SIGNATURE = float64(float64[:, ::1], float64[:, ::1], int64[::1], float64[::1])
 """(positions, forces written, program, workspace) -> energy; eV and angstrom."""
+
+
+def _call(
+    typing: Any, address: Any, positions: Any, forces: Any, program: Any, workspace: Any
+) -> Any:
+    return SIGNATURE.return_type(types.int64, *SIGNATURE.args), call_address
+
+
+call: Any = intrinsic(_call)
+"""Energy from the function of `SIGNATURE` at an address: (address, positions, ..., workspace)."""
+
+
+@inner
+def fill(forces: Any, value: Any) -> None:
+    """``forces[:, :] = value``, which as such takes Numba 0.3 s to compile."""
+    for i in range(forces.shape[0]):
+        for axis in range(forces.shape[1]):
+            forces[i, axis] = value
 
 
 MAX_BYTES = 2**28
@@ -51,22 +72,22 @@ def evaluate(kernel: NativeKernel, positions: np.ndarray) -> tuple[float, np.nda
     n_atoms = int(kernel.program[N_ATOMS])
     if positions.shape != (n_atoms, 3):
         raise ValueError(f"`positions` must have shape ({n_atoms}, 3), but got {positions.shape}.")
-    forces = np.empty_like(positions)
-    energy = _call(kernel.function, positions, forces, kernel.program, kernel.workspace)
-    return energy, forces
+    energies, forces = evaluate_all(kernel, positions[None])
+    return float(energies[0]), forces[0]
 
 
 def evaluate_all(kernel: NativeKernel, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Energies (eV), (n,), and forces (eV/angstrom), (n, n_atoms, 3), of many configurations."""
     positions = _writable(positions)
     energies, forces = np.empty(len(positions)), np.empty_like(positions)
-    _call_all(kernel.function, positions, energies, forces, kernel.program, kernel.workspace)
+    address = int(kernel.function.address)
+    _call_all(address, positions, energies, forces, kernel.program, kernel.workspace)
     return energies, forces
 
 
 @numba.njit(cache=True, nogil=True)
 def _call_all(
-    function: Any,
+    address: int,
     positions: np.ndarray,
     energies: np.ndarray,
     forces: np.ndarray,
@@ -74,15 +95,4 @@ def _call_all(
     workspace: np.ndarray,
 ) -> None:
     for i in range(len(positions)):
-        energies[i] = function(positions[i], forces[i], program, workspace)
-
-
-@numba.njit(cache=True)
-def _call(
-    function: Any,
-    positions: np.ndarray,
-    forces: np.ndarray,
-    program: np.ndarray,
-    workspace: np.ndarray,
-) -> Any:
-    return function(positions, forces, program, workspace)
+        energies[i] = call(address, positions[i], forces[i], program, workspace)

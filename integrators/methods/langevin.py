@@ -7,6 +7,7 @@ import numba
 import numpy as np
 
 from ..batch import Batch, IntArray, put, replica_state
+from ..compiled import inner
 from ..forces.force import ForcePointer, compute
 from ..kernels import copy_into, drift, kick, ou
 from ..limits import Limits, Status, check, require_valid
@@ -137,7 +138,7 @@ def _advance_each(batch, ended, inv_masses, parameters, force, seed, limits, n_s
         put(batch, ended, r, finished)
 
 
-@numba.njit(cache=True)
+@inner
 def baoab_step(x, v, f, noise, inv_masses, dt, kT, friction, force):
     """One step, in place in `x`, `v`, `f`, under the given `noise`; returns the energy (eV)."""
     kick(v, f, inv_masses, dt / 2)  # B

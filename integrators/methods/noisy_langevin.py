@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..batch import Batch, IntArray
+from ..compiled import inner
 from ..forces.force import Force, ForcePointer, compute, pointer
 from ..kernels import copy_into, drift, kick, ou
 from ..limits import Limits, Status, check, require_valid
@@ -181,14 +182,14 @@ def _advance(
     return energy, step, Status.OK, warned
 
 
-@numba.njit(cache=True)
+@inner
 def _powers(dt, kT, friction):
     """Factors of the noise and of the bath in a step: ``((1 + c)/2)^2 dt^2, (1 - c^2) kT``."""
     decay = math.exp(-friction * dt)
     return 0.25 * (1.0 + decay) ** 2 * dt * dt, -math.expm1(-2.0 * friction * dt) * kT
 
 
-@numba.njit(cache=True)
+@inner
 def bath_root(root, covariance, inv_masses, dt, kT, friction):
     """root = B^1/2 of the O step, lower triangular; False if B is not positive."""
     taken, given = _powers(dt, kT, friction)
@@ -199,7 +200,7 @@ def bath_root(root, covariance, inv_masses, dt, kT, friction):
     return lower_root(root, given)
 
 
-@numba.njit(cache=True)
+@inner
 def lower_root(matrix, scale):
     """Cholesky's factor of a symmetric matrix >= 0, in place of its lower triangle.
 
@@ -222,7 +223,7 @@ def lower_root(matrix, scale):
     return True
 
 
-@numba.njit(cache=True)
+@inner
 def reduced_ou(velocities, noise, root, inv_masses, friction, dt):
     """O: ``v <- c v + M^-1/2 B^1/2 R``, B^1/2 the lower triangle of `root`."""
     decay = math.exp(-friction * dt)

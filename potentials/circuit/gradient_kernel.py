@@ -1,7 +1,7 @@
 """Derivatives of the energy of a lowered circuit by its trained numbers, in Numba.
 
-`kernel.evaluate_into` leaves all states psi_d, all adjoint states lambda_d and the gradient with
-respect to every encoding vector. What is added here: within a layer the states are taken again
+`kernel.energy_and_forces` leaves all states psi_d and lambda_d and the gradient with respect to
+every encoding vector. What is added here: within a layer the states are taken again
 from operation to operation, and a coupling of operation U_j has ``2 Re <lambda| dU_j |psi>``; the
 numbers of the features follow from the gradient of the vectors by the chain rule; the weights of
 the head are expectation values.
@@ -13,9 +13,10 @@ import math
 
 import numba
 
+from ..compilation import inner
+from ..contract import call
 from ..simd.gaussians import fill_gaussians
 from ..simd.vectors import padded
-from . import kernel
 from .kernel import apply_graded, encode_vectors, exchange_sectors, turn_pair
 from .layout import (
     ADJOINTS,
@@ -52,10 +53,8 @@ OPERATION, COUPLING = RECORD, RECORD + 1
 """Of a derivative, or OBSERVABLE of a part of an observable, behind the record of an operation."""
 LONG_RECORD = RECORD + 2
 
-_njit = numba.njit(cache=True, error_model="numpy")
 
-
-@_njit
+@inner
 def real_overlap(w, x, y, n):
     """Real part of <x|y>: four sums, for latency counts."""
     a, b, c, d = 0.0, 0.0, 0.0, 0.0
@@ -67,7 +66,7 @@ def real_overlap(w, x, y, n):
     return (a + b) + (c + d)
 
 
-@_njit
+@inner
 def _operate(w, y, x, record, layer, program, adjoint):
     """y = one operation of a layer, or its adjoint, of x; y and x must differ."""
     k, sectors = program[N_PAIRS], program[N_SECTORS]
@@ -87,7 +86,7 @@ def _operate(w, y, x, record, layer, program, adjoint):
             turn_pair(w, y + s * part, x + s * part, k, program[record + 1], start)
 
 
-@_njit
+@inner
 def _slope(w, after, x, y, record, layer, program, spare):
     """2 Re <after| dU |x>, with y = U x."""
     k, sectors = program[N_PAIRS], program[N_SECTORS]
@@ -110,7 +109,7 @@ def _slope(w, after, x, y, record, layer, program, spare):
     return 2.0 * total
 
 
-@_njit
+@inner
 def _add_couplings(w, row, start, factor, program, base):
     n, n_layers, shared = program[N_OPERATIONS], program[N_LAYERS], program[N_ENCODINGS] == 1
     step = program[N_SECTORS] * (2 << (2 * program[N_PAIRS]))
@@ -140,7 +139,7 @@ def _add_couplings(w, row, start, factor, program, base):
                 after, other = other, after
 
 
-@_njit
+@inner
 def _add_weights(w, row, start, factor, program, base):
     k, sectors = program[N_PAIRS], program[N_SECTORS]
     part, spare = 2 << (2 * k), program[base + SPARE]
@@ -155,7 +154,7 @@ def _add_weights(w, row, start, factor, program, base):
         row[start + program[record + OPERATION]] += factor * total
 
 
-@_njit
+@inner
 def _add_linear_scales(w, row, factor, positions, program, base):
     n_vectors, n_atoms = program[N_VECTORS], program[N_ATOMS]
     for v in range(n_vectors):
@@ -169,7 +168,7 @@ def _add_linear_scales(w, row, factor, positions, program, base):
                 row[e * program[base + N_SCALES] + index] += factor * w[place] * total
 
 
-@_njit
+@inner
 def _add_radial_scales(w, row, factor, positions, program, base):
     n, n_radial, n_vectors = program[N_ENCODINGS], program[N_RADIAL], program[N_VECTORS]
     size, values = 2 * padded(n), program[GAUSSIANS]
@@ -193,7 +192,7 @@ def _add_radial_scales(w, row, factor, positions, program, base):
                 row[start + g] += slope * w[values + 2 * g]
 
 
-@_njit
+@inner
 def _gaussians(w, factor, positions, record, program):
     """`factor` times the Gaussians of an entry and the envelope; False if all are zero."""
     a, b, kind = program[record + 1], program[record + 2], program[record + 3]
@@ -214,10 +213,10 @@ def _gaussians(w, factor, positions, record, program):
     return True
 
 
-@_njit
-def _add(positions, forces, row, factor, program, workspace, base):
+@inner
+def _add(address, positions, forces, row, factor, program, workspace, base):
     """Energy; adds `factor` times its derivatives to `row`."""
-    energy = kernel.evaluate_into(positions, forces, program, workspace)
+    energy = call(address, positions, forces, program, workspace)
     if program[N_ENTRIES] > 0:
         _add_radial_scales(workspace, row, factor, positions, program, base)
     else:
@@ -231,17 +230,20 @@ def _add(positions, forces, row, factor, program, workspace, base):
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
-def rows_into(positions, energies, rows, program, workspace, base):
-    """Energies (n,) and their derivatives (n, n_parameters) at `positions` (n, n_atoms, 3)."""
+def rows_into(address, positions, energies, rows, program, workspace, base):
+    """Energies (n,) and their derivatives (n, n_parameters) at `positions` (n, n_atoms, 3).
+
+    `address` is that of `kernel.energy_and_forces`.
+    """
     forces = positions[0].copy()
     rows[:, :] = 0.0
     for i in range(len(positions)):
-        energies[i] = _add(positions[i], forces, rows[i], 1.0, program, workspace, base)
+        energies[i] = _add(address, positions[i], forces, rows[i], 1.0, program, workspace, base)
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
-def add_into(positions, factors, row, program, workspace, base):
+def add_into(address, positions, factors, row, program, workspace, base):
     """Add the derivatives at `positions`, each times its factor, to `row` (n_parameters,)."""
     forces = positions[0].copy()
     for i in range(len(positions)):
-        _add(positions[i], forces, row, factors[i], program, workspace, base)
+        _add(address, positions[i], forces, row, factors[i], program, workspace, base)

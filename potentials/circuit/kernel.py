@@ -12,13 +12,15 @@ by ``delta w = J(v) delta v``, so the gradient needs only the torques
 ``C_ij = Re sum_rest lambda_i^* psi_j`` of each pair, which are summed over all layers that share
 their vectors before the chain rule is applied once.
 """
-
 # mypy: disable-error-code="call-arg"
 # Numba passes the first argument of an intrinsic itself.
-import numba
+
+import math
+
 import numpy as np
 
-from ..contract import SIGNATURE
+from ..compilation import inner, when_needed
+from ..contract import SIGNATURE, fill
 from ..simd.vectors import (
     DIAGONAL,
     ROWS,
@@ -39,7 +41,6 @@ from .layout import (
     INITIAL,
     N_ATOMS,
     N_ENCODINGS,
-    N_ENTRIES,
     N_LAYERS,
     N_OPERATIONS,
     N_PAIRS,
@@ -49,6 +50,8 @@ from .layout import (
     OFFSET,
     OPERATIONS,
     OUTER,
+    PROPAGATE,
+    READ,
     RECORD,
     SCALES,
     SCRATCH,
@@ -57,18 +60,16 @@ from .layout import (
     TERMS,
     TORQUES,
     TURNS,
-    TWO_PAIRS,
     VECTOR,
     VECTORS,
     WEIGHTS,
+    WRITE,
 )
 from .lowering import GRADED, TURN
-from .radial_kernel import add_forces, add_vectors
-
-_njit = numba.njit(cache=True, error_model="numpy")
+from .parts import PART, call_part
 
 
-@_njit
+@inner
 def turn_pair(w, y, x, k, pair, matrix):
     """Apply a 4 x 4 rotation to one pair of both parts of a sector; x and y may coincide."""
     size, stride = 2 << (2 * k), 1 << (2 * (k - 1 - pair))
@@ -81,7 +82,7 @@ def turn_pair(w, y, x, k, pair, matrix):
             turn_rows(w, y + i, x + i, stride, matrix)
 
 
-@_njit
+@inner
 def apply_graded(w, y, x, k, program, record, u):
     """y = U x on one sector."""
     size, pattern = 1 << (2 * k), program[record + 2]
@@ -97,7 +98,7 @@ def apply_graded(w, y, x, k, program, record, u):
             graded_lanes(w, y, x, i, flip_1, flip_2, u + 8 * i, size)
 
 
-@_njit
+@inner
 def exchange_sectors(w, x, k, cosine, sine):
     """RZ on the ancilla, in place: ``cos - i sin (exchange)``."""
     size = 1 << (2 * k)
@@ -108,7 +109,7 @@ def exchange_sectors(w, x, k, cosine, sine):
         w[i + 2 * size], w[i + 3 * size] = cosine * re1 + sine * im0, cosine * im1 - sine * re0
 
 
-@_njit
+@inner
 def apply_layer(w, x, layer, program, adjoint):
     """Apply U_d or its adjoint to the state at x; returns where the result lies."""
     k, sectors, n = program[N_PAIRS], program[N_SECTORS], program[N_OPERATIONS]
@@ -139,7 +140,7 @@ def apply_layer(w, x, layer, program, adjoint):
     return x
 
 
-@_njit
+@inner
 def encode_vectors(w, y, x, encoding, program, adjoint):
     """Turn every pair by its rotation; x and y may coincide."""
     k, sectors = program[N_PAIRS], program[N_SECTORS]
@@ -152,38 +153,46 @@ def encode_vectors(w, y, x, encoding, program, adjoint):
             source = y + s * part
 
 
-@_njit
-def _vectors(w, positions, program):
+@inner
+def prepare(w, positions, program):
     """Encoding vectors, and the rotation matrix of every pair and its transpose."""
-    if program[N_ENTRIES] > 0:
-        for i in range(VECTOR * program[N_ENCODINGS] * program[N_VECTORS]):
-            w[program[VECTORS] + i] = 0.0
-        add_vectors(w, positions, program)
-    else:
-        _linear_vectors(w, positions, program)
-    n_vectors, k = program[N_VECTORS], program[N_PAIRS]
+    call_part(program[READ], positions, w, program)
     for e in range(program[N_ENCODINGS]):
-        for v in range(n_vectors):
-            start = program[VECTORS] + VECTOR * (e * n_vectors + v)
-            r = np.sqrt(w[start] ** 2 + w[start + 1] ** 2 + w[start + 2] ** 2)
-            w[start + 3] = np.cos(r)
-            w[start + 4] = np.sin(r) / r if r > 1e-6 else 1.0 - r * r / 6.0
-        matrix = program[TURNS] + 32 * k * e * program[N_SECTORS]
-        for pair in range(k):
-            if pair > 0 and _alike(pair, program):
-                for i in range(32):
-                    w[matrix + 32 * pair + i] = w[matrix + 32 * pair - 32 + i]
-            else:
-                _rotation(w, matrix + 32 * pair, e, pair, program)
-        if program[N_SECTORS] == 2:  # turned by -v: the transposed
-            for start in range(matrix, matrix + 32 * k, 32):
-                for i in range(16):
-                    w[start + 32 * k + i] = w[start + 16 + i]
-                    w[start + 32 * k + 16 + i] = w[start + i]
+        _half_angles(w, e, program)
+        _rotations(w, e, program)
 
 
-@_njit
-def _linear_vectors(w, positions, program):
+@inner
+def _half_angles(w, e, program):
+    """Cosine and sinc of the length of every vector."""
+    for v in range(program[N_VECTORS]):
+        start = program[VECTORS] + VECTOR * (e * program[N_VECTORS] + v)
+        x, y, z = w[start], w[start + 1], w[start + 2]
+        r = math.sqrt(x * x + y * y + z * z)
+        w[start + 3] = math.cos(r)
+        w[start + 4] = math.sin(r) / r if r > 1e-6 else 1.0 - r * r / 6.0
+
+
+@inner
+def _rotations(w, e, program):
+    k = program[N_PAIRS]
+    matrix = program[TURNS] + 32 * k * e * program[N_SECTORS]
+    for pair in range(k):
+        if pair > 0 and _alike(pair, program):
+            for i in range(32):
+                w[matrix + 32 * pair + i] = w[matrix + 32 * pair - 32 + i]
+        else:
+            _rotation(w, matrix + 32 * pair, e, pair, program)
+    if program[N_SECTORS] == 2:  # turned by -v: the transposed
+        for start in range(matrix, matrix + 32 * k, 32):
+            for i in range(16):
+                w[start + 32 * k + i] = w[start + 16 + i]
+                w[start + 32 * k + 16 + i] = w[start + i]
+
+
+@when_needed(PART)
+def read_linear(positions, w, program):
+    """Linear vectors of all encodings."""
     n_vectors, n_atoms = program[N_VECTORS], program[N_ATOMS]
     for e in range(program[N_ENCODINGS]):
         for v in range(n_vectors):
@@ -194,16 +203,17 @@ def _linear_vectors(w, positions, program):
                 for atom in range(n_atoms):
                     total += w[program[WEIGHTS] + v * n_atoms + atom] * positions[atom, axis]
                 w[start + axis] = scale * total
+    return 0.0
 
 
-@_njit
+@inner
 def _alike(pair, program):
     """Whether a pair is turned by the same two vectors as the one before."""
     spin = program[SPINS] + 2 * pair
     return program[spin] == program[spin - 2] and program[spin + 1] == program[spin - 1]
 
 
-@_njit
+@inner
 def _half_turn(w, e, spin, program):
     """(cos |v|, v sin |v| / |v|) of one spin."""
     vector = program[program[SPINS] + spin]
@@ -214,19 +224,26 @@ def _half_turn(w, e, spin, program):
     return w[start + 3], sinc * w[start], sinc * w[start + 1], sinc * w[start + 2]
 
 
-@_njit
+@inner
+def _row(w, at, a, b, c, d):
+    w[at], w[at + 1], w[at + 2], w[at + 3] = a, b, c, d
+
+
+@inner
 def _rotation(w, matrix, e, pair, program):
     """exp(-i v.sigma) of both spins of a pair, transposed and straight (16 numbers each)."""
     a0, a1, a2, a3 = _half_turn(w, e, 2 * pair, program)
     b0, b1, b2, b3 = _half_turn(w, e, 2 * pair + 1, program)
     scratch = program[SCRATCH]
     # cos - sum_a s_a G_a: the generators are signed permutations, written out.
-    left = ((a0, a1, a2, a3), (-a1, a0, -a3, a2), (-a2, a3, a0, -a1), (-a3, -a2, a1, a0))
-    right = ((b0, -b1, -b2, -b3), (b1, b0, -b3, b2), (b2, b3, b0, -b1), (b3, -b2, b1, b0))
-    for i in range(4):
-        for j in range(4):
-            w[scratch + 4 * i + j] = left[i][j]
-            w[scratch + 16 + 4 * i + j] = right[i][j]
+    _row(w, scratch, a0, a1, a2, a3)
+    _row(w, scratch + 4, -a1, a0, -a3, a2)
+    _row(w, scratch + 8, -a2, a3, a0, -a1)
+    _row(w, scratch + 12, -a3, -a2, a1, a0)
+    _row(w, scratch + 16, b0, -b1, -b2, -b3)
+    _row(w, scratch + 20, b1, b0, -b3, b2)
+    _row(w, scratch + 24, b2, b3, b0, -b1)
+    _row(w, scratch + 28, b3, -b2, b1, b0)
     for i in range(4):
         turn_lanes(w, matrix + 16 + 4 * i, scratch + 4 * i, scratch + 16)
     for i in range(4):
@@ -234,17 +251,19 @@ def _rotation(w, matrix, e, pair, program):
             w[matrix + 4 * j + i] = w[matrix + 16 + 4 * i + j]
 
 
-@_njit
-def _collect(w, e, first, layers, program):
-    """Gradient of encoding e, summed over `layers` layers from `first` that share it."""
-    k, sectors = program[N_PAIRS], program[N_SECTORS]
+@inner
+def _collect(w, e, layers, program):
+    """Gradient of encoding e, summed over `layers` layers from e on that share it."""
+    k, sectors, n_vectors = program[N_PAIRS], program[N_SECTORS], program[N_VECTORS]
     part = 2 << (2 * k)
     step = sectors * part
     c = program[OUTER]
+    for i in range(3 * n_vectors):
+        w[program[GRADIENT] + 3 * e * n_vectors + i] = 0.0
     for s in range(sectors):
-        a = program[ADJOINTS] + first * step + s * part
-        b = program[STATES] + first * step + s * part
-        for i in range(3 * program[N_VECTORS]):
+        a = program[ADJOINTS] + e * step + s * part
+        b = program[STATES] + e * step + s * part
+        for i in range(3 * n_vectors):
             w[program[TORQUES] + i] = 0.0
         for pair in range(k):
             stride = 1 << (2 * (k - 1 - pair))
@@ -257,7 +276,7 @@ def _collect(w, e, first, layers, program):
         _turn_torques(w, e, s, program)
 
 
-@_njit
+@inner
 def _add_torque(w, c, spin, program):
     """Add the torque on a spin, from the matrix at c, to that of its vector.
 
@@ -274,7 +293,7 @@ def _add_torque(w, c, spin, program):
     w[torque + 2] -= 2.0 * (side * (w[c + 3] - w[c + 12]) + (w[c + 6] - w[c + 9]))
 
 
-@_njit
+@inner
 def _turn_torques(w, e, s, program):
     """Add ``J(v)^T t`` to the gradient with respect to each vector.
 
@@ -298,9 +317,11 @@ def _turn_torques(w, e, s, program):
         w[gradient + 2] += sign * (a * tz + dot * z - d * (x * ty - y * tx))
 
 
-@_njit
-def _observe(w, y, x, program):
-    """y = O x; returns <x|O|x>."""
+@inner
+def _observe(w, program):
+    """lambda_D = O psi_D; returns <psi_D|O|psi_D>."""
+    x = last_state(program)
+    y = x - program[STATES] + program[ADJOINTS]
     k, sectors = program[N_PAIRS], program[N_SECTORS]
     part = 2 << (2 * k)
     for term in range(program[N_TERMS]):
@@ -320,12 +341,17 @@ def _observe(w, y, x, program):
     return energy
 
 
-@_njit
+@inner
+def last_state(program):
+    """Where psi_D lies."""
+    size = program[N_SECTORS] * (2 << (2 * program[N_PAIRS]))
+    return program[STATES] + program[N_LAYERS] * size
+
+
+@inner
 def _forward(w, program):
-    """All states psi_d; returns where the last one lies."""
+    """All states psi_d."""
     state = program[STATES]
-    if program[TWO_PAIRS]:
-        return _forward_two_pairs(w, state, program)
     k, sectors = program[N_PAIRS], program[N_SECTORS]
     part = 2 << (2 * k)
     for s in range(sectors):
@@ -337,43 +363,16 @@ def _forward(w, program):
         x = apply_layer(w, state, layer, program, False)
         state += sectors * part
         encode_vectors(w, state, x, 0 if shared else layer + 1, program, False)
-    return state
 
 
-@_njit
-def _forward_two_pairs(w, state, program):
-    """The layers of a circuit of two pairs with one graded operation each, in registers."""
-    n, record = program[N_LAYERS], program[OPERATIONS]
-    jump = 64 if program[N_ENCODINGS] > 1 else 0
-    u, stride = program[record + 5], program[record + 6]
-    encode_two_pairs(w, state, program[INITIAL], program[TURNS])
-    steps_two_pairs(w, state, u, stride, program[TURNS] + jump, jump, n)
-    return state + 32 * n
-
-
-@_njit
-def _backward_two_pairs(w, adjoint, program):
-    """All lambda_d of such a circuit; the second half of a layer's constants is its adjoint."""
-    n, record = program[N_LAYERS], program[OPERATIONS]
-    jump = 64 if program[N_ENCODINGS] > 1 else 0
-    u, stride = program[record + 5], program[record + 6]
-    last_turns, last_u = program[TURNS] + 16 + n * jump, u + n * stride - stride // 2
-    steps_back_two_pairs(w, adjoint, last_u, -stride, last_turns, -jump, n)
-
-
-@_njit
+@inner
 def _backward(w, program):
-    """All adjoint states lambda_d from the last one, then the gradient of every vector."""
+    """All adjoint states lambda_d from the last one."""
     n_layers, shared = program[N_LAYERS], program[N_ENCODINGS] == 1
     step = program[N_SECTORS] * (2 << (2 * program[N_PAIRS]))
     adjoint = program[ADJOINTS] + n_layers * step
-    if program[TWO_PAIRS]:
-        _backward_two_pairs(w, adjoint, program)
-        n_generic = 0
-    else:
-        n_generic = n_layers
     spare = program[SCRATCH]
-    for layer in range(n_generic, 0, -1):
+    for layer in range(n_layers, 0, -1):
         # The encoding goes to scratch: lambda_d itself is needed below.
         x = spare + step
         encode_vectors(w, x, adjoint, 0 if shared else layer, program, True)
@@ -381,20 +380,50 @@ def _backward(w, program):
         adjoint -= step
         for i in range(step):
             w[adjoint + i] = w[x + i]
-    if shared:
-        _collect(w, 0, 0, n_layers + 1, program)
-    else:
-        for e in range(n_layers + 1):
-            _collect(w, e, e, 1, program)
 
 
-@_njit
-def _forces(w, forces, program):
-    """Chain rule through the features; linear ones: ``F_i = -sum_k alpha_k C_ki dE/dv_k``."""
-    forces[:, :] = 0.0
-    if program[N_ENTRIES] > 0:
-        add_forces(w, forces, program)
-        return
+@when_needed(PART)
+def propagate(positions, w, program):
+    """All psi_d and lambda_d of any circuit, operation by operation; energy without offset."""
+    _forward(w, program)
+    energy = _observe(w, program)
+    _backward(w, program)
+    return energy
+
+
+@inner
+def _forward_two_pairs(w, program):
+    state, n, record = program[STATES], program[N_LAYERS], program[OPERATIONS]
+    jump = 64 if program[N_ENCODINGS] > 1 else 0
+    u, stride = program[record + 5], program[record + 6]
+    encode_two_pairs(w, state, program[INITIAL], program[TURNS])
+    steps_two_pairs(w, state, u, stride, program[TURNS] + jump, jump, n)
+
+
+@inner
+def _backward_two_pairs(w, program):
+    """The second half of a layer's constants is its adjoint."""
+    n, record = program[N_LAYERS], program[OPERATIONS]
+    adjoint = program[ADJOINTS] + 32 * n
+    jump = 64 if program[N_ENCODINGS] > 1 else 0
+    u, stride = program[record + 5], program[record + 6]
+    last_turns, last_u = program[TURNS] + 16 + n * jump, u + n * stride - stride // 2
+    steps_back_two_pairs(w, adjoint, last_u, -stride, last_turns, -jump, n)
+
+
+@when_needed(PART)
+def propagate_two_pairs(positions, w, program):
+    """`propagate` for two pairs with one graded operation a layer, in registers."""
+    _forward_two_pairs(w, program)
+    energy = _observe(w, program)
+    _backward_two_pairs(w, program)
+    return energy
+
+
+@when_needed(PART)
+def write_linear(forces, w, program):
+    """Chain rule through linear vectors: ``F_i = -sum_k alpha_k C_ki dE/dv_k``."""
+    fill(forces, 0.0)
     n_vectors, n_atoms = program[N_VECTORS], program[N_ATOMS]
     for e in range(program[N_ENCODINGS]):
         for v in range(n_vectors):
@@ -404,27 +433,23 @@ def _forces(w, forces, program):
                 factor = scale * w[program[WEIGHTS] + v * n_atoms + atom]
                 for axis in range(3):
                     forces[atom, axis] -= factor * w[gradient + axis]
+    return 0.0
 
 
-@_njit
-def evaluate_into(positions, forces, program, workspace):
-    """Energy (eV) of a lowered circuit; writes the forces (eV/angstrom)."""
-    _vectors(workspace, positions, program)
-    state = _forward(workspace, program)
-    adjoint = state - program[STATES] + program[ADJOINTS]
-    energy = _observe(workspace, adjoint, state, program)
-    size = 3 * program[N_ENCODINGS] * program[N_VECTORS]
-    for i in range(size):
-        workspace[program[GRADIENT] + i] = 0.0
-    _backward(workspace, program)
-    _forces(workspace, forces, program)
-    return energy + workspace[program[OFFSET]]
-
-
-@numba.cfunc(SIGNATURE, cache=True, error_model="numpy")
+@when_needed(SIGNATURE)
 def energy_and_forces(positions, forces, program, workspace):
-    """`evaluate_into`, or NaN if the number of atoms is not that of the model."""
+    """Energy (eV) of a lowered circuit; writes the forces (eV/angstrom).
+
+    NaN if the number of atoms is not that of the model.
+    """
     if positions.shape[0] != program[N_ATOMS] or forces.shape[0] != program[N_ATOMS]:
-        forces[:, :] = np.nan
+        fill(forces, np.nan)
         return np.nan
-    return evaluate_into(positions, forces, program, workspace)
+    prepare(workspace, positions, program)
+    energy = call_part(program[PROPAGATE], positions, workspace, program)
+    n_encodings = program[N_ENCODINGS]
+    layers = program[N_LAYERS] + 1 if n_encodings == 1 else 1
+    for e in range(n_encodings):
+        _collect(workspace, e, layers, program)
+    call_part(program[WRITE], forces, workspace, program)
+    return energy + workspace[program[OFFSET]]

@@ -6,7 +6,7 @@
  WEIGHTS, SCALES, OFFSET, INITIAL, VECTORS, GRADIENT, TURNS, STATES, ADJOINTS, SCRATCH,
  OUTER, TORQUES, OPERATIONS, TERMS, SPINS, TWO_PAIRS,
  N_ENTRIES, N_RADIAL, ENTRIES, RANGES, STEPS, COEFFICIENTS, CUTOFF, RADIAL, GAUSSIANS,
- HEAD) = range(34)
+ READ, PROPAGATE, WRITE, HEAD) = range(37)
 # fmt: on
 RECORD = 7
 """Integers per operation: kind, pair or sector flip, pattern, two flips, offset, layer stride."""

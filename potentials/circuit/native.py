@@ -8,7 +8,13 @@ from ..contract import NativeKernel, check_bytes
 from ..simd.vectors import DIAGONAL, LANES, ROWS, padded
 from .architecture import Architecture, Parameters
 from .features import Features, LinearVectors, VectorDensities
-from .kernel import energy_and_forces
+from .kernel import (
+    energy_and_forces,
+    propagate,
+    propagate_two_pairs,
+    read_linear,
+    write_linear,
+)
 from .layout import (
     ADJOINTS,
     COEFFICIENTS,
@@ -31,8 +37,10 @@ from .layout import (
     OFFSET,
     OPERATIONS,
     OUTER,
+    PROPAGATE,
     RADIAL,
     RANGES,
+    READ,
     RECORD,
     SCALES,
     SCRATCH,
@@ -46,8 +54,10 @@ from .layout import (
     VECTOR,
     VECTORS,
     WEIGHTS,
+    WRITE,
 )
 from .lowering import GRADED, TURN, Operation, Program, Term, lower
+from .radial_kernel import read_densities, write_densities
 
 
 def native_kernel(architecture: Architecture, parameters: Parameters) -> NativeKernel:
@@ -60,7 +70,7 @@ def native_kernel(architecture: Architecture, parameters: Parameters) -> NativeK
         to be lowered, or if the workspace would be larger than `MAX_BYTES`.
     """
     program, workspace, _ = packed(architecture, parameters)
-    return NativeKernel(energy_and_forces, program, workspace)
+    return NativeKernel(energy_and_forces(), program, workspace)
 
 
 def packed(
@@ -135,6 +145,7 @@ def _pack(
     head[SPINS] = head[TERMS] + RECORD * len(terms)
     kinds = [(op[0], op[2]) for op in operations]
     head[TWO_PAIRS] = k == 2 and sectors == 1 and kinds == [(GRADED, LANES)]
+    head[PROPAGATE] = (propagate_two_pairs if head[TWO_PAIRS] else propagate)().address
     table = np.array([*operations, *terms], np.int64).reshape(-1)
     vectors = lowered.vectors.astype(np.int64)
     head[ENTRIES] = head[SPINS] + len(vectors)
@@ -151,7 +162,9 @@ def _pack_features(
     if isinstance(features, LinearVectors):
         head[WEIGHTS] = layout.constant(np.array(features.weights))
         head[SCALES] = layout.constant(scales[:, list(features.scale_index)])
+        head[READ], head[WRITE] = read_linear().address, write_linear().address
         return
+    head[READ], head[WRITE] = read_densities().address, write_densities().address
     low, high = np.array(features.ranges).T
     spacing = (high - low) / (features.n_radial - 1)
     coefficients = scales.reshape(len(scales), len(features.ranges), features.n_radial)

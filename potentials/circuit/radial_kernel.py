@@ -8,8 +8,8 @@ same Gaussians take no new ones.
 
 import math
 
-import numba
-
+from ..compilation import inner, when_needed
+from ..contract import fill
 from ..simd.gaussians import fill_gaussians
 from ..simd.vectors import padded, radial_rows
 from .layout import (
@@ -28,14 +28,15 @@ from .layout import (
     VECTOR,
     VECTORS,
 )
+from .parts import PART
 
-_njit = numba.njit(cache=True, error_model="numpy")
 
-
-@_njit
-def add_vectors(w, positions, program):
-    """Add every entry to its vector in all encodings; keeps w_t / r, its slope, and r^ of each."""
+@when_needed(PART)
+def read_densities(positions, w, program):
+    """Vectors of all encodings, entry by entry; keeps w_t / r, its slope, and r^ of each."""
     n, n_vectors = program[N_ENCODINGS], program[N_VECTORS]
+    for i in range(VECTOR * n * n_vectors):
+        w[program[VECTORS] + i] = 0.0
     unit, inside, r = 2 * padded(n), False, 0.0
     x = y = z = 0.0
     for entry in range(program[N_ENTRIES]):
@@ -56,9 +57,10 @@ def add_vectors(w, positions, program):
             w[start] += w[kept + e] * x
             w[start + 1] += w[kept + e] * y
             w[start + 2] += w[kept + e] * z
+    return 0.0
 
 
-@_njit
+@inner
 def same_pair(entry, program):
     """Whether an entry joins the same two atoms as the one before."""
     record = program[ENTRIES] + 4 * entry
@@ -69,7 +71,7 @@ def same_pair(entry, program):
     )
 
 
-@_njit
+@inner
 def same_gaussians(entry, w, program):
     """Whether an entry has the distance and the Gaussians of the one before."""
     if not same_pair(entry, program):
@@ -80,7 +82,7 @@ def same_gaussians(entry, w, program):
     return w[here] == w[before] and w[here + 1] == w[before + 1]
 
 
-@_njit
+@inner
 def _gaussians(w, r, kind, program):
     """Gaussians times the envelope, and their derivatives; False if all are zero."""
     t = r / w[program[CUTOFF]]
@@ -100,7 +102,7 @@ def _gaussians(w, r, kind, program):
     return True
 
 
-@_njit
+@inner
 def _weights(w, inside, kept, kind, program):
     """Radial functions of all encodings at `kept`, then their derivatives."""
     size, n_radial = padded(program[N_ENCODINGS]), program[N_RADIAL]
@@ -112,9 +114,10 @@ def _weights(w, inside, kept, kind, program):
     radial_rows(w, kept, row, program[GAUSSIANS], n_radial, size)
 
 
-@_njit
-def add_forces(w, forces, program):
+@when_needed(PART)
+def write_densities(forces, w, program):
     """Chain rule: ``dE = sum_e g_e . d(w_e r^)`` of every entry."""
+    fill(forces, 0.0)
     n, n_vectors = program[N_ENCODINGS], program[N_VECTORS]
     slopes, unit = padded(n), 2 * padded(n)
     for entry in range(program[N_ENTRIES]):
@@ -134,3 +137,4 @@ def add_forces(w, forces, program):
         for axis, force in enumerate((ax + along * x, ay + along * y, az + along * z)):
             forces[centre, axis] += force
             forces[neighbour, axis] -= force
+    return 0.0

@@ -8,17 +8,16 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numba
 import numpy as np
 
+from ..compilation import inner, when_needed
 from ..constants import COULOMB
+from ..contract import SIGNATURE, fill
 from .molecular import HarmonicAngles, HarmonicBonds, LennardJones, MorseBonds, PointCharges
 from .native import Arrays, distance, push
 
 N_ATOMS, N_GROUPS, GROUPS = range(3)
 """Places in a program."""
-
-_njit = numba.njit(cache=True, error_model="numpy")
 
 
 def morse_arrays(model: MorseBonds) -> Arrays:
@@ -51,10 +50,10 @@ def _arrays(n_atoms: int, groups: Sequence[Any], numbers: Sequence[float]) -> Ar
     return np.array(program, np.int64), np.array(numbers, float)
 
 
-@_njit
+@when_needed(SIGNATURE)
 def morse_into(positions, forces, program, workspace):
     """Energy (eV) of Morse bonds; writes the forces (eV/angstrom)."""
-    forces[:, :] = 0.0
+    fill(forces, 0.0)
     energy = 0.0
     depth, steepness = workspace[0], workspace[1]
     for bond in range(program[N_GROUPS]):
@@ -66,10 +65,10 @@ def morse_into(positions, forces, program, workspace):
     return energy
 
 
-@_njit
+@when_needed(SIGNATURE)
 def bonds_into(positions, forces, program, workspace):
     """Energy (eV) of harmonic bonds; writes the forces (eV/angstrom)."""
-    forces[:, :] = 0.0
+    fill(forces, 0.0)
     energy = 0.0
     for bond in range(program[N_GROUPS]):
         i, j = program[GROUPS + 2 * bond], program[GROUPS + 2 * bond + 1]
@@ -80,10 +79,10 @@ def bonds_into(positions, forces, program, workspace):
     return energy
 
 
-@_njit
+@when_needed(SIGNATURE)
 def angles_into(positions, forces, program, workspace):
     """Energy (eV) of harmonic angles; writes the forces (eV/angstrom)."""
-    forces[:, :] = 0.0
+    fill(forces, 0.0)
     energy = 0.0
     for angle in range(program[N_GROUPS]):
         first = GROUPS + 3 * angle
@@ -93,7 +92,7 @@ def angles_into(positions, forces, program, workspace):
     return energy
 
 
-@_njit
+@inner
 def _angle(x, forces, i, vertex, k, workspace):
     """Energy of the angle of i and k at the vertex; adds its forces."""
     ri, rk = distance(x, vertex, i), distance(x, vertex, k)
@@ -114,10 +113,10 @@ def _angle(x, forces, i, vertex, k, workspace):
     return 0.5 * workspace[0] * bend * bend
 
 
-@_njit
+@when_needed(SIGNATURE)
 def lennard_jones_into(positions, forces, program, workspace):
     """Energy (eV) of Lennard-Jones; writes the forces (eV/angstrom)."""
-    forces[:, :] = 0.0
+    fill(forces, 0.0)
     energy = 0.0
     depth, diameter = workspace[0], workspace[1]
     for first in range(program[N_GROUPS]):
@@ -131,10 +130,10 @@ def lennard_jones_into(positions, forces, program, workspace):
     return energy
 
 
-@_njit
+@when_needed(SIGNATURE)
 def charges_into(positions, forces, program, workspace):
     """Energy (eV) of point charges; writes the forces (eV/angstrom)."""
-    forces[:, :] = 0.0
+    fill(forces, 0.0)
     energy = 0.0
     for i in range(program[N_ATOMS]):
         for j in range(i):

@@ -2,17 +2,16 @@
 
 import math
 
-import numba
 import numpy as np
 
+from ..compilation import inner, when_needed
 from ..constants import COULOMB
+from ..contract import SIGNATURE, fill
 from .walls import ShortRangeWall, SphericalWall
 from .water import BOND, DAMPING, R6, WATER_KINDS, WATER_PAIRS, WaterBaseline
 
 N_ATOMS, N_PAIRS, PAIRS = range(3)
 """Places in the program of a wall; then the atoms of each pair."""
-
-_njit = numba.njit(cache=True, error_model="numpy")
 
 
 Arrays = tuple[np.ndarray, np.ndarray]
@@ -43,12 +42,12 @@ def sphere_arrays(model: SphericalWall) -> Arrays:
     return np.array([model.n_atoms], np.int64), np.array([model.stiffness, model.radius])
 
 
-@_njit
+@inner
 def distance(x, i, j):
     return math.sqrt((x[j, 0] - x[i, 0]) ** 2 + (x[j, 1] - x[i, 1]) ** 2 + (x[j, 2] - x[i, 2]) ** 2)
 
 
-@_njit
+@inner
 def push(x, forces, i, j, factor):
     """Forces of dE/dr = factor r."""
     for axis in range(3):
@@ -57,10 +56,10 @@ def push(x, forces, i, j, factor):
         forces[j, axis] -= force
 
 
-@_njit
+@when_needed(SIGNATURE)
 def baseline_into(positions, forces, program, workspace):
     """Energy (eV) of a baseline; writes the forces (eV/angstrom)."""
-    forces[:, :] = 0.0
+    fill(forces, 0.0)
     for first in (0, 3):
         _charges(positions, workspace, first)
     energy = _coulomb(workspace)
@@ -79,7 +78,7 @@ def baseline_into(positions, forces, program, workspace):
     return energy
 
 
-@_njit
+@inner
 def _charges(x, w, first):
     """Sites of the molecule whose O is atom `first`: H1, H2, M."""
     d1 = distance(x, first, first + 1) - BOND
@@ -94,7 +93,7 @@ def _charges(x, w, first):
         w[site + 8 + axis] = o + w[SITE] * ((h1 + h2) / 2.0 - o)
 
 
-@_njit
+@inner
 def _coulomb(w):
     """Energy of the charges of two molecules; its slopes by positions and charges at SLOPES."""
     for i in range(24):
@@ -119,7 +118,7 @@ def _coulomb(w):
     return energy
 
 
-@_njit
+@inner
 def _charge_forces(x, forces, w, first):
     """Chain rule from the sites of a molecule to its atoms."""
     site = SLOPES + 4 * first
@@ -135,10 +134,10 @@ def _charge_forces(x, forces, w, first):
         forces[first + 2, axis] -= w[site + 4 + axis] + 0.5 * w[SITE] * of_site
 
 
-@_njit
+@when_needed(SIGNATURE)
 def wall_into(positions, forces, program, workspace):
     """Energy (eV) of a wall; writes the forces (eV/angstrom)."""
-    forces[:, :] = 0.0
+    fill(forces, 0.0)
     energy = 0.0
     for pair in range(program[N_PAIRS]):
         i, j = program[PAIRS + 2 * pair], program[PAIRS + 2 * pair + 1]
@@ -150,10 +149,10 @@ def wall_into(positions, forces, program, workspace):
     return energy
 
 
-@_njit
+@when_needed(SIGNATURE)
 def sphere_into(positions, forces, program, workspace):
     """Energy (eV) of a sphere; writes the forces (eV/angstrom)."""
-    forces[:, :] = 0.0
+    fill(forces, 0.0)
     energy = 0.0
     for i in range(program[N_ATOMS]):
         x, y, z = positions[i, 0], positions[i, 1], positions[i, 2]

@@ -17,7 +17,8 @@ import math
 
 import numba
 
-from ..contract import SIGNATURE
+from ..compilation import inner, when_needed
+from ..contract import SIGNATURE, fill
 from ..simd.gaussians import fill_gaussians
 from ..simd.vectors import radial_rows
 from .lanes import (
@@ -48,20 +49,18 @@ from .lanes import (
 VECTOR = 5 * LANES
 """Of an encoding vector on lanes: cos r and v sin r / r, then sin r / r."""
 
-_njit = numba.njit(cache=True, error_model="numpy")
 
-
-@_njit
+@inner
 def _record_size(program):
     return 2 * (program[N_VECTORS] + program[N_SCALARS]) + 4
 
 
-@_njit
+@inner
 def _channel_size(program):
     return 3 * program[N_VECTORS] + program[N_SCALARS]
 
 
-@_njit
+@inner
 def gaussians_of(w, positions, i, program):
     """Distances, directions, and Gaussians of the pairs of i with later atoms: both directions."""
     end, size = _record_size(program) - 4, 2 * program[N_RADIAL]
@@ -77,20 +76,20 @@ def gaussians_of(w, positions, i, program):
             w[unit + 3] = r if near else 0.0
 
 
-@_njit
+@inner
 def _record(i, j, program):
     """Where KEPT has what belongs to centre i and neighbour j."""
     return program[KEPT] + _record_size(program) * (i * program[N_ATOMS] + j)
 
 
-@_njit
+@inner
 def _pair(i, j, program):
     """Number of an unordered pair: those of atom 0 first."""
     low, high = min(i, j), max(i, j)
     return low * program[N_ATOMS] - low * (low + 1) // 2 + high - low - 1
 
 
-@_njit
+@inner
 def add_channels(w, i, program):
     """Channels of centre i, from its constants and its neighbours within the cut-off."""
     vectors, scalars = program[N_VECTORS], program[N_SCALARS]
@@ -105,7 +104,7 @@ def add_channels(w, i, program):
             _add_neighbour(w, i, j, program)
 
 
-@_njit
+@inner
 def _gaussians(w, values, r, program):
     """Gaussians times the envelope, and their slopes; False beyond the cut-off."""
     at = program[RADIAL]
@@ -125,7 +124,7 @@ def _gaussians(w, values, r, program):
     return True
 
 
-@_njit
+@inner
 def _coefficients(i, j, program):
     """Where the radial coefficients of centre i and neighbour j begin, from 0."""
     kinds = program[KINDS]
@@ -133,7 +132,7 @@ def _coefficients(i, j, program):
     return pair * program[N_RADIAL] * (program[N_VECTORS] + program[N_SCALARS])
 
 
-@_njit
+@inner
 def _add_neighbour(w, i, j, program):
     vectors, scalars = program[N_VECTORS], program[N_SCALARS]
     size, kept = vectors + scalars, _record(i, j, program)
@@ -151,13 +150,13 @@ def _add_neighbour(w, i, j, program):
         add_scaled(w, at + 3 * vectors, 1.0, kept + vectors, scalars)
 
 
-@_njit
+@inner
 def _centre(first, lane, program):
     """Atom of a lane; lanes without one repeat the last."""
     return min(first + lane, program[N_ATOMS] - 1)
 
 
-@_njit
+@inner
 def _to_lanes(w, first, shift, program):
     """Angles of four centres, from their channels."""
     n_vectors, vectors = (program[N_LAYERS] + 1) * program[N_QUBITS], program[N_VECTORS]
@@ -179,7 +178,7 @@ def _to_lanes(w, first, shift, program):
         prepare_phase(w, shift + program[PHASES] + AMPLITUDE * c)
 
 
-@_njit
+@inner
 def _encode(w, layer, sign, shift, program):
     n = program[N_QUBITS]
     for q in range(n):
@@ -187,7 +186,7 @@ def _encode(w, layer, sign, shift, program):
         rotate(w, shift + program[PSI], turn, sign, 1 << (n - 1 - q), 1 << n)
 
 
-@_njit
+@inner
 def _encode_back(w, layer, sign, torques, shift, program):
     n = program[N_QUBITS]
     for q in range(n):
@@ -205,7 +204,7 @@ def _encode_back(w, layer, sign, torques, shift, program):
         )
 
 
-@_njit
+@inner
 def _sector(w, sign, torques, slopes, shift, program):
     """One sector: adds expectation values, torques, and derivatives by the couplings."""
     size = 1 << program[N_QUBITS]
@@ -237,7 +236,7 @@ def _sector(w, sign, torques, slopes, shift, program):
     _encode_back(w, 0, sign, torques, shift, program)
 
 
-@_njit
+@inner
 def circuits(w, first, shift, program):
     """Energy of up to four centres, and its derivatives by their channels.
 
@@ -269,7 +268,7 @@ def circuits(w, first, shift, program):
     return energy
 
 
-@_njit
+@inner
 def _n_pairs(observable, program):
     """Pairs of an observable: `observe` leaves 1 away for each."""
     total = 0.0
@@ -279,7 +278,7 @@ def _n_pairs(observable, program):
     return total
 
 
-@_njit
+@inner
 def _vector_slopes(w, centre, lane, n_vectors, shift, program):
     """Derivatives by the vectors, from the torques of both sectors (see `kernel._turn_torques`)."""
     vectors, size = program[N_VECTORS], _channel_size(program)
@@ -303,7 +302,7 @@ def _vector_slopes(w, centre, lane, n_vectors, shift, program):
         w[slope + 2 * vectors] = a * dz + along * z - d * (x * sy - y * sx)
 
 
-@_njit
+@inner
 def pulls(w, i, program):
     """Chain rule through the channels of centre i: what each neighbour pulls it by.
 
@@ -330,7 +329,7 @@ def pulls(w, i, program):
         w[unit], w[unit + 1], w[unit + 2] = ax + along * x, ay + along * y, az + along * z
 
 
-@_njit
+@inner
 def write_force(w, forces, i, program):
     """Pulls of centre i, less those on i as a neighbour of others."""
     forces[i, :] = 0.0
@@ -343,7 +342,7 @@ def write_force(w, forces, i, program):
             forces[i, axis] += w[to + axis] - w[back + axis]
 
 
-@_njit
+@inner
 def _energy(w, positions, program):
     """Energy, and its derivatives by all channels."""
     for i in range(program[N_ATOMS]):
@@ -356,9 +355,15 @@ def _energy(w, positions, program):
     return energy
 
 
-@_njit
-def evaluate_into(positions, forces, program, workspace):
-    """Energy (eV) of a network; writes the forces (eV/angstrom)."""
+@when_needed(SIGNATURE)
+def energy_and_forces(positions, forces, program, workspace):
+    """Energy (eV) of a network; writes the forces (eV/angstrom).
+
+    NaN if the number of atoms is not that of the network.
+    """
+    if positions.shape[0] != program[N_ATOMS] or forces.shape[0] != program[N_ATOMS]:
+        fill(forces, math.nan)
+        return math.nan
     energy = _energy(workspace, positions, program)
     for i in range(program[N_ATOMS]):
         pulls(workspace, i, program)
@@ -367,16 +372,7 @@ def evaluate_into(positions, forces, program, workspace):
     return energy
 
 
-@numba.cfunc(SIGNATURE, cache=True, error_model="numpy")
-def energy_and_forces(positions, forces, program, workspace):
-    """`evaluate_into`, or NaN if the number of atoms is not that of the network."""
-    if positions.shape[0] != program[N_ATOMS] or forces.shape[0] != program[N_ATOMS]:
-        forces[:, :] = math.nan
-        return math.nan
-    return evaluate_into(positions, forces, program, workspace)
-
-
-@_njit
+@inner
 def _add_derivatives(w, factor, program):
     """Add `factor` times the derivatives by the trained numbers, as the constants lie."""
     n, vectors, scalars = program[N_ATOMS], program[N_VECTORS], program[N_SCALARS]

@@ -28,14 +28,14 @@ def native_kernel(model: AtomCentredNetwork, *, parallel: bool = False) -> Nativ
     """
     model.check()
     if not parallel:
-        return NativeKernel(layout.energy_and_forces, *arrays(model))
+        return NativeKernel(layout.energy_and_forces(), *arrays(model))
     from .parallel import energy_and_forces
 
-    return NativeKernel(energy_and_forces, *arrays(model, -(-model.n_atoms // LANES)))
+    return NativeKernel(energy_and_forces(), *arrays(model, -(-model.n_atoms // LANES)))
 
 
 def arrays(model: AtomCentredNetwork, n_at_once: int = 1) -> tuple[Array, Array]:
-    """Program and workspace of `centred_kernel.evaluate_into`.
+    """Program and workspace of `kernel.energy_and_forces`.
 
     Parameters
     ----------

@@ -9,7 +9,8 @@ import math
 import numba
 import numpy as np
 
-from ..contract import SIGNATURE
+from ..compilation import when_needed
+from ..contract import SIGNATURE, fill
 from .kernel import N_ATOMS, SHIFT, add_channels, circuits, gaussians_of, pulls, write_force
 from .lanes import LANES
 
@@ -40,10 +41,10 @@ def evaluate_into(positions, forces, program, workspace):
     return energy
 
 
-@numba.cfunc(SIGNATURE, cache=True, error_model="numpy")
+@when_needed(SIGNATURE)
 def energy_and_forces(positions, forces, program, workspace):
     """`evaluate_into`, or NaN if the number of atoms is not that of the network."""
     if positions.shape[0] != program[N_ATOMS] or forces.shape[0] != program[N_ATOMS]:
-        forces[:, :] = math.nan
+        fill(forces, math.nan)
         return math.nan
     return evaluate_into(positions, forces, program, workspace)

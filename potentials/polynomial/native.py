@@ -6,17 +6,15 @@ The slope by y_p has the power of p replaced by ``n y_p^(n-1)``.
 
 import math
 
-import numba
 import numpy as np
 
-from ..contract import SIGNATURE, NativeKernel
+from ..compilation import inner, when_needed
+from ..contract import SIGNATURE, NativeKernel, fill
 from .polynomial import InvariantPolynomial
 
 # fmt: off
 N_ATOMS, N_PAIRS, N_MONOMIALS, DEGREE, LENGTH, CENTRES, POWERS, SLOPES, WEIGHTS, HEAD = range(10)
 # fmt: on
-
-_njit = numba.njit(cache=True, error_model="numpy")
 
 
 def native_kernel(model: InvariantPolynomial) -> NativeKernel:
@@ -46,15 +44,15 @@ def native_kernel(model: InvariantPolynomial) -> NativeKernel:
     workspace[1 : 1 + n_pairs] = model.centres
     workspace[head[WEIGHTS] :] = weights
     program = np.concatenate([head, np.ravel(model.pairs), exponents.ravel()])
-    return NativeKernel(energy_and_forces, program, workspace)
+    return NativeKernel(energy_and_forces(), program, workspace)
 
 
-@_njit
+@inner
 def _distance(x, i, j):
     return math.sqrt((x[j, 0] - x[i, 0]) ** 2 + (x[j, 1] - x[i, 1]) ** 2 + (x[j, 2] - x[i, 2]) ** 2)
 
 
-@_njit
+@inner
 def _powers(x, w, program):
     """y^0, y^1, ... of each pair."""
     width = program[DEGREE] + 1
@@ -67,7 +65,7 @@ def _powers(x, w, program):
             w[at + n] = w[at + n - 1] * y
 
 
-@_njit
+@inner
 def _monomial(w, program, exponents, weight):
     """Its value; adds its slopes by all y."""
     n_pairs, width, powers = program[N_PAIRS], program[DEGREE] + 1, program[POWERS]
@@ -84,10 +82,16 @@ def _monomial(w, program, exponents, weight):
     return value
 
 
-@_njit
-def evaluate_into(positions, forces, program, workspace):
-    """Energy (eV); writes the forces (eV/angstrom)."""
-    forces[:, :] = 0.0
+@when_needed(SIGNATURE)
+def energy_and_forces(positions, forces, program, workspace):
+    """Energy (eV); writes the forces (eV/angstrom).
+
+    NaN if the number of atoms is not that of the polynomial.
+    """
+    if positions.shape[0] != program[N_ATOMS] or forces.shape[0] != program[N_ATOMS]:
+        fill(forces, np.nan)
+        return np.nan
+    fill(forces, 0.0)
     n_pairs, w = program[N_PAIRS], workspace
     _powers(positions, w, program)
     w[program[SLOPES] : program[SLOPES] + n_pairs] = 0.0
@@ -105,12 +109,3 @@ def evaluate_into(positions, forces, program, workspace):
             forces[i, axis] += force
             forces[j, axis] -= force
     return energy
-
-
-@numba.cfunc(SIGNATURE, cache=True, error_model="numpy")
-def energy_and_forces(positions, forces, program, workspace):
-    """`evaluate_into`, or NaN if the number of atoms is not that of the polynomial."""
-    if positions.shape[0] != program[N_ATOMS] or forces.shape[0] != program[N_ATOMS]:
-        forces[:, :] = np.nan
-        return np.nan
-    return evaluate_into(positions, forces, program, workspace)

@@ -73,7 +73,7 @@ def shot_covariance(model: Model, shots: float) -> NativeKernel:
             atoms, leaf.n_atoms, *places[id(leaf)], *switch_record(term.switch, numbers)
         )  # fmt: skip
     workspace = np.concatenate(numbers)
-    return NativeKernel(layout.covariance_of_forces, np.concatenate(integers), workspace)
+    return NativeKernel(layout.covariance_of_forces(), np.concatenate(integers), workspace)
 
 
 def _scaled(leaf: Quantum, factor: float) -> Quantum:

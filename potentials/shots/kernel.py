@@ -16,12 +16,17 @@ compiled function serves all trees; `shots` packs its arrays.
 
 import math
 
-import numba
 import numpy as np
 
-from ..circuit import kernel
 from ..circuit.gradient_kernel import real_overlap
-from ..circuit.kernel import apply_graded, apply_layer, encode_vectors, turn_pair
+from ..circuit.kernel import (
+    apply_graded,
+    apply_layer,
+    encode_vectors,
+    last_state,
+    prepare,
+    turn_pair,
+)
 from ..circuit.layout import (
     ADJOINTS,
     GRADIENT,
@@ -31,6 +36,7 @@ from ..circuit.layout import (
     N_SECTORS,
     N_VECTORS,
     OPERATIONS,
+    PROPAGATE,
     RECORD,
     SCRATCH,
     SPINS,
@@ -39,7 +45,10 @@ from ..circuit.layout import (
     TWO_PAIRS,
     VECTOR,
     VECTORS,
+    WRITE,
 )
+from ..circuit.parts import call_part
+from ..compilation import inner, when_needed
 from ..contract import SIGNATURE
 from ..simd.vectors import steps_two_pairs
 from ..tree.switch import NO_SWITCH, switch
@@ -54,10 +63,8 @@ SETTINGS, N_PARTS, GENERATORS, VARIANCES, MEANS, CIRCUIT_HEAD = range(6)
 N_SETTINGS = 3
 """Every spin along x, y or z."""
 
-_njit = numba.njit(cache=True, error_model="numpy")
 
-
-@_njit
+@inner
 def _measure(w, y, x, setting, program, base):
     """y = P x, P what `setting` measures of the observable."""
     k, sectors = program[N_PAIRS], program[N_SECTORS]
@@ -74,7 +81,7 @@ def _measure(w, y, x, setting, program, base):
                 w[y + s * part + i] += w[target + i]
 
 
-@_njit
+@inner
 def _shifted(w, x, state, vector, spin, axis, program, base):
     """x = (-i R sigma_axis [X]) of the state: a half turn put into the middle of a gate.
 
@@ -113,7 +120,7 @@ def _shifted(w, x, state, vector, spin, axis, program, base):
         turn_pair(w, x + s * part, state + s * part, k, spin // 2, matrix)
 
 
-@_njit
+@inner
 def _to_the_end(w, x, encoding, program):
     """Carry the state at x, behind `encoding`, through the layers that follow; where it lies."""
     n, shared = program[N_LAYERS], program[N_ENCODINGS] == 1
@@ -130,15 +137,16 @@ def _to_the_end(w, x, encoding, program):
     return x
 
 
-@_njit
+@inner
 def fluctuations_into(positions, program, w, base):
     """Variance of the energy (eV^2) for one shot; leaves those of all turns at VARIANCES.
 
     Of each encoding, vector and axis, in eV^2: the gates that share a vector are measured one by
     one, so that their variances add up.
     """
-    kernel._vectors(w, positions, program)
-    last = kernel._forward(w, program)
+    prepare(w, positions, program)
+    call_part(program[PROPAGATE], positions, w, program)
+    last = last_state(program)
     size = program[N_SECTORS] * (2 << (2 * program[N_PAIRS]))
     n_vectors, n_spins = program[N_VECTORS], 2 * program[N_PAIRS]
     y, means, total = program[SCRATCH], program[base + MEANS], 0.0
@@ -167,7 +175,7 @@ def fluctuations_into(positions, program, w, base):
     return total
 
 
-@_njit
+@inner
 def _both_variances(w, x, last, y, program, base):
     """Sum over settings of the two variances of a difference, from its state at x."""
     size = program[N_SECTORS] * (2 << (2 * program[N_PAIRS]))
@@ -184,7 +192,7 @@ def _both_variances(w, x, last, y, program, base):
     return max(total, 0.0)  # an eigenstate has none, up to rounding
 
 
-@_njit
+@inner
 def _column(w, forces, e, vector, axis, step, program):
     """Forces of a turn by `step` in the middle of the gates of a vector.
 
@@ -201,10 +209,10 @@ def _column(w, forces, e, vector, axis, step, program):
     gradient += 3 * place
     w[gradient], w[gradient + 1], w[gradient + 2] = along * x, along * y, along * z
     w[gradient + axis] += step * sinc
-    kernel._forces(w, forces, program)
+    call_part(program[WRITE], forces, w, program)
 
 
-@_njit
+@inner
 def _term(positions, covariance, record, program, workspace):
     """Add the covariance of one circuit on its atoms; returns the variance of its energy."""
     factor, slope, r, i, j = 1.0, 0.0, 1.0, program[record + SWITCH_I], program[record + SWITCH_J]
@@ -237,7 +245,7 @@ def _term(positions, covariance, record, program, workspace):
     return factor * factor * energy
 
 
-@_njit
+@inner
 def _add_square(covariance, column, factor, program, atoms):
     for a in range(3 * column.shape[0]):
         row = 3 * program[atoms + a // 3] + a % 3
@@ -247,7 +255,7 @@ def _add_square(covariance, column, factor, program, atoms):
             covariance[row, at] += left * column[b // 3, b % 3]
 
 
-@_njit
+@inner
 def _add_pull(covariance, positions, i, j, factor):
     """The energy under a switch pulls two atoms along their distance, see `compose_kernel`."""
     for a in range(3):
@@ -260,7 +268,7 @@ def _add_pull(covariance, positions, i, j, factor):
             covariance[3 * j + a, 3 * i + b] -= value
 
 
-@numba.cfunc(SIGNATURE, cache=True, error_model="numpy")
+@when_needed(SIGNATURE)
 def covariance_of_forces(positions, covariance, program, workspace):
     """Variance of the energy (eV^2); writes that of the forces, (3 n, 3 n), eV^2/angstrom^2.
 

@@ -7,7 +7,7 @@ With u = (r - low) / s, neighbours differ by a factor: ``G_{g+1} = G_g exp(u) ex
 
 import math
 
-import numba
+from ..compilation import inner
 
 FROM_THE_FIRST = 30.0
 """Up to here, in spacings, the first Gaussian is a number to go on from: exp(-450) = 1e-196."""
@@ -15,7 +15,7 @@ NOTHING = 39.0
 """So far from its centre a Gaussian is 0: exp(-760)."""
 
 
-@numba.njit(cache=True, error_model="numpy")
+@inner
 def fill_gaussians(w, at, n, u, steps):
     """``exp(-(u - g)^2 / 2)``, g < n, in every second number from `at`; False if all are 0.
 

@@ -10,11 +10,12 @@ that start at the given indices; there is no bounds check.
 from contextlib import contextmanager
 from typing import Any
 
-import numba
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from ..compilation import inner
 
 _DOUBLE = ir.DoubleType()
 _VECTOR = ir.VectorType(_DOUBLE, 4)
@@ -367,7 +368,7 @@ _PATTERNS = ((0,), (0, 0, 0, 0), (0, 1, 2, 3))
 graded_diagonal, graded_rows, graded_lanes = (_graded(p) for p in _PATTERNS)
 
 
-@numba.njit(cache=True)
+@inner
 def padded(n: int) -> int:
     """`n` filled up to a multiple of four."""
     return (n + 3) & ~3

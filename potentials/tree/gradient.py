@@ -15,6 +15,7 @@ from ..circuit import lowering, native
 from ..circuit.architecture import Quantum
 from ..circuit.circuit import Circuit
 from ..circuit.features import LinearVectors
+from ..circuit.kernel import energy_and_forces
 from ..circuit.layout import N_PAIRS, N_SECTORS
 from ..family import Leaf
 from ..network.native import NetworkGradient
@@ -124,14 +125,18 @@ def _circuit_rows(packed: Packed, x: Array) -> Array:
     energies, rows = np.empty(len(x)), np.empty((len(x), packed.n_parameters))
     workspace = packed.workspace.copy()  # has scratch, which threads must not share
     x = np.ascontiguousarray(x)
-    layout.rows_into(x, energies, rows, packed.program, workspace, packed.base)
+    layout.rows_into(
+        energy_and_forces().address, x, energies, rows, packed.program, workspace, packed.base
+    )
     return rows
 
 
 def _circuit_sum(packed: Packed, x: Array, factors: Array) -> Array:
     row, workspace = np.zeros(packed.n_parameters), packed.workspace.copy()
     x = np.ascontiguousarray(x)
-    layout.add_into(x, factors, row, packed.program, workspace, packed.base)
+    layout.add_into(
+        energy_and_forces().address, x, factors, row, packed.program, workspace, packed.base
+    )
     return row
 
 

@@ -2,63 +2,27 @@
 
 A term sees its own atoms only, in its own order; under a switch it is skipped where the switch is
 0. As for a single circuit, one compiled function serves all trees: `program` is a table of the
-terms with their programs, `workspace` holds local positions and forces, then theirs.
+terms with their functions and programs, `workspace` holds local positions and forces, then theirs.
+A term is called through the address of its function: only the families of a tree are compiled.
 """
 
 import math
 
-import numba
 import numpy as np
 
-from ..circuit import kernel
-from ..classical import molecular_native
-from ..classical import native as classical_native
-from ..contract import SIGNATURE
-from ..network import kernel as centred_kernel
-from ..polynomial import native as polynomial_native
-from ..vqlm import native as vqlm_native
+from ..compilation import inner, when_needed
+from ..contract import SIGNATURE, call, fill
 from .switch import NO_SWITCH, switch
 
 # fmt: off
 N_ATOMS, N_TERMS, POSITIONS, FORCES, HEAD = range(5)
-(KIND, ATOMS, N_TERM_ATOMS, PROGRAM, PROGRAM_END, WORKSPACE, WORKSPACE_END,
+(FUNCTION, ATOMS, N_TERM_ATOMS, PROGRAM, PROGRAM_END, WORKSPACE, WORKSPACE_END,
  SWITCH_I, SWITCH_J, SWITCH, FACTOR, RECORD) = range(12)
-(QUANTUM, VQLM, POLYNOMIAL, BASELINE, WALL, SPHERE, MORSE, BONDS, ANGLES, LENNARD_JONES,
- CHARGES, NETWORK) = range(12)
 # fmt: on
 NO_FACTOR = -1
 
-_njit = numba.njit(cache=True, error_model="numpy")
 
-
-@_njit
-def _leaf(kind, x, f, program, workspace):
-    if kind == QUANTUM:
-        return kernel.evaluate_into(x, f, program, workspace)
-    if kind == VQLM:
-        return vqlm_native.evaluate_into(x, f, program, workspace)
-    if kind == POLYNOMIAL:
-        return polynomial_native.evaluate_into(x, f, program, workspace)
-    if kind == BASELINE:
-        return classical_native.baseline_into(x, f, program, workspace)
-    if kind == WALL:
-        return classical_native.wall_into(x, f, program, workspace)
-    if kind == SPHERE:
-        return classical_native.sphere_into(x, f, program, workspace)
-    if kind == MORSE:
-        return molecular_native.morse_into(x, f, program, workspace)
-    if kind == BONDS:
-        return molecular_native.bonds_into(x, f, program, workspace)
-    if kind == ANGLES:
-        return molecular_native.angles_into(x, f, program, workspace)
-    if kind == LENNARD_JONES:
-        return molecular_native.lennard_jones_into(x, f, program, workspace)
-    if kind == NETWORK:
-        return centred_kernel.evaluate_into(x, f, program, workspace)
-    return molecular_native.charges_into(x, f, program, workspace)
-
-
-@_njit
+@inner
 def _term(positions, forces, record, program, workspace):
     """Energy of one term; adds its forces."""
     factor, slope, r, i, j = 1.0, 0.0, 1.0, program[record + SWITCH_I], program[record + SWITCH_J]
@@ -80,8 +44,8 @@ def _term(positions, forces, record, program, workspace):
     for a in range(n):
         for axis in range(3):
             local[a, axis] = positions[program[atoms + a], axis]
-    energy = _leaf(
-        program[record + KIND],
+    energy = call(
+        program[record + FUNCTION],
         local,
         local_forces,
         program[program[record + PROGRAM] : program[record + PROGRAM_END]],
@@ -98,20 +62,17 @@ def _term(positions, forces, record, program, workspace):
     return factor * energy
 
 
-@_njit
-def evaluate_into(positions, forces, program, workspace):
-    """Energy (eV) of all terms; writes the forces (eV/angstrom)."""
-    forces[:, :] = 0.0
+@when_needed(SIGNATURE)
+def energy_and_forces(positions, forces, program, workspace):
+    """Energy (eV) of all terms; writes the forces (eV/angstrom).
+
+    NaN if the number of atoms is not that of the tree.
+    """
+    if positions.shape[0] != program[N_ATOMS] or forces.shape[0] != program[N_ATOMS]:
+        fill(forces, np.nan)
+        return np.nan
+    fill(forces, 0.0)
     energy = 0.0
     for term in range(program[N_TERMS]):
         energy += _term(positions, forces, HEAD + RECORD * term, program, workspace)
     return energy
-
-
-@numba.cfunc(SIGNATURE, cache=True, error_model="numpy")
-def energy_and_forces(positions, forces, program, workspace):
-    """`evaluate_into`, or NaN if the number of atoms is not that of the tree."""
-    if positions.shape[0] != program[N_ATOMS] or forces.shape[0] != program[N_ATOMS]:
-        forces[:, :] = np.nan
-        return np.nan
-    return evaluate_into(positions, forces, program, workspace)

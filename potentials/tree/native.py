@@ -51,61 +51,48 @@ def native_model(model: Model) -> NativeKernel:
     return _pack(model.n_atoms, flatten(model))
 
 
-def _leaf_arrays(leaf: Leaf) -> tuple[np.ndarray, np.ndarray]:
-    """Program and workspace of a leaf."""
-    from ..classical import molecular_native
-    from ..classical import native as classical_native
+def _leaf_kernel(leaf: Leaf) -> NativeKernel:
+    """Function, program and workspace of a leaf."""
+    from ..classical import molecular_native as molecular
+    from ..classical import native as classical
 
     match leaf:
         case Quantum() | AtomCentredNetwork() | Perceptron() | Vqlm() | InvariantPolynomial():
-            kernel = native_model(leaf)
-            return kernel.program, kernel.workspace
+            return native_model(leaf)
         case WaterBaseline():
-            return classical_native.baseline_arrays(leaf)
+            function, arrays = classical.baseline_into, classical.baseline_arrays(leaf)
         case ShortRangeWall():
-            return classical_native.wall_arrays(leaf)
+            function, arrays = classical.wall_into, classical.wall_arrays(leaf)
         case SphericalWall():
-            return classical_native.sphere_arrays(leaf)
+            function, arrays = classical.sphere_into, classical.sphere_arrays(leaf)
         case MorseBonds():
-            return molecular_native.morse_arrays(leaf)
+            function, arrays = molecular.morse_into, molecular.morse_arrays(leaf)
         case HarmonicBonds():
-            return molecular_native.bonds_arrays(leaf)
+            function, arrays = molecular.bonds_into, molecular.bonds_arrays(leaf)
         case HarmonicAngles():
-            return molecular_native.angles_arrays(leaf)
+            function, arrays = molecular.angles_into, molecular.angles_arrays(leaf)
         case LennardJones():
-            return molecular_native.lennard_jones_arrays(leaf)
+            function, arrays = molecular.lennard_jones_into, molecular.lennard_jones_arrays(leaf)
         case PointCharges():
-            return molecular_native.charges_arrays(leaf)
+            function, arrays = molecular.charges_into, molecular.charges_arrays(leaf)
         case _:
             raise TypeError(type(leaf).__name__)
+    return NativeKernel(function(), *arrays)
 
 
 def _pack(n_atoms: int, terms: list[Term]) -> NativeKernel:
     """Head, table, lists of atoms and programs; local arrays, switches and workspaces."""
     from . import kernel as layout
 
-    kinds = {
-        Quantum: layout.QUANTUM,
-        AtomCentredNetwork: layout.NETWORK,
-        Vqlm: layout.VQLM,
-        InvariantPolynomial: layout.POLYNOMIAL,
-        WaterBaseline: layout.BASELINE,
-        ShortRangeWall: layout.WALL,
-        SphericalWall: layout.SPHERE,
-        MorseBonds: layout.MORSE,
-        HarmonicBonds: layout.BONDS,
-        HarmonicAngles: layout.ANGLES,
-        LennardJones: layout.LENNARD_JONES,
-        PointCharges: layout.CHARGES,
-    }
     # Molecules of one kind share a leaf, and so can share its arrays.
     shared = {id(term.leaf): term.leaf for term in terms}
     integers: list[np.ndarray] = [np.zeros(layout.HEAD + layout.RECORD * len(terms), np.int64)]
     numbers: list[np.ndarray] = [np.zeros(6 * n_atoms)]
-    places = {}
+    functions, places = {}, {}
     for key, leaf in shared.items():
-        own_program, own_workspace = _leaf_arrays(leaf)
-        places[key] = *append(integers, own_program), *append(numbers, own_workspace)
+        own = _leaf_kernel(leaf)
+        functions[key] = own.function.address
+        places[key] = *append(integers, own.program), *append(numbers, own.workspace)
         check_bytes(8 * sum(map(len, numbers)))
     factors = {
         factor: append(numbers, np.array([factor]))[0]
@@ -117,12 +104,14 @@ def _pack(n_atoms: int, terms: list[Term]) -> NativeKernel:
     for i, term in enumerate(terms):
         atoms, _ = append(integers, np.array(term.atoms, np.int64))
         record = program[layout.HEAD + layout.RECORD * i : layout.HEAD + layout.RECORD * (i + 1)]
-        record[layout.KIND], record[layout.ATOMS] = kinds[type(term.leaf)], atoms
+        record[layout.FUNCTION], record[layout.ATOMS] = functions[id(term.leaf)], atoms
         record[layout.N_TERM_ATOMS] = term.leaf.n_atoms
         record[layout.PROGRAM : layout.WORKSPACE_END + 1] = places[id(term.leaf)]
         record[layout.SWITCH_I : layout.SWITCH + 1] = switch_record(term.switch, numbers)
         record[layout.FACTOR] = factors.get(term.factor, layout.NO_FACTOR)
-    return NativeKernel(layout.energy_and_forces, np.concatenate(integers), np.concatenate(numbers))
+    return NativeKernel(
+        layout.energy_and_forces(), np.concatenate(integers), np.concatenate(numbers)
+    )
 
 
 def append(parts: list[np.ndarray], part: np.ndarray) -> tuple[int, int]:

@@ -1,12 +1,12 @@
 """The switch of `tree.Switched` in Numba, for energies and for what finite shots do to them."""
 
-import numba
+from ..compilation import inner
 
 NO_SWITCH = -1
 """In place of the atoms of a switch."""
 
 
-@numba.njit(cache=True, error_model="numpy")
+@inner
 def switch(r, inner, outer):
     """S and its derivative."""
     t = min(max((r - inner) / (outer - inner), 0.0), 1.0)

@@ -12,10 +12,10 @@ Nothing is allocated per call: `program` holds sizes, offsets and the atoms of t
 import math
 from typing import Any
 
-import numba
 import numpy as np
 
-from ..contract import SIGNATURE, NativeKernel
+from ..compilation import inner, when_needed
+from ..contract import SIGNATURE, NativeKernel, fill
 from .vqlm import Vqlm, layer_matrices, signs
 
 # fmt: off
@@ -26,8 +26,6 @@ NO_ATOM = -1
 """Third atom of a distance."""
 COLLINEAR = 1e-15
 """As in `vqlm_jax`."""
-
-_njit = numba.njit(cache=True, error_model="numpy")
 
 
 def native_kernel(model: Vqlm) -> NativeKernel:
@@ -62,15 +60,15 @@ def native_kernel(model: Vqlm) -> NativeKernel:
     workspace = np.zeros(sum(lengths.values()))
     filled = np.concatenate([np.ravel(values) for values in constants.values()])
     workspace[: filled.size] = filled
-    return NativeKernel(energy_and_forces, program, workspace)
+    return NativeKernel(energy_and_forces(), program, workspace)
 
 
-@_njit
+@inner
 def _distance(x: Any, i: int, j: int) -> Any:
     return math.sqrt((x[j, 0] - x[i, 0]) ** 2 + (x[j, 1] - x[i, 1]) ** 2 + (x[j, 2] - x[i, 2]) ** 2)
 
 
-@_njit
+@inner
 def _bonds(x: Any, i: int, j: int, k: int) -> Any:
     """Both bonds a and b of the angle i-j-k, and a x b."""
     a0, a1, a2 = x[i, 0] - x[j, 0], x[i, 1] - x[j, 1], x[i, 2] - x[j, 2]
@@ -79,12 +77,12 @@ def _bonds(x: Any, i: int, j: int, k: int) -> Any:
     return (a0, a1, a2), (b0, b1, b2), normal
 
 
-@_njit
+@inner
 def _dot(a: Any, b: Any) -> Any:
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-@_njit
+@inner
 def _angles(w: Any, x: Any, program: Any) -> None:
     """phi of every qubit, and its slope against the coordinate: +-pi / width."""
     for q in range(program[N_QUBITS]):
@@ -102,7 +100,7 @@ def _angles(w: Any, x: Any, program: Any) -> None:
         w[program[SLOPES] + q] = math.pi / width if t <= 1 else -math.pi / width
 
 
-@_njit
+@inner
 def _phases(w: Any, program: Any) -> None:
     """P of every encoding; turning all signs of a state conjugates its phase."""
     n, size = program[N_QUBITS], 1 << program[N_QUBITS]
@@ -118,7 +116,7 @@ def _phases(w: Any, program: Any) -> None:
             w[phase + size - 1 - z], w[phase + 2 * size - 1 - z] = cosine, sine
 
 
-@_njit
+@inner
 def _multiply(w: Any, y: int, x: int, columns: int, size: int) -> None:
     """y = A x, four columns at a time: LLVM checks for overlap once a loop, so few long loops."""
     for i in range(size):
@@ -135,7 +133,7 @@ def _multiply(w: Any, y: int, x: int, columns: int, size: int) -> None:
             )
 
 
-@_njit
+@inner
 def _turn(w: Any, y: int, x: int, phase: int, size: int, sign: float) -> None:
     """y = P x, or P^* x if sign is -1."""
     for i in range(size):
@@ -144,7 +142,7 @@ def _turn(w: Any, y: int, x: int, phase: int, size: int, sign: float) -> None:
         w[y + i], w[y + size + i] = a * re - b * im, a * im + b * re
 
 
-@_njit
+@inner
 def _forward(w: Any, program: Any) -> Any:
     """All psi_d; returns where the last one lies."""
     size = 1 << program[N_QUBITS]
@@ -158,7 +156,7 @@ def _forward(w: Any, program: Any) -> Any:
     return state
 
 
-@_njit
+@inner
 def _observe(w: Any, state: int, program: Any) -> Any:
     """Energy without the offset; writes lambda_D. Z flips a sign of the X basis."""
     size, adjoint, slope = 1 << program[N_QUBITS], program[ADJOINT], w[program[HEAD]]
@@ -170,7 +168,7 @@ def _observe(w: Any, state: int, program: Any) -> Any:
     return total
 
 
-@_njit
+@inner
 def _collect(w: Any, state: int, d: int, program: Any) -> None:
     """Add ``a_dq Im <lambda_d| X_q |psi_d>`` to the torque of every qubit."""
     n, size, adjoint = program[N_QUBITS], 1 << program[N_QUBITS], program[ADJOINT]
@@ -182,7 +180,7 @@ def _collect(w: Any, state: int, d: int, program: Any) -> None:
         w[program[TORQUES] + q] += w[program[SCALES] + n * d + q] * total
 
 
-@_njit
+@inner
 def _backward(w: Any, state: int, program: Any) -> None:
     """dE/dphi of every qubit from lambda_D."""
     n_layers, size, adjoint = program[N_LAYERS], 1 << program[N_QUBITS], program[ADJOINT]
@@ -198,10 +196,10 @@ def _backward(w: Any, state: int, program: Any) -> None:
         _collect(w, state, d - 1, program)
 
 
-@_njit
+@inner
 def _forces(w: Any, x: Any, forces: Any, program: Any) -> None:
     """Chain rule through the coordinates."""
-    forces[:, :] = 0.0
+    fill(forces, 0.0)
     for q in range(program[N_QUBITS]):
         slope = w[program[TORQUES] + q] * w[program[SLOPES] + q]
         c = COORDINATES + 3 * q
@@ -215,7 +213,7 @@ def _forces(w: Any, x: Any, forces: Any, program: Any) -> None:
             _bend(x, forces, i, j, k, slope)
 
 
-@_njit
+@inner
 def _bend(x: Any, forces: Any, i: int, j: int, k: int, slope: float) -> None:
     """Force of an angle: ``a x n / (|n| a^2)`` and ``n x b / (|n| b^2)`` are its gradients."""
     a, b, normal = _bonds(x, i, j, k)
@@ -232,9 +230,15 @@ def _bend(x: Any, forces: Any, i: int, j: int, k: int, slope: float) -> None:
         forces[k, axis] -= at_k
 
 
-@_njit
-def evaluate_into(positions: Any, forces: Any, program: Any, workspace: Any) -> Any:
-    """Energy (eV) of a generic circuit; writes the forces (eV/angstrom)."""
+@when_needed(SIGNATURE)
+def energy_and_forces(positions: Any, forces: Any, program: Any, workspace: Any) -> Any:
+    """Energy (eV) of a generic circuit; writes the forces (eV/angstrom).
+
+    NaN if the number of atoms is not that of the model.
+    """
+    if positions.shape[0] != program[N_ATOMS] or forces.shape[0] != program[N_ATOMS]:
+        fill(forces, np.nan)
+        return np.nan
     _angles(workspace, positions, program)
     _phases(workspace, program)
     state = _forward(workspace, program)
@@ -242,12 +246,3 @@ def evaluate_into(positions: Any, forces: Any, program: Any, workspace: Any) -> 
     _backward(workspace, state, program)
     _forces(workspace, positions, forces, program)
     return energy + workspace[program[HEAD] + 1]
-
-
-@numba.cfunc(SIGNATURE, cache=True, error_model="numpy")
-def energy_and_forces(positions: Any, forces: Any, program: Any, workspace: Any) -> Any:
-    """`evaluate_into`, or NaN if the number of atoms is not that of the model."""
-    if positions.shape[0] != program[N_ATOMS] or forces.shape[0] != program[N_ATOMS]:
-        forces[:, :] = np.nan
-        return np.nan
-    return evaluate_into(positions, forces, program, workspace)

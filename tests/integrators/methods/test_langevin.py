@@ -2,6 +2,7 @@
 
 import math
 
+import numba
 import numpy as np
 import pytest
 from scipy.linalg import solve_discrete_lyapunov
@@ -17,8 +18,9 @@ from qmd.integrators import (
     unlimited,
 )
 from qmd.integrators.forces.force import pointer
-from qmd.integrators.methods.langevin import baoab_step
+from qmd.integrators.methods import langevin
 
+baoab_step = numba.njit(cache=True)(langevin.baoab_step)  # as the loop runs it
 MASS, KT = 1.7, 0.025
 STIFFNESS = 2.0  # of the `harmonic` fixture
 OMEGA = math.sqrt(STIFFNESS / MASS)

@@ -22,8 +22,10 @@ from qmd.integrators import (
     unlimited,
     with_noise,
 )
-from qmd.integrators.methods.noisy_langevin import bath_root, lower_root
+from qmd.integrators.methods import noisy_langevin
 
+bath_root = numba.njit(cache=True)(noisy_langevin.bath_root)  # as the loop runs them
+lower_root = numba.njit(cache=True)(noisy_langevin.lower_root)
 MASS, KT = 1.7, 0.025
 STIFFNESS = 2.0  # of the `harmonic` fixture
 OMEGA = math.sqrt(STIFFNESS / MASS)

@@ -1,9 +1,12 @@
 """Gaussians of the kernels against their definition."""
 
+import numba
 import numpy as np
 import pytest
 
-from qmd.potentials.simd.gaussians import fill_gaussians
+from qmd.potentials.simd import gaussians
+
+fill_gaussians = numba.njit(cache=True, error_model="numpy")(gaussians.fill_gaussians)
 
 
 @pytest.mark.parametrize("n", [2, 12, 38, 60, 100])

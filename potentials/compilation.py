@@ -1,0 +1,45 @@
+"""How the kernels are compiled: once, and only what is called.
+
+Numba compiles a function, with all that it calls, down to machine code wherever it is called from
+another one, so that a kernel of forty functions is compiled several times over. Two remedies:
+`inner` functions get none of the wrappers by which Python would call them (the kernel of a circuit
+compiles in three quarters of the time), and parts that not every model needs are functions of
+their own, compiled when a model with them is packed and called through its address.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numba
+from llvmlite import ir
+from numba.extending import register_jitable
+
+_OPTIONS: Any = {"error_model": "numpy", "_nrt": False}
+
+inner = register_jitable(no_cfunc_wrapper=True, **_OPTIONS)
+"""Decorates a function that kernels call; in Python it stays a Python function.
+
+It cannot allocate arrays: without reference counts the compiler has less to do.
+"""
+
+
+def when_needed(signature: Any) -> Callable[[Callable[..., Any]], Callable[[], Any]]:
+    """Make a function a `numba.cfunc` of `signature` that is compiled, or read, when first needed.
+
+    The name of the decorated function then stands for a function without arguments that returns
+    the cfunc, always the same one.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[[], Any]:
+        compiled = numba.cfunc(signature, cache=True, **_OPTIONS)
+        return functools.cache(functools.wraps(function)(lambda: compiled(function)))
+
+    return decorate
+
+
+def call_address(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    """Emit a call of the C function whose address is ``args[0]`` with the other arguments."""
+    return_type = context.get_value_type(signature.return_type)
+    function_type = ir.FunctionType(return_type, [a.type for a in args[1:]])
+    return builder.call(builder.inttoptr(args[0], function_type.as_pointer()), args[1:])
