@@ -9,7 +9,6 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from qmd.errors import InputError, MismatchError, NumericalError
@@ -27,6 +26,7 @@ from qmd.forces.config import (
     SumConfig,
 )
 from qmd.forces.origin import SLOPE_ERROR, UNBOUNDED_DOMAIN, PotentialOrigin
+from qmd.forces.results import checked
 from qmd.forces.runnable import RunnablePotential
 from qmd.potentials import (
     External,
@@ -120,17 +120,12 @@ def _guarded(name: str, function: EnergyAndForces) -> EnergyAndForces:
     def energy_and_forces(positions: Array) -> tuple[float, Array]:
         try:
             energy, forces = function(positions)
-            energy, forces = float(energy), np.array(forces, float)
-        except Exception as error:  # of any kind: it is another's code
+        except (Exception, SystemExit) as error:  # of any kind: it is another's code
             text = f"{type(error).__name__}: {error}".splitlines()[0][:300]
             raise NumericalError(
                 f"{name} failed: {text}", "it is a function of another package"
             ) from None
-        if forces.shape != positions.shape:
-            raise NumericalError(
-                f"{name} must return forces of shape {positions.shape}, but returned {forces.shape}"
-            )
-        return energy, forces
+        return checked(name, energy, forces, positions.shape)
 
     return energy_and_forces
 

@@ -16,6 +16,7 @@ from qmd.errors import MismatchError, NotInstalledError, NumericalError
 from qmd.forces.config import ASEConfig, DFTConfig, FCIConfig
 from qmd.forces.dft import DFT, SCFError, declare_processor
 from qmd.forces.fci import FCI
+from qmd.forces.results import checked
 from qmd.system.system import System
 from qmd.typing import Array, EnergyAndForces
 
@@ -64,7 +65,7 @@ def _dft(config: DFTConfig, system: System) -> tuple[str, EnergyAndForces, tuple
         except (SCFError, KeyError, RuntimeError) as error:
             raise _failed(name, error) from None
         before.append((positions.copy(), density))
-        return energy, forces
+        return checked(name, energy, forces, positions.shape)
 
     needs = ("pyscf", "dftd3") if config.dispersion else ("pyscf",)
     return name, energy_and_forces, needs
@@ -91,9 +92,10 @@ def _fci(config: FCIConfig, system: System) -> tuple[str, EnergyAndForces, tuple
 
     def energy_and_forces(positions: Array) -> tuple[float, Array]:
         try:
-            return method.energy_and_forces(system.numbers, positions)
+            energy, forces = method.energy_and_forces(system.numbers, positions)
         except (SCFError, KeyError, RuntimeError) as error:
             raise _failed(name, error) from None
+        return checked(name, energy, forces, positions.shape)
 
     return name, energy_and_forces, ("pyscf",)
 
@@ -107,13 +109,29 @@ def _ase(config: ASEConfig, system: System) -> tuple[str, EnergyAndForces, tuple
     def energy_and_forces(positions: Array) -> tuple[float, Array]:
         atoms.positions = positions
         try:
-            return float(atoms.get_potential_energy()), np.array(atoms.get_forces())
-        except Exception as error:  # calculators raise what they like
+            forces = atoms.get_forces()
+            energy = _energy_of_forces(atoms)
+        except (Exception, SystemExit) as error:  # calculators raise what they like
             raise _failed(config.calculator, error) from None
+        return checked(config.calculator, energy, forces, positions.shape)
 
     module = config.calculator.partition(".")[0]
     needs = sorted(set(packages_distributions().get(module, ())) | {"ase"})
     return config.calculator.rpartition(".")[2], energy_and_forces, tuple(needs)
+
+
+def _energy_of_forces(atoms: Any) -> float:
+    """Energy (eV) whose slope the forces are: the free energy of a calculator that has one.
+
+    With smeared occupations `energy` is extrapolated to zero width, and the forces belong to
+    `free_energy`.
+    """
+    from ase.calculators.calculator import PropertyNotImplementedError
+
+    try:
+        return atoms.get_potential_energy(force_consistent=True)  # type: ignore[no-any-return]
+    except (PropertyNotImplementedError, KeyError):
+        return atoms.get_potential_energy()  # type: ignore[no-any-return]
 
 
 def _calculator(config: ASEConfig) -> Any:
@@ -133,7 +151,7 @@ def _calculator(config: ASEConfig) -> Any:
         raise MismatchError(f"potential.calculator {config.calculator} is not an ASE calculator")
     try:
         return kind(**config.arguments)
-    except Exception as error:  # calculators raise what they like
+    except (Exception, SystemExit) as error:  # calculators raise what they like
         raise MismatchError(
             f"{config.calculator} does not take potential.arguments: {_first_line(error)}"
         ) from None
@@ -165,12 +183,12 @@ def _closed_shell(system: System) -> None:
         )
 
 
-def _failed(name: str, error: Exception) -> NumericalError:
+def _failed(name: str, error: BaseException) -> NumericalError:
     return NumericalError(
         f"{name} failed: {_first_line(error)}",
         hint="all steps up to the last checkpoint are kept; the same command goes on from there",
     )
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0][:300]

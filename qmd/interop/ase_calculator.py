@@ -1,10 +1,11 @@
 """Any potential of qmd as an ASE calculator, on the native kernel where it has one."""
 
+import copy
 import warnings
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 from ase import Atoms
@@ -55,7 +56,7 @@ class QmdCalculator(Calculator):
     Examples
     --------
     >>> from ase import Atoms
-    >>> from qmd.calculator import QmdCalculator
+    >>> from qmd.interop.ase_calculator import QmdCalculator
     >>> water = Atoms("OHH", [[0, 0, 0], [0.97, 0, 0], [-0.24, 0.94, 0]])
     >>> water.calc = QmdCalculator("sivqlm-h2o")
     >>> float(round(water.get_forces().sum(), 10)) == 0
@@ -70,6 +71,9 @@ class QmdCalculator(Calculator):
         super().__init__()  # type: ignore[no-untyped-call]
         self.absolute = absolute
         self._config = parse_potential(potential)
+        self._load()
+
+    def _load(self) -> None:
         self._species: tuple[str, ...] = ()
         self._resolved: RunnablePotential | None = None
         self.package: Package | None = None
@@ -77,6 +81,28 @@ class QmdCalculator(Calculator):
             self.package = load_package(self._config.name, Path(), self._config.sha256)
             self._species = self.package.species
             self._resolved = of_package(self.package, self._config.backend)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Copy the results; the potential, which cannot change, is shared."""
+        shared = ("_config", "_species", "_resolved", "package")
+        twin = object.__new__(type(self))
+        memo[id(self)] = twin
+        for key, value in vars(self).items():
+            vars(twin)[key] = value if key in shared else copy.deepcopy(value, memo)
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a pickle holds: a name, and the SHA-256 that its potential must have."""
+        state = {k: v for k, v in vars(self).items() if k not in ("_species", "_resolved")}
+        package = state.pop("package")
+        if package is not None:
+            state["_config"] = self._config.model_copy(update={"sha256": package.sha256})
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Load the potential again, where the pickle is read."""
+        vars(self).update(state)
+        self._load()
 
     def calculate(
         self,

@@ -6,11 +6,16 @@ Written by hand, because importing `ase.io` takes longer than a short run.
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from ase.data import atomic_masses
+
 from qmd.integrators import State
 from qmd.io import files
 from qmd.system.system import System
 
 _PROPERTIES = "species:S:1:pos:R:3:momenta:R:3:forces:R:3"
+_MASSES = ":masses:R:1"
+"""Column that is there if a mass is not the usual one; momenta alone would be misread."""
 
 
 def write(
@@ -39,9 +44,12 @@ def write(
 def _frame(system: System, state: State, note: str) -> str:
     momenta = system.masses[:, None] * state.velocities
     energy = f"{state.energy:.17g}"
-    comment = f'Properties={_PROPERTIES} energy={energy} step={state.step} {note}pbc="F F F"'
-    rows = zip(system.symbols, state.positions, momenta, state.forces, strict=True)
-    lines = [" ".join([symbol, *_numbers(x, p, f)]) for symbol, x, p, f in rows]
+    isotopes = not np.array_equal(system.masses, atomic_masses[system.numbers])
+    properties = _PROPERTIES + (_MASSES if isotopes else "")
+    comment = f'Properties={properties} energy={energy} step={state.step} {note}pbc="F F F"'
+    masses = system.masses[:, None] if isotopes else np.empty((system.n_atoms, 0))
+    rows = zip(system.symbols, state.positions, momenta, state.forces, masses, strict=True)
+    lines = [" ".join([symbol, *_numbers(x, p, f, m)]) for symbol, x, p, f, m in rows]
     return "\n".join([str(system.n_atoms), comment, *lines, ""])
 
 

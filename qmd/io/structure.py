@@ -15,6 +15,7 @@ from ase.data import atomic_masses, atomic_numbers, chemical_symbols, covalent_r
 
 from qmd.errors import InputError, one_line, quoted
 from qmd.io.files import read_regular_file
+from qmd.io.stated import check_mol, check_pdb, check_stated, read_heavy_hydrogen
 from qmd.system.system import System
 from qmd.typing import Array
 
@@ -117,8 +118,15 @@ def _read_atoms(path: Path) -> Any:
     lines = text.splitlines()
     if max(map(len, lines)) > MAX_LINE:
         raise InputError(f"{name} has a line of more than {MAX_LINE} characters")
+    masses: dict[int, float] = {}
     if kind in ("xyz", "extxyz"):
         _check_xyz_lines(lines, name)
+        lines, masses = read_heavy_hydrogen(lines, name)
+        text = "\n".join([*lines, ""])
+    elif kind == "mol":
+        check_mol(lines, name)
+    elif kind == "proteindatabank":
+        check_pdb(lines, name)
     try:
         frames: Any = ase.io.read(io.StringIO(text), index=slice(0, 2), format=kind)
     except Exception as error:  # each parser of ASE fails in its own way
@@ -127,12 +135,23 @@ def _read_atoms(path: Path) -> Any:
         raise InputError(f"{name} has {'more than one frame' if frames else 'no atoms'}", _ONE)
     # PDB files of molecules carry a unit cube, by convention.
     cube = kind == "proteindatabank" and np.array_equal(frames[0].cell, np.eye(3))
-    if frames[0].pbc.any() and frames[0].cell.rank > 0 and not cube:
+    if not cube:
+        check_isolated(frames[0], name)
+    check_stated(frames[0], name)
+    if masses and not frames[0].has("masses"):
+        all_masses = frames[0].get_masses()
+        all_masses[list(masses)] = list(masses.values())
+        frames[0].set_masses(all_masses)
+    return frames[0]
+
+
+def check_isolated(atoms: Any, name: str) -> None:
+    """Refuse `atoms` of ASE that have a periodic cell."""
+    if atoms.pbc.any() and atoms.cell.rank > 0:
         raise InputError(
             f"{name} is periodic; potentials are for isolated molecules",
             hint="remove the cell (Lattice, CRYST1) from the file",
         )
-    return frames[0]
 
 
 _ONE = "write the one structure you mean to a file of its own"

@@ -1,5 +1,6 @@
 """A finished or running simulation as an MDAnalysis Universe."""
 
+import json
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -124,6 +125,10 @@ def load(run_dir: str | PathLike[str], replica: int | None = None) -> MDAnalysis
     else:
         universe.load_new(str(path), format="NCDF")
     universe.add_TopologyAttr("charges", _charges(universe.atoms))
+    if not hasattr(universe, "bonds"):  # then every atom is a fragment
+        universe.add_TopologyAttr("bonds", [])
+    if (masses := _masses(folder / "run.json", n_atoms)) is not None:
+        universe.add_TopologyAttr("masses", masses)
     frame_data = _FrameData(
         potential_energy_eV=scalars["potential_energy"],
         kinetic_energy_eV=scalars["kinetic_energy"],
@@ -132,6 +137,19 @@ def load(run_dir: str | PathLike[str], replica: int | None = None) -> MDAnalysis
     )
     universe.trajectory.add_transformations(frame_data)
     return universe
+
+
+def _masses(record: Path, n_atoms: int) -> npt.NDArray[np.float64] | None:
+    """Masses (u) of the run, isotopes included; None where there is no record of the run."""
+    try:
+        masses = np.array(json.loads(record.read_text())["masses_u"], float)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CorruptError(f"{record} cannot be read: {type(error).__name__}: {error}") from None
+    if masses.shape != (n_atoms,):
+        raise CorruptError(f"{record} has {masses.size} masses for {n_atoms} atoms.")
+    return masses
 
 
 def find(run_dir: Path) -> Path:

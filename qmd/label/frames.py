@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from qmd.errors import NumericalError
 from qmd.forces.dft import declare_processor
 from qmd.jobs import executor as executors
 from qmd.jobs.config import ExecutorConfig, executor_or_workers
@@ -91,6 +92,11 @@ def label_frames(
                 on_progress(len(rows), len(positions))
                 if len(rows) % save_every == 0:
                     save()
+        except NumericalError as error:
+            raise NumericalError(
+                f"frame {len(rows)} of {len(positions)}, counted from 0: {error.message}",
+                hint="earlier frames are saved; the same command resumes at this one",
+            ) from None
         finally:
             save()
     return len(rows)

@@ -1,8 +1,11 @@
 """Packaged potentials in ASE."""
 
+import copy
 import json
 import os
+import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,3 +85,26 @@ def test_other_atoms_periodic_ones_and_far_ones_are_noticed():
         Atoms("OHH", WATER * [3, 1, 1], calculator=calculator).get_forces()
     with pytest.raises(MismatchError, match="no potential 'none'"):
         QmdCalculator("none")
+
+
+def pickled(atoms: Atoms) -> Atoms:
+    return pickle.loads(pickle.dumps(atoms))  # noqa: S301  # our own bytes
+
+
+@pytest.mark.parametrize("clone", [copy.deepcopy, pickled])
+def test_atoms_with_a_calculator_can_be_copied(clone: Any) -> None:
+    atoms = Atoms("OHH", [[0, 0, 0], [0.97, 0, 0], [-0.24, 0.94, 0]])
+    atoms.calc = QmdCalculator("sivqlm-h2o")
+    forces = atoms.get_forces()
+    twin = clone(atoms)
+    np.testing.assert_array_equal(twin.get_forces(), forces)
+    twin.positions[1, 0] += 0.01
+    assert np.abs(twin.get_forces() - forces).max() > 1e-3
+    np.testing.assert_array_equal(atoms.get_forces(), forces)
+
+
+def test_a_pickle_is_not_read_with_another_potential() -> None:
+    state = QmdCalculator("sivqlm-h2o").__getstate__()
+    state["_config"] = state["_config"].model_copy(update={"sha256": "0" * 64})
+    with pytest.raises(MismatchError, match="SHA-256"):
+        QmdCalculator.__new__(QmdCalculator).__setstate__(state)

@@ -186,7 +186,7 @@ REFUSED = {
     "none": ("0\n\n", "expected the number of atoms on line 1, got '0'"),
     "words": ("water\n\nO 0 0 0\n", "expected the number of atoms on line 1, got 'water'"),
     "unknown": (xyz(symbols="OHX"), "atom 3 is of an unknown element"),
-    "no element": (xyz(symbols=["O", "H", "Qq"]), "not a valid extxyz file"),
+    "no element": (xyz(symbols=["O", "H", "Qq"]), "atom 3 is of an unknown element, 'Qq'"),
     "many": (xyz(np.arange(3.0 * MAX_ATOMS + 3).reshape(-1, 3), "O" * (MAX_ATOMS + 1)), "1001 at"),
     "long line": (xyz(title="x" * 20_000), "line of more than"),
     "empty": ("", "not in a format"),

@@ -1,0 +1,158 @@
+"""What a structure file states is honoured or refused by name."""
+
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+
+from qmd.data import geometries
+from qmd.errors import InputError
+from qmd.io.structure import load_system
+
+WATER = "3\n{comment}\nO 0 0 0\nH 0.79 0.57 0\nH -0.79 0.57 0\n"
+PDB = (
+    "ATOM      1  O  {place}HOH A   1       0.000   0.000   0.000  1.00  0.00          {o:>2}{q}\n"
+    "ATOM      2  H1  HOH A   1       0.790   0.570   0.000  1.00  0.00           H\n"
+    "ATOM      3  H2  HOH A   1      -0.790   0.570   0.000  1.00  0.00           H\nEND\n"
+)
+MOL = (
+    "\n  x\n\n  3  2  0  0  0  0  0  0  0  0999 V2000\n"
+    "    0.0000    0.0000    0.0000 O  {difference} {charge}  0  0  0  0\n"
+    "    0.7900    0.5700    0.0000 H   0  0  0  0  0  0\n"
+    "   -0.7900    0.5700    0.0000 H   0  0  0  0  0  0\n"
+    "  1  2  1  0\n  1  3  1  0\n{lines}M  END\n"
+)
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def both_doors(path: Path) -> list[str]:
+    """Return the refusals of a run and of a label job."""
+    refusals = []
+    for read in (lambda: load_system(str(path), "."), lambda: geometries.read(path)):
+        with pytest.raises(InputError) as error:
+            read()
+        refusals.append(error.value.message)
+    return refusals
+
+
+def test_deuterium_and_tritium_have_their_masses(tmp_path: Path) -> None:
+    text = "3\n\nO 0 0 0\nD 0.79 0.57 0\nT -0.79 0.57 0\n"
+    system = load_system(str(write(tmp_path, "dto.xyz", text)), ".")
+    assert system.symbols == ("O", "H", "H")
+    # AME2020; the relative atomic masses of CODATA 2018 are those of the bare nuclei.
+    np.testing.assert_allclose(system.masses[1:], [2.01410178, 3.01604928], rtol=0, atol=1e-8)
+
+
+def test_a_symbol_of_no_element_is_named_with_its_atom(tmp_path: Path) -> None:
+    path = write(tmp_path, "x.xyz", "2\n\nO 0 0 0\nQq 0 0 1\n")
+    with pytest.raises(InputError, match="atom 2 is of an unknown element, 'Qq'"):
+        load_system(str(path), ".")
+
+
+@pytest.mark.parametrize(
+    ("entry", "word"), [("charge=2", "charge"), ("spin=1", "spin"), ("multiplicity=3", "multiplic")]
+)
+def test_charge_and_spin_of_a_comment_line_are_refused_by_name(
+    tmp_path: Path, entry: str, word: str
+) -> None:
+    comment = f'Properties=species:S:1:pos:R:3 {entry} pbc="F F F"'
+    path = write(tmp_path, "w.extxyz", WATER.format(comment=comment))
+    assert all(f"states {word}" in message for message in both_doors(path))
+
+
+def test_a_neutral_singlet_may_say_so(tmp_path: Path) -> None:
+    comment = 'Properties=species:S:1:pos:R:3 charge=0 multiplicity=1 spin=0 pbc="F F F"'
+    path = write(tmp_path, "w.extxyz", WATER.format(comment=comment))
+    assert load_system(str(path), ".").n_atoms == 3
+
+
+@pytest.mark.parametrize(("column", "value"), [("mass", 2.0), ("initial_charges", 0.4)])
+def test_columns_that_would_be_dropped_are_refused(
+    tmp_path: Path, column: str, value: float
+) -> None:
+    lines = WATER.format(comment=f"Properties=species:S:1:pos:R:3:{column}:R:1").splitlines()
+    text = "\n".join([*lines[:2], *(f"{line} {value}" for line in lines[2:]), ""])
+    messages = both_doors(write(tmp_path, "w.extxyz", text))
+    assert all("would be dropped" in message for message in messages)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"o": ""}, "no element in columns 77-78, the first is 1"),
+        ({"place": "A"}, "alternate location A"),
+        ({"q": "1-"}, "atom 1 has a charge"),
+    ],
+)
+def test_pdb_atoms_are_not_guessed(tmp_path: Path, change: dict[str, str], words: str) -> None:
+    values = {"place": " ", "o": "O", "q": "  "}
+    path = write(tmp_path, "w.pdb", PDB.format(**(values | change)))
+    assert all(words in message for message in both_doors(path))
+
+
+def test_the_same_pdb_file_without_these_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path, "w.pdb", PDB.format(place=" ", o="O", q="  "))
+    assert load_system(str(path), ".").symbols == ("O", "H", "H")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"charge": " 3"}, "atom 1 has a charge"),
+        ({"difference": " 2"}, "atom 1 has a mass difference"),
+        ({"lines": "M  ISO  1   1  18\n"}, "isotopes"),
+        ({"lines": "M  CHG  1   1  -1\n"}, "charges"),
+    ],
+)
+def test_mol_files_state_what_ase_does_not_read(
+    tmp_path: Path, change: dict[str, str], words: str
+) -> None:
+    values = {"difference": " 0", "charge": " 0", "lines": ""} | change
+    path = write(tmp_path, "w.mol", MOL.format(**values))
+    assert all(words in message for message in both_doors(path))
+    plain = MOL.format(difference=" 0", charge=" 0", lines="")
+    assert load_system(str(write(tmp_path, "plain.mol", plain)), ".").n_atoms == 3
+
+
+def test_label_refuses_what_run_refuses(tmp_path: Path) -> None:
+    bohr = "3\n\nO 0 0 0\nH 1.493 1.077 0\nH -1.493 1.077 0\n"
+    cell = WATER.format(comment='Lattice="4 0 0 0 4 0 0 0 4" pbc="T T T"')
+    cases = {
+        "bohr.xyz": (bohr, "O-H distance"),
+        "cell.extxyz": (cell, "periodic"),
+        "same.xyz": ("2\n\nHe 0 0 0\nHe 0 0 0\n", "overlapping"),
+    }
+    for name, (text, words) in cases.items():
+        assert all(words in message for message in both_doors(write(tmp_path, name, text)))
+
+
+def test_one_stretched_frame_is_no_wrong_unit(tmp_path: Path) -> None:
+    water = WATER.format(comment="")
+    stretched = "3\n\nO 0 0 0\nH 1.9 0 0\nH 0 1.9 0\n"
+    path = write(tmp_path, "scan.xyz", water + stretched)
+    assert geometries.read(path)[1].shape == (2, 3, 3)
+
+
+def test_isotopes_survive_the_last_structure(tmp_path: Path) -> None:
+    from qmd.integrators import State
+    from qmd.io import extxyz
+    from qmd.system.system import System
+
+    x = np.array([[0.0, 0, 0], [0.79, 0.57, 0], [-0.79, 0.57, 0]])
+    v, masses = 0.01 * np.arange(9.0).reshape(3, 3), np.array([15.999, 2.014, 2.014])
+    system = System(np.array([8, 1, 1]), x, masses, v, "heavy water")
+    extxyz.write(tmp_path / "final.extxyz", system, [State(x, v, np.zeros((3, 3)), 0.0, 5)])
+    kinetic = 0.5 * float((masses[:, None] * v**2).sum())
+    atoms = ase.io.read(tmp_path / "final.extxyz")
+    again = load_system(str(tmp_path / "final.extxyz"), ".")
+    assert again.velocities is not None
+    # 17 digits each way.
+    assert atoms.get_kinetic_energy() == pytest.approx(kinetic, rel=1e-15, abs=0)
+    np.testing.assert_array_equal(again.masses, masses)
+    np.testing.assert_allclose(again.velocities, v, rtol=1e-15, atol=0)
