@@ -14,22 +14,26 @@ from .water import BOND, DAMPING, R6, WATER_KINDS, WATER_PAIRS, WaterBaseline
 
 
 def distances(pairs: Any, positions: Float[Array, "atoms 3"]) -> Float[Array, " pairs"]:
+    """Return the distances (angstrom) of pairs of atoms."""
     i, j = np.array(pairs).T
     distances: Array = jnp.linalg.norm(positions[i] - positions[j], axis=-1)
     return distances
 
 
 def morse_energy(model: MorseBonds, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
+    """Return the energy (eV) of Morse bonds."""
     stretch = distances(model.bonds, positions) - model.length
     return model.depth * jnp.sum((1 - jnp.exp(-model.steepness * stretch)) ** 2)
 
 
 def bonds_energy(model: HarmonicBonds, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
+    """Return the energy (eV) of harmonic bonds."""
     stretch = distances(model.bonds, positions) - model.length
     return model.stiffness / 2 * jnp.sum(stretch**2)
 
 
 def angles_energy(model: HarmonicAngles, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
+    """Return the energy (eV) of harmonic bends."""
     i, vertex, k = np.array(model.angles).T
     u, v = positions[i] - positions[vertex], positions[k] - positions[vertex]
     sine = jnp.linalg.norm(jnp.cross(u, v), axis=-1)
@@ -40,12 +44,14 @@ def angles_energy(model: HarmonicAngles, positions: Float[Array, "atoms 3"]) -> 
 def lennard_jones_energy(
     model: LennardJones, positions: Float[Array, "atoms 3"]
 ) -> Float[Array, ""]:
+    """Return the Lennard-Jones energy (eV) of all pairs of the atoms."""
     pairs = list(combinations(model.atoms, 2))
     sixth = (model.diameter / distances(pairs, positions)) ** 6
     return 4 * model.depth * jnp.sum(sixth * (sixth - 1))
 
 
 def charges_energy(model: PointCharges, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
+    """Return Coulomb's energy (eV) between the atoms of different molecules."""
     charges, molecules = np.array(model.charges), np.array(model.molecules)
     i, j = np.triu_indices(model.n_atoms, 1)
     apart = molecules[i] != molecules[j]
@@ -55,6 +61,7 @@ def charges_energy(model: PointCharges, positions: Float[Array, "atoms 3"]) -> F
 
 
 def water_energy(model: WaterBaseline, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
+    """Return the interaction energy (eV) of two waters by charges and pair terms."""
     p, kinds = model.parameters, np.array(WATER_KINDS)
     r = distances(WATER_PAIRS, positions)
     repulsion = jnp.exp(jnp.asarray(p.repulsion)[kinds] - jnp.asarray(p.decay)[kinds] * r)
@@ -78,10 +85,12 @@ def _sites(
 
 
 def wall_energy(model: ShortRangeWall, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
+    """Return the energy (eV) of walls at short distances."""
     inside = np.array(model.onsets) - distances(model.pairs, positions)
     return model.stiffness * jnp.sum(jnp.maximum(inside, 0.0) ** 3)
 
 
 def sphere_energy(model: SphericalWall, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
+    """Return the energy (eV) of a sphere about the origin."""
     outside = jnp.linalg.norm(positions, axis=-1) - model.radius
     return model.stiffness * jnp.sum(jnp.maximum(outside, 0.0) ** 3)

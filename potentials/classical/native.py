@@ -44,6 +44,7 @@ def sphere_arrays(model: SphericalWall) -> Arrays:
 
 @inner
 def distance(x, i, j):
+    """Return the distance (angstrom) of atoms `i` and `j`."""
     return math.sqrt((x[j, 0] - x[i, 0]) ** 2 + (x[j, 1] - x[i, 1]) ** 2 + (x[j, 2] - x[i, 2]) ** 2)
 
 

@@ -11,6 +11,7 @@ from .polynomial import InvariantPolynomial
 def polynomial_energy(
     model: InvariantPolynomial, positions: Float[Array, "atoms 3"]
 ) -> Float[Array, ""]:
+    """Return the energy (eV) of an invariant polynomial."""
     inside = np.array(model.centres) - distances(model.pairs, positions)
     y = jnp.exp(inside / model.parameters.length) - 1
     powers = jnp.cumprod(jnp.stack([jnp.ones_like(y), *[y] * model.degree]), axis=0)

@@ -115,12 +115,14 @@ def _pack(n_atoms: int, terms: list[Term]) -> NativeKernel:
 
 
 def append(parts: list[np.ndarray], part: np.ndarray) -> tuple[int, int]:
+    """Append `part` to `parts`; return its begin and end once they are joined."""
     start = sum(map(len, parts))
     parts.append(part)
     return start, start + len(part)
 
 
 def switch_record(switch: Switch | None, numbers: list[np.ndarray]) -> tuple[int, int, int]:
+    """Append the range of a switch to `numbers`; return its two atoms and its place."""
     if switch is None:
         return -1, -1, 0
     start, _ = append(numbers, np.array([switch.inner, switch.outer]))

@@ -1,4 +1,4 @@
-"""`qmd compare`: is the dynamics of a potential that of its reference?"""
+"""`qmd compare`: the dynamics of a potential beside that of its reference."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

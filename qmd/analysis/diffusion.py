@@ -9,7 +9,7 @@ from qmd.analysis.series import Series
 
 
 class Diffusion(NamedTuple):
-    """angstrom^2/ps"""
+    """Diffusion coefficients, angstrom^2/ps."""
 
     coefficient: float
     """From the mean square displacement between one and four times 1/friction."""

@@ -28,7 +28,7 @@ class Log:
 
     @property
     def total(self) -> Array:
-        """eV"""
+        """Total energy, eV."""
         return self.potential + self.kinetic
 
 

@@ -19,7 +19,7 @@ from qmd.analysis.series import Series
 
 
 class Temperature(NamedTuple):
-    """K"""
+    """Temperatures, K."""
 
     mean: float
     error: float

@@ -53,6 +53,7 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 
 @contextmanager
 def errors_in_one_line(debug: bool = False) -> Iterator[None]:
+    """Print an error of the body in one line and end with its exit code."""
     try:
         yield
     except (QmdError, KeyboardInterrupt) as error:

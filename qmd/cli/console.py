@@ -48,8 +48,10 @@ def progress_bar(
 
 @contextmanager
 def bars(*, quiet: bool = False) -> Iterator["Callable[[str, int, int], None]"]:
-    """Yield a watcher of (what is done, how much of it, of how much) with a bar for each, on a
-    terminal."""
+    """Yield a callback for (what is counted, how many are done, of how many).
+
+    On a terminal it draws a bar for each.
+    """
     if quiet or not sys.stderr.isatty():
         yield lambda what, done, of: None
         return
@@ -131,6 +133,7 @@ class _Bar:
 
 
 def ns_per_day(steps_per_s: float, timestep_fs: float) -> float:
+    """Return the speed of a run in nanoseconds per day."""
     return steps_per_s * timestep_fs * 86400 * 1e-6
 
 

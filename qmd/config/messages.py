@@ -177,6 +177,7 @@ _BOUNDS = {"exclusiveMinimum": ">", "minimum": ">=", "exclusiveMaximum": "<", "m
 
 
 def shown(value: Any) -> str:
+    """Return a value of an input as messages show it."""
     match value:
         case None:
             return "nothing (null)"
@@ -192,4 +193,5 @@ def shown(value: Any) -> str:
 
 
 def dotted(path: KeyPath) -> str:
+    """Return a path of keys as text, such as ``integrator.timestep_fs``."""
     return ".".join(map(str, path))

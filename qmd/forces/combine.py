@@ -22,6 +22,7 @@ def confined(potential: RunnablePotential, sphere: SphericalWall) -> RunnablePot
 
 
 def weighted_sum(terms: Sequence[RunnablePotential], weights: Sequence[float]) -> RunnablePotential:
+    """Return the weighted sum of potentials of the same atoms."""
     names = [
         part.source.name if weight == 1 else f"{weight:g} {part.source.name}"
         for part, weight in zip(terms, weights, strict=True)
@@ -31,6 +32,7 @@ def weighted_sum(terms: Sequence[RunnablePotential], weights: Sequence[float]) -
 
 
 def committee(members: Sequence[RunnablePotential]) -> RunnablePotential:
+    """Return the mean of potentials of the same atoms, with the spread of their forces."""
     sources = [member.source for member in members]
     name = f"mean of {', '.join(source.name for source in sources)}"
     shares = [1 / len(members)] * len(members)

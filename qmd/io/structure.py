@@ -190,6 +190,7 @@ def _distances(system: System) -> Array:
 
 
 def check_overlap(system: System) -> None:
+    """Raise InputError if two atoms are too close to be apart."""
     hydrogen = system.numbers == 1
     limits = np.where(hydrogen[:, None] & hydrogen, MIN_DISTANCE_HH, MIN_DISTANCE)
     distances = _distances(system)

@@ -58,7 +58,7 @@ class ReplicasSnapshot(NamedTuple):
 
     @property
     def total_energies(self) -> Array:
-        """eV"""
+        """Total energy of each replica, eV."""
         return self.batch.energies + self.kinetic_energies
 
     @property

@@ -152,8 +152,10 @@ class ReplicaSimulation(AbstractSimulation[ReplicasSnapshot]):
         )
 
     def _on_grid(self, step: int) -> bool:
-        """Whether every run gets here between two blocks, however it was divided: which replicas
-        are dropped, and when, must not depend on it."""
+        """Return True at steps that every run reaches between two blocks, however it was divided.
+
+        Which replicas are dropped, and when, must not depend on the division.
+        """
         output = self._setup.config.output
         every = output.trajectory_every, output.log_every, output.checkpoint_every
         return any(step % n == 0 for n in every)

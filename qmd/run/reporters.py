@@ -39,7 +39,7 @@ class Snapshot(NamedTuple):
 
     @property
     def total_energy(self) -> float:
-        """eV"""
+        """Total energy, eV."""
         return self.state.energy + self.kinetic_energy
 
     def log_row(self) -> str:

@@ -61,6 +61,7 @@ def fragments(n_atoms: int, bonds: Integers) -> list[list[int]]:
 
 
 def bonded_neighbours(n_atoms: int, bonds: Integers) -> list[list[int]]:
+    """Return the bonded atoms of each atom; `bonds` has shape (n_bonds, 2)."""
     neighbours: list[list[int]] = [[] for _ in range(n_atoms)]
     for i, j in bonds.tolist():
         neighbours[i].append(j)

@@ -92,6 +92,7 @@ def _starts_card(plan: Plan, ranked: Ranked) -> list[dict[str, Any]]:
 
 
 def stage_state(plan: Plan, start: int, stage: int) -> StageState:
+    """Return the state of a start after a stage, which must be there."""
     state = states.load(plan, start, stage)
     assert state is not None
     return state

@@ -56,6 +56,7 @@ class StageState:
 
 
 def state_path(plan: Plan, start: int, stage: int) -> Path:
+    """Return the file of the state of a start in a stage."""
     return plan.states / f"start-{start:03d}-stage-{stage + 1}.npz"
 
 

@@ -11,8 +11,10 @@ import psutil
 
 @contextmanager
 def killing(victim: Path) -> Iterator[list[int]]:
-    """Kill the process that holds the lock of the run in `victim` once that has been checkpointed
-    midway; yields the list that its number is put in."""
+    """Kill the process that holds the lock of the run in `victim`, after its second checkpoint.
+
+    Yields the list to which the number of the killed process is appended.
+    """
     killed: list[int] = []
 
     def kill() -> None:
