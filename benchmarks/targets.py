@@ -1,6 +1,6 @@
-"""The speed targets, each beside what the benchmarks measured: `results/targets.md`.
+"""Table of the speed targets and of the measured values, `results/targets.md`.
 
-Reads the JSON files that the other scripts have written; measures nothing itself.
+The script reads the JSON files that the other scripts have written; it measures nothing itself.
 """
 
 import json
@@ -14,7 +14,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 class Target(NamedTuple):
-    """A ratio, the least that is asked of it, and a stretch."""
+    """Measured ratio, with its required value and a stretch goal."""
 
     what: str
     benchmark: str
@@ -23,7 +23,7 @@ class Target(NamedTuple):
     stretch: float
     unit: str = "x"
     smaller: bool = False
-    """Whether smaller is better."""
+    """True if smaller is better."""
 
     def verdict(self, value: float) -> str:
         if self.smaller:
@@ -46,11 +46,11 @@ TARGETS = (
            _key("native_over_lightning_h2o"), 10_000, 25_000),
     Target("(H2O)2, 30 layers: forces over PennyLane lightning, adjoint", "force",
            _key("native_over_lightning_dimer"), 2_000, 4_000),
-    Target("two H2O as they ship: forces over the JAX path", "force",
+    Target("two H2O as shipped: forces over the JAX path", "force",
            _key("native_over_jax_waters"), 5, 20),
-    Target("H2O, 11 layers: time over the bound of the arithmetic", "kernel",
+    Target("H2O, 11 layers: time over the arithmetic bound", "kernel",
            _key("h2o_over_bound"), 20, 5, smaller=True),
-    Target("(H2O)2, 30 layers: time over the bound of the arithmetic", "kernel",
+    Target("(H2O)2, 30 layers: time over the arithmetic bound", "kernel",
            _key("dimer_over_bound"), 20, 5, smaller=True),
     Target("replicas of H2O: steps per core over one trajectory", "replicas",
            lambda r: r["methods"]["velocity_verlet"]["batch_over_single_per_core"], 1, 4),
@@ -77,11 +77,11 @@ def _result(benchmark: str) -> dict[str, Any]:
 
 
 def markdown(results: dict[str, dict[str, Any]]) -> str:
-    """The table; a target whose peer or device was not there says so."""
+    """Return the table; a target whose peer or device was not available says so."""
     rows = []
     for target in TARGETS:
         value = target.value(results[target.benchmark])
-        measured = ("not measured: not there" if value is None
+        measured = ("not measured: not available" if value is None
                     else f"{_harness.number(value)}{target.unit}")  # fmt: skip
         sign = "<=" if target.smaller else ">="
         rows.append([
@@ -89,7 +89,7 @@ def markdown(results: dict[str, dict[str, Any]]) -> str:
             f"{sign} {target.stretch:,}{target.unit}", measured,
             "-" if value is None else target.verdict(value), f"`{target.benchmark}.py`",
         ])  # fmt: skip
-    head = ["target", "at least", "stretch", "measured", "", "by"]
+    head = ["target", "required", "stretch goal", "measured", "verdict", "script"]
     note = "Written by `python benchmarks/targets.py` from the results of the other scripts."
     return f"# Speed targets\n\n{_harness.table(head, rows)}\n\n{note}\n"
 

@@ -1,9 +1,9 @@
-"""The table of what finite shots do to a run of water.
+"""Measure the effect of finite shots on a run of water.
 
     python docs/shots.py
 
-Writes docs/shots.md: the temperature with and without compensation, and the heating that a run at
-constant energy would have, each beside its prediction. Some minutes on one core.
+Writes docs/shots.md: the temperature with and without compensation, and the heating of a run at
+constant energy, each beside its prediction. It takes some minutes on one core.
 """
 
 from pathlib import Path
@@ -30,16 +30,16 @@ SHOTS = 2_000, 4_000, 20_000, 200_000
 TIMESTEP_FS, TEMPERATURE_K, FRICTION_PER_PS = 0.5, 300, 50
 STEPS, EVERY = 60_000, 20
 REPLICAS, HEAT_EV, MOST_STEPS = 100, 0.1, 300
-"""Of runs without a bath: how many, until which predicted heat, or for how many steps."""
+"""Number, largest predicted heating and largest length of the runs without a thermostat."""
 HEAD = """\
-| shots | part of the bath's power | T, K | T without compensation, K | predicted | \
-heating without a bath, eV/ps | predicted |
+| shots | fraction of the thermostat noise | T, K | T without compensation, K | predicted | \
+heating without thermostat, eV/ps | predicted |
 | --: | --: | --: | --: | --: | --: | --: |
 """
 
 
 class Water:
-    """The shipped water with finite shots, at one friction."""
+    """Shipped water potential with finite shots."""
 
     def __init__(self, shots):
         package, system = load(find("sivqlm-h2o")), load_system("h2o", Path())
@@ -63,19 +63,19 @@ class Water:
         return done.state
 
     def heating(self, method, state):
-        """``dt/2 tr(M^-1 C)``, eV per internal time: what noise brings on the average."""
+        """Return the mean heating by noise, ``dt/2 tr(M^-1 C)``, eV per internal time."""
         variances = np.diag(method.noise(state.positions)).reshape(-1, 3)
         return method.dt / 2 * np.sum(variances / self.masses[:, None])
 
     def temperature(self, method, state):
-        """Of the velocities, K, with what they lack at the end of a step, as `qmd analyze`."""
-        lacking = method.dt**2 / 8 * np.sum(state.forces**2 / self.masses[:, None])
+        """Return the temperature, K, with on-step velocities corrected as in `qmd analyze`."""
+        correction = method.dt**2 / 8 * np.sum(state.forces**2 / self.masses[:, None])
         n = state.positions.size
-        return 2 / n / units.kB * (kinetic_energy(state.velocities, self.masses) + lacking)
+        return 2 / n / units.kB * (kinetic_energy(state.velocities, self.masses) + correction)
 
 
-def under_a_bath(water, stream, *, compensate):
-    """Mean and error of the temperature (K), and of the heating by noise (eV per time)."""
+def with_thermostat(water, stream, *, compensate):
+    """Measure the mean and error of the temperature (K), and the heating (eV per internal time)."""
     method = water.method(FRICTION_PER_PS, compensate=compensate)
     state, found = water.at_rest(stream), []
     for _ in range(STEPS // EVERY):
@@ -86,8 +86,8 @@ def under_a_bath(water, stream, *, compensate):
     return measured, heating[measured.begin :].mean()
 
 
-def without_a_bath(water, shots):
-    """Rise of the energy, measured, its error, and predicted: eV/ps, over REPLICAS short runs."""
+def without_thermostat(water, shots):
+    """Return the heating (eV/ps) of REPLICAS short runs: measured, its error, and predicted."""
     bath = water.method(FRICTION_PER_PS, compensate=True)
     free = water.method(1e-9, compensate=False)
     state, rises, predicted = water.at_rest(Stream(shots, 2)), [], []
@@ -108,15 +108,15 @@ def without_a_bath(water, shots):
 
 
 def row(shots):
-    """Cells of one number of shots."""
+    """Return the row of the table for a number of shots."""
     water = Water(shots)
     method = water.method(FRICTION_PER_PS, compensate=True)
-    right, _ = under_a_bath(water, Stream(shots, 0), compensate=True)
-    hot, heating = under_a_bath(water, Stream(shots, 1), compensate=False)
-    # The bath takes out 2 gamma (K - K_0); in steps, 2/dt tanh(gamma dt/2) stands for gamma.
+    right, _ = with_thermostat(water, Stream(shots, 0), compensate=True)
+    hot, heating = with_thermostat(water, Stream(shots, 1), compensate=False)
+    # The thermostat removes 2 gamma (K - K_0); with steps, 2/dt tanh(gamma dt/2) replaces gamma.
     friction = 2 / method.dt * np.tanh(method.friction * method.dt / 2)
     predicted = TEMPERATURE_K + heating / friction / units.kB / water.positions.size
-    rise, error, expected = without_a_bath(water, shots)
+    rise, error, expected = without_thermostat(water, shots)
     share = method.share(water.positions, 1 / water.masses)
     return (
         f"| {shots:,} | {share:.3f} | {right.value:.0f} +- {right.error:.0f} "

@@ -1,10 +1,10 @@
-"""The audit of a potential: symmetries, forces, interpreters, domain, smoothness."""
+"""Audit of a potential: symmetries, forces, interpreters, domain, smoothness."""
 
 import json
 import math
 from collections.abc import Callable, Sequence
 
-from qmd.audit.findings import AuditContext, Finding, Verdict, subject
+from qmd.audit.findings import AuditContext, Finding, Verdict, audit_context
 from qmd.potentials import Package
 
 N_GEOMETRIES = 16
@@ -12,16 +12,17 @@ N_GEOMETRIES = 16
 
 def audit(package: Package, *, n_geometries: int = N_GEOMETRIES, seed: int = 0,
           log: Callable[[str], None] = lambda text: None) -> list[Finding]:  # fmt: skip
-    """Try everything that a potential should fulfil before it drives dynamics.
+    """Check all properties that a potential should have before it drives dynamics.
 
     Parameters
     ----------
     n_geometries : int
-        Random distortions of the test vectors, within the trained domain, beside these.
+        Number of random distortions of the test vectors, within the trained domain, to test in
+        addition to the vectors.
     seed : int
-        Of the distortions, shifts and rotations.
+        Seed of the distortions, shifts and rotations.
     log : callable, optional
-        Told what is being tried.
+        Called with the name of each check when it begins.
     """
     from qmd.audit.agreement import audit_forces, audit_interpreters
     from qmd.audit.domain import audit_domain
@@ -29,8 +30,8 @@ def audit(package: Package, *, n_geometries: int = N_GEOMETRIES, seed: int = 0,
     from qmd.audit.symmetry import audit_symmetry
 
     log("compiling ...")
-    work = subject(package, n_geometries, seed)
-    parts: dict[str, Callable[[AuditContext], list[Finding]]] = {
+    context = audit_context(package, n_geometries, seed)
+    checks: dict[str, Callable[[AuditContext], list[Finding]]] = {
         "domain": audit_domain,
         "symmetries": audit_symmetry,
         "forces": audit_forces,
@@ -38,19 +39,19 @@ def audit(package: Package, *, n_geometries: int = N_GEOMETRIES, seed: int = 0,
         "interpreters": audit_interpreters,
     }
     found = []
-    for name, part in parts.items():
+    for name, check in checks.items():
         log(f"{name} ...")
-        found += part(work)
+        found += check(context)
     return found
 
 
 def failed(findings: Sequence[Finding]) -> list[Finding]:
-    """Those that failed; what is broken by design, or was skipped, is no failure."""
+    """Return the findings that failed; broken by design and skipped are no failures."""
     return [finding for finding in findings if finding.verdict == Verdict.FAIL]
 
 
 def as_json(package: Package, findings: Sequence[Finding]) -> str:
-    """The audit for programs; a number that is not finite is written as null."""
+    """Return the audit as JSON; a number that is not finite becomes null."""
     rows = [finding._asdict() for finding in findings]
     for row in rows:
         if row["measured"] is not None and not math.isfinite(row["measured"]):
@@ -65,7 +66,7 @@ def as_json(package: Package, findings: Sequence[Finding]) -> str:
 
 
 def table(findings: Sequence[Finding]) -> str:
-    """One line for each finding."""
+    """Return the audit as a table, one line per finding."""
     rows = [("what", "measured", "limit", "unit", "verdict", "")]
     rows += [
         (f.what, _number(f.measured), _number(f.limit), f.unit, f.verdict.value, f.remark)

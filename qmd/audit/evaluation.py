@@ -1,4 +1,4 @@
-"""A potential against labelled geometries: the errors of its energies and forces."""
+"""Errors of the energies and forces of a potential on labelled geometries."""
 
 import json
 from collections.abc import Callable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from qmd.data.datasets import Dataset
 
 CHUNK = 256
-"""Geometries evaluated at once, so that memory stays flat."""
+"""Number of geometries that are evaluated at once, which bounds the memory."""
 
 
 @dataclass(frozen=True)
@@ -27,20 +27,20 @@ class Evaluation:
     """Errors over the frames of a data set (energies) and over components (forces)."""
 
     n: int
-    """Frames."""
+    """Number of frames."""
     n_outside_domain: int
-    """Frames with a distance that the training data does not cover."""
+    """Number of frames with a distance that the training data do not cover."""
     energy_offset_eV: float
-    """Added to the energies of the model; 0 unless it was fitted."""
+    """Offset that was added to the energies of the model; 0 unless it was fitted."""
     mse_energy_eV2: float
     mse_forces_eV2_per_A2: float | None
-    """None if there are no labels of forces."""
+    """Mean square error of the forces; None if there are no labels of forces."""
     mae_energy_meV: float
     mae_forces_meV_per_A: float | None
 
 
 def load_labels(package: Package, path: Path, **labels: str | None) -> "Dataset":
-    """Labels for `package`: under the keys asked for, or those that its training card names.
+    """Read labels for `package`, under the given keys, or else those that its training card names.
 
     Parameters
     ----------
@@ -63,14 +63,14 @@ def evaluate(package: Package, labels: "Dataset", *, fit_offset: bool = False) -
     Parameters
     ----------
     labels : Dataset
-        With forces or without.
+        Labels, with or without forces.
     fit_offset : bool
-        Take the mean difference of the energies out first: for labels of another zero.
+        Remove the mean difference of the energies first, for labels with another zero.
 
     Raises
     ------
     MismatchError
-        If the labels are of other atoms, or of the same ones in another order.
+        If the labels belong to other atoms, or to the same atoms in another order.
     NumericalError
         If an energy or a force of the model is not finite.
     """
@@ -96,12 +96,12 @@ def evaluate(package: Package, labels: "Dataset", *, fit_offset: bool = False) -
 
 
 def for_labels(package: Package, labels: "Dataset") -> Package:
-    """A potential of several kinds for the molecules of the labels; any other as it is.
+    """Return a potential of several molecules for the molecule of the labels; any other unchanged.
 
     Raises
     ------
     MismatchError
-        If the labels are not of water.
+        If a water potential is evaluated on labels of something else.
     """
     from ase.data import atomic_masses, atomic_numbers, chemical_symbols
 
@@ -118,7 +118,7 @@ def for_labels(package: Package, labels: "Dataset") -> Package:
 
 
 def _errors(residuals: Array) -> tuple[float, float]:
-    """Mean square and mean size."""
+    """Return the mean square and the mean absolute value."""
     return float(np.mean(residuals**2)), float(np.mean(np.abs(residuals)))
 
 
@@ -140,7 +140,7 @@ def check_atoms(package: Package, labels: "Dataset") -> None:
 
 
 def batched(package: Package) -> BatchedEnergyAndForces:
-    """Energies and forces of many geometries: one compiled program, used chunk by chunk."""
+    """Return a function for energies and forces of many geometries, compiled once."""
     import jax
 
     jax.config.update("jax_enable_x64", True)
@@ -154,7 +154,7 @@ def batched(package: Package) -> BatchedEnergyAndForces:
 
 
 def in_chunks(program: Callable[..., Any]) -> Callable[..., list[Array]]:
-    """Call a function of batches with `CHUNK` rows at a time, so that it is compiled once."""
+    """Return `program` called with `CHUNK` rows at a time, so that it is compiled once."""
 
     def whole(*arrays: Array) -> list[Array]:
         n = len(arrays[0])
@@ -169,26 +169,26 @@ def in_chunks(program: Callable[..., Any]) -> Callable[..., list[Array]]:
 
 
 def outside(domain: Domain, positions: Array) -> npt.NDArray[np.bool_]:
-    """Which of the geometries (n, n_atoms, 3) leave the range of the training data."""
+    """Return a mask of the geometries (n, n_atoms, 3) that leave the range of the training data."""
     found = distances(domain, positions)
     strays: npt.NDArray[np.bool_] = (found < domain.warn[:, 0]) | (found > domain.warn[:, 1])
     return np.asarray(strays.any(axis=1))
 
 
 def distances(domain: Domain, positions: Array) -> Array:
-    """Distances (n, n_pairs), angstrom, that the domain is about."""
+    """Return the distances (n, n_pairs), angstrom, that the domain bounds."""
     i, j = domain.pairs.T
     between: Array = np.linalg.norm(positions[:, i] - positions[:, j], axis=2)
     return between
 
 
 def as_json(result: Evaluation) -> str:
-    """The errors for programs, one line."""
+    """Return the errors as JSON, on one line."""
     return json.dumps(asdict(result), allow_nan=False)
 
 
 def table(result: Evaluation) -> str:
-    """The errors for a person."""
+    """Return the errors as text."""
     lines = [
         f"{result.n} frames, {result.n_outside_domain} of them outside the trained domain; "
         f"energy offset {result.energy_offset_eV:.6f} eV",

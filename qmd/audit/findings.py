@@ -1,4 +1,4 @@
-"""What an audit works on and what it finds."""
+"""Context and findings of an audit."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,12 +11,12 @@ from qmd.potentials import Package
 from qmd.typing import Array, BatchedEnergyAndForces
 
 SPREAD_A = 0.08
-"""Of the random shifts of each atom, where the domain has room for them."""
+"""Standard deviation of the random shifts of the atoms, unless they leave the domain."""
 HALVINGS = 12
 
 
 class Verdict(StrEnum):
-    """Of one finding."""
+    """Verdict of a finding."""
 
     PASS = "pass"
     FAIL = "FAIL"
@@ -38,9 +38,9 @@ class Finding(NamedTuple):
 def finding_within(
     what: str, measured: float, limit: float, unit: str, remark: str = "", *, claimed: bool = True
 ) -> Finding:
-    """A finding that passes if `measured` is at most `limit`; NaN does not.
+    """Return a finding that passes if `measured` is at most `limit`; NaN does not.
 
-    One that the model does not claim is not failed.
+    A symmetry that the model does not claim cannot fail.
     """
     broken = Verdict.FAIL if claimed else Verdict.BY_DESIGN
     verdict = Verdict.PASS if measured <= limit else broken
@@ -49,21 +49,21 @@ def finding_within(
 
 @dataclass(frozen=True, eq=False)
 class AuditContext:
-    """A potential under audit, with geometries inside its domain and what it says of them."""
+    """Potential under audit, with geometries inside its domain, their energies and forces."""
 
     package: Package
     evaluate: BatchedEnergyAndForces
     positions: Array
-    """angstrom, (n, n_atoms, 3)"""
+    """Positions, angstrom, (n, n_atoms, 3)."""
     energies: Array
-    """eV, (n,)"""
+    """Energies, eV, (n,)."""
     forces: Array
-    """eV/angstrom, (n, n_atoms, 3)"""
+    """Forces, eV/angstrom, (n, n_atoms, 3)."""
     rng: np.random.Generator
 
     @property
     def energy_limit(self) -> float:
-        """eV: what rounding may change.
+        """Largest change of an energy by rounding, eV.
 
         The interpreters of a circuit agree to 1e-12 for energies and forces of order one; the
         rounding of a position is 1e-15 angstrom, which changes an energy by that times the force.
@@ -72,7 +72,7 @@ class AuditContext:
 
     @property
     def force_limit(self) -> float:
-        """eV/angstrom: what rounding may change; a derivative sums some 100 terms as large."""
+        """Largest change of a force by rounding, eV/angstrom; a derivative sums about 100 terms."""
         return 1e-10 * self._size
 
     @property
@@ -80,8 +80,8 @@ class AuditContext:
         return max(1.0, float(np.abs(self.energies).max()), float(np.abs(self.forces).max()))
 
 
-def subject(package: Package, n_geometries: int, seed: int) -> AuditContext:
-    """The test vectors of a package and `n_geometries` random distortions of them, evaluated."""
+def audit_context(package: Package, n_geometries: int, seed: int) -> AuditContext:
+    """Evaluate the test vectors of a package and `n_geometries` random distortions of them."""
     rng = np.random.default_rng(seed)
     positions = np.concatenate([package.test_positions, distorted(package, n_geometries, rng)])
     evaluate = batched(package)
@@ -89,7 +89,7 @@ def subject(package: Package, n_geometries: int, seed: int) -> AuditContext:
 
 
 def random_rotations(rng: np.random.Generator, n: int) -> Array:
-    """Proper rotations, (n, 3, 3)."""
+    """Return random proper rotations, (n, 3, 3)."""
     q, r = np.linalg.qr(rng.standard_normal((n, 3, 3)))
     q = q * np.sign(np.diagonal(r, axis1=1, axis2=2))[:, None, :]  # uniform over O(3)
     rotations: Array = q * np.linalg.det(q)[:, None, None]
@@ -97,7 +97,7 @@ def random_rotations(rng: np.random.Generator, n: int) -> Array:
 
 
 def distorted(package: Package, n: int, rng: np.random.Generator) -> Array:
-    """Random distortions (n, n_atoms, 3) of the test vectors, inside the trained domain.
+    """Return random distortions (n, n_atoms, 3) of the test vectors, inside the trained domain.
 
     A shift that leaves the domain is halved, up to `HALVINGS` times.
     """

@@ -1,9 +1,9 @@
 """Scans of distances across the domain: energy, force and curvature must not jump.
 
-Each pair of atoms that the domain names is stretched, with the molecule of the second atom. On a
-grid, the places of largest irregularity are found; there the interval is halved again and again,
+Each pair of atoms that the domain names is stretched, with the molecule of the second atom. The
+places of largest irregularity are found on a grid; there the interval is bisected repeatedly,
 keeping the half with the larger change. On a smooth curve the change vanishes with the width of
-the interval; a jump stays.
+the interval; a jump remains.
 """
 
 from collections.abc import Callable
@@ -19,35 +19,35 @@ from qmd.system.topology import bonds, fragments
 from qmd.typing import Array, Integers
 
 SEGMENTS, PER_SEGMENT = 8, 32
-"""One suspect is followed up in each segment of a scan and for each quantity."""
+"""Segments of a scan and grid intervals per segment; each segment has one suspect per quantity."""
 HALVINGS = 20
 LONGEST_A = 12.0
-"""Longest distance of a scan: molecules that may part have no end, and would thin out the grid."""
+"""Longest distance of a scan; without it, molecules that may separate would thin out the grid."""
 BEYOND_A = 0.5
-"""How far a scan across a switch goes on to both sides."""
-TOGETHER = "in one molecule"
+"""Distance by which a scan across a switch extends to both sides."""
+SAME_MOLECULE = "in one molecule"
 SAFETY = 3.0
-"""Of the change that a smooth curve of the largest slope seen may show."""
+"""Factor on the largest change that a smooth curve of the largest measured slope can show."""
 QUANTITIES = (("energy", "eV"), ("force", "eV/A"), ("curvature", "eV/A^2"))
 
 
 class Scan(NamedTuple):
-    """A distance that is stretched between two ends."""
+    """Scan of a distance between two ends."""
 
     name: str
     start: Array
-    """Geometry, (n_atoms, 3), angstrom."""
+    """Initial geometry, (n_atoms, 3), angstrom."""
     direction: Array
     """Unit vector on each atom that moves, else 0; (n_atoms, 3)."""
     distance: float
-    """At `start`, angstrom."""
+    """Distance at `start`, angstrom."""
     ends: tuple[float, float]
     marks: tuple[float, ...] = ()
-    """Distances at which a jump is to be looked for in any case."""
+    """Distances that are always searched for a jump."""
 
 
 class Suspects(NamedTuple):
-    """Intervals that are followed up, one entry each."""
+    """Intervals that are bisected, one entry each."""
 
     scan: Integers
     quantity: Integers
@@ -55,18 +55,18 @@ class Suspects(NamedTuple):
     high: Array
 
 
-def audit_smoothness(subject: AuditContext) -> list[Finding]:
-    """The worst jump of each quantity over all scans."""
-    lines = scans(subject)
+def audit_smoothness(context: AuditContext) -> list[Finding]:
+    """Find the largest jump of each quantity over all scans."""
+    lines = scans(context)
     if not lines:
         return []
-    curves = _Curves(subject, lines)
+    curves = _Curves(context, lines)
     grids = np.array([np.linspace(*line.ends, SEGMENTS * PER_SEGMENT + 1) for line in lines])
     index = np.repeat(np.arange(len(lines)), grids.shape[1])
     values = curves(index, grids.reshape(-1)).reshape(*grids.shape, len(QUANTITIES))
     suspects = _suspects(lines, grids, values)
     at, jumps = _jumps(curves, suspects)
-    limits = _limits(subject, values)[suspects.scan, suspects.quantity]
+    limits = _limits(context, values)[suspects.scan, suspects.quantity]
     found = []
     for k, (quantity, unit) in enumerate(QUANTITIES):
         worst = np.argmax(np.where(suspects.quantity == k, jumps / limits, -1.0))
@@ -78,24 +78,24 @@ def audit_smoothness(subject: AuditContext) -> list[Finding]:
     return found
 
 
-def scans(subject: AuditContext) -> list[Scan]:
-    """Pairs of the domain, as far as all pairs allow; switches and cut-offs between molecules.
+def scans(context: AuditContext) -> list[Scan]:
+    """Return scans of the pairs of the domain, and across switches and cut-offs between molecules.
 
-    Of pairs that are alike (symbols, bonded or not, in one molecule or not) one is enough, if the
-    model is said not to tell like atoms apart.
+    If the model claims to be symmetric in equal atoms, one of several equivalent pairs (symbols,
+    bonded or not, in one molecule or not) is enough.
     """
-    package, species = subject.package, subject.package.species
-    lowest = subject.positions[np.argmin(subject.energies)]
+    package, species = context.package, context.package.species
+    lowest = context.positions[np.argmin(context.energies)]
     within: dict[Any, Scan] = {}
     for (i, j), stop in zip(package.domain.pairs.tolist(), package.domain.stop, strict=True):
         line = _scan(lowest, species, i, j)
         kind = _kind(lowest, species, i, j) if claims_exchange(package) else (i, j)
-        ends = _room(subject, line, np.minimum(stop, LONGEST_A))
+        ends = _room(context, line, np.minimum(stop, LONGEST_A))
         within.setdefault(kind, line._replace(ends=ends))
     across: dict[Any, Scan] = {}
     for (i, j), inner, outer in [*switches(package), *cutoffs(package)]:
         kind = (*_kind(lowest, species, i, j), inner, outer)
-        if TOGETHER not in kind:
+        if SAME_MOLECULE not in kind:
             across.setdefault(kind, _across(_scan(lowest, species, i, j), inner, outer))
     return [line for line in [*within.values(), *across.values()] if line.ends[1] > line.ends[0]]
 
@@ -117,7 +117,7 @@ def _scan(start: Array, species: tuple[str, ...], i: int, j: int) -> Scan:
 
 
 def _bonding(positions: Array, species: tuple[str, ...]) -> tuple[list[list[int]], list[list[int]]]:
-    """Bonded pairs, and molecules."""
+    """Return the bonded pairs, and the molecules."""
     numbers = np.array([atomic_numbers[s] for s in species])
     bonded = bonds(numbers, positions)
     return bonded.tolist(), fragments(len(species), bonded)
@@ -127,12 +127,12 @@ def _kind(positions: Array, species: tuple[str, ...], i: int, j: int) -> tuple[A
     bonded, molecules = _bonding(positions, species)
     if not any(i in m and j in m for m in molecules):
         return *sorted((species[i], species[j])), "between molecules"
-    return *sorted((species[i], species[j])), TOGETHER, sorted((i, j)) in bonded
+    return *sorted((species[i], species[j])), SAME_MOLECULE, sorted((i, j)) in bonded
 
 
-def _room(subject: AuditContext, line: Scan, stop: Array) -> tuple[float, float]:
-    """Ends of the scan: where the first distance of the domain reaches its stop level."""
-    domain = subject.package.domain
+def _room(context: AuditContext, line: Scan, stop: Array) -> tuple[float, float]:
+    """Return the ends of the scan, where a distance of the domain first reaches its stop level."""
+    domain = context.package.domain
     at = np.linspace(stop[0], stop[1], 1001)
     measured = distances(domain, line.start + (at - line.distance)[:, None, None] * line.direction)
     within = (measured >= domain.stop[:, 0]) & (measured <= domain.stop[:, 1])
@@ -147,13 +147,13 @@ def _room(subject: AuditContext, line: Scan, stop: Array) -> tuple[float, float]
 
 
 class _Curves:
-    """Energy and its first two derivatives along the scans: (scan, distance), both (n,)."""
+    """Energy and its first two derivatives along the scans, for n (scan, distance)."""
 
-    def __init__(self, subject: AuditContext, lines: list[Scan]) -> None:
+    def __init__(self, context: AuditContext, lines: list[Scan]) -> None:
         self._starts = np.array([line.start for line in lines])
         self._directions = np.array([line.direction for line in lines])
         self._distances = np.array([line.distance for line in lines])
-        self._program = _program(subject)
+        self._program = _program(context)
 
     def __call__(self, scan: Integers, at: Array) -> Array:
         directions = self._directions[scan]
@@ -161,12 +161,12 @@ class _Curves:
         return np.stack(self._program(self._starts[scan] + shift * directions, directions), axis=-1)
 
 
-def _program(subject: AuditContext) -> Callable[..., list[Array]]:
-    """(positions, directions) -> energies and their first two derivatives along the directions."""
+def _program(context: AuditContext) -> Callable[..., list[Array]]:
+    """Return a function of positions and directions: energies, first and second derivatives."""
     import jax
     import jax.numpy as jnp
 
-    potential = subject.package.potential()
+    potential = context.package.potential()
 
     def along(x: jax.Array, direction: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         def slope(r: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -180,7 +180,7 @@ def _program(subject: AuditContext) -> Callable[..., list[Array]]:
 
 
 def _suspects(lines: list[Scan], grids: Array, values: Array) -> Suspects:
-    """Intervals of the largest third difference in each segment, and those at the marks."""
+    """Return the intervals of the largest third difference in each segment, and at the marks."""
     steps = np.diff(values, axis=1)
     odd = np.zeros_like(steps)
     odd[:, 1:-1] = np.abs(steps[:, 1:-1] - (steps[:, :-2] + steps[:, 2:]) / 2)
@@ -198,7 +198,7 @@ def _suspects(lines: list[Scan], grids: Array, values: Array) -> Suspects:
 
 
 def _jumps(curves: _Curves, suspects: Suspects) -> tuple[Array, Array]:
-    """Where all halvings lead from each interval, and what is left of the change over it."""
+    """Return where the bisection of each interval ends, and the change that remains over it."""
     scan, quantity, low, high = suspects
     rows = np.arange(len(scan))
     at_low, at_high = (curves(scan, ends)[rows, quantity] for ends in (low, high))
@@ -211,9 +211,9 @@ def _jumps(curves: _Curves, suspects: Suspects) -> tuple[Array, Array]:
     return low, np.abs(at_high - at_low)
 
 
-def _limits(subject: AuditContext, values: Array) -> Array:
-    """What a smooth curve may change over the last interval, (scans, quantities)."""
+def _limits(context: AuditContext, values: Array) -> Array:
+    """Return the largest change of a smooth curve over the last interval, (scans, quantities)."""
     largest_step = np.abs(np.diff(values, axis=1)).max(axis=1)
-    rounding = subject.energy_limit, subject.force_limit, 100 * subject.force_limit
+    rounding = context.energy_limit, context.force_limit, 100 * context.force_limit
     limits: Array = SAFETY * largest_step / 2**HALVINGS + np.array(rounding)
     return limits

@@ -1,4 +1,4 @@
-"""Symmetries of a potential, each tried on geometries inside its domain."""
+"""Symmetries of a potential, each tested on geometries inside its domain."""
 
 from itertools import combinations
 from typing import NamedTuple
@@ -15,52 +15,52 @@ LONGEST_SHIFT_A = 10.0
 
 
 class Exchange(NamedTuple):
-    """Like atoms or molecules that change places."""
+    """Exchange of equal atoms or molecules."""
 
     name: str
     order: tuple[int, ...]
-    """New atom k is old atom ``order[k]``."""
+    """Permutation: new atom k is old atom ``order[k]``."""
 
 
-def audit_symmetry(subject: AuditContext) -> list[Finding]:
-    """Translation, rotation, reflection, exchange of like atoms and of molecules."""
-    package, n = subject.package, len(subject.positions)
-    shift = LONGEST_SHIFT_A * subject.rng.uniform(-1, 1, (n, 1, 3))
-    about_z = _about_z(subject.rng.uniform(0, 2 * np.pi, n))
-    mirror, turn = np.tile(np.diag([1.0, 1.0, -1.0]), (n, 1, 1)), random_rotations(subject.rng, n)
+def audit_symmetry(context: AuditContext) -> list[Finding]:
+    """Check translation, rotation, reflection, exchange of equal atoms and of equal molecules."""
+    package, n = context.package, len(context.positions)
+    shift = LONGEST_SHIFT_A * context.rng.uniform(-1, 1, (n, 1, 3))
+    about_z = _about_z(context.rng.uniform(0, 2 * np.pi, n))
+    mirror, turn = np.tile(np.diag([1.0, 1.0, -1.0]), (n, 1, 1)), random_rotations(context.rng, n)
     rotation, reflection = claims_rotation(package), claims_reflection(package)
     if rotation:  # a plane of any direction, not only one that contains x and y
         mirror = turn.transpose(0, 2, 1) @ mirror @ turn
-    found = _compared(subject, "translation", subject.positions + shift, subject.forces)
-    found += _turned(subject, "rotation", turn, rotation)
+    found = _compared(context, "translation", context.positions + shift, context.forces)
+    found += _turned(context, "rotation", turn, rotation)
     if not rotation:
-        found += _turned(subject, "rotation about z", about_z, True)
-    found += _turned(subject, "reflection", mirror, reflection)
-    for name, order in exchanges(package.species, _reference(subject)):
+        found += _turned(context, "rotation about z", about_z, True)
+    found += _turned(context, "reflection", mirror, reflection)
+    for name, order in exchanges(package.species, _reference(context)):
         places = list(order)
         found += _compared(
-            subject, f"exchange {name}", subject.positions[:, places], subject.forces[:, places],
+            context, f"exchange {name}", context.positions[:, places], context.forces[:, places],
             claimed=claims_exchange(package),
         )  # fmt: skip
     return found
 
 
-def _turned(subject: AuditContext, name: str, matrices: Array, claimed: bool) -> list[Finding]:
+def _turned(context: AuditContext, name: str, matrices: Array, claimed: bool) -> list[Finding]:
     turned = matrices.transpose(0, 2, 1)  # vectors are rows
     return _compared(
-        subject, name, subject.positions @ turned, subject.forces @ turned, claimed=claimed
+        context, name, context.positions @ turned, context.forces @ turned, claimed=claimed
     )
 
 
 def _compared(
-    subject: AuditContext, name: str, positions: Array, expected: Array, *, claimed: bool = True
+    context: AuditContext, name: str, positions: Array, expected: Array, *, claimed: bool = True
 ) -> list[Finding]:
-    energies, forces = subject.evaluate(positions)
-    energy = float(np.abs(energies - subject.energies).max())
+    energies, forces = context.evaluate(positions)
+    energy = float(np.abs(energies - context.energies).max())
     force = float(np.abs(forces - expected).max())
     return [
-        finding_within(f"{name}: energy", energy, subject.energy_limit, "eV", claimed=claimed),
-        finding_within(f"{name}: forces", force, subject.force_limit, "eV/A", claimed=claimed),
+        finding_within(f"{name}: energy", energy, context.energy_limit, "eV", claimed=claimed),
+        finding_within(f"{name}: forces", force, context.force_limit, "eV/A", claimed=claimed),
     ]
 
 
@@ -69,16 +69,16 @@ def _about_z(angles: Array) -> Array:
     return np.stack([c, -s, o, s, c, o, o, o, i], axis=-1).reshape(-1, 3, 3)
 
 
-def _reference(subject: AuditContext) -> Array:
-    """The geometry of lowest energy: its bonds are those of the molecules."""
-    lowest: Array = subject.positions[np.argmin(subject.energies)]
+def _reference(context: AuditContext) -> Array:
+    """Return the geometry of lowest energy, whose bonds define the molecules."""
+    lowest: Array = context.positions[np.argmin(context.energies)]
     return lowest
 
 
 def exchanges(species: tuple[str, ...], positions: Array) -> list[Exchange]:
-    """Exchanges of two like atoms with the same bonded neighbours, and of two like molecules.
+    """Return exchanges of two equal atoms with the same bonded neighbours, and of equal molecules.
 
-    Molecules are alike if their symbols are the same, in the same order.
+    Molecules are equal if their symbols are the same, in the same order.
     """
     n = len(species)
     bonded = bonds(np.array([atomic_numbers[s] for s in species]), positions)

@@ -1,4 +1,4 @@
-"""Checks of a benchmark's input: every potential on the atoms of every measure."""
+"""Check the input of a benchmark: every potential on the atoms of every measure."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ def check(job: BenchmarkJob) -> list[str]:
     Returns
     -------
     list of str
-        What could not be checked, since a package or data is missing on this machine.
+        Checks that were not possible, since a package or data is missing on this machine.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def check(job: BenchmarkJob) -> list[str]:
 
 @contextmanager
 def _noted(what: str, missing: list[str]) -> Iterator[None]:
-    """Put `what` before the message of an error; append it to `missing` if it is the machine's."""
+    """Put `what` before the message of an error; append errors of this machine to `missing`."""
     try:
         yield
     except (AbsentDataError, NotInstalledError) as error:

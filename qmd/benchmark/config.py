@@ -1,4 +1,4 @@
-"""The input of `qmd benchmark`: a strict, frozen schema like that of a run (`qmd.config`)."""
+"""Strict, frozen schema of the input of `qmd benchmark`; see `qmd.config.base`."""
 
 from typing import Annotated, Literal
 
@@ -16,12 +16,12 @@ Text = Annotated[str, Field(max_length=2000)]
 
 
 class MeasureConfig(Config):
-    """What every measure has."""
+    """Keys that all measures share."""
 
     name: Title | None = None
-    """Of its folder and of its columns; default: its kind. Two of one kind need two names."""
+    """Name of its folder and table; default: its kind. Two measures of one kind need two names."""
     potentials: Annotated[list[Label], Field(min_length=1)] | None = None
-    """Those that are measured, by their labels; default: all."""
+    """Labels of the potentials to measure; default: all."""
 
 
 class ErrorsConfig(MeasureConfig):
@@ -30,13 +30,13 @@ class ErrorsConfig(MeasureConfig):
     kind: Literal["errors"]
     """Errors on labels, after a constant offset of the energies."""
     dataset: Name | None = None
-    """Labels, relative to this file: all frames."""
+    """File of labels, relative to this file, of which all frames are used."""
     test_frames_of: Name | None = None
-    """Input of a training, relative to this file: its test frames, which it has not seen."""
+    """Input file of a training, relative to this file, whose unseen test frames are used."""
     below_eV: Annotated[float, Field(gt=0, le=1e6)] | None = None
-    """Only frames of lower energy (eV) above the lowest; default: all."""
+    """Use only frames with an energy less than this (eV) above the lowest; default: all."""
     frames: Count | None = None
-    """Only the first so many; default: all."""
+    """Use only the first `frames` frames; default: all."""
 
     @model_validator(mode="after")
     def _one_source(self) -> "ErrorsConfig":
@@ -51,81 +51,81 @@ class PathConfig(MeasureConfig):
     kind: Literal["path"]
     """Errors along a trajectory of `qmd reference`."""
     reference: Name
-    """Its folder, relative to this file."""
+    """Folder of the trajectory, relative to this file."""
     every: Count = 1
-    """Only every so many-th frame."""
+    """Use every `every`-th frame only."""
 
 
 class NVEConfig(MeasureConfig):
     """Energy conservation of runs at constant energy."""
 
     kind: Literal["nve"]
-    """Drift at constant energy."""
+    """Energy drift at constant energy."""
     structure: Name
-    """As in the input of a run."""
+    """Structure, as in the input of a run."""
     temperature_K: Temperature
-    """Of the thermal start (K)."""
+    """Temperature of the initial velocities (K)."""
     timesteps_fs: Annotated[list[Timestep], Field(min_length=1, max_length=20)]
-    """Time steps (fs)."""
+    """Time steps to measure (fs)."""
     length_ps: Length
-    """Length (ps) of each run."""
+    """Length of each run (ps)."""
     seeds: Seeds = 3
-    """Starts, the same for all potentials."""
+    """Number of initial states, the same for all potentials."""
 
 
 class StabilityConfig(MeasureConfig):
     """Time until a run at constant temperature fails."""
 
     kind: Literal["stability"]
-    """Time to failure in a bath."""
+    """Time to failure in a thermostat."""
     structure: Name
-    """As in the input of a run."""
+    """Structure, as in the input of a run."""
     temperatures_K: Annotated[list[Temperature], Field(min_length=1, max_length=20)]
-    """Temperatures (K) of start and bath."""
+    """Temperatures of the initial velocities and of the thermostat (K)."""
     timestep_fs: Timestep = 0.5
     """Time step (fs)."""
     friction_per_ps: Annotated[float, Field(gt=0, le=1e6)] = 1.0
-    """Coupling to the bath (1/ps)."""
+    """Friction of the thermostat (1/ps)."""
     length_ps: Length
-    """Length (ps) of each run."""
+    """Length of each run (ps)."""
     seeds: Seeds = 5
-    """Starts and baths, the same for all potentials."""
+    """Number of initial states and noise sequences, the same for all potentials."""
     stretch: Annotated[float, Field(gt=1, le=10)] = 1.75
-    """A run has failed when a bond is longer than this times its length in the structure, or
-    shorter than the inverse; besides when energy, force or displacement run away."""
+    """Largest change of a bond length, as a factor up or down from the structure; beyond it a run
+    fails. A run also fails if energy, force or displacement diverge."""
 
 
 class SymmetryConfig(MeasureConfig):
-    """Change of energy and forces under what must not change them."""
+    """Change of energy and forces under transformations that must not change them."""
 
     kind: Literal["symmetry"]
-    """Errors under rotation, reflection, and exchange of like atoms."""
+    """Errors under rotation, reflection, and exchange of equal atoms."""
     structure: Name
-    """As in the input of a run."""
+    """Structure, as in the input of a run."""
     geometries: Annotated[int, Field(ge=1, le=10_000)] = 16
-    """Random distortions of the structure, 0.05 angstrom wide."""
+    """Number of random distortions of the structure, of 0.05 angstrom."""
 
 
 class SpeedConfig(MeasureConfig):
-    """Time of a force, of a step, and of a start, measured in turn."""
+    """Time of a force evaluation, of a step, and of starting a run, interleaved over potentials."""
 
     kind: Literal["speed"]
-    """Times, interleaved in one process, after everything else."""
+    """Times, interleaved in one process, after all other measures."""
     structure: Name
-    """As in the input of a run."""
+    """Structure, as in the input of a run."""
     rounds: Annotated[int, Field(ge=2, le=1000)] = 9
-    """Samples of each; medians are taken."""
+    """Number of samples of each, of which the medians are reported."""
     starts: Annotated[int, Field(ge=1, le=1000)] = 3
-    """New processes for the time of a start; medians are taken."""
+    """Number of new processes that are started, of which the median time is reported."""
 
 
 class ResourcesConfig(MeasureConfig):
-    """What the circuit of a potential needs of a quantum computer."""
+    """Resources that the circuits of a potential need on a quantum computer."""
 
     kind: Literal["resources"]
-    """Qubits, gates and evaluations of circuits; trained numbers of all."""
+    """Qubits, gates and evaluations of circuits; number of parameters of all potentials."""
     structure: Name
-    """As in the input of a run."""
+    """Structure, as in the input of a run."""
 
 
 AnyMeasure = (
@@ -145,23 +145,24 @@ class BenchmarkConfig(Config):
     title: Text
     """Heading of the page and of the report."""
     text: Text = ""
-    """A paragraph below it."""
+    """Paragraph below the heading."""
     potentials: Annotated[dict[Label, Potential], Field(min_length=1, max_length=100)]
-    """Label -> name, .qmdp path relative to this file, or a mapping, as in the input of a run."""
+    """Mapping of labels to potentials. A potential is a name, a .qmdp path relative to this file,
+    or a mapping, as in the input of a run."""
     measures: Annotated[
         list[Annotated[AnyMeasure, Field(discriminator="kind")]],
         Field(min_length=1, max_length=100),
     ]
-    """What is measured."""
+    """Measures to take."""
     executor: Annotated[ExecutorConfig, Field(discriminator="kind")] = SerialConfig(kind="serial")
-    """Where it runs; speed is always measured here, alone."""
+    """Executor of the measurements; speed is always measured in this process, alone."""
 
     @model_validator(mode="after")
     def _labels_are_known(self) -> "BenchmarkConfig":
         for measure in self.measures:
             unknown = set(measure.potentials or ()) - set(self.potentials)
             if unknown:
-                raise ValueError(f"measures name potentials that are not there: {sorted(unknown)}")
+                raise ValueError(f"measures name unknown potentials: {sorted(unknown)}")
         return self
 
     @model_validator(mode="after")

@@ -1,7 +1,7 @@
 """Measures that are runs: energy conservation, and time to failure.
 
-Every run is an ordinary one, in a folder of its own with its input: `qmd run` goes on with it, and
-`qmd analyze` looks into it. Starts and baths are functions of the seed alone, so that all
+Every run is an ordinary one, in a folder of its own with its input: `qmd run` can resume it and
+`qmd analyze` can analyse it. Initial states and noise are functions of the seed alone, so all
 potentials have the same ones.
 """
 
@@ -16,7 +16,7 @@ from qmd.analysis import series
 from qmd.analysis.conservation import conservation
 from qmd.analysis.series import Series
 from qmd.benchmark.config import NVEConfig, StabilityConfig
-from qmd.benchmark.geometries import Numbers
+from qmd.benchmark.geometries import Measured
 from qmd.errors import NumericalError
 from qmd.forces.config import PotentialConfig
 from qmd.io import files
@@ -25,7 +25,7 @@ from qmd.run import session
 from qmd.run.config import load_config
 
 FRAME_FS = 10.0
-"""Between frames; a failure is known to that."""
+"""Time between frames, which is the resolution of a failure."""
 LOG_FS = 5.0
 ShouldStop = Callable[[], Reason]
 OnProgress = Callable[[int], None]
@@ -34,8 +34,8 @@ OnProgress = Callable[[int], None]
 def nve(
     config: NVEConfig, potential: PotentialConfig, variation: dict[str, float], folder: Path,
     should_stop: ShouldStop, on_progress: OnProgress,
-) -> Numbers:  # fmt: skip
-    """Drift of a run at constant energy."""
+) -> Measured:  # fmt: skip
+    """Measure the drift of a run at constant energy."""
     integrator = {"kind": "velocity_verlet", "timestep_fs": variation["timestep_fs"]}
     settings = _input(config, potential, config.temperature_K, integrator, variation)
     failure, run = _run(settings, folder, should_stop, on_progress)
@@ -57,8 +57,8 @@ def nve(
 def stability(
     config: StabilityConfig, potential: PotentialConfig, variation: dict[str, float], folder: Path,
     should_stop: ShouldStop, on_progress: OnProgress,
-) -> Numbers:  # fmt: skip
-    """Time to failure of a run in a bath: the whole length if there is none."""
+) -> Measured:  # fmt: skip
+    """Measure the time to failure of a run in a thermostat: the whole length if there is none."""
     temperature = variation["temperature_K"]
     integrator = {
         "kind": "langevin_baoab",
@@ -100,7 +100,7 @@ def _input(
 def _run(
     settings: dict[str, Any], folder: Path, should_stop: ShouldStop, on_progress: OnProgress
 ) -> tuple[str | None, Series | None]:
-    """Run, or go on with, an input; how it failed, if it did, and what it wrote, if it began."""
+    """Begin or resume a run; return its failure, if any, and its outputs, if it began."""
     path, output = folder / "input.yaml", folder / "output"
     files.write_text(path, json.dumps(settings, indent=1) + "\n")
     failure = None
@@ -117,7 +117,7 @@ def _run(
 
 
 def _first_broken(run: Series, stretch: float) -> float | None:
-    """Time (ps) of the first frame with a bond too long or too short."""
+    """Return the time (ps) of the first frame with a bond that is too long or too short."""
     if not run.bonds:
         return None
     i, j = np.array(run.bonds).T

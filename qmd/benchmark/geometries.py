@@ -13,32 +13,33 @@ from qmd.io import files
 from qmd.system.system import System
 from qmd.typing import Array, EnergyAndForces
 
-Numbers = dict[str, float | int | str | None]
+Measured = dict[str, float | int | str | None]
+"""Results of a measurement, with units in the keys."""
 WIDTH_A = 0.05
-"""Of the random distortions that symmetries are tried on."""
+"""Standard deviation of the random distortions on which symmetries are tested."""
 SHIFT_A = 10.0
 
 
-class Labelled(NamedTuple):
+class LabelledFrames(NamedTuple):
     """Labelled geometries of one system."""
 
     symbols: tuple[str, ...]
     positions: Array
-    """angstrom, (n_frames, n_atoms, 3)"""
+    """Positions, angstrom, (n_frames, n_atoms, 3)."""
     energies: Array
-    """eV"""
+    """Energies, eV, (n_frames,)."""
     forces: Array | None
-    """eV/angstrom"""
+    """Forces, eV/angstrom, (n_frames, n_atoms, 3)."""
     sha256: str
 
 
-def labelled(config: ErrorsConfig, folder: Path) -> Labelled:
-    """The frames of the measure.
+def read_frames(config: ErrorsConfig, folder: Path) -> LabelledFrames:
+    """Read the frames of the measure.
 
     Raises
     ------
     InputError, MismatchError
-        If they cannot be read, or none are left.
+        If they cannot be read, or fewer than two are left.
     """
     found = _test_frames(config, folder) if config.test_frames_of else _dataset(config, folder)
     keep = np.arange(len(found.energies))
@@ -53,7 +54,7 @@ def labelled(config: ErrorsConfig, folder: Path) -> Labelled:
     )
 
 
-def _dataset(config: ErrorsConfig, folder: Path) -> Labelled:
+def _dataset(config: ErrorsConfig, folder: Path) -> LabelledFrames:
     from ase.data import chemical_symbols
 
     from qmd.data.datasets import Labels, read
@@ -61,12 +62,12 @@ def _dataset(config: ErrorsConfig, folder: Path) -> Labelled:
     path = files.find_data(str(config.dataset), folder, "dataset", also_here=False)
     found = read(path, Labels())
     if found.numbers is None:
-        raise InputError(f"{path} does not say of which atoms it is; expected Z")
+        raise InputError(f"{path} does not name its atoms; expected an array Z")
     symbols = tuple(chemical_symbols[z] for z in found.numbers)
-    return Labelled(symbols, found.positions, found.energies, found.forces, found.sha256)
+    return LabelledFrames(symbols, found.positions, found.energies, found.forces, found.sha256)
 
 
-def _test_frames(config: ErrorsConfig, folder: Path) -> Labelled:
+def _test_frames(config: ErrorsConfig, folder: Path) -> LabelledFrames:
     from qmd.config import load as inputs
     from qmd.train import data as train_data
     from qmd.train.config import TrainConfig
@@ -76,11 +77,13 @@ def _test_frames(config: ErrorsConfig, folder: Path) -> Labelled:
     species = loaded.model.traits(path.parent).species
     data = train_data.load(loaded, path.parent, species)
     sha256 = "".join(data.sha256.values())
-    return Labelled(species, data.test.positions, data.test.energies, data.test.forces, sha256)
+    return LabelledFrames(
+        species, data.test.positions, data.test.energies, data.test.forces, sha256
+    )
 
 
-def errors(method: EnergyAndForces, labels: Labelled) -> Numbers:
-    """Errors after the mean difference of the energies; RMSE and MAE.
+def errors(method: EnergyAndForces, labels: LabelledFrames) -> Measured:
+    """Return RMSE and MAE, after subtraction of the mean difference of the energies.
 
     Raises
     ------
@@ -89,13 +92,13 @@ def errors(method: EnergyAndForces, labels: Labelled) -> Numbers:
     """
     energies, forces = evaluated(method, labels.positions)
     difference = energies - labels.energies
-    found: Numbers = {"frames": len(energies)} | _sizes(difference - difference.mean(), "energy")
+    found: Measured = {"frames": len(energies)} | _sizes(difference - difference.mean(), "energy")
     if labels.forces is not None:
         found |= _sizes(forces - labels.forces, "forces")
     return found
 
 
-def _sizes(residuals: Array, what: str) -> Numbers:
+def _sizes(residuals: Array, what: str) -> Measured:
     unit = "meV" if what == "energy" else "meV_per_A"
     return {
         f"{what}_rmse_{unit}": 1000 * float(np.sqrt(np.mean(residuals**2))),
@@ -103,26 +106,26 @@ def _sizes(residuals: Array, what: str) -> Numbers:
     }
 
 
-def along_path(method: EnergyAndForces, config: PathConfig, folder: Path) -> Numbers:
-    """Errors along a reference trajectory."""
+def along_path(method: EnergyAndForces, config: PathConfig, folder: Path) -> Measured:
+    """Return the errors along a reference trajectory."""
     from qmd.analysis import series
 
     run = series.read(folder / config.reference)
     rows = slice(None, None, config.every)
     energies, forces = evaluated(method, run.positions[rows])
     difference = energies - run.potential[rows]
-    found: Numbers = {"frames": len(energies)}
+    found: Measured = {"frames": len(energies)}
     found |= _sizes(difference - difference.mean(), "energy")
     return found | _sizes(forces - run.forces[rows], "forces")
 
 
 def evaluated(method: EnergyAndForces, positions: Array) -> tuple[Array, Array]:
-    """Energies (n,) and forces (n, n_atoms, 3).
+    """Return energies (n,) and forces (n, n_atoms, 3).
 
     Raises
     ------
     NumericalError
-        If one is not finite.
+        If a value is not finite.
     """
     results = [method(np.ascontiguousarray(x)) for x in positions]
     energies = np.array([energy for energy, _ in results])
@@ -132,8 +135,8 @@ def evaluated(method: EnergyAndForces, positions: Array) -> tuple[Array, Array]:
     return energies, forces
 
 
-def symmetry(method: EnergyAndForces, config: SymmetryConfig, atoms: System) -> Numbers:
-    """Largest changes under shifts, rotations, reflections and exchanges of like atoms."""
+def symmetry(method: EnergyAndForces, config: SymmetryConfig, atoms: System) -> Measured:
+    """Return the largest changes under shifts, rotations, reflections and exchanges of atoms."""
     from qmd.audit.symmetry import exchanges
 
     rng, n = np.random.default_rng(0), config.geometries
@@ -146,7 +149,7 @@ def symmetry(method: EnergyAndForces, config: SymmetryConfig, atoms: System) -> 
         "rotation": (positions @ turns.transpose(0, 2, 1) + shifts, _turn(forces, turns)),
         "reflection": (positions @ mirrors.transpose(0, 2, 1) + shifts, _turn(forces, mirrors)),
     }
-    found: Numbers = {}
+    found: Measured = {}
     for name, (x, expected) in moved.items():
         found |= _changes(name, evaluated(method, x), energies, expected)
     swaps = [exchange.order for exchange in exchanges(atoms.symbols, atoms.positions)]
@@ -172,15 +175,16 @@ def _changes(
     }
 
 
-def resources(potential: RunnablePotential) -> Numbers:
-    """Counts over all circuits of a potential; none for one without."""
-    from qmd.circuits import instances
-    from qmd.circuits.resources import resources as of_circuit
+def resources(potential: RunnablePotential) -> Measured:
+    """Count the resources of all circuits of a potential; empty if it has none."""
+    from qmd.circuits.instances import circuits_of_model
+    from qmd.circuits.resources import resources as circuit_resources
 
     if potential.model is None:
         return {}
     found = [
-        of_circuit(part) for part in instances.of_model(potential.model, potential.source.name)
+        circuit_resources(instance)
+        for instance in circuits_of_model(potential.model, potential.source.name)
     ]
     if not found:
         return {}
@@ -195,7 +199,7 @@ def resources(potential: RunnablePotential) -> Numbers:
 
 
 def n_parameters(potential: RunnablePotential) -> int | None:
-    """Numbers of a tree that were fitted or chosen; None for a function."""
+    """Count the parameters of a tree, fitted or chosen; None for a function."""
     from dataclasses import fields
 
     from qmd.potentials import leaves

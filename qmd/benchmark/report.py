@@ -1,4 +1,4 @@
-"""The report of `qmd benchmark`."""
+"""Report of `qmd benchmark`."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ MARKERS = "o", "s", "^", "D", "v", "P", "X", "*"
 
 
 def page(results: dict[str, Any]) -> Page:
-    """Accuracy against speed, then a table for each measure."""
+    """Return the report: accuracy against speed, then a table for each measure."""
     sections = [_trade_off(results)]
-    sections += [Section(heading, told, table) for heading, told, table in tables(results)]
+    sections += [Section(heading, caption, table) for heading, caption, table in tables(results)]
     sections.append(Section("Machine", provenance_line(results)))
     return Page(
         results["title"],
@@ -22,9 +22,9 @@ def page(results: dict[str, Any]) -> Page:
 
 
 def _trade_off(results: dict[str, Any]) -> Section:
-    """Force errors over the time of a force, with the front of those that none beats in both."""
-    times = _of_kind(results, "speed", "us_per_force")
-    errors = _of_kind(results, "errors", "forces_rmse_meV_per_A")
+    """Plot force errors over the time of a force evaluation, with the Pareto front."""
+    times = _values_of_kind(results, "speed", "us_per_force")
+    errors = _values_of_kind(results, "errors", "forces_rmse_meV_per_A")
     points = {label: (times[label], errors[label]) for label in times if label in errors}
     if len(points) < 2:
         return Section("")
@@ -39,13 +39,13 @@ def _trade_off(results: dict[str, Any]) -> Section:
         axis.set(xlabel="time of a force (us)", ylabel="force error (meV/\u00c5, rms)")
         axis.margins(0.2)
 
-    caption = "Force error and time of a force; the line joins those that none beats in both."
-    text = f"None beats in both: {', '.join(front)}."
+    caption = "Force error and time of a force evaluation; the line is the Pareto front."
+    text = f"No other potential is both faster and more accurate than: {', '.join(front)}."
     return Section("Accuracy and speed", text, figures=(Figure(png(draw, height=4.5), caption),))
 
 
 def pareto(points: dict[str, tuple[float, float]]) -> list[str]:
-    """Labels of the points that no other one beats in both numbers, by the first of them."""
+    """Return the labels of the Pareto front of (time, error), sorted by time."""
     front: list[str] = []
     for label in sorted(points, key=lambda k: points[k]):
         if not front or points[label][1] < points[front[-1]][1]:
@@ -53,8 +53,8 @@ def pareto(points: dict[str, tuple[float, float]]) -> list[str]:
     return front
 
 
-def _of_kind(results: dict[str, Any], kind: str, key: str) -> dict[str, float]:
-    """Of the first measure of a kind: label -> number."""
+def _values_of_kind(results: dict[str, Any], kind: str, key: str) -> dict[str, float]:
+    """Return one value of each potential from the first measure of a kind, by label."""
     found: dict[str, float] = {}
     names = [cell["measure"] for cell in results["cells"] if cell["kind"] == kind]
     for cell in results["cells"]:

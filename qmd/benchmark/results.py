@@ -1,4 +1,4 @@
-"""The results of `qmd benchmark`, as `results.json` holds them; a schema for whoever reads it."""
+"""Schema of the results of `qmd benchmark`, as they stand in `results.json`."""
 
 from typing import Any, Literal
 
@@ -13,35 +13,35 @@ class CellResults(Config):
     measure: str
     """Name of the measure."""
     kind: str
-    """Its kind: errors, path, nve, stability, symmetry, resources or speed."""
+    """Kind of the measure: errors, path, nve, stability, symmetry, resources or speed."""
     potential: str
     """Label of the potential."""
     variation: dict[str, float | int]
-    """Time step (fs), temperature (K) and seed, where the measure has several."""
+    """Time step (fs), temperature (K) and seed, if the measure has several."""
     folder: str
-    """Relative to that of the results; a run has its input and its outputs there."""
+    """Folder, relative to that of the results; it contains the input and outputs of a run."""
     result: dict[str, Number]
-    """Numbers with their units in the keys; `failed` says how a run ended before its time."""
+    """Measured values, with their units in the keys; `failed` says how a run ended early."""
 
 
 class BenchmarkResults(Config):
-    """What `results.json` holds."""
+    """Content of `results.json`."""
 
     format: Literal["qmd-benchmark"]
-    """What this is."""
+    """Name of the format."""
     version: Literal[1]
-    """Of this format."""
+    """Version of the format."""
     title: str
     """Heading."""
     text: str
-    """The paragraph below it."""
+    """Paragraph below the heading."""
     input: dict[str, Any]
-    """The input with all defaults."""
+    """Input with all defaults."""
     potentials: dict[str, dict[str, str]]
-    """Label -> name and SHA-256 of what was measured."""
+    """Name and SHA-256 of each measured potential, by label."""
     cells: list[CellResults]
-    """All results."""
+    """Results, one entry per potential, measure and variation."""
     versions: dict[str, str]
-    """Of qmd and of what it stands on."""
+    """Versions of qmd and of the packages that it depends on."""
     machine: dict[str, str]
-    """On which the table was made, and the speeds measured."""
+    """Machine on which the results were collected and the speeds measured."""

@@ -1,6 +1,6 @@
-"""`qmd benchmark`: potentials times measures, each cell in a folder of its own; resumable.
+"""`qmd benchmark`: every potential in every measure, each in a folder of its own; can be resumed.
 
-A cell that has a result for the same potential, measure and data is not measured again.
+A task that has a result for the same potential, measure and data is not measured again.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from qmd.benchmark.config import (
     StabilityConfig,
     SymmetryConfig,
 )
-from qmd.benchmark.geometries import Labelled, Numbers
+from qmd.benchmark.geometries import LabelledFrames, Measured
 from qmd.config.load import LoadedConfig
 from qmd.errors import InputError, QmdError, StoppedEarly
 from qmd.forces.config import PackageConfig, PotentialConfig
@@ -35,7 +35,7 @@ from qmd.jobs.open import open_executor
 from qmd.jobs.stop import Reason, StopRequest, stop_signals
 from qmd.system.system import System
 
-MAX_CELLS = 100_000
+MAX_TASKS = 100_000
 RESULT = "cell.json"
 FORMAT, VERSION = "qmd-benchmark", 1
 
@@ -48,7 +48,7 @@ class BenchmarkTask:
     potential: PotentialConfig
     measure: AnyMeasure
     variation: tuple[tuple[str, float], ...] = ()
-    """What differs among the cells of one measure: (key, value)."""
+    """Pairs (key, value) that distinguish the tasks of one measure."""
 
     @property
     def name(self) -> str:
@@ -56,7 +56,7 @@ class BenchmarkTask:
 
     @property
     def folder(self) -> str:
-        """Relative to that of the results."""
+        """Folder of the task, relative to that of the results."""
         parts = [self.name, re.sub(r"[^A-Za-z0-9.+-]+", "-", self.label).strip(".-")]
         if self.variation:
             parts.append("_".join(f"{key}-{value:g}" for key, value in self.variation))
@@ -65,32 +65,32 @@ class BenchmarkTask:
 
 @dataclass(frozen=True)
 class BenchmarkJob:
-    """A checked input and its cells; nothing has been written yet."""
+    """Checked input and its tasks, before anything has been written."""
 
     loaded: LoadedConfig[BenchmarkConfig]
-    cells: list[BenchmarkTask]
+    tasks: list[BenchmarkTask]
     speeds: list[SpeedConfig]
 
 
 @dataclass(frozen=True)
 class BenchmarkResult:
-    """What `run` leaves."""
+    """Result of `run`."""
 
     directory: Path
     results: dict[str, Any]
-    """What `results.json` holds."""
+    """Content of `results.json`."""
 
 
 def prepare(loaded: LoadedConfig[BenchmarkConfig]) -> BenchmarkJob:
-    """Make the cells, paths of potentials and structures absolute.
+    """Build the tasks, with absolute paths of potentials and structures.
 
     Raises
     ------
     InputError
-        If two cells have one folder, or there are too many.
+        If two tasks share a folder, or there are too many tasks.
     """
     config, base = loaded.config, loaded.path.parent
-    cells = [
+    tasks = [
         BenchmarkTask(
             label, _absolute(config.potentials[label], base), _structure(measure, base), variation
         )
@@ -99,13 +99,13 @@ def prepare(loaded: LoadedConfig[BenchmarkConfig]) -> BenchmarkJob:
         for label in measure.potentials or config.potentials
         for variation in _variations(measure)
     ]
-    if len(cells) > MAX_CELLS:
-        raise InputError(f"the input has {len(cells)} cells; expected at most {MAX_CELLS}")
-    folders = [cell.folder for cell in cells]
+    if len(tasks) > MAX_TASKS:
+        raise InputError(f"the input has {len(tasks)} tasks; expected at most {MAX_TASKS}")
+    folders = [task.folder for task in tasks]
     if len(set(folders)) < len(folders):
-        raise InputError("two potentials have labels that make one folder; name them apart")
+        raise InputError("two labels of potentials give the same folder; change one of them")
     speeds = [_structure(m, base) for m in config.measures if isinstance(m, SpeedConfig)]
-    return BenchmarkJob(loaded, cells, speeds)
+    return BenchmarkJob(loaded, tasks, speeds)
 
 
 def _variations(measure: AnyMeasure) -> Iterator[tuple[tuple[str, float], ...]]:
@@ -122,7 +122,7 @@ def _variations(measure: AnyMeasure) -> Iterator[tuple[tuple[str, float], ...]]:
 
 
 def _absolute(potential: PotentialConfig, base: Path) -> PotentialConfig:
-    """The same with absolute paths: cells have inputs of their own elsewhere."""
+    """Return the potential with absolute paths, for the inputs of tasks in other folders."""
     if isinstance(potential, PackageConfig) and (base / potential.name).is_file():
         return potential.model_copy(update={"name": str((base / potential.name).resolve())})
     parts = {key: getattr(potential, key, None) for key in ("terms", "members")}
@@ -144,45 +144,45 @@ def run(
     log: Callable[[str], None] = lambda text: None,
     on_progress: Callable[[str, int, int], None] = lambda what, done, of: None,
 ) -> BenchmarkResult:
-    """Measure what has not been measured, and write `results.json`.
+    """Run the measurements that have no result yet, and write `results.json`.
 
     Parameters
     ----------
     prepared : BenchmarkJob
     output : Path, optional
-        Default: ``output`` in a folder beside the input, named like it.
+        Output folder; default: ``output`` in a folder beside the input that is named like it.
     log, on_progress : callable
-        Take lines for the user; and what is counted, how much of it is done, of how much.
+        Called with lines for the user, and with the unit of progress, number done and total.
 
     Raises
     ------
     QmdError
-        If the input does not fit the potentials. A run that fails is a result.
+        If the input does not fit the potentials. A run that fails is a result, not an error.
     """
     path, config = prepared.loaded.path, prepared.loaded.config
     directory = (output or path.with_suffix("") / "output").absolute()
     with files.output_errors(directory):
         directory.mkdir(parents=True, exist_ok=True)
     stop = StopRequest(directory / "EXIT")
-    cells, done = prepared.cells, 0
+    tasks, done = prepared.tasks, 0
     with (
         RunLock(directory),
         stop_signals(stop),
         open_executor(config.executor, log) as executor,
     ):
         ended = executor.run_tasks(
-            MeasureTask(path.parent, directory), cells, stopping=lambda: stop.reason() is not None
+            MeasureTask(path.parent, directory), tasks, stopping=lambda: stop.reason() is not None
         )
         for answer in ended:
             if answer.error is not None:
                 raise answer.error
             done += bool(answer.result)
-            on_progress("cells", done, len(cells))
-    if stop.reason() or done < len(cells):
+            on_progress("tasks", done, len(tasks))
+    if stop.reason() or done < len(tasks):
         why = stop.reason() or "its executor"
         raise StoppedEarly(
-            f"Stopped by {why} after {done} of {len(cells)} cells; all is saved.",
-            "Run the same command again to go on.",
+            f"Stopped by {why} after {done} of {len(tasks)} tasks; all is saved.",
+            "Run the same command again to resume.",
         )
     speeds = {
         measure.name or measure.kind: _speed(prepared, measure, directory, on_progress)
@@ -195,31 +195,31 @@ def run(
 
 @dataclass(frozen=True)
 class MeasureTask:
-    """The work of an executor: measure a cell, unless that is done."""
+    """Task function of an executor: measure a task unless it has a result."""
 
     base: Path
     directory: Path
 
-    def __call__(self, cell: BenchmarkTask, context: TaskContext) -> bool:
+    def __call__(self, task: BenchmarkTask, context: TaskContext) -> bool:
         def should_stop() -> Reason:
             return "request" if context.stopping() else None
 
         def send(step: int) -> None:
-            message: Message = (cell.folder, step)
+            message: Message = (task.folder, step)
             context.send(message)
 
-        folder = self.directory / cell.folder
+        folder = self.directory / task.folder
         try:
-            return _measured(cell, self.base, folder, should_stop, send)
+            return _measured(task, self.base, folder, should_stop, send)
         except StoppedEarly:
             return False
         except QmdError as error:
             kind = type(error)
-            raise kind(f"{cell.label}, {cell.name}: {error.message}", error.hint) from None
+            raise kind(f"{task.label}, {task.name}: {error.message}", error.hint) from None
 
 
 def _measured(
-    cell: BenchmarkTask,
+    task: BenchmarkTask,
     base: Path,
     folder: Path,
     should_stop: Callable[[], Reason],
@@ -228,19 +228,19 @@ def _measured(
     from qmd.benchmark import dynamics, geometries
     from qmd.forces.build import build_potential
 
-    measure, variation = cell.measure, dict(cell.variation)
+    measure, variation = task.measure, dict(task.variation)
     system, data, labels = measured_system(measure, base)
-    potential = build_potential(cell.potential, system, base)
-    identity = _identity(cell, potential.source.sha256, data)
-    if _known(folder / RESULT, identity) is not None:
+    potential = build_potential(task.potential, system, base)
+    identity = _identity(task, potential.source.sha256, data)
+    if _saved_result(folder / RESULT, identity) is not None:
         return True
     with files.output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    if _identity_of(folder / RESULT) != identity:  # what is there is of another input
+    if _saved_identity(folder / RESULT) != identity:  # earlier outputs belong to another input
         for outputs in (folder / "output").glob("*"):
             outputs.unlink()
         files.write_text(folder / RESULT, json.dumps({"identity": identity}) + "\n")
-    result: Numbers
+    result: Measured
     match measure:
         case ErrorsConfig():
             assert labels is not None
@@ -253,19 +253,19 @@ def _measured(
             result = {"parameters": geometries.n_parameters(potential)}
             result |= geometries.resources(potential)
         case NVEConfig():
-            result = dynamics.nve(measure, cell.potential, variation, folder, should_stop, send)
+            result = dynamics.nve(measure, task.potential, variation, folder, should_stop, send)
         case StabilityConfig():
             result = dynamics.stability(
-                measure, cell.potential, variation, folder, should_stop, send
+                measure, task.potential, variation, folder, should_stop, send
             )
         case SpeedConfig():
-            raise AssertionError("speed is measured apart")
+            raise AssertionError("speed is measured separately")
     saved = {"identity": identity, "potential": _about(potential), "result": result}
     files.write_text(folder / RESULT, json.dumps(saved, indent=1) + "\n")
     return True
 
 
-def measured_system(measure: AnyMeasure, base: Path) -> tuple[System, str, Labelled | None]:
+def measured_system(measure: AnyMeasure, base: Path) -> tuple[System, str, LabelledFrames | None]:
     """Read the atoms on which a measure is taken.
 
     Returns
@@ -273,7 +273,7 @@ def measured_system(measure: AnyMeasure, base: Path) -> tuple[System, str, Label
     system : System
     sha256 : str
         Hash of the data that the measure reads, if any.
-    labels : Labelled or None
+    labels : LabelledFrames or None
         Labels of the measure `errors`.
 
     Raises
@@ -285,7 +285,7 @@ def measured_system(measure: AnyMeasure, base: Path) -> tuple[System, str, Label
     from qmd.io.structure import load_system
 
     if isinstance(measure, ErrorsConfig):
-        labels = geometries.labelled(measure, base)
+        labels = geometries.read_frames(measure, base)
         return _system_of(labels.symbols, labels.positions[0]), labels.sha256, labels
     if isinstance(measure, PathConfig):
         folder = files.find_data(measure.reference, base, "reference", also_here=False)
@@ -313,16 +313,16 @@ def _system_of_run(folder: Path) -> tuple[System, str]:
     return system(run), hashlib.sha256((run.folder / "trajectory.nc").read_bytes()).hexdigest()
 
 
-def _identity(cell: BenchmarkTask, potential_sha256: str, data_sha256: str) -> str:
+def _identity(task: BenchmarkTask, potential_sha256: str, data_sha256: str) -> str:
     content = [
-        cell.potential.model_dump(mode="json"), potential_sha256, data_sha256,
-        cell.measure.model_dump(mode="json", exclude={"potentials"}), cell.variation,
+        task.potential.model_dump(mode="json"), potential_sha256, data_sha256,
+        task.measure.model_dump(mode="json", exclude={"potentials"}), task.variation,
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _known(path: Path, identity: str | None = None) -> dict[str, Any] | None:
-    """The result of a cell, if there is one and it is of this `identity`."""
+def _saved_result(path: Path, identity: str | None = None) -> dict[str, Any] | None:
+    """Return the saved result of a task, or None if there is none with this `identity`."""
     try:
         saved = json.loads(path.read_text())
         saved["result"], saved["potential"]["name"]
@@ -331,8 +331,8 @@ def _known(path: Path, identity: str | None = None) -> dict[str, Any] | None:
     return saved if identity in (None, saved.get("identity")) else None
 
 
-def _identity_of(path: Path) -> str | None:
-    """That of a cell which has begun, be it done or not."""
+def _saved_identity(path: Path) -> str | None:
+    """Return the identity of a task that has begun, finished or not."""
     try:
         return str(json.loads(path.read_text())["identity"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -344,8 +344,8 @@ def _speed(
     measure: SpeedConfig,
     directory: Path,
     on_progress: Callable[[str, int, int], None],
-) -> dict[str, Numbers]:
-    """Measured anew unless it is there for the same potentials: times go together or not at all."""
+) -> dict[str, Measured]:
+    """Measure all speeds together, unless there is a result for the same potentials."""
     from qmd.benchmark import speed
     from qmd.forces.build import build_potential
     from qmd.io.structure import load_system
@@ -358,11 +358,11 @@ def _speed(
     }
     potentials = {label: (c, build_potential(c, system, base)) for label, c in configs.items()}
     hashes = [p.source.sha256 for _, p in potentials.values()]
-    cell = BenchmarkTask("all", next(iter(configs.values())), measure)
-    identity = _identity(cell, ",".join([*potentials, *hashes]), "")
+    task = BenchmarkTask("all", next(iter(configs.values())), measure)
+    identity = _identity(task, ",".join([*potentials, *hashes]), "")
     folder = directory / (measure.name or measure.kind)
-    if (known := _known(folder / RESULT, identity)) is not None:
-        return dict(known["result"])
+    if (saved := _saved_result(folder / RESULT, identity)) is not None:
+        return dict(saved["result"])
     found = speed.speed(potentials, system, measure, on_progress)
     with files.output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -372,22 +372,22 @@ def _speed(
 
 
 def _collect(
-    prepared: BenchmarkJob, directory: Path, speeds: dict[str, dict[str, Numbers]]
+    prepared: BenchmarkJob, directory: Path, speeds: dict[str, dict[str, Measured]]
 ) -> dict[str, Any]:
-    """All results, as `qmd schema benchmark-results` describes them."""
+    """Collect all results, as `qmd schema benchmark-results` describes them."""
     config = prepared.loaded.config
     about: dict[str, Any] = {}
     rows = []
-    for cell in prepared.cells:
-        saved = _known(directory / cell.folder / RESULT)
+    for task in prepared.tasks:
+        saved = _saved_result(directory / task.folder / RESULT)
         assert saved is not None
-        about[cell.label] = saved["potential"]
-        rows.append(_row(cell, saved["result"]))
+        about[task.label] = saved["potential"]
+        rows.append(_row(task, saved["result"]))
     for measure in prepared.speeds:
         name = measure.name or measure.kind
         for label, result in speeds[name].items():
-            cell = BenchmarkTask(label, config.potentials[label], measure)
-            rows.append(_row(cell, result) | {"folder": name})  # of all together
+            task = BenchmarkTask(label, config.potentials[label], measure)
+            rows.append(_row(task, result) | {"folder": name})  # one folder for all
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -401,12 +401,12 @@ def _collect(
     }
 
 
-def _row(cell: BenchmarkTask, result: Numbers) -> dict[str, Any]:
+def _row(task: BenchmarkTask, result: Measured) -> dict[str, Any]:
     return {
-        "measure": cell.name,
-        "kind": cell.measure.kind,
-        "potential": cell.label,
-        "variation": dict(cell.variation),
-        "folder": cell.folder,
+        "measure": task.name,
+        "kind": task.measure.kind,
+        "potential": task.label,
+        "variation": dict(task.variation),
+        "folder": task.folder,
         "result": result,
     }

@@ -1,6 +1,6 @@
 """Times of forces, steps and starts of several potentials, measured in turn.
 
-What else the machine does falls on all of them: quote the ratios.
+Other load on the machine affects all of them equally: quote the ratios.
 """
 
 import json
@@ -17,7 +17,7 @@ import numpy as np
 
 from qmd import units
 from qmd.benchmark.config import SpeedConfig
-from qmd.benchmark.geometries import Numbers
+from qmd.benchmark.geometries import Measured
 from qmd.errors import NumericalError
 from qmd.forces.config import PotentialConfig
 from qmd.forces.runnable import RunnablePotential
@@ -35,7 +35,7 @@ from qmd.integrators import (
 from qmd.system.system import System
 
 SAMPLE_S = 0.05
-"""So long a sample takes, as far as one call is shorter."""
+"""Length of a sample (s), unless one call takes longer."""
 TIMESTEP_FS, TEMPERATURE_K = 0.5, 300.0
 
 Sample = Callable[[int], None]
@@ -46,16 +46,16 @@ def speed(
     system: System,
     measure: SpeedConfig,
     on_progress: Callable[[str, int, int], None] = lambda what, done, of: None,
-) -> dict[str, Numbers]:
-    """Medians over interleaved samples: us a force, steps a second, s of a start.
+) -> dict[str, Measured]:
+    """Return medians over interleaved samples: us per force, steps per second, seconds per start.
 
     Parameters
     ----------
     potentials : dict
-        Label -> configuration and potential.
+        Configuration and potential, by label.
     system : System
     measure : SpeedConfig
-        With the structure of `system`: a built-in name or an absolute path.
+        Its structure must be that of `system`: a built-in name or an absolute path.
     on_progress : callable
     """
     forces = {label: potential.force() for label, (_, potential) in potentials.items()}
@@ -87,7 +87,7 @@ def _seconds(sample: Sample, n: int) -> float:
 
 
 def _count(sample: Sample) -> int:
-    """Calls in a sample of about `SAMPLE_S`; the first ones, which compile, do not count."""
+    """Return the number of calls in a sample of about `SAMPLE_S`, without those that compile."""
     sample(2)
     n = 1
     while (seconds := _seconds(sample, n)) < SAMPLE_S / 4:
@@ -100,7 +100,7 @@ def _forces(force: Force, system: System) -> Sample:
     rng = np.random.default_rng(0)
 
     def sample(n: int) -> None:
-        # Methods that remember the last geometry must not be asked for it twice.
+        # Methods that remember the last geometry must not be called with it twice.
         moved = positions + 0.01 * rng.standard_normal(positions.shape)
         _repeat(pointer(force), moved, forces, n)
 
@@ -138,7 +138,7 @@ def _starts(
     measure: SpeedConfig,
     on_progress: Callable[[str, int, int], None],
 ) -> dict[str, float]:
-    """Wall time (s) of `qmd run` of one step in a new process, with warm caches: medians."""
+    """Return median wall times (s) of `qmd run` of one step in a new process, with warm caches."""
     seconds: dict[str, list[float]] = {label: [] for label in configs}
     with tempfile.TemporaryDirectory() as folder:
         for turn in range(measure.starts + 1):  # the first one fills the caches

@@ -1,4 +1,4 @@
-"""From the results of a benchmark to tables, one a measure."""
+"""Tables of the results of a benchmark, one per measure."""
 
 import math
 import statistics
@@ -15,7 +15,7 @@ TITLES = {
     "errors": "Errors on labels",
     "path": "Errors along a reference trajectory",
     "nve": "Energy conservation",
-    "stability": "Stability in a bath",
+    "stability": "Stability in a thermostat",
     "symmetry": "Symmetry",
     "speed": "Speed",
     "resources": "Size and quantum resources",
@@ -23,7 +23,7 @@ TITLES = {
 
 
 def tables(results: dict[str, Any]) -> list[tuple[str, str, Table]]:
-    """(heading, what it shows, table) of every measure, in the order of the input."""
+    """Return (heading, caption, table) of every measure, in the order of the input."""
     found = []
     for measure in results["input"]["measures"]:
         name = measure["name"] or measure["kind"]
@@ -35,18 +35,18 @@ def tables(results: dict[str, Any]) -> list[tuple[str, str, Table]]:
 
 
 def markdown(results: dict[str, Any]) -> str:
-    """The tables as a page, with machine and versions."""
+    """Return the tables as a page in Markdown, with machine and versions."""
     parts = [f"# {results['title']}", results["text"]]
-    for heading, told, table in tables(results):
+    for heading, caption, table in tables(results):
         rule = tuple(["---", *["--:"] * (len(table.head) - 1)])
         rows = ["| " + " | ".join(row) + " |" for row in (table.head, rule, *table.rows)]
-        parts += [f"## {heading}", told, "\n".join(rows)]
+        parts += [f"## {heading}", caption, "\n".join(rows)]
     parts.append(provenance_line(results))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def provenance_line(results: dict[str, Any]) -> str:
-    """A line on machine and versions."""
+    """Return a line with machine and versions."""
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     return f"{results['machine']['cpu']}, {results['machine']['system']}. {versions}."
 
@@ -72,23 +72,25 @@ def _caption(measure: dict[str, Any]) -> str:
                 "difference."
             )
         case "nve":
+            starts = _plural(measure["seeds"], "start")
             return (
                 f"{measure['structure']}, {measure['length_ps']:g} ps from "
-                f"{measure['temperature_K']:g} K, the same {measure['seeds']} starts for all: "
+                f"{measure['temperature_K']:g} K, the same {starts} for all: "
                 "median of |drift| (largest in brackets), and median of the drift ratio "
                 "|drift| / std(E_kin). A time step at which a run failed has no entry."
             )
         case "stability":
+            starts = _plural(measure["seeds"], "start")
             return (
                 f"{measure['structure']}, {measure['length_ps']:g} ps in steps of "
-                f"{measure['timestep_fs']:g} fs, the same {measure['seeds']} starts and baths for "
-                f"all: number of runs that reach the end, and mean time of the others. A bond "
+                f"{measure['timestep_fs']:g} fs, the same {starts} and noise for "
+                "all: number of runs that reach the end, and mean time of the others. A bond "
                 f"stretched or compressed by a factor of {measure['stretch']:g} is a failure."
             )
         case "symmetry":
             return (
                 f"{measure['structure']}, {measure['geometries']} distorted geometries: largest "
-                "change under rotation or reflection, and under exchange of like atoms."
+                "change under rotation or reflection, and under exchange of equal atoms."
             )
         case "speed":
             return (
@@ -96,6 +98,10 @@ def _caption(measure: dict[str, Any]) -> str:
                 "one process on one core; a start is `qmd run` of one step with warm caches."
             )
     return "Number of parameters, fitted or chosen; for circuits, the cost on a quantum computer."
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _errors(cells: Cells) -> Columns:
@@ -138,9 +144,9 @@ def _stability(cells: Cells) -> Columns:
 
 def _symmetry(cells: Cells) -> Columns:
     return [
-        ("turned: energy, meV", _largest("rotation_energy_meV", "reflection_energy_meV")),
+        ("rotation: energy, meV", _largest("rotation_energy_meV", "reflection_energy_meV")),
         ("forces, meV/A", _largest("rotation_forces_meV_per_A", "reflection_forces_meV_per_A")),
-        ("exchanged: energy, meV", _largest("exchange_energy_meV")),
+        ("exchange: energy, meV", _largest("exchange_energy_meV")),
         ("forces, meV/A", _largest("exchange_forces_meV_per_A")),
     ]
 
@@ -153,7 +159,7 @@ def _speed(cells: Cells) -> Columns:
 
     return [
         ("us/force", _one("us_per_force")),
-        ("over the fastest", ratio),
+        ("relative to the fastest", ratio),
         ("steps/s", _one("steps_per_s")),
         ("start, s", _one("start_s")),
     ]
@@ -165,8 +171,8 @@ def _resources(cells: Cells) -> Columns:
     columns[-1] = ("CNOTs", columns[-1][1])
     return [
         *columns,
-        ("circuits of an energy", _one("evaluations_per_energy")),
-        ("of all forces", _one("evaluations_per_forces")),
+        ("circuits per energy", _one("evaluations_per_energy")),
+        ("circuits per force evaluation", _one("evaluations_per_forces")),
     ]
 
 
@@ -213,7 +219,7 @@ def _where(cells: Cells, **variation: float) -> Cells:
 
 
 def number(value: Any) -> str:
-    """Three digits, and thousands apart."""
+    """Format a value with three digits, and with commas between thousands."""
     if value is None:
         return NONE
     if isinstance(value, int):

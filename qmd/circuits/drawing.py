@@ -1,4 +1,4 @@
-"""Pictures of circuits by PennyLane: the first layers, each marked."""
+"""Pictures of circuits by PennyLane: the first layers, each with a mark."""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ class Block(qml.operation.Operation):  # type: ignore[misc]
 
     def label(self, decimals: int | None = None, base_label: str | None = None,
               cache: dict[str, Any] | None = None) -> str:  # fmt: skip
-        """The name in the box."""
+        """Return the name in the box."""
         return self._text
 
 
@@ -39,20 +39,20 @@ def text(part: CircuitInstance, n_layers: int = 1, *, gates: bool = False) -> st
 
 
 def picture(part: CircuitInstance, path: Path, n_layers: int = 1, *, gates: bool = False) -> None:
-    """Drawing as a file; its suffix says the format, e.g. ``.png``.
+    """Draw a circuit into a file; its suffix determines the format, e.g. ``.png``.
 
     Parameters
     ----------
     n_layers : int
-        How many of the layers are shown.
+        Number of layers to show.
     gates : bool
-        Elementary gates, as the reference interpreter applies them, instead of one box a gate of
-        the model.
+        Show the elementary gates that the reference interpreter applies, instead of one box for
+        each gate of the model.
 
     Raises
     ------
     InputError
-        If the suffix is of no format that matplotlib knows.
+        If matplotlib does not know the format of the suffix.
     OutputError
         If the file cannot be written.
     """
@@ -85,7 +85,7 @@ def _title(part: CircuitInstance, n_layers: int) -> str:
 
 
 def _marked(part: CircuitInstance, n_layers: int, gates: bool) -> Any:
-    """Tape of the first layers, with a barrier before each and after the last one."""
+    """Return the tape of the first layers, with a barrier before each and after the last one."""
     circuit = part.circuit
     if circuit is None or gates:
         one, two = (tape(part, n) for n in (1, 2))
@@ -109,7 +109,7 @@ def _barrier(part: CircuitInstance) -> Any:
 
 
 def _blocks(circuit: Circuit) -> tuple[list[Any], list[Any]]:
-    """Boxes of the start, the first encoding included, and of one layer."""
+    """Return boxes of the start, with the first encoding, and of one layer."""
     encoding = [_encoding(circuit, gate) for gate in circuit.encoding]
     start = [Block("singlet", pair) for pair in circuit.singlets]
     layer: list[Any] = []
@@ -130,7 +130,7 @@ def _encoding(circuit: Circuit, gate: Encode) -> Any:
 
 
 def _columns(marked: Any) -> list[tuple[int, int]]:
-    """First and last column of each layer: PennyLane puts column i at x = i."""
+    """Return the first and last column of each layer; PennyLane puts column i at x = i."""
     wires = {wire: wire for wire in range(max(marked.wires) + 1)}
     columns = drawable_layers(marked.operations, wire_map=wires)
     walls = [i for i, column in enumerate(columns)

@@ -1,4 +1,4 @@
-"""The circuits within a model, with the atoms they act on and how often each is evaluated."""
+"""Circuits of a model, with the atoms they act on and the number of their evaluations."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -11,16 +11,16 @@ class CircuitInstance(NamedTuple):
     """One circuit of a model."""
 
     name: str
-    """Where it stands in the model, e.g. ``monomer``; the name of the package if it is all."""
+    """Place in the model, e.g. ``monomer``; the name of the package if the circuit is all of it."""
     model: families.Leaf
     atoms: tuple[int, ...]
     """Atoms of its first use."""
     copies: int
-    """Uses in one energy."""
+    """Number of uses in one energy."""
 
     @property
     def form(self) -> families.LeafCircuit:
-        """The circuit as its family describes it."""
+        """Circuit in the form in which its family describes it."""
         circuit = families.family_of(self.model).circuit
         if circuit is None:
             raise TypeError(f"{type(self.model).__name__} has no circuit.")
@@ -29,7 +29,7 @@ class CircuitInstance(NamedTuple):
 
     @property
     def circuit(self) -> Circuit | None:
-        """The circuit on spins; None for one of another kind."""
+        """Circuit on spins; None for a circuit of another kind."""
         spins: Circuit | None = self.form.spins
         return spins
 
@@ -43,21 +43,21 @@ class CircuitInstance(NamedTuple):
 
     @property
     def n_parameters(self) -> int:
-        """Trained numbers."""
+        """Number of trained parameters."""
         return families.n_parameters(self.model)
 
     def node(self, n_layers: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        """PennyLane QNode of the first `n_layers` layers, and arguments for it (angles of 1)."""
+        """Return a PennyLane QNode of the first `n_layers` layers, and arguments (angles of 1)."""
         return self.form.node(n_layers)
 
 
 def circuits(package: Package) -> list[CircuitInstance]:
-    """Every trained circuit in the model of `package`, in the order of the tree."""
-    return of_model(package.model, package.name)
+    """Return every trained circuit in the model of `package`, in the order of the tree."""
+    return circuits_of_model(package.model, package.name)
 
 
-def of_model(model: Model, whole: str) -> list[CircuitInstance]:
-    """Every trained circuit in a tree, in its order; one that is all of it is called `whole`."""
+def circuits_of_model(model: Model, whole: str) -> list[CircuitInstance]:
+    """Return every trained circuit in a tree, in its order; one that is all of it is `whole`."""
     terms, found = flatten(model), []
     for name, leaf in leaves(model):
         if families.family_of(leaf).circuit is None:
@@ -69,7 +69,7 @@ def of_model(model: Model, whole: str) -> list[CircuitInstance]:
 
 
 def circuits_or_error(package: Package) -> list[CircuitInstance]:
-    """As `circuits`, but raise MismatchError if there is none."""
+    """Return every trained circuit in the model, or raise MismatchError if there is none."""
     found = circuits(package)
     if not found:
         raise MismatchError(f"{package.name} has no circuit", "all its terms are classical")
@@ -77,7 +77,7 @@ def circuits_or_error(package: Package) -> list[CircuitInstance]:
 
 
 def find_circuit(package: Package, name: str | None = None) -> CircuitInstance:
-    """The circuit called `name`, or the first one.
+    """Return the circuit called `name`, or the first one.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a circuit needs of a quantum computer: qubits, gates, depth, evaluations."""
+"""Resources of a circuit on a quantum computer: qubits, gates, depth, evaluations."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -10,35 +10,35 @@ from qmd.circuits.instances import CircuitInstance
 from qmd.potentials import Circuit, Heisenberg, clusters
 
 GATE_SET = {"RX", "RY", "RZ", "Hadamard", "PauliX", "CNOT"}
-"""To which PennyLane decomposes; sums of pairs that do not commute stay whole."""
+"""Gates to which PennyLane decomposes; sums of pairs that do not commute stay whole."""
 WHOLE = {"Evolution", "Exp"}
 
 
 @dataclass(frozen=True)
 class Resources:
-    """Of one circuit of a model."""
+    """Resources of one circuit of a model."""
 
     name: str
     copies: int
-    """Evaluations of the circuit's model in one energy."""
+    """Number of evaluations of the circuit in one energy."""
     n_qubits: int
     n_layers: int
     n_parameters: int
-    """Trained numbers, those of the features and of the head included."""
+    """Number of trained parameters, including those of the features and of the head."""
     n_observables: int
     measurement_groups: int
-    """Settings, each of observables that commute qubit by qubit."""
+    """Number of measurement settings, each for observables that commute qubit by qubit."""
     two_qubit_gates: int
-    """Of the model: Heisenberg pairs or rings, encodings with the ancilla, singlets."""
+    """Two-qubit gates of the model: Heisenberg pairs or rings, encodings with ancilla, singlets."""
     cnots_at_most: int
-    """When each of these is compiled at its best known cost, see `cnots_at_most`."""
+    """CNOT gates if each of these is compiled at its best known cost, see `cnots_at_most`."""
     gates: dict[str, int]
-    """After the decomposition by PennyLane to `GATE_SET`."""
+    """Gates after the decomposition by PennyLane to `GATE_SET`."""
     depth: int
-    """Of these gates."""
+    """Depth of these gates."""
     evaluations_per_energy: int
     evaluations_per_forces: int
-    """By parameter shift, see `shift_evaluations`."""
+    """Evaluations by parameter shift, see `shift_evaluations`."""
 
 
 def resources(part: CircuitInstance) -> Resources:
@@ -65,13 +65,13 @@ def resources(part: CircuitInstance) -> Resources:
 
 
 def tape(part: CircuitInstance, n_layers: int) -> Any:
-    """The gates and measurements of the reference interpreter, with `n_layers` layers."""
+    """Return the tape of the reference interpreter, with `n_layers` layers."""
     node, arguments = part.node(n_layers)
     return qml.workflow.construct_tape(node, level="top")(*arguments)
 
 
 def measurement_groups(whole: Any) -> int:
-    """Settings in which all observables can be measured, qubit by qubit."""
+    """Return the number of settings in which all observables can be measured, qubit by qubit."""
     words = dict.fromkeys(word for m in whole.measurements for word in m.obs.pauli_rep)
     observables = [word.operation() for word in words]
     return len(qml.pauli.group_observables(observables, method="dsatur"))
@@ -87,11 +87,11 @@ def _two_qubit_gates(part: CircuitInstance) -> int:
 
 
 def cnots_at_most(part: CircuitInstance) -> int:
-    """CNOT gates, if each gate of the model is compiled on its own at its best known cost.
+    """Count CNOT gates, if each gate of the model is compiled separately at its best known cost.
 
-    One for a singlet, two for ``exp(-i t ZX)`` and ``exp(-i t ZZ)``, three for a Heisenberg pair
-    [1]_, and ``(23/48) 4^n - (3/2) 2^n + 4/3`` for pairs that join n > 2 spins and do not commute,
-    as for any gate on n qubits [2]_. All connections between qubits are taken to exist.
+    A singlet costs one, ``exp(-i t ZX)`` and ``exp(-i t ZZ)`` two, a Heisenberg pair three [1]_,
+    and pairs that join n > 2 spins and do not commute ``(23/48) 4^n - (3/2) 2^n + 4/3``, like any
+    gate on n qubits [2]_. All qubits are assumed to be connected.
 
     References
     ----------
@@ -116,13 +116,13 @@ def _any_unitary(n: int) -> int:
 
 
 def shift_evaluations(part: CircuitInstance) -> int:
-    """Expectation values from which the parameter-shift rule [1]_ gives all forces.
+    """Count the expectation values from which the parameter-shift rule [1]_ gives all forces.
 
     A change of the vector v of an encoding is a small rotation in the middle of its gate,
     ``dV(v) = -i V(v/2) (dw . sigma) V(v/2)``, with the ancilla ``(dw . sigma) X_A``. The derivative
-    for each of three axes is a difference of two expectation values, with a turn of plus or minus
-    a quarter put there. With D layers and n encoding gates in each encoding that makes
-    ``2 * 3 * n * (D + 1)`` for any number of atoms: the chain rule does the rest.
+    for each of three axes is a difference of two expectation values, with a rotation by plus or
+    minus a quarter turn inserted there. With D layers and n encoding gates in each encoding these
+    are ``2 * 3 * n * (D + 1)`` for any number of atoms, by the chain rule.
 
     References
     ----------
@@ -134,19 +134,19 @@ def shift_evaluations(part: CircuitInstance) -> int:
 
 
 def _spins(part: CircuitInstance) -> Circuit:
-    """The circuit on spins, of a family that does not count its gates itself."""
+    """Return the circuit on spins, of a family that does not count its own gates."""
     if part.circuit is None:
         raise TypeError(f"The gates of {part.name} are not counted.")
     return part.circuit
 
 
 def as_json(found: list[Resources]) -> str:
-    """The counts for programs."""
+    """Return the counts as JSON."""
     return json.dumps({"circuits": [asdict(r) for r in found]}, indent=2)
 
 
 def table(found: list[Resources]) -> str:
-    """The counts for a person, one column a circuit."""
+    """Return the counts as a table, one column per circuit."""
     rows = [("circuit", [r.name for r in found])]
     rows += [
         (label, [f"{getattr(r, field)}" for r in found])
@@ -154,11 +154,11 @@ def table(found: list[Resources]) -> str:
             ("uses in one energy", "copies"),
             ("qubits", "n_qubits"),
             ("layers", "n_layers"),
-            ("trained numbers", "n_parameters"),
+            ("trained parameters", "n_parameters"),
             ("observables", "n_observables"),
             ("measurement settings", "measurement_groups"),
             ("two-qubit gates of the model", "two_qubit_gates"),
-            ("CNOTs, each gate at its best", "cnots_at_most"),
+            ("CNOTs, best known cost per gate", "cnots_at_most"),
             ("depth, decomposed by PennyLane", "depth"),
             ("evaluations of an energy", "evaluations_per_energy"),
             ("evaluations of all forces", "evaluations_per_forces"),

@@ -56,8 +56,8 @@ def ensemble(
         if not quiet:
             print(table(ended))
         if failed := ended.first_failure:
-            cell, outcome = failed
-            console.error(f"{cell.name}: {outcome.reason}", outcome.hint)
+            member, outcome = failed
+            console.error(f"{member.name}: {outcome.reason}", outcome.hint)
         elif ended.exit_code:
             console.error("Some runs are not done.", "Run the same command again to go on.")
         raise typer.Exit(ended.exit_code)
@@ -67,9 +67,9 @@ def _print_plan(prepared: "EnsembleJob") -> None:
     from qmd.jobs.config import SlurmConfig
 
     executor = prepared.loaded.config.executor
-    for cell in prepared.cells:
-        print(f"{cell.name}  {' '.join(cell.overrides)}")
-    print(f"{len(prepared.cells)} runs, {prepared.steps} steps, executor {executor.kind}")
+    for member in prepared.members:
+        print(f"{member.name}  {' '.join(member.overrides)}")
+    print(f"{len(prepared.members)} runs, {prepared.steps} steps, executor {executor.kind}")
     if isinstance(executor, SlurmConfig):
         from qmd.jobs.open import job_script
 
@@ -79,11 +79,11 @@ def _print_plan(prepared: "EnsembleJob") -> None:
 def table(ended: "EnsembleResult") -> str:
     """Outcomes in columns: all of few runs, those that did not finish of many."""
     rows = [("run", "status", "step", "reason")]
-    for cell, outcome in ended.outcomes:
+    for member, outcome in ended.outcomes:
         if outcome is None:
-            rows.append((cell.name, "waiting", "", ""))
+            rows.append((member.name, "waiting", "", ""))
         elif outcome.status != "finished" or len(ended.outcomes) <= SHOWN:
-            rows.append((cell.name, outcome.status, str(outcome.step), outcome.reason))
+            rows.append((member.name, outcome.status, str(outcome.step), outcome.reason))
     widths = [max(len(row[n]) for row in rows) for n in range(3)]
     lines = [
         f"{a:{widths[0]}}  {b:{widths[1]}}  {c:>{widths[2]}}  {d}".rstrip() for a, b, c, d in rows

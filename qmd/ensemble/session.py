@@ -1,4 +1,4 @@
-"""`qmd ensemble`: one input, many runs, each in a folder of its own; resumable."""
+"""`qmd ensemble`: one input, many runs, each in a folder of its own; can be resumed."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ from qmd.jobs.stop import StopRequest, stop_signals
 from qmd.run.config import load_config
 
 MAX_RUNS = 10_000
-TELL_EVERY_S = 0.5
+REPORT_EVERY_S = 0.5
 SAVE_EVERY_S = 5.0
 
 Status = Literal["finished", "stopped", "failed", "waiting"]
@@ -35,19 +35,19 @@ class EnsembleMember:
     """One run of an ensemble."""
 
     name: str
-    """Of its folder."""
+    """Name of its folder."""
     changes: dict[str, Value]
-    """Keys of the input, and what they are here."""
+    """Keys of the input, and their values in this run."""
 
     @property
     def overrides(self) -> list[str]:
-        """The changes as ``--set`` takes them."""
+        """Changes in the form of ``--set`` options."""
         return [f"{key}={json.dumps(value)}" for key, value in self.changes.items()]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended."""
+    """End of a run: its status, exit code, step and reason."""
 
     status: Status
     exit_code: int
@@ -58,31 +58,31 @@ class Outcome:
 
 @dataclass(frozen=True)
 class EnsembleJob:
-    """A checked input and its runs; nothing has been written yet."""
+    """Checked input and its runs, before anything has been written."""
 
     loaded: LoadedConfig[EnsembleConfig]
     base: Path
-    cells: list[EnsembleMember]
+    members: list[EnsembleMember]
     steps: int
-    """Of all runs together."""
+    """Number of steps of all runs together."""
 
 
 @dataclass(frozen=True)
 class EnsembleResult:
-    """What `run` leaves for a summary; runs that were not begun have no outcome."""
+    """Result of `run`; members that were not begun have no outcome."""
 
     directory: Path
     outcomes: list[tuple[EnsembleMember, Outcome | None]]
 
     @property
     def first_failure(self) -> tuple[EnsembleMember, Outcome] | None:
-        """A run that failed, and how."""
-        failed = ((cell, o) for cell, o in self.outcomes if o and o.status == "failed")
+        """First run that failed, and its outcome; None if there is none."""
+        failed = ((member, o) for member, o in self.outcomes if o and o.status == "failed")
         return next(failed, None)
 
     @property
     def exit_code(self) -> int:
-        """That of the first run that failed; 75 if some are not done; else 0."""
+        """Exit code of the first run that failed; 75 if some are not finished; else 0."""
         if failed := self.first_failure:
             return failed[1].exit_code
         done = all(outcome and outcome.status == "finished" for _, outcome in self.outcomes)
@@ -95,16 +95,16 @@ def prepare(loaded: LoadedConfig[EnsembleConfig]) -> EnsembleJob:
     Raises
     ------
     InputError
-        In one line, with the changes that cannot be.
+        In one line, which names the changes that are not possible.
     """
     config = loaded.config
     base = loaded.path.parent / config.input
     number = math.prod(len(next(iter(axis.values()))) for axis in config.vary)
     if number > MAX_RUNS:
         raise InputError(f"vary has {number} combinations; expected at most {MAX_RUNS}")
-    cells = list(_cells(config))
-    steps = sum(load_config(base, cell.overrides).config.steps for cell in cells)
-    return EnsembleJob(loaded, base, cells, steps)
+    members = list(_members(config))
+    steps = sum(load_config(base, member.overrides).config.steps for member in members)
+    return EnsembleJob(loaded, base, members, steps)
 
 
 def run(
@@ -114,20 +114,20 @@ def run(
     log: Callable[[str], None] = lambda text: None,
     on_progress: Callable[[str, int, int], None] = lambda what, done, of: None,
 ) -> EnsembleResult:
-    """Run everything that is not finished, and write `runs.csv`.
+    """Run all members that are not finished, and write `runs.csv`.
 
     Parameters
     ----------
     prepared : EnsembleJob
     output : Path, optional
-        Folder of the folders of the runs; default: beside the input, named like it.
+        Parent of the run folders; default: a folder beside the input that is named like it.
     log, on_progress : callable
-        Take lines for the user; and what is counted, how much of it is done, of how much.
+        Called with lines for the user, and with the unit of progress, number done and total.
 
     Raises
     ------
     QmdError
-        If the executor cannot be used. A run that fails is an outcome, and stops no other.
+        If the executor cannot be used. A run that fails is an outcome, and stops no other run.
     """
     path = prepared.loaded.path
     directory = (output or path.with_suffix("")).absolute()
@@ -136,45 +136,45 @@ def run(
     with files.output_errors(directory):
         directory.mkdir(parents=True, exist_ok=True)
     stop = StopRequest(directory / "EXIT")
-    board = _Outcomes(prepared, on_progress)
+    outcomes = _Outcomes(prepared, on_progress)
     with (
         RunLock(directory),
         stop_signals(stop),
         open_executor(prepared.loaded.config.executor, log) as executor,
     ):
         results = executor.run_tasks(
-            Runs(prepared.base, directory), list(enumerate(prepared.cells)),
-            stopping=lambda: stop.reason() is not None, on_message=board.on_message,
+            Runs(prepared.base, directory), list(enumerate(prepared.members)),
+            stopping=lambda: stop.reason() is not None, on_message=outcomes.on_message,
         )  # fmt: skip
         saved = -math.inf
         try:
-            for answer in results:
-                if answer.error is not None:
-                    raise answer.error
-                board.put(answer.number, answer.result)
+            for result in results:
+                if result.error is not None:
+                    raise result.error
+                outcomes.put(result.number, result.result)
                 if time.monotonic() - saved > SAVE_EVERY_S:
-                    board.save(directory / "runs.csv")
+                    outcomes.save(directory / "runs.csv")
                     saved = time.monotonic()
         finally:
-            board.save(directory / "runs.csv")
-    return EnsembleResult(directory, board.outcomes)
+            outcomes.save(directory / "runs.csv")
+    return EnsembleResult(directory, outcomes.outcomes)
 
 
 class _Outcomes:
-    """Keeps what is known of each run."""
+    """Outcomes and progress of all runs."""
 
     def __init__(self, prepared: EnsembleJob, on_progress: Callable[[str, int, int], None]) -> None:
-        self._steps, self._of, self._on_progress = Counter[int](), prepared.steps, on_progress
+        self._steps, self._total, self._on_progress = Counter[int](), prepared.steps, on_progress
         self.outcomes: list[tuple[EnsembleMember, Outcome | None]] = [
-            (c, None) for c in prepared.cells
+            (c, None) for c in prepared.members
         ]
 
     def on_message(self, message: Message) -> None:
-        """A run has come to a step."""
+        """Record the step that a run has reached."""
         number, step = message
         assert isinstance(number, int) and isinstance(step, int)
         self._steps[number] = step
-        self._on_progress("steps", self._steps.total(), self._of)
+        self._on_progress("steps", self._steps.total(), self._total)
 
     def put(self, number: int, outcome: Outcome) -> None:
         self.outcomes[number] = self.outcomes[number][0], outcome
@@ -183,23 +183,23 @@ class _Outcomes:
         self._on_progress("runs", ended, len(self.outcomes))
 
     def save(self, path: Path) -> None:
-        """One row a run: its folder, how it ended, and what it varies."""
+        """Write one row per run: its folder, its outcome, and its values of the varied keys."""
         text = io.StringIO()
         rows = csv.writer(text, lineterminator="\n")
         keys = list(self.outcomes[0][0].changes)
         rows.writerow(["folder", "status", "exit_code", "step", "reason", *keys])
-        for cell, ended in self.outcomes:
-            told = ended or Outcome("waiting", 75, 0)
+        for member, ended in self.outcomes:
+            outcome = ended or Outcome("waiting", 75, 0)
             rows.writerow(
-                [cell.name, told.status, told.exit_code, told.step, told.reason]
-                + [json.dumps(v) if not isinstance(v, str) else v for v in cell.changes.values()]
+                [member.name, outcome.status, outcome.exit_code, outcome.step, outcome.reason]
+                + [json.dumps(v) if not isinstance(v, str) else v for v in member.changes.values()]
             )
         files.write_text(path, text.getvalue())
 
 
 @dataclass(frozen=True)
 class Runs:
-    """The work of an executor: run a cell, or go on with it."""
+    """Task function of an executor: begin or resume the run of a member."""
 
     base: Path
     directory: Path
@@ -208,23 +208,26 @@ class Runs:
         from qmd.run import session
         from qmd.run.simulation import RunProgress
 
-        number, cell = task
-        told, step = time.monotonic(), 0
+        number, member = task
+        reported, step = time.monotonic(), 0
 
         def on_progress(progress: RunProgress) -> None:
-            nonlocal told, step
+            nonlocal reported, step
             step = progress.first_step + progress.steps_done
-            if time.monotonic() - told > TELL_EVERY_S:
-                told = time.monotonic()
+            if time.monotonic() - reported > REPORT_EVERY_S:
+                reported = time.monotonic()
                 context.send((number, step))
 
         def should_stop() -> str | None:
             return "request" if context.stopping() else None
 
         try:
-            loaded = load_config(self.base, cell.overrides)
+            loaded = load_config(self.base, member.overrides)
             session.run(
-                loaded, self.directory / cell.name, on_progress=on_progress, should_stop=should_stop
+                loaded,
+                self.directory / member.name,
+                on_progress=on_progress,
+                should_stop=should_stop,
             )
         except StoppedEarly as error:
             return Outcome("stopped", error.exit_code, step, error.message, error.hint)
@@ -233,8 +236,8 @@ class Runs:
         return Outcome("finished", 0, loaded.config.steps)
 
 
-def _cells(config: EnsembleConfig) -> Iterator[EnsembleMember]:
-    """Every combination; the last axis changes fastest."""
+def _members(config: EnsembleConfig) -> Iterator[EnsembleMember]:
+    """Yield every combination; the last axis changes fastest."""
     names = _names(config)
     axes = [
         [dict(zip(axis, values, strict=True)) for values in zip(*axis.values(), strict=True)]
@@ -255,9 +258,9 @@ def _cells(config: EnsembleConfig) -> Iterator[EnsembleMember]:
 
 
 def _names(config: EnsembleConfig) -> dict[str, str]:
-    """What each key is called in a folder: its last part, unless another one ends alike.
+    """Return a short name for each key in folder names: its last part, unless that is ambiguous.
 
-    Keys that always have the same value, as the temperatures of start and bath, share it.
+    Keys that always have the same value, such as the temperatures of start and bath, share a name.
     """
     lists = {key: (n, values) for n, axis in enumerate(config.vary) for key, values in axis.items()}
     last = {key: key.rpartition(".")[2] for key in lists}
@@ -270,7 +273,7 @@ def _names(config: EnsembleConfig) -> dict[str, str]:
 
 
 def _word(value: Value) -> str:
-    """A value as part of the name of a folder."""
+    """Return a value in a form that can be part of a folder name."""
     if not isinstance(value, str):
         return json.dumps(value)
     return re.sub(r"[^A-Za-z0-9.+-]+", "-", value).strip(".-") or "empty"

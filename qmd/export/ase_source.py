@@ -1,14 +1,14 @@
-"""An ASE calculator that brings its potential along, written by `qmd potential export --to ase`.
+"""ASE calculator that contains its potential, written by `qmd potential export --to ase`.
 
-Needs ase, numpy, jax and flatbuffers; nothing else. In the folder of this file, or with it on the
-path::
+It requires only ase, numpy, jax and flatbuffers. In the folder of this file, or with that folder on
+the path::
 
     from THIS_FILE import ExportedPotential
 
     atoms.calc = ExportedPotential()
 
-Units are ASE's: angstrom, eV, eV/angstrom. At the end of the file stand `CARD`, what there is to
-know about the potential, and `PROGRAM`, its energy and forces as JAX exported them.
+Units are ASE's: angstrom, eV, eV/angstrom. The file ends with `CARD`, the data sheet of the
+potential, and `PROGRAM`, its energy and forces as JAX exported them.
 """
 
 import base64
@@ -28,7 +28,7 @@ CARD: dict[str, Any]
 PROGRAM: str
 
 ENERGY_TOLERANCE, FORCE_TOLERANCE = 1e-10, 1e-8
-"""eV, eV/angstrom: rounding of another processor is 1e-13; a miscompilation is not."""
+"""Tolerances in eV and eV/angstrom; other processors differ by 1e-13, miscompilations by more."""
 
 
 class ExportedPotential(Calculator):
@@ -43,10 +43,9 @@ class ExportedPotential(Calculator):
     Raises
     ------
     CalculatorSetupError
-        In a calculation: if the species are others or in another order, or if the atoms are
-        periodic.
+        In a calculation, if the species or their order differ, or if the atoms are periodic.
     RuntimeError
-        If the JAX found here does not reproduce the test vectors of `CARD`.
+        If the installed JAX does not reproduce the test vectors of `CARD`.
 
     Warns
     -----
@@ -67,9 +66,9 @@ class ExportedPotential(Calculator):
         properties: Sequence[str] = ("energy",),
         system_changes: Sequence[str] = tuple(all_changes),
     ) -> None:
-        """Fill `results`; ASE calls it."""
+        """Fill `results`; called by ASE."""
         super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
-        positions = _served(self.atoms)
+        positions = _checked_positions(self.atoms)
         _warn_outside_domain(positions)
         energy, forces = energy_and_forces(positions)
         energy += CARD["reference_energy_eV"] if self.absolute else 0.0
@@ -77,7 +76,7 @@ class ExportedPotential(Calculator):
 
 
 def energy_and_forces(positions: np.ndarray) -> tuple[float, np.ndarray]:
-    """Energy (eV) and forces (eV/angstrom, (n_atoms, 3)) at `positions` (angstrom)."""
+    """Return energy (eV) and forces (eV/angstrom, (n_atoms, 3)) at `positions` (angstrom)."""
     return _call(_program(), positions)
 
 
@@ -107,8 +106,8 @@ def _call(program: Callable[[np.ndarray], Any], positions: np.ndarray) -> tuple[
         return float(energy), np.array(forces)
 
 
-def _served(atoms: Atoms | None) -> np.ndarray:
-    """Positions of atoms that the potential is for."""
+def _checked_positions(atoms: Atoms | None) -> np.ndarray:
+    """Return the positions of `atoms`, after a check that the potential serves them."""
     symbols = [] if atoms is None else list(atoms.symbols)
     if atoms is None or symbols != CARD["species"]:
         raise CalculatorSetupError(

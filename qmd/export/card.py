@@ -1,4 +1,4 @@
-"""What every export carries beside its program: a card in JSON, and a zip of constant bytes."""
+"""Card in JSON that every export contains beside its program, and a zip of constant bytes."""
 
 import hashlib
 import io
@@ -25,16 +25,16 @@ def card(
     signature: Mapping[str, str],
     platforms: tuple[str, ...],
 ) -> dict[str, Any]:
-    """The card of an export.
+    """Return the card of an export.
 
     Parameters
     ----------
     units : mapping
-        Of what the programs take and give. Everything else in the card is in eV and angstrom.
+        Units of the arguments and results of the programs; the rest is in eV and angstrom.
     signature : mapping
-        Member of the export -> arguments and results with shapes and types.
+        Arguments and results, with shapes and types, of each member of the export.
     platforms : tuple of str
-        JAX platforms that the programs are lowered for.
+        JAX platforms for which the programs are lowered.
     """
     domain = package.domain
     return {
@@ -63,9 +63,9 @@ def card(
 
 
 def test_vectors(package: Package) -> dict[str, Any]:
-    """Test positions (angstrom) with energies (eV) and forces (eV/angstrom).
+    """Return test positions (angstrom) with energies (eV) and forces (eV/angstrom).
 
-    They come from the native kernel, or by JAX for what is beyond it.
+    They come from the native kernel, or from JAX for models that it cannot evaluate.
     """
     try:
         kernel = package.native()
@@ -87,7 +87,7 @@ def _plain(energy: ArrayLike, forces: ArrayLike) -> tuple[float, list[list[float
 
 
 def zipped(members: Mapping[str, bytes], card_name: str, card: Mapping[str, Any]) -> bytes:
-    """A zip of `members` and a card with their SHA-256; the same bytes each time."""
+    """Return a zip of `members` and a card with their SHA-256; it has the same bytes each time."""
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in members.items()}
     text = json.dumps({**card, "sha256": digests}, indent=1, allow_nan=False)
     buffer = io.BytesIO()

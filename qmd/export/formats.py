@@ -1,4 +1,4 @@
-"""Potentials for other programs: one file each, which runs where `qmd` is not installed.
+"""Export of potentials for other programs: one file, which runs where `qmd` is not installed.
 
 ===========  =========================  ====================================================
 to           file                       module
@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # the command line imports this module for `Format`
 
 
 class Format(StrEnum):
-    """What a potential can be exported to."""
+    """Formats to which a potential can be exported."""
 
     STABLEHLO = "stablehlo"
     ASE = "ase"
@@ -35,7 +35,7 @@ class Format(StrEnum):
 
 
 def default_path(package: "Package", to: Format) -> Path:
-    """Name of the file if the user gives none, in the present folder."""
+    """Return the default name of the file, in the current folder."""
     stem = re.sub(r"[^\w.-]", "_", package.name)
     if to is Format.ASE:  # Python imports it
         return Path(re.sub(r"\W", "_", stem) + "_ase.py")

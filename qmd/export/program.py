@@ -1,4 +1,4 @@
-"""Programs of a potential as JAX exports them."""
+"""JAX programs of a potential, exported."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,14 +11,14 @@ from jax.export import symbolic_shape
 from qmd.potentials import Package
 
 PLATFORMS = ("cpu", "cuda")
-"""Not TPU: circuits need complex128, which it lacks."""
+"""Platforms of the programs, without TPU: circuits need complex128, which it lacks."""
 
 
 @contextmanager
-def lowering() -> Iterator[None]:
-    """Double precision, and programs without the paths of the source files they came from.
+def export_settings() -> Iterator[None]:
+    """Use double precision, and omit the paths of source files from programs.
 
-    Everything that lowers belongs inside, `Exported.serialize(vjp_order=1)` too.
+    All lowering must happen inside, also `Exported.serialize(vjp_order=1)`.
     """
     option = "jax_traceback_in_locations_limit"
     before = getattr(jax.config, option)
@@ -31,17 +31,17 @@ def lowering() -> Iterator[None]:
 
 
 def single(package: Package) -> bytes:
-    """Serialised ``(n_atoms, 3) -> energy (), forces (n_atoms, 3)``, float64, ASE's units."""
+    """Serialise ``(n_atoms, 3) -> energy (), forces (n_atoms, 3)``, float64, ASE's units."""
     return _program(package, f"{len(package.species)}, 3")
 
 
 def batch(package: Package) -> bytes:
-    """Serialised ``(b, n_atoms, 3) -> energies (b,), forces (b, n_atoms, 3)`` for any b > 0."""
+    """Serialise ``(b, n_atoms, 3) -> energies (b,), forces (b, n_atoms, 3)`` for any b > 0."""
     return _program(package, f"b, {len(package.species)}, 3")
 
 
 def _program(package: Package, shape: str) -> bytes:
-    with lowering():
+    with export_settings():
         potential, dimensions = package.potential(), symbolic_shape(shape)
 
         def energy_and_forces(positions: Array) -> tuple[Array, Array]:

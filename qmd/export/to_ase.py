@@ -1,4 +1,4 @@
-"""ASE: a Python file that holds the calculator, the program and the card."""
+"""Export to ASE: a Python file that contains the calculator, the program and the card."""
 
 import base64
 import pprint
@@ -13,7 +13,7 @@ from qmd.potentials import Package
 
 
 def encode(package: Package) -> bytes:
-    """The source of `qmd.export.ase_source`, followed by its data; UTF-8, deterministic."""
+    """Return the source of `qmd.export.ase_source` and its data, in UTF-8; deterministic."""
     n = len(package.species)
     signature = {"PROGRAM": f"float64[{n},3] -> (energy float64[], forces float64[{n},3])"}
     data = pprint.pformat(

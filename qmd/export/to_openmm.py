@@ -1,4 +1,4 @@
-"""OpenMM-JAX: StableHLO programs as the `JaxForce` of `openmmjax` takes them [1]_.
+"""Export to OpenMM-JAX: StableHLO programs for the `JaxForce` of `openmmjax` [1]_.
 
 ===========================  ===================================================
 `card.json`                  species, units, signatures, test vectors, SHA-256
@@ -7,8 +7,8 @@
 `energy_and_forces.mlir`     (n_atoms, 3) -> energy (), forces (n_atoms, 3)
 ===========================  ===================================================
 
-In OpenMM's units: nm, kJ/mol, kJ/mol/nm. `JaxForce` (0.1.4) runs on CUDA and hands over float32, so
-the programs are lowered for CUDA, and take and give float32. Inside they compute in float64.
+Units are OpenMM's: nm, kJ/mol, kJ/mol/nm. `JaxForce` (0.1.4) runs on CUDA and passes float32, so
+the programs are lowered for CUDA, and take and return float32. Inside they compute in float64.
 
 References
 ----------
@@ -22,7 +22,7 @@ from jax.export import export as jax_export
 
 from qmd import units
 from qmd.export.card import card, zipped
-from qmd.export.program import lowering
+from qmd.export.program import export_settings
 from qmd.potentials import Package
 
 UNITS = {"length": "nm", "energy": "kJ/mol", "forces": "kJ/mol/nm"}
@@ -30,19 +30,19 @@ PLATFORMS = ("cuda",)
 
 
 def encode(package: Package) -> bytes:
-    """The zip, deterministic."""
+    """Return the zip; deterministic."""
     n = len(package.species)
     signature = {
         "forces.mlir": f"float32[{n},3] -> forces float32[{n},3]",
         "energy.mlir": f"float32[{n},3] -> energy float32[]",
         "energy_and_forces.mlir": f"float32[{n},3] -> (energy float32[], forces float32[{n},3])",
     }
-    described = card(package, "openmm-jax", UNITS, signature, PLATFORMS)
-    return zipped(_programs(package), "card.json", described)
+    data_sheet = card(package, "openmm-jax", UNITS, signature, PLATFORMS)
+    return zipped(_programs(package), "card.json", data_sheet)
 
 
 def _programs(package: Package) -> dict[str, bytes]:
-    with lowering():
+    with export_settings():
         potential = package.potential()
 
         def forces(positions: Array) -> Array:

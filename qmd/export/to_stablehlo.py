@@ -1,4 +1,4 @@
-"""StableHLO: two programs for JAX alone, one geometry and a batch of any size.
+"""Export to StableHLO: two programs for JAX, for one geometry and for a batch of any size.
 
 =====================  ===========================================================
 `card.json`            species, units, signatures, test vectors, SHA-256
@@ -13,7 +13,7 @@ from qmd.potentials import Package
 
 
 def encode(package: Package) -> bytes:
-    """The zip, deterministic."""
+    """Return the zip; deterministic."""
     n = len(package.species)
     signature = {
         "single.jax_export": f"float64[{n},3] -> (energy float64[], forces float64[{n},3])",

@@ -1,18 +1,18 @@
-"""The zip of `tojax` [1]_, which kUPS reads: energies of the systems of an atom graph.
+"""Export to the zip of `tojax` [1]_, which kUPS reads: energies of the systems of an atom graph.
 
 =================  ===================================================================
 `model.jax`        (parameters, graph) -> energies (S,), with its first derivative
-`params.msgpack`   an empty list: the trained numbers are constants of the program
+`params.msgpack`   an empty list: the parameters are constants of the program
 `dtypes.json`      types of the arrays of the graph
 `metadata.json`    `cutoff` (angstrom), then the card
 =================  ===================================================================
 
-`tojax` itself translates PyTorch to JAX and is not needed here; only the form of its output is.
-The graph is what it calls `AtomGraphInput`: N atoms sorted by system, S systems, E edges. A
-system must be one molecule with the atoms of the model in its order; in a periodic cell the
-molecule is put together across the borders and must be smaller than half the cell. Edges, charge
-and spin are not used. The energy of other systems is NaN, and that of one of atoms of number 0,
-with which kUPS fills up, is zero.
+`tojax` itself translates PyTorch to JAX; only the format of its output is used here. The graph is
+an `AtomGraphInput`: N atoms sorted by system, S systems, E edges. A system must be one molecule
+with the atoms of the model in its order; in a periodic cell the molecule is made whole across the
+boundaries and must be smaller than half the cell. Edges, charge and spin are not used. The energy
+of other systems is NaN, and that of systems of atoms with number 0, which kUPS uses as padding,
+is zero.
 
 References
 ----------
@@ -31,19 +31,19 @@ from jax.export import export as jax_export
 from jax.export import symbolic_shape
 
 from qmd.export.card import UNITS, card, zipped
-from qmd.export.program import PLATFORMS, lowering
+from qmd.export.program import PLATFORMS, export_settings
 from qmd.potentials import Package
 
 Graph = dict[str, Any]
-"""Name of `AtomGraphInput` -> array."""
+"""Arrays of an `AtomGraphInput`, by name."""
 
 EMPTY_LIST = b"\x90"
-"""In MessagePack."""
+"""Empty list in MessagePack."""
 
 
 def encode(package: Package) -> bytes:
-    """The zip, deterministic."""
-    with lowering():
+    """Return the zip; deterministic."""
+    with export_settings():
         graph = _abstract_graph()
         exported = jax_export(jax.jit(_energies(package)), platforms=PLATFORMS)([], graph)
         model = bytes(exported.serialize(vjp_order=1))
@@ -55,8 +55,8 @@ def encode(package: Package) -> bytes:
     }
     signature = {"model.jax": "([], AtomGraphInput) -> energies float64[S]"}
     cutoff = float(package.domain.stop.max())
-    described = card(package, "tojax", UNITS, signature, PLATFORMS)
-    return zipped(members, "metadata.json", {"cutoff": cutoff, **described})
+    data_sheet = card(package, "tojax", UNITS, signature, PLATFORMS)
+    return zipped(members, "metadata.json", {"cutoff": cutoff, **data_sheet})
 
 
 def _abstract_graph() -> Graph:
@@ -83,19 +83,19 @@ def _energies(package: Package) -> Any:
         index, complete = _molecules(graph, len(species))
         numbers = graph["atomic_numbers"][index]
         served = complete & (numbers == species[None]).all(axis=1)
-        filling = (numbers[:, 0] == 0) & ~served
-        # The stand-in keeps derivatives finite where the result is thrown away.
+        padding = (numbers[:, 0] == 0) & ~served
+        # The stand-in keeps derivatives finite where the result is discarded.
         molecules = jnp.where(served[:, None, None], graph["pos"][index], stand_in[None])
         whole = jax.vmap(_whole)(molecules, graph["cell"], graph["pbc"])
         return jnp.where(
-            served, jax.vmap(potential.energy)(whole), jnp.where(filling, 0.0, jnp.nan)
+            served, jax.vmap(potential.energy)(whole), jnp.where(padding, 0.0, jnp.nan)
         )
 
     return energies
 
 
 def _molecules(graph: Graph, n_atoms: int) -> tuple[Array, Array]:
-    """Atoms of each system, (S, n_atoms), and whether those are the atoms of that system, (S,)."""
+    """Return the atoms of each system, (S, n_atoms), and a mask of complete systems, (S,)."""
     batch = graph["batch"]
     systems = jnp.arange(graph["cell"].shape[0])[:, None]
     first = (batch[None] < systems).sum(axis=1, keepdims=True)
@@ -105,10 +105,10 @@ def _molecules(graph: Graph, n_atoms: int) -> tuple[Array, Array]:
 
 
 def _whole(positions: Array, cell: Array, pbc: Array) -> Array:
-    """Each atom at its image nearest to the first atom; vectors of the cell are rows."""
+    """Move each atom to its image nearest to the first atom; vectors of the cell are rows."""
     normals = jnp.stack([jnp.cross(cell[(k + 1) % 3], cell[(k + 2) % 3]) for k in range(3)])
     volume = jnp.dot(cell[0], normals[0])
-    apart = positions - positions[:1]
-    fractions = apart @ normals.T / jnp.where(volume == 0, 1.0, volume)  # no cell: no images
+    arms = positions - positions[:1]
+    fractions = arms @ normals.T / jnp.where(volume == 0, 1.0, volume)  # no cell: no images
     images = jnp.where(pbc[None], jnp.round(fractions), 0.0)
     return positions - jax.lax.stop_gradient(images) @ cell

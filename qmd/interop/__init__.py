@@ -1,1 +1,1 @@
-"""Interfaces through which other programs call qmd."""
+"""Interfaces that let other programs call qmd."""

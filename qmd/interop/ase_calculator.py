@@ -1,4 +1,4 @@
-"""Any potential of qmd as an ASE calculator, on the native kernel where it has one."""
+"""ASE calculator for any potential of qmd, on the native kernel if the potential has one."""
 
 import copy
 import warnings
@@ -22,13 +22,14 @@ from qmd.system.system import System
 
 
 class QmdCalculator(Calculator):
-    """Energy and forces of one molecule, or of the molecules, that a potential serves.
+    """Energy and forces of the molecule, or of one of the molecules, that a potential serves.
 
     Parameters
     ----------
     potential : str, path or mapping
-        Name of a potential, a .qmdp file, or what stands under `potential:` in the input of a run,
-        such as ``{"kind": "committee", "members": [...]}``. Paths start from the current folder.
+        Name of a potential, a .qmdp file, or a mapping as under `potential:` in the input of a
+        run, such as ``{"kind": "committee", "members": [...]}``. Paths are relative to the current
+        folder.
     absolute : bool
         Add the reference energy of the package, so that energies are those of its labels instead of
         relative to the zero of the model.
@@ -36,17 +37,17 @@ class QmdCalculator(Calculator):
     Attributes
     ----------
     results : dict
-        Of a committee also `force_spread`, the standard deviation of the force on each atom over
-        the members, eV/angstrom, shape (n_atoms,).
+        Results of ASE; for a committee also `force_spread`, the standard deviation of the force on
+        each atom over the members, eV/angstrom, shape (n_atoms,).
 
     Raises
     ------
     InputError
-        If a mapping is not the description of a potential.
+        If a mapping does not describe a potential.
     MismatchError
-        If there is no such potential, or it is damaged.
+        If the potential does not exist, or is damaged.
     CalculatorSetupError
-        In a calculation: if the species are others or in another order, or the atoms periodic.
+        In a calculation, if the species or their order differ, or if the atoms are periodic.
 
     Warns
     -----
@@ -75,12 +76,12 @@ class QmdCalculator(Calculator):
 
     def _load(self) -> None:
         self._species: tuple[str, ...] = ()
-        self._resolved: RunnablePotential | None = None
+        self._runnable: RunnablePotential | None = None
         self.package: Package | None = None
         if isinstance(self._config, PackageConfig) and not for_given_atoms(self._config.name):
             self.package = load_package(self._config.name, Path(), self._config.sha256)
             self._species = self.package.species
-            self._resolved = of_package(self.package, self._config.backend)
+            self._runnable = of_package(self.package, self._config.backend)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Copy the results; the potential, which cannot change, is shared."""
@@ -110,9 +111,9 @@ class QmdCalculator(Calculator):
         properties: Sequence[str] = ("energy",),
         system_changes: Sequence[str] = tuple(all_changes),
     ) -> None:
-        """Fill `results`; ASE calls it."""
+        """Fill `results`; called by ASE."""
         super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
-        potential, served = self._serving(), cast(Atoms, self.atoms)
+        potential, served = self._potential_for_atoms(), cast(Atoms, self.atoms)
         positions = np.array(served.positions, float, order="C")
         self._warn_outside(potential.source, positions)
         energy, forces = potential.energy_and_forces(positions)
@@ -121,8 +122,8 @@ class QmdCalculator(Calculator):
         if potential.force_spread:
             self.results["force_spread"] = potential.force_spread(positions)
 
-    def _serving(self) -> RunnablePotential:
-        """The potential on the present atoms; made again when they are others."""
+    def _potential_for_atoms(self) -> RunnablePotential:
+        """Return the potential for the present atoms, built again if they have changed."""
         atoms: Any = self.atoms
         species = tuple(atoms.get_chemical_symbols())
         if self.package and species not in self.package.served:
@@ -133,11 +134,11 @@ class QmdCalculator(Calculator):
             )
         if atoms.pbc.any():
             raise CalculatorSetupError("Potentials of qmd are for isolated molecules.")
-        if self._resolved is None or species != self._species:
-            self._resolved, self._species = self._made_for(atoms, species), species
-        return self._resolved
+        if self._runnable is None or species != self._species:
+            self._runnable, self._species = self._build_for(atoms, species), species
+        return self._runnable
 
-    def _made_for(self, atoms: Atoms, species: tuple[str, ...]) -> RunnablePotential:
+    def _build_for(self, atoms: Atoms, species: tuple[str, ...]) -> RunnablePotential:
         if self.package and isinstance(self._config, PackageConfig):
             return of_package(self.package.on(species), self._config.backend)
         masses = atoms.get_masses()

@@ -1,6 +1,6 @@
-"""Potentials of qmd in OpenMM, by the entry-point group of OpenMM-ML [1]_.
+"""Potentials of qmd in OpenMM, through the entry-point group of OpenMM-ML [1]_.
 
-With both installed, the name `qmd` is known to it::
+With both installed, OpenMM-ML knows the name `qmd`::
 
     from openmmml import MLPotential
 
@@ -8,8 +8,8 @@ With both installed, the name `qmd` is known to it::
     mixed = MLPotential("qmd", potential="spc-fw").createMixedSystem(topology, mm_system, atoms)
 
 The forces come from a `PythonForce`, which calls the native kernel in every step. Molecules are
-isolated: periodic topologies are refused, but for the atoms of a mixed system, which must be whole
-there: their distances are taken as they stand. The trained domain is not watched.
+isolated: periodic topologies are refused, except for the atoms of a mixed system, which must be
+whole, because their distances are taken without images. The trained domain is not watched.
 
 References
 ----------
@@ -31,22 +31,22 @@ from qmd import units
 
 
 class QmdPotentialFactory(MLPotentialImplFactory):  # type: ignore[misc]  # has no types
-    """Makes what stands behind ``MLPotential("qmd", potential=...)``."""
+    """Creates the implementation of ``MLPotential("qmd", potential=...)``."""
 
     def createImpl(  # noqa: N802  (named by OpenMM)
         self, name: str, potential: str | PathLike[str] | Mapping[str, Any], **args: Any
     ) -> "QmdPotential":
-        """An implementation of `potential`: a name, a .qmdp, or a mapping as in an input."""
+        """Return an implementation of `potential`: a name, a .qmdp, or a mapping as in an input."""
         return QmdPotential(potential)
 
 
 class QmdPotential(MLPotentialImpl):  # type: ignore[misc]  # has no types
-    """A potential of qmd for OpenMM-ML.
+    """Potential of qmd for OpenMM-ML.
 
     Parameters
     ----------
     potential : str, path or mapping
-        As for `qmd.calculator.QmdCalculator`.
+        The potential, as for `qmd.interop.ase_calculator.QmdCalculator`.
     """
 
     def __init__(self, potential: str | PathLike[str] | Mapping[str, Any]) -> None:
@@ -62,12 +62,12 @@ class QmdPotential(MLPotentialImpl):  # type: ignore[misc]  # has no types
         forceGroup: int,  # noqa: N803
         **args: Any,
     ) -> None:
-        """Add a `PythonForce` on `atoms`, or on all.
+        """Add a `PythonForce` on `atoms`, or on all atoms.
 
         Raises
         ------
         MismatchError
-            If the potential is not for these atoms, in this order, or they are periodic.
+            If the potential does not serve these atoms, in this order, or they are periodic.
         """
         from qmd.errors import MismatchError
 
@@ -79,21 +79,21 @@ class QmdPotential(MLPotentialImpl):  # type: ignore[misc]  # has no types
             0 if every[k].element is None else every[k].element.atomic_number
             for k in (range(len(every)) if chosen is None else chosen)
         ]
-        force = openmm.PythonForce(_computing(self._config, np.array(numbers)))
+        force = openmm.PythonForce(_force_function(self._config, np.array(numbers)))
         force.setForceGroup(forceGroup)
         if chosen is not None:
             force.setParticles(chosen)
         system.addForce(force)
 
 
-def _computing(config: Any, numbers: np.ndarray) -> Callable[[Any], tuple[float, np.ndarray]]:
-    """State of OpenMM -> energy (kJ/mol), forces (kJ/mol/nm)."""
+def _force_function(config: Any, numbers: np.ndarray) -> Callable[[Any], tuple[float, np.ndarray]]:
+    """Return a function of a state of OpenMM: energy (kJ/mol), forces (kJ/mol/nm)."""
     from qmd.forces.build import build_potential
     from qmd.system.system import System
 
-    # The geometry comes with each state; a system of some distances serves to make the potential.
-    apart = np.arange(3.0 * len(numbers)).reshape(-1, 3)
-    system = System(numbers, apart, atomic_masses[numbers], None, "the topology")
+    # The geometry comes with each state; any distinct positions serve to build the potential.
+    placeholder = np.arange(3.0 * len(numbers)).reshape(-1, 3)
+    system = System(numbers, placeholder, atomic_masses[numbers], None, "the topology")
     energy_and_forces = build_potential(config, system, Path()).energy_and_forces
 
     def compute(state: Any) -> tuple[float, np.ndarray]:

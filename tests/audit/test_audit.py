@@ -13,7 +13,14 @@ from qmd.audit import audit
 from qmd.audit.agreement import audit_forces, audit_interpreters
 from qmd.audit.domain import audit_domain
 from qmd.audit.evaluation import outside
-from qmd.audit.findings import AuditContext, Finding, Verdict, distorted, finding_within, subject
+from qmd.audit.findings import (
+    AuditContext,
+    Finding,
+    Verdict,
+    audit_context,
+    distorted,
+    finding_within,
+)
 from qmd.audit.smoothness import QUANTITIES, audit_smoothness, scans
 from qmd.audit.symmetry import audit_symmetry, exchanges
 from qmd.cli.cards import card
@@ -72,7 +79,7 @@ def verdicts(findings: list[Finding]) -> dict[str, Verdict]:
 
 @pytest.fixture(scope="module")
 def water() -> AuditContext:
-    return subject(package(quantum(sivqlm.water(2, 1))), 6, seed=0)
+    return audit_context(package(quantum(sivqlm.water(2, 1))), 6, seed=0)
 
 
 def test_a_good_model_passes(water):
@@ -96,7 +103,7 @@ def as_installed() -> Iterator[None]:
 
 @pytest.mark.slow  # half a minute of compilation
 def test_the_interpreters_of_a_good_model_agree(as_installed):
-    findings = audit_interpreters(subject(package(quantum(sivqlm.water(1, 1))), 2, seed=0))
+    findings = audit_interpreters(audit_context(package(quantum(sivqlm.water(1, 1))), 2, seed=0))
     assert set(verdicts(findings).values()) == {Verdict.PASS}
     assert len(findings) == 6
 
@@ -111,7 +118,7 @@ def test_geometries_are_random_but_inside_the_domain_and_repeat(water):
 
 def test_broken_rotation_is_by_design_with_z_rotations_alone():
     model = quantum(sivqlm.water(2, 1, symmetry_breaking=True))
-    findings = audit_symmetry(subject(package(model), 4, seed=0))
+    findings = audit_symmetry(audit_context(package(model), 4, seed=0))
     found = verdicts(findings)
     assert found["rotation: energy"] == found["rotation: forces"] == Verdict.BY_DESIGN
     size = next(f.measured for f in findings if f.what == "rotation: energy")
@@ -123,7 +130,7 @@ def test_broken_rotation_is_by_design_with_z_rotations_alone():
 
 def test_an_ancilla_claims_reflections_even_where_rotation_is_broken():
     model = quantum(sivqlm.water_dimer(1, symmetry_breaking=True), alpha=0.3)
-    found = verdicts(audit_symmetry(subject(package(model, DIMER), 2, seed=0)))
+    found = verdicts(audit_symmetry(audit_context(package(model, DIMER), 2, seed=0)))
     assert found["reflection: energy"] == found["reflection: forces"] == Verdict.PASS
     assert found["rotation: energy"] == Verdict.BY_DESIGN
 
@@ -132,14 +139,14 @@ def test_hydrogens_that_are_told_apart_fail():
     good = sivqlm.water(2, 1)
     uneven = LinearVectors(((-1.0, 1.0, 0.0), (-0.9, 0.0, 0.9)), (0, 0))
     model = quantum(Architecture(uneven, good.circuit))
-    findings = audit_symmetry(subject(package(model), 2, seed=0))
+    findings = audit_symmetry(audit_context(package(model), 2, seed=0))
     assert [f.what for f in audit.failed(findings)] == [
         "exchange H2 H3: energy", "exchange H2 H3: forces",
     ]  # fmt: skip
 
 
 def test_the_generic_circuit_does_not_claim_to_know_like_atoms():
-    findings = audit_symmetry(subject(package(vqlm.water(2)), 2, seed=0))
+    findings = audit_symmetry(audit_context(package(vqlm.water(2)), 2, seed=0))
     found = verdicts(findings)
     assert found["exchange H2 H3: energy"] == Verdict.BY_DESIGN
     assert found["rotation: energy"] == found["reflection: energy"] == Verdict.PASS
@@ -154,7 +161,7 @@ def test_chirality_without_an_ancilla_is_found():
     )  # fmt: skip
     rows = tuple(tuple(float(a == b) - float(a == 0) for a in range(6)) for b in (1, 2, 4, 5))
     model = quantum(Architecture(LinearVectors(rows, (0, 0, 0, 0)), circuit), alpha=0.3)
-    found = verdicts(audit_symmetry(subject(package(model, DIMER), 2, seed=0)))
+    found = verdicts(audit_symmetry(audit_context(package(model, DIMER), 2, seed=0)))
     assert found["reflection: energy"] == Verdict.BY_DESIGN
     assert found["rotation: energy"] == Verdict.PASS
 
@@ -240,7 +247,7 @@ def test_jumps_are_found_where_they_are(water, order, at):
         model=water.package.model, test_positions=WATER[None],
         potential=lambda: Kinked(order, 1e-3, at),
     )  # fmt: skip
-    findings = audit_smoothness(subject(kinked, 0, seed=0))  # type: ignore[arg-type]
+    findings = audit_smoothness(audit_context(kinked, 0, seed=0))  # type: ignore[arg-type]
     broken = audit.failed(findings)
     assert [f.what for f in broken] == [f"jump of the {QUANTITIES[order][0]}"]
     # What is left of the smooth change over the last interval is at most 1e-7 of 1e-3.
@@ -251,7 +258,7 @@ def test_jumps_are_found_where_they_are(water, order, at):
 def test_scans_stay_in_the_domain_and_cross_switches():
     monomer = ShortRangeWall(((0, 1), (0, 2)), (1.2, 1.2), 3.0)
     pair = Switched(Sum((water_baseline(),)), (0, 3), 4.0, 5.0)
-    work = subject(package(ManyBody(monomer, pair), DIMER), 0, seed=0)
+    work = audit_context(package(ManyBody(monomer, pair), DIMER), 0, seed=0)
     lines = scans(work)
     across = [line for line in lines if line.marks]
     assert [line.name for line in across] == ["O1-O4"]

@@ -84,19 +84,19 @@ def test_each_run_is_what_qmd_run_would_give(tmp_path):
 def test_every_combination_has_a_folder_that_says_what_it_is(tmp_path):
     together = {"system.temperature_K": [280, 300.5], "integrator.temperature_K": [280, 300.5]}
     apart = {"seed": [1, 2]}, together, {"potential": ["../a/b.qmdp", "sivqlm-h2o"]}
-    cells = prepare(write(tmp_path, *apart)).cells
-    assert len(cells) == 8
-    assert [cell.name for cell in cells[:3]] == [
+    members = prepare(write(tmp_path, *apart)).members
+    assert len(members) == 8
+    assert [member.name for member in members[:3]] == [
         "seed-1_temperature_K-280_potential-a-b.qmdp",
         "seed-1_temperature_K-280_potential-sivqlm-h2o",
         "seed-1_temperature_K-300.5_potential-a-b.qmdp",
     ]
-    assert cells[0].changes == {
+    assert members[0].changes == {
         "seed": 1, "system.temperature_K": 280, "integrator.temperature_K": 280,
         "potential": "../a/b.qmdp",
     }  # fmt: skip
     unequal = {"system.temperature_K": [280, 300], "integrator.temperature_K": [300, 300]}
-    assert prepare(write(tmp_path, unequal)).cells[0].name == (
+    assert prepare(write(tmp_path, unequal)).members[0].name == (
         "system.temperature_K-280_integrator.temperature_K-300"
     )
 
