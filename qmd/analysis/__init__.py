@@ -1,6 +1,6 @@
-"""What a trajectory says: numbers from runs, and one run against another.
+"""Analysis of runs, and comparison of one run with another.
 
-One direction: `series` reads a run through MDAnalysis; `conservation`, `temperature`, `internal`,
-`hydrogen_bonds`, `spectrum` and `diffusion` make numbers of it; `analyze` and `compare` put them
-together; `qmd.report` shows them.
+Imports run in one direction: `series` reads a run through MDAnalysis; `conservation`,
+`temperature`, `internal`, `hydrogen_bonds`, `spectrum` and `diffusion` compute quantities from it;
+`analyze` and `compare` combine them; the reports show them.
 """

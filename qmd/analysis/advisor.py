@@ -1,7 +1,7 @@
-"""Is the time step right? The same start at dt, dt/2 and dt/4.
+"""Advice on the time step, from runs with the same start at dt, dt/2 and dt/4.
 
-The fluctuation of the total energy has a part of the integrator, which falls as dt^2, and a part of
-a surface that is not smooth, which does not: ``rms^2 = (c dt^2)^2 + s^2``.
+The fluctuation of the total energy has a part due to the integrator, which falls as dt^2, and a
+part due to a surface that is not smooth, which does not: ``rms^2 = (c dt^2)^2 + s^2``.
 """
 
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,38 +16,38 @@ if TYPE_CHECKING:
     from qmd.analysis.potential_of_run import RunPotential
 
 LENGTH_PS = 5.0
-"""Of each of the three runs, or the length of the run that is asked about."""
+"""Longest length of each of the three runs; a shorter run is repeated at its own length."""
 GOOD_meV_PER_ATOM = 0.2
-"""Fluctuation that a good time step stays below."""
+"""Largest fluctuation at a good time step."""
 FACTORS = 1, 2, 4
 SAMPLES = 2000
 
 
 class Advice(NamedTuple):
-    """Fluctuations are root mean squares of the total energy, in meV an atom."""
+    """Fluctuations (rms of the total energy, in meV per atom) at several time steps."""
 
     timesteps_fs: tuple[float, ...]
     fluctuations: tuple[float, ...]
     of_integrator: float
-    """At the time step of the run."""
+    """Part of the integrator at the time step of the run."""
     of_surface: float
-    """What no time step takes away."""
+    """Part of the surface, which no time step removes."""
     largest_good_fs: float | None
-    """At which the integrator's part is `GOOD_meV_PER_ATOM`; None if the surface has more."""
+    """Time step with a fluctuation of `GOOD_meV_PER_ATOM`; None if the surface has more."""
 
 
 def advise(run: Series) -> Advice | None:
-    """Run the potential of `run` again from its first frame.
+    """Run the potential of `run` again from its first frame at shorter time steps.
 
-    None for Python functions such as reference methods, whose steps cost too much, and for a
-    potential that is not there.
+    Return None for Python functions such as reference methods, whose steps cost too much, and for a
+    potential that cannot be found.
     """
-    from qmd.analysis.potential_of_run import of_run
+    from qmd.analysis.potential_of_run import potential_of_run
 
     if run.record["input"]["potential"]["kind"] in ("dft", "fci", "ase"):
         return None
     try:
-        source = of_run(run)
+        source = potential_of_run(run)
     except QmdError:
         return None
     if not source.compiled:
@@ -72,7 +72,7 @@ def advise(run: Series) -> Advice | None:
 def _fluctuation(
     run: Series, source: "RunPotential", dt_fs: float, length_ps: float
 ) -> float | None:
-    """meV an atom, about a straight line; None if the run fails."""
+    """Return the fluctuation about a straight line, meV per atom; None if the run fails."""
     from qmd.integrators import Status, Stream, VelocityVerlet, initial_state, kinetic_energy
 
     steps = round(1000 * length_ps / dt_fs)

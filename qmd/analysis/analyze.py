@@ -1,4 +1,4 @@
-"""`qmd analyze`: everything about one run."""
+"""`qmd analyze`: analysis of one run."""
 
 from dataclasses import dataclass
 from os import PathLike
@@ -18,12 +18,12 @@ from qmd.analysis.temperature import Temperature, temperature
 from qmd.errors import InputError
 
 MIN_ROWS = 8
-"""Of the log, and frames, below which there is nothing to analyse."""
+"""Smallest number of frames, and of rows of the log, that can be analysed."""
 
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """Numbers of a run; None for what does not apply to it."""
+    """Results of the analysis of a run; None for quantities that do not apply to it."""
 
     run: Series
     conservation: Conservation | None
@@ -31,7 +31,7 @@ class Analysis:
     coordinates: list[Coordinate]
     hydrogen_bonds: HydrogenBonds | None
     no_spectrum: str | None
-    """Why there is none."""
+    """Reason why there is no spectrum, or None if there is one."""
     correlation: np.ndarray | None
     spectrum: Spectrum | None
     diffusion: Diffusion | None
@@ -46,16 +46,16 @@ def analyze(
     Parameters
     ----------
     run_dir : path
-        The folder of the run, or its folder `output/`.
+        Folder of the run, or its folder `output/`.
     timestep : bool
-        Whether to run the potential again at shorter time steps; see `advisor`.
+        Run the potential again at shorter time steps; see `advisor`.
     replica : int, optional
-        Of a run of replicas, the one to analyse.
+        Replica to analyse, in a run of several.
 
     Raises
     ------
     InputError, CorruptError
-        If files are missing, damaged or truncated, or hold too little.
+        If files are missing, damaged or truncated, or contain too few frames.
     """
     run = read(run_dir, replica)
     if len(run.log.times_ps) < MIN_ROWS or len(run.times_ps) < MIN_ROWS:
@@ -79,7 +79,7 @@ def analyze(
 
 
 def as_data(found: Analysis) -> dict[str, Any]:
-    """For `--json`: numbers with their units in the keys."""
+    """Return the results for `--json`, with units in the keys."""
     run, heat = found.run, found.temperature
     data: dict[str, Any] = {
         "potential": run.name,

@@ -1,4 +1,4 @@
-"""`qmd compare`: the dynamics of a potential beside that of its reference."""
+"""`qmd compare`: comparison of the dynamics of a potential with that of its reference."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from qmd.analysis.internal import Coordinate
 from qmd.analysis.minima import minimum_of as model_minimum
 from qmd.analysis.minima import reference_minimum
 from qmd.analysis.minimum import Minimum
-from qmd.analysis.potential_of_run import RunPotential, of_run
+from qmd.analysis.potential_of_run import RunPotential, potential_of_run
 from qmd.analysis.replay import first_frames, replay, same_start
 from qmd.analysis.series import Series
 from qmd.analysis.spectrum import Spectrum
@@ -21,38 +21,38 @@ from qmd.errors import InputError, MismatchError, QmdError
 from qmd.typing import Array
 
 OnProgress = Callable[[str, int, int], None]
-"""What is being done, how much of it, of how much."""
+"""Function of the current activity, the amount done, and the total."""
 
 
 class Limits(NamedTuple):
-    """What still counts as the same; choices of this project, but for the errors of sampling."""
+    """Largest differences that still count as the same; chosen by this project."""
 
     forces_meV_per_A: float = 25.0
-    """Root mean square along the path of the reference."""
+    """Root mean square force error along the path of the reference."""
     energy_meV: float = 5.0
-    """Standard deviation along either path: a fifth of kT at 300 K."""
+    """Standard deviation of the energy error along either path: a fifth of kT at 300 K."""
     bend_per_cm: float = 10.0
     """Shift of a line below `STRETCH_PER_CM`."""
     stretch_per_cm: float = 20.0
     bond_A: float = 0.002
-    """At the minimum; distributions may differ by twice that."""
+    """Difference at the minimum; distributions may differ by twice as much."""
     angle_deg: float = 0.3
     apart_A: float = 0.02
 
 
 STRETCH_PER_CM = 2500.0
 LOWEST_LINE_PER_CM = 1000.0
-"""Lines below, of rotation and between molecules, are shown, but not judged: in a few picoseconds
-they are not resolved."""
+"""Lowest line that enters the verdict; lines of rotation and between molecules lie below it, and
+are not resolved in a few picoseconds."""
 STRONG = 0.02
-"""Share of the strongest line above which a line of the reference is judged."""
+"""Smallest height of a line of the reference in the verdict, relative to the strongest line."""
 WIDE_PER_CM = 50.0
-"""Width of a line above which a shift may be that to another line."""
+"""Width of a line above which a measured shift may belong to another line."""
 TIMES_FOR_DISTRIBUTION = 2.0
 
 
 class Criterion(NamedTuple):
-    """A row of the verdict."""
+    """Row of the verdict."""
 
     name: str
     value: float
@@ -65,32 +65,32 @@ class Criterion(NamedTuple):
 
 
 class AlongPath(NamedTuple):
-    """The model at the frames of the reference."""
+    """Errors of the model at the frames of the reference."""
 
     energy_errors: Array
-    """eV, less their mean; (n_frames,)"""
+    """Energy errors, eV, less their mean; (n_frames,)."""
     force_errors: Array
-    """eV/angstrom, root mean square of each frame; (n_frames,)"""
+    """Root mean square force error of each frame, eV/angstrom; (n_frames,)."""
 
 
 class Checked(NamedTuple):
-    """The reference at some frames of the model's path."""
+    """Reference energies at some frames of the path of the model."""
 
     times_ps: Array
     total: Array
-    """Potential energy of the reference and kinetic energy, eV, less the first."""
+    """Potential energy of the reference plus kinetic energy, eV, less the first value."""
     errors: Array
-    """Model less reference, eV, less the mean."""
+    """Energies of the model less those of the reference, eV, less the mean."""
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Both trajectories, what was computed of them, and the verdict."""
+    """Both trajectories, the quantities computed from them, and the verdict."""
 
     model: Series
     reference: Series
     replayed: bool
-    """Whether the model was run again from the start of the reference."""
+    """True if the model was run again from the start of the reference."""
     divergence_A: Array
     """Root mean square distance of the two trajectories over the atoms, (n_frames,)."""
     drift: tuple[Conservation, Conservation]
@@ -101,11 +101,11 @@ class Comparison:
     minima: tuple[Minimum, Minimum] | None
     criteria: tuple[Criterion, ...]
     notes: tuple[str, ...]
-    """What could not be computed, and why."""
+    """Quantities that could not be computed, with the reasons."""
 
     @property
     def verdict(self) -> str:
-        """`same` or `differs`."""
+        """Verdict: `same` or `differs`."""
         return "same" if all(c.ok for c in self.criteria) else "differs"
 
 
@@ -121,25 +121,26 @@ def compare(
 
     Parameters
     ----------
-    run : Series or Source
-        A run that began like the reference is taken as it is; otherwise its potential runs again
-        from the start of the reference.
+    run : Series or RunPotential
+        A run with the same start as the reference is used directly; otherwise its potential runs
+        again from the start of the reference.
     reference : Series
-        At constant energy.
+        Run at constant energy.
     points : int
-        Frames of the model's path at which the reference is computed; 0: its method is not used.
+        Number of frames of the path of the model at which the reference is computed; with 0, its
+        method is not used.
     limits : Limits
     on_progress : callable
 
     Raises
     ------
     MismatchError
-        If the atoms differ, or the potential of the run is not there.
+        If the atoms differ, or the potential of the run cannot be found.
     InputError
         If the reference is not at constant energy, or was confined.
     """
     _check_pair(run, reference)
-    source = of_run(run) if isinstance(run, Series) else run
+    source = potential_of_run(run) if isinstance(run, Series) else run
     notes: list[str] = []
     failure = None
     if isinstance(run, Series) and same_start(run, reference):
@@ -151,13 +152,14 @@ def compare(
         notes.append(f"The model failed: {failure}.")
     n = len(model.times_ps)
     along_reference = _along(reference, source, on_progress)
-    judge = None
+    method = None
     if points:
-        judge = _try(lambda: of_run(reference), notes, "The reference cannot be computed")
+        failed = "The reference cannot be computed"
+        method = _try(lambda: potential_of_run(reference), notes, failed)
     frames = np.unique(np.linspace(0, n - 1, points).round().astype(int))
-    along_model = _check(model, judge, frames, on_progress) if judge else None
+    along_model = _check(model, method, frames, on_progress) if method else None
     minima = _try(
-        lambda: (model_minimum(model, source), reference_minimum(reference, judge, on_progress)),
+        lambda: (model_minimum(model, source), reference_minimum(reference, method, on_progress)),
         notes, "No minimum",
     )  # fmt: skip
     why = spectrum.missing(model) or spectrum.missing(reference)
@@ -167,16 +169,16 @@ def compare(
     drift = conservation(model), conservation(reference)
     coordinates = internal.coordinates(model), internal.coordinates(reference)
     gap = model.positions - reference.positions[:n]
-    lines = _of_spectra(*spectra, limits) if spectra else []
+    lines = _line_criteria(*spectra, limits) if spectra else []
     if spectra and not all(line.ok for line in lines):
-        notes += _short(spectra[1])
+        notes += _resolution_note(spectra[1])
     criteria = [
         *([Criterion("runs to its end", float("nan"), 0.0, "")] if failure else []),
-        *_of_paths(along_reference, along_model, limits),
-        _of_drift(*drift),
+        *_path_criteria(along_reference, along_model, limits),
+        _drift_criterion(*drift),
         *lines,
-        *_of_distributions(*coordinates, limits),
-        *(_of_minima(reference, minima, limits) if minima else []),
+        *_distribution_criteria(*coordinates, limits),
+        *(_minimum_criteria(reference, minima, limits) if minima else []),
     ]
     return Comparison(
         model, reference, replayed, np.sqrt((gap**2).sum(axis=2).mean(axis=1)), drift,
@@ -188,11 +190,13 @@ def _check_pair(run: Series | RunPotential, reference: Series) -> None:
     if not reference.conserves_energy:
         raise InputError(f"{reference.folder} is not a run at constant energy (velocity_verlet)")
     if reference.record["input"].get("confinement"):
-        raise InputError(f"{reference.folder} was confined to a sphere, which no potential knows")
+        raise InputError(
+            f"{reference.folder} was confined to a sphere, which is no part of a potential"
+        )
     if isinstance(run, Series) and run.species != reference.species:
         raise MismatchError(
-            f"{run.folder} is of {' '.join(run.species)}, "
-            f"but {reference.folder} of {' '.join(reference.species)}"
+            f"{run.folder} has the atoms {' '.join(run.species)}, "
+            f"but {reference.folder} has {' '.join(reference.species)}"
         )
 
 
@@ -215,10 +219,10 @@ def _along(reference: Series, source: RunPotential, on_progress: OnProgress) -> 
     return AlongPath(difference - difference.mean(), np.array(errors))
 
 
-def _check(model: Series, judge: RunPotential, frames: Array, on_progress: OnProgress) -> Checked:
+def _check(model: Series, method: RunPotential, frames: Array, on_progress: OnProgress) -> Checked:
     energies = []
     for k, frame in enumerate(frames):
-        energies.append(judge.energy_and_forces(model.positions[frame])[0])
+        energies.append(method.energy_and_forces(model.positions[frame])[0])
         on_progress("reference along the model", k + 1, len(frames))
     potential = np.array(energies)
     total = potential + model.kinetic[frames]
@@ -226,7 +230,7 @@ def _check(model: Series, judge: RunPotential, frames: Array, on_progress: OnPro
     return Checked(model.times_ps[frames], total - total[0], errors - errors.mean())
 
 
-def _of_paths(along: AlongPath, checked: Checked | None, limits: Limits) -> list[Criterion]:
+def _path_criteria(along: AlongPath, checked: Checked | None, limits: Limits) -> list[Criterion]:
     forces = 1000 * float(np.sqrt(np.mean(along.force_errors**2)))
     found = [
         Criterion("forces along the reference, rms", forces, limits.forces_meV_per_A, "meV/A"),
@@ -245,14 +249,14 @@ def _of_paths(along: AlongPath, checked: Checked | None, limits: Limits) -> list
     return found
 
 
-def _of_drift(model: Conservation, reference: Conservation) -> Criterion:
-    """Not larger than that of the reference, but for twice the errors of both slopes."""
+def _drift_criterion(model: Conservation, reference: Conservation) -> Criterion:
+    """Require a drift of at most that of the reference plus twice the errors of both slopes."""
     errors = np.hypot(model.drift_error_meV_per_atom_ps, reference.drift_error_meV_per_atom_ps)
     limit = abs(reference.drift_meV_per_atom_ps) + 2 * float(errors)
     return Criterion("drift", abs(model.drift_meV_per_atom_ps), limit, "meV/atom/ps")
 
 
-def _of_spectra(model: Spectrum, reference: Spectrum, limits: Limits) -> list[Criterion]:
+def _line_criteria(model: Spectrum, reference: Spectrum, limits: Limits) -> list[Criterion]:
     strong = reference.heights >= STRONG * reference.heights.max()
     found = []
     for line in reference.peaks[strong & (reference.peaks >= LOWEST_LINE_PER_CM)]:
@@ -263,14 +267,14 @@ def _of_spectra(model: Spectrum, reference: Spectrum, limits: Limits) -> list[Cr
     return found
 
 
-def _short(reference: Spectrum) -> list[str]:
-    """A word of doubt, where lines are too wide for their limits."""
+def _resolution_note(reference: Spectrum) -> list[str]:
+    """Return a note if lines are too wide for their limits."""
     width = reference.resolution_per_cm
     if width <= WIDE_PER_CM:
         return []
     return [
-        f"In so short a time lines are {width:.0f} 1/cm wide: closer ones merge, and what is "
-        "missing may be that. The normal modes at the minimum are free of it."
+        f"In a run of this length lines are {width:.0f} 1/cm wide: closer ones merge, so that a "
+        "line may be missing. The normal modes at the minimum do not have this limit."
     ]
 
 
@@ -280,10 +284,10 @@ def _limit(coordinate: Coordinate, limits: Limits) -> float:
     return limits.apart_A if "..." in coordinate.name else limits.bond_A
 
 
-def _of_distributions(
+def _distribution_criteria(
     model: list[Coordinate], reference: list[Coordinate], limits: Limits
 ) -> list[Criterion]:
-    """Wasserstein distances; what the halves of the reference differ by is allowed besides."""
+    """Limit the Wasserstein distances, plus that between the halves of the reference."""
     found = []
     for ours, theirs in zip(model, reference, strict=True):
         halves = np.array_split(theirs.values, 2)
@@ -299,11 +303,13 @@ def _of_distributions(
     return found
 
 
-def _of_minima(run: Series, minima: tuple[Minimum, Minimum], limits: Limits) -> list[Criterion]:
+def _minimum_criteria(
+    run: Series, minima: tuple[Minimum, Minimum], limits: Limits
+) -> list[Criterion]:
     model, reference = minima
     pairs = zip(
-        internal.of_positions(run, model.positions[None]),
-        internal.of_positions(run, reference.positions[None]),
+        internal.coordinates_at(run, model.positions[None]),
+        internal.coordinates_at(run, reference.positions[None]),
         strict=True,
     )
     found = [
@@ -323,7 +329,7 @@ def _of_minima(run: Series, minima: tuple[Minimum, Minimum], limits: Limits) -> 
 
 
 def as_data(found: Comparison) -> dict[str, Any]:
-    """For `--json`."""
+    """Return the comparison for `--json`."""
     model, reference = found.drift
     data: dict[str, Any] = {
         "verdict": found.verdict,
@@ -349,6 +355,6 @@ def as_data(found: Comparison) -> dict[str, Any]:
 
 
 def _first(found: Comparison, distance: float) -> float | None:
-    """Time, ps, at which the trajectories are `distance` (angstrom) apart."""
+    """Return the first time, ps, at which the trajectories differ by `distance` (angstrom)."""
     beyond = np.flatnonzero(found.divergence_A > distance)
     return float(found.model.times_ps[beyond[0]]) if len(beyond) else None

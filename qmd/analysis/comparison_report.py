@@ -1,4 +1,4 @@
-"""The report of `qmd compare`."""
+"""Report of `qmd compare`."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from qmd.report.viewer import viewer
 
 
 def page(found: Comparison) -> Page:
-    """The verdict, then what it rests on."""
+    """Return the report: the verdict, then the evidence."""
     model, reference = found.model, found.reference
     how = (
         "run again from the start of the reference, with its time step"
@@ -46,7 +46,7 @@ def _names(found: Comparison) -> tuple[str, str]:
 
 
 def verdict_table(found: Comparison) -> Table:
-    """Each criterion with its value and limit."""
+    """Return a table of the criteria with their values and limits."""
     rows = tuple(
         (c.name, f"{c.value:.3g} {c.unit}".strip(), f"{c.limit:.3g}", "yes" if c.ok else "NO")
         for c in found.criteria
@@ -113,8 +113,8 @@ def _paths(found: Comparison) -> Section:
 
     caption = (
         "Left: root mean square distance of the two trajectories. Middle: force error of the model "
-        "along the path of the reference. Right: total energy along the path of the model, its own "
-        "and with the potential energy of the reference: what a model conserves may not be true."
+        "along the path of the reference. Right: total energy along the path of the model, with "
+        "the potential energy of either: a model may conserve a wrong energy."
     )
     return Section("Along both paths", figures=(Figure(png(draw, columns=3), caption),))
 

@@ -1,9 +1,9 @@
-"""How well a run at constant energy conserves it.
+"""Energy conservation of a run at constant energy.
 
 References
 ----------
-.. [1] mlipaudit, benchmark "NVE energy conservation": the fitted drift over the run by the standard
-   deviation of the kinetic energy.
+.. [1] mlipaudit, benchmark "NVE energy conservation": the fitted drift over the run divided by the
+   standard deviation of the kinetic energy.
 """
 
 from typing import NamedTuple
@@ -15,21 +15,21 @@ from qmd.analysis.series import Series
 
 
 class Conservation(NamedTuple):
-    """Straight line through the total energy, and what is left of it."""
+    """Straight line through the total energy, and the fluctuation about it."""
 
     drift_meV_per_atom_ps: float
     drift_kT_per_ns_dof: float
-    """k times the mean temperature of the run."""
+    """Drift in units of k times the mean temperature of the run."""
     drift_error_meV_per_atom_ps: float
     """Standard error of the slope, from its values in the quarters of the run."""
     drift_ratio: float
-    """``|slope * length| / std(E_kin)`` [1]_."""
+    """Drift ratio ``|slope * length| / std(E_kin)`` [1]_."""
     fluctuation_meV_per_atom: float
-    """Root mean square about the line."""
+    """Root mean square deviation from the line."""
 
 
 def conservation(run: Series) -> Conservation:
-    """Fit the total energy of the log."""
+    """Fit a line to the total energy of the log."""
     times, total = run.log.times_ps, run.log.total
     slope = _slope(times, total)
     residuals = total - total.mean() - slope * (times - times.mean())
@@ -51,7 +51,7 @@ def conservation(run: Series) -> Conservation:
 
 
 def _slope(times: np.ndarray, energies: np.ndarray) -> float:
-    """eV/ps by least squares; 0 for a single row."""
+    """Return the slope, eV/ps, by least squares; 0 for a single row."""
     t = times - times.mean()
     square = float(t @ t)
     return float(t @ energies) / square if square > 0 else 0.0

@@ -1,4 +1,4 @@
-"""Diffusion of the centre of mass, for a run in which it means something."""
+"""Diffusion of the centre of mass, for runs in which it is meaningful."""
 
 from typing import NamedTuple
 
@@ -12,17 +12,17 @@ class Diffusion(NamedTuple):
     """Diffusion coefficients, angstrom^2/ps."""
 
     coefficient: float
-    """From the mean square displacement between one and four times 1/friction."""
+    """Coefficient from the mean square displacement between one and four times 1/friction."""
     einstein: float
-    """``kT / (M friction)``: what Langevin dynamics gives a free molecule."""
+    """Coefficient ``kT / (M friction)`` of a free molecule in Langevin dynamics."""
 
 
 def diffusion(run: Series) -> Diffusion | None:
-    """None where it has no meaning.
+    """Return the diffusion of the centre of mass, or None where it has no meaning.
 
-    At constant energy the centre of mass stands still or flies on, in a sphere it goes nowhere, and
-    the cluster of a few molecules has no liquid to diffuse in. What remains is Langevin dynamics of
-    a free cluster, whose centre of mass has a law.
+    At constant energy the centre of mass rests or moves uniformly, in a sphere it is bounded, and a
+    cluster of a few molecules has no liquid to diffuse in. Only Langevin dynamics of a free cluster
+    has a known law.
     """
     integrator = run.record["input"]["integrator"]
     if run.conserves_energy or run.record["input"].get("confinement"):

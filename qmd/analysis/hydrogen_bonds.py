@@ -7,28 +7,28 @@ from typing import NamedTuple
 import numpy as np
 
 DISTANCE_A, ANGLE_DEG = 3.5, 150.0
-"""Donor to acceptor at most, donor-hydrogen-acceptor at least: the usual geometric criterion
-(A. Luzar, D. Chandler, Nature 379, 55 (1996))."""
+"""Largest donor-acceptor distance and smallest donor-hydrogen-acceptor angle: the usual geometric
+criterion (A. Luzar, D. Chandler, Nature 379, 55 (1996))."""
 
 
 class HydrogenBonds(NamedTuple):
-    """Over the frames of a run."""
+    """Hydrogen bonds over the frames of a run."""
 
     mean: float
-    """Hydrogen bonds a frame."""
+    """Mean number of hydrogen bonds per frame."""
     share_bonded: float
-    """Of frames with one or more."""
+    """Fraction of the frames with one or more."""
     switches: int
-    """How often the set of (hydrogen, acceptor) pairs changes from one frame to the next."""
+    """Number of changes of the set of (hydrogen, acceptor) pairs from one frame to the next."""
     lifetime_ps: float | None
-    """Until a pair that is bonded is not: mean over unbroken stretches that begin and end within
-    the run; None if there are none."""
+    """Mean lifetime of a bond, over those that form and break within the run; None if there are
+    none."""
 
 
 def hydrogen_bonds(
     run_dir: str | PathLike[str], replica: int | None = None
 ) -> HydrogenBonds | None:
-    """Count them; None if the run has not two molecules with oxygen or nitrogen and hydrogen."""
+    """Count hydrogen bonds; None without two molecules that have O, N or F, and hydrogen."""
     from MDAnalysis.analysis.hydrogenbonds import HydrogenBondAnalysis
 
     import qmd
@@ -45,7 +45,7 @@ def hydrogen_bonds(
         d_a_cutoff=DISTANCE_A, d_h_a_angle_cutoff=ANGLE_DEG,
     )  # fmt: skip
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of frames without one
+        warnings.simplefilter("ignore")  # about frames without a bond
         analysis.run()
     n, interval = len(universe.trajectory), float(universe.trajectory.dt)
     bonded = np.zeros((n, universe.atoms.n_atoms, universe.atoms.n_atoms), bool)

@@ -11,23 +11,23 @@ from qmd.typing import Array
 
 
 class Coordinate(NamedTuple):
-    """Like internal coordinates together, as atoms of one element look alike."""
+    """Internal coordinates between the same elements, which are indistinguishable."""
 
     name: str
-    """e.g. "O-H", "H-O-H", "O...O"."""
+    """Elements, e.g. "O-H", "H-O-H", "O...O"."""
     unit: str
-    """ "A" or "deg"."""
+    """Unit: "A" or "deg"."""
     values: Array
-    """(n_frames, n_like)"""
+    """Values, (n_frames, n_equivalent)."""
 
 
 def coordinates(run: Series) -> list[Coordinate]:
-    """All bonds, angles between bonds, and distances between the heaviest atoms of molecules."""
-    return list(of_positions(run, run.positions))
+    """Return all bonds, angles between bonds, and distances between heaviest atoms of molecules."""
+    return list(coordinates_at(run, run.positions))
 
 
-def of_positions(run: Series, positions: Array) -> Iterator[Coordinate]:
-    """The same of other `positions` (n_frames, n_atoms, 3) of the atoms of `run`."""
+def coordinates_at(run: Series, positions: Array) -> Iterator[Coordinate]:
+    """Yield the coordinates at other `positions` (n_frames, n_atoms, 3) of the atoms of `run`."""
     neighbours: dict[int, list[int]] = {}
     for i, j in run.bonds:
         neighbours.setdefault(i, []).append(j)
@@ -39,23 +39,23 @@ def of_positions(run: Series, positions: Array) -> Iterator[Coordinate]:
         for b in sorted(ends)[k + 1 :]
     ]
     heavy = [max(atoms, key=lambda i: (run.masses[i], -i)) for atoms in run.molecules]
-    apart = [(i, j) for k, i in enumerate(heavy) for j in heavy[k + 1 :]]
+    distances = [(i, j) for k, i in enumerate(heavy) for j in heavy[k + 1 :]]
     yield from _grouped(run, positions, list(run.bonds), "-", "A")
     yield from _grouped(run, positions, angles, "-", "deg")
-    yield from _grouped(run, positions, apart, "...", "A")
+    yield from _grouped(run, positions, distances, "...", "A")
 
 
 def _grouped(
-    run: Series, positions: Array, places: Sequence[tuple[int, ...]], joint: str, unit: str
+    run: Series, positions: Array, tuples: Sequence[tuple[int, ...]], joint: str, unit: str
 ) -> Iterator[Coordinate]:
-    like: dict[str, list[tuple[int, ...]]] = {}
-    for atoms in places:
+    groups: dict[str, list[tuple[int, ...]]] = {}
+    for atoms in tuples:
         forward = [run.species[i] for i in atoms]
         backward = forward[::-1]
         heavier = run.masses[atoms[0]] >= run.masses[atoms[-1]]
         name = joint.join(forward if heavier else backward)
-        like.setdefault(name, []).append(atoms)
-    for name, group in like.items():
+        groups.setdefault(name, []).append(atoms)
+    for name, group in groups.items():
         columns = [_values(positions, atoms) for atoms in group]
         yield Coordinate(name, unit, np.stack(columns, axis=1))
 

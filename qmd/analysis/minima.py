@@ -1,4 +1,4 @@
-"""Minima of a model and of its reference, which is computed once and kept beside its trajectory."""
+"""Minima of a model and of its reference; the latter is saved beside its trajectory."""
 
 import json
 from collections.abc import Callable
@@ -18,7 +18,7 @@ FILE = "minimum.json"
 
 
 def minimum_of(run: Series, source: RunPotential) -> Minimum:
-    """From the frame with the lowest energy."""
+    """Return the minimum that is reached from the frame with the lowest energy."""
     start = run.positions[int(run.potential.argmin())]
     return minimum(source.energy_and_forces, start, run.masses)
 
@@ -26,11 +26,11 @@ def minimum_of(run: Series, source: RunPotential) -> Minimum:
 def reference_minimum(
     run: Series, source: RunPotential | None, on_progress: Callable[[str, int, int], None]
 ) -> Minimum:
-    """As `minimum_of`, from `minimum.json` if the settings are those of the run."""
+    """Return the minimum of the reference; read it from `minimum.json` if the settings agree."""
     path, settings = run.folder / FILE, run.record["potential"]["sha256"]
-    kept = _read(path, settings, run.n_atoms)
-    if kept is not None:
-        return kept
+    saved = _read(path, settings, run.n_atoms)
+    if saved is not None:
+        return saved
     if source is None:
         raise MismatchError(f"{run.folder} has no {FILE}, and its method is not used")
     counted = 0
@@ -65,5 +65,5 @@ def _read(path: Path, settings: str, n_atoms: int) -> Minimum | None:
         return None
     positions = np.array(data["positions_A"], float)
     if positions.shape != (n_atoms, 3):
-        raise NumericalError(f"{path} is of other atoms", hint="delete it")
+        raise NumericalError(f"{path} belongs to other atoms", hint="delete it")
     return Minimum(positions, float(data["energy_eV"]), np.array(data["wavenumbers_per_cm"]))

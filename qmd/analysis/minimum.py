@@ -1,4 +1,4 @@
-"""The minimum of a potential and its normal modes."""
+"""Minimum of a potential, and its normal modes."""
 
 from typing import NamedTuple
 
@@ -11,24 +11,24 @@ from qmd.errors import NumericalError
 from qmd.typing import Array, EnergyAndForces
 
 LARGEST_FORCE = 1e-3
-"""eV/angstrom, at which a minimum is found; on grids of DFT less is noise."""
+"""Largest force at a minimum, eV/angstrom; with the grids of DFT, smaller forces are noise."""
 STEP = 5e-3
 """Displacement of the central differences, angstrom."""
 
 
 class Minimum(NamedTuple):
-    """A stationary point and the frequencies there."""
+    """Stationary point and its vibrational frequencies."""
 
     positions: Array
-    """angstrom, (n_atoms, 3)"""
+    """Positions, angstrom, (n_atoms, 3)."""
     energy: float
-    """eV"""
+    """Energy, eV."""
     wavenumbers: Array
-    """1/cm, of the vibrations, ascending; imaginary ones are negative."""
+    """Wavenumbers of the vibrations, 1/cm, ascending; imaginary ones are negative."""
 
 
 def minimum(method: EnergyAndForces, start: Array, masses: Array) -> Minimum:
-    """Go down from `start`, then the Hessian by central differences of the forces.
+    """Minimise the energy from `start`, and compute the Hessian by differences of the forces.
 
     Raises
     ------
@@ -36,14 +36,16 @@ def minimum(method: EnergyAndForces, start: Array, masses: Array) -> Minimum:
         If no minimum is found.
     """
 
-    def of_flat(flat: Array) -> tuple[float, Array]:
+    def energy_and_gradient(flat: Array) -> tuple[float, Array]:
         energy, forces = method(flat.reshape(start.shape))
         return energy - zero, -forces.reshape(-1)
 
     zero = method(start)[0]
     options = {"gtol": LARGEST_FORCE / 4, "maxiter": 400}
     with np.errstate(all="ignore"):  # a slope without end leads to infinity, and is refused below
-        found = minimize(of_flat, start.reshape(-1), jac=True, method="BFGS", options=options)
+        found = minimize(
+            energy_and_gradient, start.reshape(-1), jac=True, method="BFGS", options=options
+        )
     positions = found.x.reshape(start.shape)
     energy, forces = method(positions)
     if not np.abs(forces).max() <= LARGEST_FORCE:
@@ -54,7 +56,7 @@ def minimum(method: EnergyAndForces, start: Array, masses: Array) -> Minimum:
 
 
 def normal_modes(method: EnergyAndForces, positions: Array, masses: Array) -> Array:
-    """Wavenumbers of the vibrations, 1/cm, ascending, imaginary ones negative.
+    """Return wavenumbers of the vibrations, 1/cm, ascending, imaginary ones negative.
 
     Translation and rotation are projected out.
     """
@@ -77,7 +79,7 @@ def normal_modes(method: EnergyAndForces, positions: Array, masses: Array) -> Ar
 
 
 def rigid_modes(positions: Array, masses: Array) -> Array:
-    """Orthonormal mass-weighted translations and rotations, (3 n_atoms, 6), or 5 if linear."""
+    """Return orthonormal mass-weighted translations and rotations, (3 n_atoms, 6), 5 if linear."""
     x = positions - masses @ positions / masses.sum()
     moves = [np.tile(axis, (len(x), 1)) for axis in np.eye(3)]
     moves += [np.cross(axis, x) for axis in np.eye(3)]

@@ -1,4 +1,4 @@
-"""The potential of a run as a function, to evaluate it elsewhere."""
+"""Potential of a run as a function, for use elsewhere."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,31 +20,31 @@ from qmd.typing import Array
 
 
 class RunPotential(NamedTuple):
-    """A potential, ready for use on the atoms of a run."""
+    """Potential, ready for use on the atoms of a run."""
 
     name: str
     energy_and_forces: Callable[[Array], tuple[float, Array]]
-    """Positions, angstrom -> energy (eV), forces (eV/angstrom)."""
+    """Function of positions, angstrom: energy (eV), forces (eV/angstrom)."""
     force: Force
     limits: Limits
-    """Of the trained domain, for a packaged one."""
+    """Limits of the trained domain, if the potential has one."""
     compiled: bool
-    """Whether all of it runs on the native kernel, so that a step costs little."""
+    """True if it runs on the native kernel, so that a step costs little."""
 
 
-def of_run(run: Series) -> RunPotential:
-    """The potential that `run` was made with.
+def potential_of_run(run: Series) -> RunPotential:
+    """Return the potential that `run` used.
 
     Raises
     ------
     MismatchError
-        If it, or what it needs, is not there.
+        If the potential, or something that it needs, cannot be found.
     """
     config: Any = TypeAdapter(Potential).validate_python(run.record["input"]["potential"])
     if isinstance(config, ReferenceConfig):
         found = build_potential(config, system(run), run.folder)
     else:
-        found = _resolved(config, run)
+        found = _build_near(config, run)
     if found.model is not None:  # faster than JAX, and equal to it
         found = replace(found, backend="native")
     source, domain = found.source, found.source.domain
@@ -53,8 +53,8 @@ def of_run(run: Series) -> RunPotential:
     return RunPotential(source.name, found.energy_and_forces, found.force(), limits, compiled)
 
 
-def of_package(package: Package) -> RunPotential:
-    """A packaged potential."""
+def potential_of_package(package: Package) -> RunPotential:
+    """Return a packaged potential."""
     kernel, domain = package.native(), package.domain
 
     def energy_and_forces(positions: Array) -> tuple[float, Array]:
@@ -66,15 +66,15 @@ def of_package(package: Package) -> RunPotential:
 
 
 def system(run: Series) -> System:
-    """Atoms of a run at its first frame."""
+    """Return the atoms of a run at its first frame."""
     from ase.data import atomic_numbers
 
     numbers = np.array([atomic_numbers[s] for s in run.species])
     return System(numbers, run.positions[0], run.masses, None, run.name)
 
 
-def _resolved(config: Any, run: Series) -> RunnablePotential:
-    """Files of the input are often beside it, in the folder above the outputs."""
+def _build_near(config: Any, run: Series) -> RunnablePotential:
+    """Build a potential; its files are often beside the input, in the folder above the outputs."""
     problem: MismatchError | None = None
     for place in (run.folder.parent, run.folder, Path.cwd()):
         try:
@@ -88,7 +88,7 @@ def _resolved(config: Any, run: Series) -> RunnablePotential:
 
 
 def _check_same(found: RunnablePotential, run: Series) -> None:
-    """Raise MismatchError unless it is the potential that `run` was made with."""
+    """Raise MismatchError unless it is the potential that `run` used."""
     used = str(run.record["potential"]["sha256"])
     if found.source.sha256 != used:
         raise MismatchError(

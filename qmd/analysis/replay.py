@@ -1,4 +1,4 @@
-"""A reference trajectory once more, on another potential: same start, same time step."""
+"""Replay of a reference trajectory on another potential: same start, same time step."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,11 +19,11 @@ from qmd.integrators import (
 )
 
 SAME_A = 2e-6
-"""Positions that are equal in the single precision of a trajectory."""
+"""Largest difference of positions that are equal in the single precision of a trajectory."""
 
 
 def same_start(run: Series, reference: Series) -> bool:
-    """Whether both began from the same state, with frames at the same times, at constant energy."""
+    """Return True if both have the same start and times of frames, and `run` constant energy."""
     n = min(len(run.times_ps), len(reference.times_ps))
     return (
         run.conserves_energy
@@ -36,7 +36,7 @@ def same_start(run: Series, reference: Series) -> bool:
 
 
 def first_frames(run: Series, n: int) -> Series:
-    """The first `n` frames, and the log up to the last of them."""
+    """Return the first `n` frames, and the log up to the last of them."""
     rows = run.log.times_ps <= run.times_ps[n - 1] + 1e-9
     log = Log(*(column[rows] for column in vars(run.log).values()))
     names = "times_ps", "positions", "velocities", "forces", "potential", "kinetic"
@@ -48,14 +48,14 @@ def replay(
     source: RunPotential,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> tuple[Series, str | None]:
-    """Frames of `source` from the first frame of `reference`, at its times.
+    """Run `source` from the first frame of `reference`, with frames at its times.
 
     Returns
     -------
     Series
-        As long as the reference, or up to where the potential failed.
+        Run as long as the reference, or up to where the potential failed.
     str or None
-        How it failed.
+        Description of the failure.
 
     Raises
     ------
@@ -83,12 +83,12 @@ def replay(
         states.append(advanced.state)
         on_progress(k, n)
     if len(states) < 16:
-        raise NumericalError(f"{source.name} fails at once from this start: {failure}")
+        raise NumericalError(f"{source.name} fails immediately from this start: {failure}")
     potential = np.array([s.energy for s in states])
     kinetic = np.array([kinetic_energy(s.velocities, reference.masses) for s in states])
     temperature = 2 * kinetic / (units.kB * reference.degrees_of_freedom)
     times = reference.times_ps[: len(states)]
-    made = replace(
+    replayed = replace(
         reference,
         name=source.name,
         times_ps=times,
@@ -99,4 +99,4 @@ def replay(
         kinetic=kinetic,
         log=Log(times, potential - potential[0], kinetic, temperature),
     )
-    return made, failure
+    return replayed, failure

@@ -1,4 +1,4 @@
-"""The report of `qmd analyze`."""
+"""Report of `qmd analyze`."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ SHOWN_PER_CM = 4500.0
 
 
 def page(found: Analysis) -> Page:
-    """Energy, temperature, geometry, spectrum and time step of a run."""
+    """Return the report: energy, temperature, geometry, spectrum and time step of a run."""
     run = found.run
     length = run.log.times_ps[-1] - run.log.times_ps[0]
     lead = (
@@ -50,7 +50,7 @@ def _energy(found: Analysis) -> Section:
 
     figure = Figure(png(draw, columns=2), "Total energy about its mean, and its parts.")
     if result is None:
-        text = "A bath exchanges energy with the molecule: its energy is not constant."
+        text = "The thermostat exchanges energy with the molecule: its energy is not constant."
         return Section("Energy", text, figures=(figure,))
     rows = (
         ("drift", f"{result.drift_meV_per_atom_ps:.2e} meV/atom/ps",
@@ -69,10 +69,10 @@ def _temperature(found: Analysis) -> Section:
     rows = [
         ("mean", f"{heat.mean:.1f} +- {heat.error:.1f} K",
          f"{heat.independent:.0f} independent samples"),
-        ("velocities on the step are too cold by", f"{heat.too_cold:.2f} K", "for the time step"),
+        ("on-step velocities are too cold by", f"{heat.too_cold:.2f} K", "due to the time step"),
     ]  # fmt: skip
     if heat.predicted is not None:
-        rows.insert(1, ("predicted", f"{heat.predicted:.1f} K", "bath, less the next line"))
+        rows.insert(1, ("predicted", f"{heat.predicted:.1f} K", "thermostat, less the next line"))
     lengths, errors = statistics.block_errors(run.log.temperature)
     interval = float(np.diff(run.log.times_ps).mean())
 
@@ -101,8 +101,8 @@ def _geometry(found: Analysis) -> Section:
         bonds = found.hydrogen_bonds
         life = "" if bonds.lifetime_ps is None else f" They last {bonds.lifetime_ps:.2g} ps."
         text = (
-            f"{bonds.mean:.2f} hydrogen bonds a frame; {100 * bonds.share_bonded:.0f} % of the "
-            f"frames have one; their atoms change {bonds.switches} times.{life}"
+            f"{bonds.mean:.2f} hydrogen bonds per frame; {100 * bonds.share_bonded:.0f} % of the "
+            f"frames have one or more; the bonded pairs change {bonds.switches} times.{life}"
         )
     if found.diffusion:
         d = found.diffusion
@@ -122,16 +122,16 @@ def _geometry(found: Analysis) -> Section:
 def distributions(
     sets: list[list[Coordinate]], names: tuple[str, ...] = ("",)
 ) -> tuple[Figure, ...]:
-    """Distributions of like coordinates in one plot each, three in a row."""
-    together = list(zip(*sets, strict=True))
+    """Plot the distributions of equivalent coordinates, three plots in a row."""
+    groups = list(zip(*sets, strict=True))
     figures = []
-    for begin in range(0, len(together), 3):
-        row = together[begin : begin + 3]
+    for begin in range(0, len(groups), 3):
+        row = groups[begin : begin + 3]
 
         def draw(*axes: Any, row: list[tuple[Coordinate, ...]] = row) -> None:
-            for axis, like in zip(axes, row, strict=True):
-                label = f"{like[0].name} ({like[0].unit})"
-                histograms(axis, label, [(n, c.values) for n, c in zip(names, like, strict=True)])
+            for axis, group in zip(axes, row, strict=True):
+                label = f"{group[0].name} ({group[0].unit})"
+                histograms(axis, label, [(n, c.values) for n, c in zip(names, group, strict=True)])
 
         figures.append(Figure(png(draw, columns=len(row), height=2.6), "Distributions."))
     return tuple(figures)
@@ -156,7 +156,7 @@ def _spectrum(found: Analysis) -> Section:
 
 
 def draw_spectra(axis: Any, many: list[tuple[str, Spectrum]]) -> None:
-    """Densities of states, each over its own wavenumbers."""
+    """Draw densities of states, each over its own wavenumbers."""
     for k, (name, spectrum) in enumerate(many):
         shown = spectrum.wavenumbers < SHOWN_PER_CM
         axis.plot(
@@ -170,21 +170,23 @@ def draw_spectra(axis: Any, many: list[tuple[str, Spectrum]]) -> None:
 
 def _timestep(found: Analysis) -> Section:
     if found.advice is None:
-        return Section("Time step", "Not tried: the potential is a reference method, or not here.")
+        return Section(
+            "Time step", "Not tested: the potential is a reference method, or cannot be found."
+        )
     a = found.advice
     rows = tuple(
         (f"{dt:g} fs", f"{rms:.3g} meV/atom")
         for dt, rms in zip(a.timesteps_fs, a.fluctuations, strict=True)
     )
     good = (
-        f" Up to {a.largest_good_fs:.2f} fs it stays below 0.2 meV/atom."
+        f" It stays below 0.2 meV/atom up to {a.largest_good_fs:.2f} fs."
         if a.largest_good_fs is not None
-        else " The surface alone has more than 0.2 meV/atom: no time step cures that."
+        else " The surface alone causes more than 0.2 meV/atom, which no time step removes."
     )
     text = (
-        "The run once more at constant energy, at shorter steps. Of the fluctuation of the total "
-        f"energy {a.of_integrator:.3g} meV/atom fall as the square of the time step, the "
-        f"integrator's part; {a.of_surface:.2g} do not, the surface's.{good}"
+        "The run was repeated at constant energy with shorter time steps. Of the fluctuation of "
+        f"the total energy, {a.of_integrator:.3g} meV/atom come from the integrator and fall as "
+        f"the square of the time step; {a.of_surface:.2g} come from the surface and do not.{good}"
     )
 
     def draw(axis: Any) -> None:
@@ -194,5 +196,5 @@ def _timestep(found: Analysis) -> Section:
         axis.set(xlabel="time step (fs)", ylabel="fluctuation (meV/atom)")
         legend(axis)
 
-    figure = Figure(png(draw), "Fluctuation of the total energy, and what is left of it.")
+    figure = Figure(png(draw), "Fluctuation of the total energy at shorter time steps.")
     return Section("Time step", text, Table(("time step", "fluctuation, rms"), rows), (figure,))

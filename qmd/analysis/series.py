@@ -1,4 +1,4 @@
-"""A run as arrays, read through MDAnalysis."""
+"""Run as arrays, read through MDAnalysis."""
 
 import csv
 import json
@@ -20,11 +20,11 @@ class Log:
 
     times_ps: Array
     potential: Array
-    """eV, less the value of the first row: absolute energies have too many digits to plot."""
+    """Potential energy, eV, less its first value, as absolute energies have too many digits."""
     kinetic: Array
-    """eV"""
+    """Kinetic energy, eV."""
     temperature: Array
-    """K"""
+    """Kinetic temperature, K."""
 
     @property
     def total(self) -> Array:
@@ -34,30 +34,30 @@ class Log:
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """Frames and log of a run, in ASE units unless a name says other."""
+    """Frames and log of a run, in ASE units unless a name states another unit."""
 
     folder: Path
     name: str
-    """Of the potential."""
+    """Name of the potential."""
     species: tuple[str, ...]
     masses: Array
-    """u, (n_atoms,)"""
+    """Masses, u, (n_atoms,)."""
     bonds: tuple[tuple[int, int], ...]
     times_ps: Array
-    """(n_frames,)"""
+    """Times of the frames, (n_frames,)."""
     positions: Array
-    """angstrom, (n_frames, n_atoms, 3)"""
+    """Positions, angstrom, (n_frames, n_atoms, 3)."""
     velocities: Array
-    """sqrt(eV/u)"""
+    """Velocities, sqrt(eV/u), (n_frames, n_atoms, 3)."""
     forces: Array
-    """eV/angstrom"""
+    """Forces, eV/angstrom, (n_frames, n_atoms, 3)."""
     potential: Array
-    """eV, (n_frames,)"""
+    """Potential energies, eV, (n_frames,)."""
     kinetic: Array
-    """eV, (n_frames,)"""
+    """Kinetic energies, eV, (n_frames,)."""
     log: Log
     record: dict[str, Any]
-    """`run.json`."""
+    """Content of `run.json`."""
 
     @property
     def n_atoms(self) -> int:
@@ -73,12 +73,12 @@ class Series:
 
     @property
     def conserves_energy(self) -> bool:
-        """Whether nothing but the time step keeps the energy from being constant."""
+        """True if the exact dynamics conserves the energy: only the time step changes it."""
         return bool(self.record["input"]["integrator"]["kind"] == "velocity_verlet")
 
     @property
     def molecules(self) -> tuple[tuple[int, ...], ...]:
-        """Atoms that bonds join, in their order."""
+        """Atoms of each molecule: those that bonds connect, in their order."""
         label = list(range(self.n_atoms))
         for i, j in self.bonds:
             low, high = sorted((label[i], label[j]))
@@ -95,12 +95,12 @@ def read(run_dir: str | PathLike[str], replica: int | None = None) -> Series:
     ----------
     run_dir : path
     replica : int, optional
-        Of a run of replicas, the one to read. Its log is made of its frames.
+        Replica to read, in a run of several. Its log is built from its frames.
 
     Raises
     ------
     InputError
-        If a file is missing, or `replica` does not say which of several.
+        If a file is missing, or if the run has several replicas and `replica` is None.
     CorruptError
         If a file is damaged or truncated.
     """
@@ -112,8 +112,8 @@ def read(run_dir: str | PathLike[str], replica: int | None = None) -> Series:
     n_replicas = record["input"].get("replicas", 1)
     if n_replicas > 1 and replica is None:
         raise InputError(
-            f"{folder} has {n_replicas} replicas: an analysis is of one of them.",
-            "Choose it with `--replica 7`; replicas.csv and log.csv are about all of them.",
+            f"{folder} has {n_replicas} replicas, but an analysis reads one.",
+            "Choose it with `--replica 7`; replicas.csv and log.csv describe all of them.",
         )
     universe = qmd.load(run_dir, replica)
     frames = [

@@ -1,4 +1,4 @@
-"""What velocity Verlet conserves to fourth order: a drift of it is no work of the time step."""
+"""Shadow energy, which velocity Verlet conserves to fourth order in the time step."""
 
 import numpy as np
 
@@ -6,20 +6,20 @@ from qmd.integrators import State, kinetic_energy
 from qmd.potentials import NativeKernel, evaluate_all
 
 STEP = 1e-4
-"""Of the differences along the velocity, in units of time of ASE."""
+"""Step of the differences along the velocity, in time units of ASE."""
 
 
 def shadow_energy(kernel: NativeKernel, state: State, masses: np.ndarray, dt: float) -> float:
-    """Shadow energy (eV): ``H + dt^2 (v.U''.v / 12 - sum F^2/m / 24)``.
+    """Return the shadow energy (eV): ``H + dt^2 (v.U''.v / 12 - sum F^2/m / 24)``.
 
     Parameters
     ----------
     kernel : NativeKernel
     state : State
     masses : (n_atoms,)
-        u
+        Masses, u.
     dt : float
-        In units of time of ASE.
+        Time step, in time units of ASE.
 
     References
     ----------

@@ -12,46 +12,46 @@ from qmd.typing import Array
 
 SPEED_OF_LIGHT_CM_PER_PS = 0.0299792458
 PADDING = 8
-"""Length of the transform over that of the data: lines between its points are found."""
+"""Length of the transform relative to the data; padding interpolates between its points."""
 PROMINENCE = 0.01
-"""Of a peak, as a share of the largest one."""
+"""Smallest prominence of a peak, relative to the largest peak."""
 LOWEST_PER_CM = 10.0
-"""Below, a short run has no peaks but those of its length."""
+"""Lowest wavenumber of a peak; below it, peaks of a short run come from its length."""
 MIN_FRAMES = 16
 SEGMENT_PS = 4.0
-"""Longer runs are cut into overlapping halves of this length, whose spectra are averaged."""
+"""Length of the segments, overlapping by half, over which the spectra of long runs are averaged."""
 NEEDED_PER_CM = 4500.0
-"""Frames must be close enough for the stretch of any bond."""
+"""Highest wavenumber that the frames must resolve: above the stretch of any bond."""
 
 
 class Spectrum(NamedTuple):
     """Vibrational density of states."""
 
     wavenumbers: Array
-    """1/cm"""
+    """Wavenumbers, 1/cm."""
     density: Array
-    """Its integral is 1."""
+    """Density of states, normalised to an integral of 1."""
     peaks: Array
-    """1/cm, ascending."""
+    """Wavenumbers of the peaks, 1/cm, ascending."""
     heights: Array
-    """Of the peaks."""
+    """Heights of the peaks."""
     resolution_per_cm: float
-    """Width of a sharp line at half its height."""
+    """Full width of a sharp line at half its height."""
 
 
 def velocity_autocorrelation(run: Series) -> Array:
-    """``sum_i m_i <v_i(0).v_i(t)>`` over its value at 0, (n_frames,)."""
+    """Return ``sum_i m_i <v_i(0).v_i(t)>``, divided by its value at 0, (n_frames,)."""
     weighted = run.velocities * np.sqrt(run.masses)[:, None]
     summed = statistics.autocorrelation(weighted.reshape(len(weighted), -1)).sum(axis=1)
     return np.asarray(summed / summed[0])
 
 
 def spectrum(run: Series) -> Spectrum:
-    """Mass-weighted power spectrum of the velocities, with a Hann window; Welch's averages.
+    """Return the mass-weighted power spectrum of the velocities, by Welch's method (Hann window).
 
-    By the Wiener-Khinchin theorem the transform of the velocity autocorrelation. Frequencies are
-    those of the discrete trajectory: velocity Verlet at 0.5 fs shifts a stretch of 3700 1/cm up by
-    19 1/cm, for a model and its reference alike.
+    By the Wiener-Khinchin theorem it is the transform of the velocity autocorrelation. Frequencies
+    are those of the discrete trajectory: velocity Verlet at 0.5 fs shifts a stretch of 3700 1/cm up
+    by 19 1/cm, for a model and its reference equally.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def spectrum(run: Series) -> Spectrum:
 
 
 def missing(run: Series) -> str | None:
-    """Why a run has no spectrum; None if it has."""
+    """Return the reason why a run has no spectrum, or None if it has one."""
     if len(run.times_ps) < MIN_FRAMES:
         return f"there are {len(run.times_ps)} frames; a spectrum needs {MIN_FRAMES} or more"
     intervals = np.diff(run.times_ps)
@@ -98,7 +98,7 @@ def _power(velocities: Array) -> Array:
 
 
 def peaks(wavenumbers: Array, density: Array) -> tuple[Array, Array]:
-    """Maxima, by a parabola through the logarithms of three points."""
+    """Return the maxima, by a parabola through the logarithms of three points."""
     index, _ = find_peaks(density, prominence=PROMINENCE * density.max())
     index = index[wavenumbers[index] > LOWEST_PER_CM]
     left, middle, right = (np.log(density[index + k]) for k in (-1, 0, 1))

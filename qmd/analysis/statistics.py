@@ -1,8 +1,8 @@
-"""Means of correlated series, with errors.
+"""Means of correlated series, with their errors.
 
 References
 ----------
-.. [1] J. D. Chodera, J. Chem. Theory Comput. 12, 1799 (2016): where equilibration ends.
+.. [1] J. D. Chodera, J. Chem. Theory Comput. 12, 1799 (2016): end of the equilibration.
 .. [2] H. Flyvbjerg, H. G. Petersen, J. Chem. Phys. 91, 461 (1989): errors from blocks.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 from qmd.typing import Array
 
 STARTS = 20
-"""Places at which the equilibrated part may begin."""
+"""Number of places, over the whole series, at which the equilibrated part may begin."""
 
 
 class Mean(NamedTuple):
@@ -25,11 +25,11 @@ class Mean(NamedTuple):
     begin: int
     """First sample of the equilibrated part."""
     independent: float
-    """Samples in it, divided by their statistical inefficiency."""
+    """Number of independent samples: all, divided by their statistical inefficiency."""
 
 
 def mean(values: Array) -> Mean:
-    """Mean and standard error after the part that is cut off as equilibration [1]_.
+    """Return mean and standard error, after removal of the equilibration [1]_.
 
     Parameters
     ----------
@@ -37,13 +37,13 @@ def mean(values: Array) -> Mean:
         Evenly spaced in time, n >= 2.
     """
     begin, independent = equilibration(values)
-    kept = values[begin:]
-    error = float(kept.std(ddof=1) / np.sqrt(independent)) if len(kept) > 1 else float("nan")
-    return Mean(float(kept.mean()), error, begin, independent)
+    used = values[begin:]
+    error = float(used.std(ddof=1) / np.sqrt(independent)) if len(used) > 1 else float("nan")
+    return Mean(float(used.mean()), error, begin, independent)
 
 
 def equilibration(values: Array) -> tuple[int, float]:
-    """First sample of the part that has the most independent samples, and their number [1]_."""
+    """Return the start of the part with the most independent samples, and their number [1]_."""
     n = len(values)
     starts = sorted({int(k * n / STARTS) for k in range(STARTS // 2)})
     counts = {s: (n - s) / statistical_inefficiency(values[s:]) for s in starts}
@@ -52,9 +52,9 @@ def equilibration(values: Array) -> tuple[int, float]:
 
 
 def statistical_inefficiency(values: Array) -> float:
-    """Samples that are worth one independent sample, ``1 + 2 sum_t (1 - t/n) C(t) >= 1``.
+    """Return the statistical inefficiency ``1 + 2 sum_t (1 - t/n) C(t) >= 1``.
 
-    C is the normalised autocorrelation; the sum ends where it first is 0 or less.
+    C is the normalised autocorrelation; the sum ends where it is first 0 or less.
     """
     n = len(values)
     deviation = values - values.mean()
@@ -69,12 +69,12 @@ def statistical_inefficiency(values: Array) -> float:
 
 
 def autocorrelation(values: Array) -> Array:
-    """``<x(s) x(s+t)>`` over all s, for each lag t, by the Fourier transform.
+    """Return ``<x(s) x(s+t)>`` over all s, for each lag t, by Fourier transform.
 
     Parameters
     ----------
     values : (n, ...)
-        Further axes are correlated each with itself.
+        Entries along further axes are each correlated with themselves.
 
     Returns
     -------
@@ -88,12 +88,12 @@ def autocorrelation(values: Array) -> Array:
 
 
 def block_errors(values: Array) -> tuple[Array, Array]:
-    """Standard error of the mean from blocks of 1, 2, 4, ... samples [2]_; it ends in a plateau.
+    """Return the error of the mean from blocks of 1, 2, 4, ... samples [2]_; it reaches a plateau.
 
     Returns
     -------
     lengths, errors : (n_levels,)
-        Down to four blocks.
+        Lengths of the blocks and errors, down to four blocks.
     """
     lengths, errors, length = [], [], 1
     while len(values) >= 4:

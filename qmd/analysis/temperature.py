@@ -1,7 +1,7 @@
-"""The kinetic temperature of a run against what its integrator should give.
+"""Kinetic temperature of a run, and the prediction for its integrator.
 
-In a harmonic well the velocities on the step, which files have, are too cold in a mode of frequency
-w by the share (w dt)^2/4 [1]_. The sum over modes is an average that a trajectory has:
+In a harmonic well the on-step velocities, which the files contain, are too cold in a mode of
+frequency w by the fraction (w dt)^2/4 [1]_. The sum over modes is an average over the trajectory:
 ``<sum F^2/m> = kT sum w^2``.
 
 References
@@ -24,15 +24,15 @@ class Temperature(NamedTuple):
     mean: float
     error: float
     independent: float
-    """Samples that `error` is made of."""
+    """Number of independent samples behind `error`."""
     predicted: float | None
-    """At the temperature of the bath; None at constant energy, where there is no bath."""
+    """Prediction for the thermostat and time step; None at constant energy."""
     too_cold: float
-    """By which on-step velocities are, for the time step."""
+    """Deficit of the on-step velocities, due to the time step."""
 
 
 def temperature(run: Series) -> Temperature:
-    """Mean after equilibration, and the prediction for the integrator."""
+    """Return the mean after equilibration, and the prediction for the integrator."""
     found = statistics.mean(run.log.temperature)
     integrator = run.record["input"]["integrator"]
     bath = None if run.conserves_energy else float(integrator["temperature_K"])

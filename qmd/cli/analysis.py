@@ -109,7 +109,7 @@ def _run_or_potential(
     name: str, reference: "Series", replica: int | None
 ) -> "Series | RunPotential":
     from qmd.analysis import series
-    from qmd.analysis.potential_of_run import of_package
+    from qmd.analysis.potential_of_run import potential_of_package
     from qmd.errors import MismatchError
     from qmd.forces.catalogue import load_package
 
@@ -122,7 +122,7 @@ def _run_or_potential(
             f"{package.name} is for {served}, "
             f"but {reference.folder} is of {' '.join(reference.species)}"
         )
-    return of_package(package.on(reference.species))
+    return potential_of_package(package.on(reference.species))
 
 
 def _write_json(path: Path | None, data: dict[str, Any]) -> None:

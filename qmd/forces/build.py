@@ -97,10 +97,10 @@ def _named(config: PackageConfig, system: System, folder: Path) -> RunnablePoten
         )
         assert callable(found.potential)
         return RunnablePotential(source, function=_guarded(config.name, found.potential))
-    return of_package(found, config.backend, needs)
+    return build_package(found, config.backend, needs)
 
 
-def of_package(package: Package, backend: str, needs: tuple[str, ...] = ()) -> RunnablePotential:
+def build_package(package: Package, backend: str, needs: tuple[str, ...] = ()) -> RunnablePotential:
     """A packaged potential on its own atoms, by the native kernel or by JAX."""
     source = PotentialOrigin(
         package.name,

@@ -12,7 +12,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, CalculatorSetupError, all_changes
 
 from qmd.errors import MismatchError
-from qmd.forces.build import build_potential, of_package, parse_potential
+from qmd.forces.build import build_package, build_potential, parse_potential
 from qmd.forces.catalogue import for_given_atoms, load_package
 from qmd.forces.config import PackageConfig
 from qmd.forces.origin import PotentialOrigin
@@ -81,7 +81,7 @@ class QmdCalculator(Calculator):
         if isinstance(self._config, PackageConfig) and not for_given_atoms(self._config.name):
             self.package = load_package(self._config.name, Path(), self._config.sha256)
             self._species = self.package.species
-            self._runnable = of_package(self.package, self._config.backend)
+            self._runnable = build_package(self.package, self._config.backend)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Copy the results; the potential, which cannot change, is shared."""
@@ -140,7 +140,7 @@ class QmdCalculator(Calculator):
 
     def _build_for(self, atoms: Atoms, species: tuple[str, ...]) -> RunnablePotential:
         if self.package and isinstance(self._config, PackageConfig):
-            return of_package(self.package.on(species), self._config.backend)
+            return build_package(self.package.on(species), self._config.backend)
         masses = atoms.get_masses()
         system = System(atoms.numbers, atoms.positions, masses, None, "the Atoms object")
         try:

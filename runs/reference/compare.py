@@ -11,7 +11,7 @@ from pathlib import Path
 
 from qmd.analysis import comparison_report, series
 from qmd.analysis.compare import Comparison, compare
-from qmd.analysis.potential_of_run import of_package
+from qmd.analysis.potential_of_run import potential_of_package
 from qmd.forces.catalogue import load_package
 from qmd.report import page
 
@@ -41,7 +41,9 @@ def main():
             print(f"{folder}: no trajectory")
             continue
         reference = series.read(HERE / folder)
-        found = compare(of_package(load_package(name, HERE)), reference, points=args.points)
+        found = compare(
+            potential_of_package(load_package(name, HERE)), reference, points=args.points
+        )
         page.write(HERE / "output" / f"{folder}.html", comparison_report.page(found))
         print(f"{folder}: {found.verdict}")
         sections.append(section(name, found))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from qmd.analysis import compare, minimum, replay, series
-from qmd.analysis.potential_of_run import of_package, of_run
+from qmd.analysis.potential_of_run import potential_of_package, potential_of_run
 from qmd.cli.app import app
 from qmd.errors import CorruptError, InputError, MismatchError, NumericalError
 from qmd.forces.catalogue import load_package
@@ -76,7 +76,7 @@ def test_a_run_from_the_same_start_is_taken_as_it_is_and_another_is_run_again(wa
     reference = series.read(water)
     other = series.read(run(tmp_path / "other", seed=2, steps=20))
     assert replay.same_start(reference, reference) and not replay.same_start(other, reference)
-    model, failure = replay.replay(reference, of_run(other))
+    model, failure = replay.replay(reference, potential_of_run(other))
     assert failure is None
     # The file has single precision: 1e-7 A grows with time, by less than tenfold in half a ps.
     np.testing.assert_allclose(model.positions, reference.positions, atol=2e-5)
@@ -94,7 +94,7 @@ def test_a_potential_serves_by_name(water, capsys, tmp_path):
 
 def test_a_model_that_fails_differs(water):
     reference = series.read(water)
-    source = of_package(load_package("sivqlm-h2o", Path()))
+    source = potential_of_package(load_package("sivqlm-h2o", Path()))
     bonds = np.linalg.norm(reference.positions[:, 1:] - reference.positions[:, :1], axis=2)
     longest = bonds[:100].max() + 1e-4
     assert bonds.max() > longest

@@ -142,7 +142,7 @@ def test_a_run_is_stopped_in_the_middle_and_goes_on_to_the_same_bytes(tmp_path, 
     path = write(tmp_path, {"seed": [1]}, text=long)
     whole = run(path, output=tmp_path / "whole").directory
     monkeypatch.setattr("qmd.jobs.stop.LOOK_EVERY_S", 0.0)
-    monkeypatch.setattr(ensemble_session, "TELL_EVERY_S", 0.0)
+    monkeypatch.setattr(ensemble_session, "REPORT_EVERY_S", 0.0)
     ended = run(path, on_progress=lambda *news: (tmp_path / "many" / "EXIT").touch())
     assert statuses(ended) == ["stopped"] and ended.exit_code == 75
     assert 0 < ended.outcomes[0][1].step < 20000

@@ -332,7 +332,7 @@ def test_all_replicas_are_opened_together_or_refused(tmp_path: Path) -> None:
 
 def test_an_analysis_is_of_one_replica(tmp_path: Path) -> None:
     paths = run(tmp_path)
-    with pytest.raises(InputError, match="5 replicas: an analysis is of one of them"):
+    with pytest.raises(InputError, match="5 replicas, but an analysis reads one"):
         series.read(tmp_path)
     found = series.read(tmp_path, 4)
     expected = series.read(alone(tmp_path / "four", "langevin", 4).directory)

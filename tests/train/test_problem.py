@@ -217,7 +217,7 @@ def test_adam_keeps_an_average_and_decays_weights(known, frames, near):
     np.testing.assert_array_equal([p.theta for p in average], path)
     # Weights 1/4, 1/2, 1 of the three steps, over their sum.
     expected = np.average(path, axis=0, weights=[0.25, 0.5, 1.0])
-    np.testing.assert_allclose(average[-1].judged, expected, atol=1e-14)
+    np.testing.assert_allclose(average[-1].scored, expected, atol=1e-14)
     np.testing.assert_allclose(decayed[0].theta, path[0] - 0.01 * 0.1 * near, atol=1e-14)
 
 

@@ -8,7 +8,7 @@ import pytest
 from qmd.analysis import series
 from qmd.analysis.compare import compare
 from qmd.analysis.conservation import conservation
-from qmd.analysis.potential_of_run import of_package
+from qmd.analysis.potential_of_run import potential_of_package
 from qmd.forces.catalogue import load_package
 
 pytestmark = pytest.mark.filterwarnings(
@@ -30,7 +30,7 @@ def test_a_reference_conserves_energy_and_has_no_net_force(name):
 
 def test_water_moves_as_by_dft():
     reference = series.read(FOLDER / "h2o")
-    found = compare(of_package(load_package("sivqlm-h2o", Path())), reference, points=0)
+    found = compare(potential_of_package(load_package("sivqlm-h2o", Path())), reference, points=0)
     assert found.verdict == "same", [c for c in found.criteria if not c.ok]
     names = " ".join(c.name for c in found.criteria)
     assert "O-H at the minimum" in names and "shift of the line" in names and not found.notes
