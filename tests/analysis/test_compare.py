@@ -143,7 +143,7 @@ def test_the_minimum_of_a_reference_is_kept_beside_it(water):
 def test_systems_that_do_not_belong_together_are_one_clear_line(water, tmp_path):
     lih = run(tmp_path / "lih", "sivqlm-lih", steps=20,
               system={"structure": "lih", "temperature_K": 300})  # fmt: skip
-    with pytest.raises(MismatchError, match="is of Li H, but .* of O H H"):
+    with pytest.raises(MismatchError, match="has the atoms Li H, but .* has O H H"):
         compare.compare(series.read(lih), series.read(water))
     with pytest.raises(SystemExit) as end:
         app(["compare", "sivqlm-lih", str(water)])
