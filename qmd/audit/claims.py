@@ -27,7 +27,7 @@ def claims_reflection(package: Package) -> bool:
 def claims_exchange(package: Package) -> bool:
     """Return True if every term, and every sum over atoms, is symmetric in equal atoms."""
     species = package.species
-    return _one_model_per_element(package.model, species) and all(
+    return _one_per_element(package.model, species) and all(
         family.keeps_exchanges(leaf, tuple(species[i] for i in atoms))
         for leaf, atoms, family in _terms(package)
     )
@@ -41,17 +41,15 @@ def _terms(
         yield term.leaf, term.atoms, families.family_of(term.leaf)
 
 
-def _one_model_per_element(model: Model, species: tuple[str, ...]) -> bool:
+def _one_per_element(model: Model, species: tuple[str, ...]) -> bool:
     """Return True if a sum over atoms has one model for each element."""
     match model:
         case PerAtomSum():
             return len(set(zip(species, model.kinds, strict=True))) == len(set(species))
         case Sum():
-            return all(
-                _one_model_per_element(term, species[: term.n_atoms]) for term in model.terms
-            )
+            return all(_one_per_element(term, species[: term.n_atoms]) for term in model.terms)
         case Committee():
-            return all(_one_model_per_element(member, species) for member in model.members)
+            return all(_one_per_element(member, species) for member in model.members)
         case _:
             return True
 

@@ -132,13 +132,13 @@ def _ensemble(path: Path, overrides: Sequence[str]) -> str:
 
     job = prepare(load(path, EnsembleConfig, overrides))
     seen: set[str] = set()
-    for member in job.cells:
+    for member in job.members:
         run = load_config(job.base, member.overrides)
         what = run.config.model_dump_json(include=_DECIDES)
         if what not in seen:
             seen.add(what)
             set_up(run)
-    return f"{len(job.cells)} runs of {job.base.name}, {job.steps} steps in all."
+    return f"{len(job.members)} runs of {job.base.name}, {job.steps} steps in all."
 
 
 _DECIDES: Any = {"system": {"structure"}, "potential": True, "noise": True, "replicas": True}

@@ -1,1 +1,1 @@
-"""Where the forces of a run come from: potentials by name, sums, reference methods."""
+"""Forces of a run: potentials by name, sums and committees, reference methods."""

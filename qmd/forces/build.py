@@ -1,7 +1,7 @@
-"""From the `potential:` section of an input to a potential on the atoms of a system.
+"""Build the potential that the `potential:` section of an input describes.
 
-What is a tree stays one: sums and committees of trees are trees, run by one native kernel. Where a
-part is a Python function (a reference method, a function of another package), the whole is one.
+Sums and committees of trees are trees again, and run on one native kernel. If a part is a Python
+function (a reference method, a function of another package), the whole is a Python function.
 """
 
 from collections.abc import Mapping
@@ -38,12 +38,12 @@ from qmd.typing import Array, EnergyAndForces
 
 
 def parse_potential(potential: str | PathLike[str] | Mapping[str, Any]) -> PotentialConfig:
-    """What `potential`, a name, a path or a mapping, means where an input has a potential.
+    """Parse a name, a path or a mapping, as it may stand under `potential:` in an input.
 
     Raises
     ------
     InputError
-        If a mapping is not the description of a potential.
+        If a mapping does not describe a potential.
     """
     data = dict(potential) if isinstance(potential, Mapping) else fspath(potential)
     try:
@@ -56,20 +56,20 @@ def parse_potential(potential: str | PathLike[str] | Mapping[str, Any]) -> Poten
 
 
 def build_potential(config: PotentialConfig, system: System, folder: Path) -> RunnablePotential:
-    """The potential of an input.
+    """Build the potential of an input for the atoms of a system.
 
     Parameters
     ----------
     config : PotentialConfig
     system : System
-        Its atoms.
     folder : Path
-        What paths start from.
+        Folder to which paths are relative.
 
     Raises
     ------
     MismatchError
-        In one line, if it, or something it needs, is not there, or not for these atoms.
+        In one line, if the potential, or something that it needs, cannot be found, or if it does
+        not serve these atoms.
     """
     match config:
         case PackageConfig():
@@ -87,13 +87,13 @@ def build_potential(config: PotentialConfig, system: System, folder: Path) -> Ru
 
 
 def _named(config: PackageConfig, system: System, folder: Path) -> RunnablePotential:
-    named = find_potential(config.name, folder, system)
-    check_sha256(config.name, named, config.sha256)
-    found, needs = named.found, named.needs
+    entry = find_potential(config.name, folder, system)
+    check_sha256(config.name, entry, config.sha256)
+    found, needs = entry.found, entry.needs
     check_species(system, found.species)
     if isinstance(found, External):
         source = PotentialOrigin(
-            config.name, named.sha256, found.citation, 0.0, needs, UNBOUNDED_DOMAIN, SLOPE_ERROR
+            config.name, entry.sha256, found.citation, 0.0, needs, UNBOUNDED_DOMAIN, SLOPE_ERROR
         )
         assert callable(found.potential)
         return RunnablePotential(source, function=_guarded(config.name, found.potential))
@@ -101,7 +101,7 @@ def _named(config: PackageConfig, system: System, folder: Path) -> RunnablePoten
 
 
 def build_package(package: Package, backend: str, needs: tuple[str, ...] = ()) -> RunnablePotential:
-    """A packaged potential on its own atoms, by the native kernel or by JAX."""
+    """Return a packaged potential on its own atoms, by the native kernel or by JAX."""
     source = PotentialOrigin(
         package.name,
         package.sha256,
@@ -115,12 +115,12 @@ def build_package(package: Package, backend: str, needs: tuple[str, ...] = ()) -
 
 
 def _guarded(name: str, function: EnergyAndForces) -> EnergyAndForces:
-    """A function of another package, whose errors become one line."""
+    """Wrap a function of another package, so that its errors become one line."""
 
     def energy_and_forces(positions: Array) -> tuple[float, Array]:
         try:
             energy, forces = function(positions)
-        except (Exception, SystemExit) as error:  # of any kind: it is another's code
+        except (Exception, SystemExit) as error:  # any kind: the code is not ours
             text = f"{type(error).__name__}: {error}".splitlines()[0][:300]
             raise NumericalError(
                 f"{name} failed: {text}", "it is a function of another package"

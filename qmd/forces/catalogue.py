@@ -1,8 +1,8 @@
 """Potentials by name: shipped ones, flexible water, files, and those of other packages.
 
-Another package brings a potential by an entry point of the group `qmd.potentials`. It is looked for
-when nothing else has the name, and imported only then: what is installed and not named costs
-nothing. An installed package is trusted code; a file is data.
+Another package provides a potential through an entry point of the group `qmd.potentials`. Entry
+points are searched, and imported, only if nothing else has the name, so that installed packages
+cost nothing unless they are used. An installed package is trusted code; a file is data.
 """
 
 import hashlib
@@ -32,35 +32,37 @@ from qmd.system.system import System, check_species
 GROUP = "qmd.potentials"
 """Entry-point group in which other packages announce their potentials."""
 MAX_SOURCES = 2000
-"""Python files of another package that are read to know it again; beyond, its version tells."""
+"""Largest number of source files that are hashed to identify a potential of another package; larger
+packages are identified by their version."""
 
 
 @dataclass(frozen=True)
 class CatalogueEntry:
-    """What a name stands for."""
+    """Potential with a name."""
 
     found: Package | External
     sha256: str
-    """Of all that makes it what it is."""
+    """SHA-256 of everything that determines its energies."""
     needs: tuple[str, ...] = ()
     """Installed packages on whose versions it depends."""
 
 
 def find_potential(name: str, folder: Path, system: System | None = None) -> CatalogueEntry:
-    """The potential of a name, or of a .qmdp file relative to `folder`.
+    """Find the potential with a name, or in a .qmdp file relative to `folder`.
 
     Parameters
     ----------
     name : str
     folder : Path
     system : System, optional
-        Atoms for a potential that serves several kinds; flexible water is made for two molecules
-        without.
+        Atoms, for a potential that serves several molecules; flexible water is built for two
+        molecules by default.
 
     Raises
     ------
     MismatchError
-        If there is none, it is damaged, or what another package gives is no potential.
+        If there is none, if it is damaged, or if the object that another package provides is no
+        potential.
     """
     if name in spc_fw.BY_NAME:
         water = _flexible_water(name, system)
@@ -68,14 +70,14 @@ def find_potential(name: str, folder: Path, system: System | None = None) -> Cat
     try:
         package = load(find(name, folder))
     except FileNotFoundError:
-        return _of_another_package(name, system)
+        return _find_installed(name, system)
     except (PackageError, OSError) as error:
         raise MismatchError(str(error), hint="copy the package again, or train it again") from None
     return CatalogueEntry(serving(package, system), package.sha256)
 
 
 def serving(package: Package, system: System | None) -> Package:
-    """The variant of a package for `system`, if it has one; else the package as it is."""
+    """Return the variant of a package for `system`, if there is one; else the package itself."""
     if system is None or system.symbols not in package.served:
         return package
     return package.on(system.symbols)
@@ -84,51 +86,51 @@ def serving(package: Package, system: System | None) -> Package:
 def load_package(
     name: str, folder: Path, sha256: str | None = None, system: System | None = None
 ) -> Package:
-    """Load a potential with a model, by name or path, for a user.
+    """Load a potential that has a model, by name or path.
 
     Parameters
     ----------
     name, folder, system
-        As for `find_potential`.
+        See `find_potential`.
     sha256 : str, optional
-        What it must be.
+        Required SHA-256.
 
     Raises
     ------
     MismatchError
-        If there is none, it is damaged, its SHA-256 is not the one asked for, it is for other
-        atoms than those of `system`, or it is a Python function, without a model to look into.
+        If there is none, if it is damaged, if its SHA-256 is not `sha256`, if it does not serve the
+        atoms of `system`, or if it is a Python function, which has no model.
     """
-    named = find_potential(name, folder, system)
-    check_sha256(name, named, sha256)
+    entry = find_potential(name, folder, system)
+    check_sha256(name, entry, sha256)
     if system is not None:
-        check_species(system, named.found.species)
-    if isinstance(named.found, External):
+        check_species(system, entry.found.species)
+    if isinstance(entry.found, External):
         raise MismatchError(
             f"{name} is a Python function of another package, without a model",
             hint="it serves `qmd run`, sums, committees and QmdCalculator only",
         )
-    return named.found
+    return entry.found
 
 
-def check_sha256(name: str, named: CatalogueEntry, sha256: str | None) -> None:
-    """Raise MismatchError unless `named` is what the input asks for, if it does."""
-    if sha256 not in (None, named.sha256):
+def check_sha256(name: str, entry: CatalogueEntry, sha256: str | None) -> None:
+    """Raise MismatchError if the input requires another SHA-256."""
+    if sha256 not in (None, entry.sha256):
         raise MismatchError(
-            f"potential {name} has SHA-256 {named.sha256}, but the input asks for {sha256}",
+            f"potential {name} has SHA-256 {entry.sha256}, but the input asks for {sha256}",
             hint="use the package that the input was written for, or change `potential.sha256`",
         )
 
 
 def for_given_atoms(name: str, folder: Path = Path()) -> bool:
-    """Whether a name may stand for a potential that is made for the atoms it is used on."""
+    """Return True if the potential with this name is built for the atoms that it is used on."""
     if name in shipped() or (folder / name).is_file():
         return False
     return name in spc_fw.BY_NAME or name in installed()
 
 
 def installed() -> dict[str, list[EntryPoint]]:
-    """Entry points of other packages by name; nothing is imported."""
+    """Return the entry points of other packages by name; import nothing."""
     found: dict[str, list[EntryPoint]] = {}
     for point in entry_points(group=GROUP):
         found.setdefault(point.name, []).append(point)
@@ -136,12 +138,12 @@ def installed() -> dict[str, list[EntryPoint]]:
 
 
 def distribution_of(point: EntryPoint) -> str:
-    """Name and version of the package of an entry point."""
+    """Return the name and version of the package of an entry point."""
     return f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown package"
 
 
 def _flexible_water(name: str, system: System | None) -> Package:
-    """SPC/Fw for the waters of `system`, whose geometry becomes the test vector."""
+    """Build flexible water for `system`, whose geometry becomes the test vector."""
     if system is None:
         from qmd.io.structure import load_system
 
@@ -152,39 +154,39 @@ def _flexible_water(name: str, system: System | None) -> Package:
         model = water.model(spc_fw.n_molecules(system.symbols))
     except ValueError as error:
         raise MismatchError(f"{name}: {error}") from None
-    made = External(system.symbols, model, water.citation, "flexible water of three charges")
-    return _package(name, made, model, system)
+    external = External(system.symbols, model, water.citation, "flexible water of three charges")
+    return _package(name, external, model, system)
 
 
-def _package(name: str, made: External, model: Model, system: System | None) -> Package:
-    """A package of a tree that was not trained, anywhere but in a file."""
-    n_atoms = len(made.species)
+def _package(name: str, external: External, model: Model, system: System | None) -> Package:
+    """Return a package, without a file, of a tree that was not trained."""
+    n_atoms = len(external.species)
     positions = np.zeros((0, n_atoms, 3))
     if system is not None and system.n_atoms == n_atoms:
         positions = np.array(system.positions)[None]
     return Package(
         name=name,
-        description=made.description,
-        species=made.species,
+        description=external.description,
+        species=external.species,
         model=model,
         reference_energy_eV=0.0,
         domain=UNBOUNDED_DOMAIN,
         training={},
-        citation=made.citation,
+        citation=external.citation,
         licence="",
         test_positions=positions,
         sha256=model_sha256(model),
     )
 
 
-def _of_another_package(name: str, system: System | None) -> CatalogueEntry:
+def _find_installed(name: str, system: System | None) -> CatalogueEntry:
     points = installed()
     if name not in points:
         known = [*shipped(), *spc_fw.BY_NAME, *points]
         raise MismatchError(
             f"There is no potential {quoted(name)}: it is neither a file nor one of "
             f"{', '.join(known)}.",
-            "`qmd potential list` says more about them.",
+            "`qmd potential list` describes them.",
         )
     point, *others = points[name]
     if others:
@@ -192,24 +194,24 @@ def _of_another_package(name: str, system: System | None) -> CatalogueEntry:
         raise MismatchError(
             f"potential {quoted(name)} is claimed by {claims}", "uninstall all but one of them"
         )
-    return _named(point, _given(point, system), system)
+    return _entry(point, _load_entry_point(point, system), system)
 
 
-def _given(point: EntryPoint, system: System | None) -> Package | External:
-    """What an entry point holds, or what the function that it names makes for the atoms."""
+def _load_entry_point(point: EntryPoint, system: System | None) -> Package | External:
+    """Return the object of an entry point, or call it with the atoms if it is a function."""
     what = f"potential {quoted(point.name)} of {distribution_of(point)}"
     try:
         found: Any = point.load()
-    except Exception as error:  # of any kind: it is another's code
+    except Exception as error:  # any kind: the code is not ours
         raise MismatchError(
             f"{what} cannot be imported from {point.value}: {_first_line(error)}",
-            "mend or install again the package that brings it",
+            "repair or reinstall the package that provides it",
         ) from None
     if isinstance(found, type) or not callable(found):
         return _checked(what, found)
     if system is None:
         raise MismatchError(
-            f"{what} is made for given atoms, and none are given", "name them by --structure"
+            f"{what} is built for given atoms, and none are given", "name them with --structure"
         )
     try:
         return _checked(what, found(system.symbols))
@@ -231,7 +233,7 @@ def _checked(what: str, found: object) -> Package | External:
     )
 
 
-def _named(point: EntryPoint, found: Package | External, system: System | None) -> CatalogueEntry:
+def _entry(point: EntryPoint, found: Package | External, system: System | None) -> CatalogueEntry:
     needs = (point.dist.name,) if point.dist else ()
     if isinstance(found, Package):
         sha256 = model_sha256(found.model)  # it may have changed since it was read from a file
@@ -246,7 +248,7 @@ def _named(point: EntryPoint, found: Package | External, system: System | None) 
 
 
 def _sources(point: EntryPoint) -> list[Path]:
-    """Python files of the top package of an entry point: an edited one is another potential."""
+    """Return the source files behind an entry point; an edit of one changes the potential."""
     spec = find_spec(point.module.partition(".")[0])
     if spec is None:
         return []

@@ -29,33 +29,33 @@ class ClassicalTermConfig(Config):
         Raises
         ------
         ValueError
-            If it names atoms that are not there, or one twice.
+            If it names atoms that do not exist, or an atom twice.
         """
 
 
 class MorseConfig(ClassicalTermConfig):
-    """Morse bonds, depth (1 - exp(-steepness (r - length)))^2 each."""
+    """Morse bonds, each with the energy depth (1 - exp(-steepness (r - length)))^2."""
 
     kind: Literal["morse"]
     """Morse bonds."""
     bonds: Annotated[list[AtomPair], Field(min_length=1, max_length=100_000)]
     """Pairs of atoms, counted from 0."""
     depth_eV: Positive
-    """Energy (eV) that breaks a bond."""
+    """Dissociation energy of a bond (eV)."""
     steepness_per_A: Positive
     """Inverse width (1/angstrom); the force constant is 2 depth steepness^2."""
     length_A: Positive
-    """Length (angstrom) at the minimum."""
+    """Bond length at the minimum (angstrom)."""
 
     def leaf(self, n_atoms: int) -> "families.Leaf":
         from qmd.potentials import MorseBonds
 
-        numbers = self.depth_eV, self.steepness_per_A, self.length_A
-        return MorseBonds(n_atoms, _pairs(self.bonds), *numbers)
+        values = self.depth_eV, self.steepness_per_A, self.length_A
+        return MorseBonds(n_atoms, _pairs(self.bonds), *values)
 
 
 class HarmonicBondConfig(ClassicalTermConfig):
-    """Harmonic bonds, stiffness/2 (r - length)^2 each."""
+    """Harmonic bonds, each with the energy stiffness/2 (r - length)^2."""
 
     kind: Literal["harmonic_bond"]
     """Harmonic bonds."""
@@ -64,26 +64,26 @@ class HarmonicBondConfig(ClassicalTermConfig):
     stiffness_eV_per_A2: Positive
     """Force constant (eV/angstrom^2)."""
     length_A: Positive
-    """Length (angstrom) at the minimum."""
+    """Bond length at the minimum (angstrom)."""
 
     def leaf(self, n_atoms: int) -> "families.Leaf":
         from qmd.potentials import HarmonicBonds
 
-        numbers = self.stiffness_eV_per_A2, self.length_A
-        return HarmonicBonds(n_atoms, _pairs(self.bonds), *numbers)
+        values = self.stiffness_eV_per_A2, self.length_A
+        return HarmonicBonds(n_atoms, _pairs(self.bonds), *values)
 
 
 class HarmonicAngleConfig(ClassicalTermConfig):
-    """Harmonic bends, stiffness/2 (theta - angle)^2 each."""
+    """Harmonic angles, each with the energy stiffness/2 (theta - angle)^2."""
 
     kind: Literal["harmonic_angle"]
-    """Harmonic bends."""
+    """Harmonic angles."""
     angles: Annotated[list[AtomTriple], Field(min_length=1, max_length=100_000)]
-    """Triples of atoms, counted from 0, the vertex in the middle."""
+    """Triples of atoms, counted from 0, with the vertex in the middle."""
     stiffness_eV_per_rad2: Positive
     """Force constant (eV/rad^2)."""
     angle_deg: Annotated[float, Field(gt=0, lt=180)]
-    """Angle (degrees) at the minimum."""
+    """Angle at the minimum (degrees)."""
 
     def leaf(self, n_atoms: int) -> "families.Leaf":
         from qmd.potentials import HarmonicAngles
@@ -95,16 +95,16 @@ class HarmonicAngleConfig(ClassicalTermConfig):
 
 
 class LennardJonesConfig(ClassicalTermConfig):
-    """Lennard-Jones, 4 epsilon ((sigma/r)^12 - (sigma/r)^6) for each pair of the atoms."""
+    """Lennard-Jones energy 4 epsilon ((sigma/r)^12 - (sigma/r)^6) for each pair of the atoms."""
 
     kind: Literal["lennard_jones"]
-    """Lennard-Jones between atoms."""
+    """Lennard-Jones interaction between atoms."""
     atoms: Annotated[list[AtomIndex], Field(min_length=2, max_length=1000)] | None = None
-    """Atoms that act on each other, counted from 0; default: all."""
+    """Atoms that interact with each other, counted from 0; default: all."""
     epsilon_eV: Positive
-    """Depth (eV) of the minimum."""
+    """Depth of the minimum (eV)."""
     sigma_A: Positive
-    """Distance (angstrom) of no energy."""
+    """Distance at which the energy is zero (angstrom)."""
 
     def leaf(self, n_atoms: int) -> "families.Leaf":
         from qmd.potentials import LennardJones
@@ -114,15 +114,15 @@ class LennardJonesConfig(ClassicalTermConfig):
 
 
 class PointChargesConfig(ClassicalTermConfig):
-    """Coulomb's law between the atoms of different molecules."""
+    """Coulomb interaction between the atoms of different molecules."""
 
     kind: Literal["point_charges"]
     """Point charges."""
     charges_e: Annotated[list[Charge], Field(min_length=2, max_length=1000)]
-    """Charge (e) of each atom, in order."""
+    """Charge of each atom (e), in order."""
     molecules: Annotated[list[Molecule], Field(min_length=2, max_length=1000)] | None = None
-    """Atoms of each molecule, counted from 0, whose charges do not see each other; default: each
-    atom by itself."""
+    """Atoms of each molecule, counted from 0; charges within a molecule do not interact. Default:
+    every atom is a molecule."""
 
     def leaf(self, n_atoms: int) -> "families.Leaf":
         from qmd.potentials import PointCharges
@@ -133,9 +133,11 @@ class PointChargesConfig(ClassicalTermConfig):
         if self.molecules is not None:
             molecules = self.molecules
         if sorted(atom for members in molecules for atom in members) != list(range(n_atoms)):
-            raise ValueError(f"its molecules must hold each of the atoms 0 to {n_atoms - 1} once.")
-        of_atom = {atom: k for k, members in enumerate(molecules) for atom in members}
-        return PointCharges(tuple(self.charges_e), tuple(of_atom[atom] for atom in range(n_atoms)))
+            raise ValueError(f"its molecules must name each of the atoms 0 to {n_atoms - 1} once.")
+        molecule_of = {atom: k for k, members in enumerate(molecules) for atom in members}
+        return PointCharges(
+            tuple(self.charges_e), tuple(molecule_of[atom] for atom in range(n_atoms))
+        )
 
 
 def _pairs(bonds: Sequence[Sequence[int]]) -> tuple[tuple[int, int], ...]:

@@ -1,4 +1,4 @@
-"""Sums and committees of potentials, as one tree where that is possible."""
+"""Sums and committees of potentials, as one tree if possible."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ LONGEST_NAME = 200
 
 
 def confined(potential: RunnablePotential, sphere: SphericalWall) -> RunnablePotential:
-    """`potential` in a sphere, which its record does not name: the input does."""
+    """Return `potential` with the wall of a sphere; the record of the potential stays the same."""
     wall = RunnablePotential(potential.source, sphere, potential.backend)
     return replace(_added([potential, wall], [1.0, 1.0]), source=potential.source)
 
@@ -37,26 +37,26 @@ def committee(members: Sequence[RunnablePotential]) -> RunnablePotential:
     name = f"mean of {', '.join(source.name for source in sources)}"
     shares = [1 / len(members)] * len(members)
     source = _joined("committee", name, sources, shares)
-    methods = [_remembered(member.energy_and_forces) for member in members]
+    methods = [_with_memory(member.energy_and_forces) for member in members]
     variance, models = _variance_of(methods), _trees(members)
     if models:
         return RunnablePotential(source, Committee(models), members[0].backend, variance=variance)
     return RunnablePotential(source, function=_adding(methods, shares), variance=variance)
 
 
-def _remembered(method: EnergyAndForces) -> EnergyAndForces:
-    """`method`, not asked again for the positions it was asked for last.
+def _with_memory(method: EnergyAndForces) -> EnergyAndForces:
+    """Return `method` with a memory of its last result, which is reused at the same positions.
 
-    A row of the log then costs no calculation, and leaves no mark on methods that remember where
-    they were, such as DFT.
+    A row of the log then costs no calculation, and does not change the state of methods that
+    remember earlier positions, such as DFT.
     """
-    asked, told = np.zeros((0, 3)), (0.0, np.zeros((0, 3)))
+    last_positions, result = np.zeros((0, 3)), (0.0, np.zeros((0, 3)))
 
     def energy_and_forces(positions: Array) -> tuple[float, Array]:
-        nonlocal asked, told
-        if not np.array_equal(asked, positions):
-            told, asked = method(positions), positions.copy()
-        return told[0], told[1].copy()
+        nonlocal last_positions, result
+        if not np.array_equal(last_positions, positions):
+            result, last_positions = method(positions), positions.copy()
+        return result[0], result[1].copy()
 
     return energy_and_forces
 
@@ -64,7 +64,7 @@ def _remembered(method: EnergyAndForces) -> EnergyAndForces:
 def _joined(
     kind: str, name: str, parts: Sequence[PotentialOrigin], weights: Sequence[float]
 ) -> PotentialOrigin:
-    """What is known of several potentials together."""
+    """Combine the origins of several potentials."""
     content = json.dumps([kind, list(weights), [part.sha256 for part in parts]])
     domains = [part.domain for part in parts]
     return PotentialOrigin(
@@ -85,16 +85,16 @@ def _joined(
 
 
 def _trees(parts: Sequence[RunnablePotential]) -> tuple[Model, ...]:
-    """Their trees, if all are trees for one interpreter; else none."""
+    """Return the trees of potentials, if all are trees for one interpreter; else nothing."""
     models = tuple(part.model for part in parts if part.model is not None)
     same = len({part.backend for part in parts}) == 1
     return models if same and len(models) == len(parts) else ()
 
 
 def _added(parts: Sequence[RunnablePotential], weights: Sequence[float]) -> RunnablePotential:
-    """The weighted sum, with the source of the first."""
+    """Return the weighted sum, with the origin of the first potential."""
     variances = [(w, part.variance) for part, w in zip(parts, weights, strict=True)]
-    variance = _variance_of_sum([(w, of) for w, of in variances if of is not None])
+    variance = _variance_of_sum([(w, each) for w, each in variances if each is not None])
     models = _trees(parts)
     if models:
         scaled = [m if w == 1 else Scaled(m, w) for m, w in zip(models, weights, strict=True)]
@@ -125,14 +125,14 @@ def _variance_of(methods: Sequence[EnergyAndForces]) -> ForceSpread:
 
 
 def _variance_of_sum(parts: Sequence[tuple[float, ForceSpread]]) -> ForceSpread | None:
-    """Of independent committees; what is no committee has none."""
+    """Return the variance of a sum of independent committees; other terms have none."""
     if not parts:
         return None
-    return lambda positions: np.sum([w**2 * of(positions) for w, of in parts], axis=0)
+    return lambda positions: np.sum([w**2 * each(positions) for w, each in parts], axis=0)
 
 
 def variance_of_tree(model: Model, backend: str) -> ForceSpread | None:
-    """Of the committees at the top of a packaged tree."""
+    """Return the variance of the committees at the top of a packaged tree; None without any."""
     match model:
         case Committee():
             source = PotentialOrigin("", "", "", 0.0, (), UNBOUNDED_DOMAIN)

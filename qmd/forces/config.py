@@ -17,37 +17,37 @@ Weight = Annotated[float, Field(ge=-1_000_000, le=1_000_000)]
 
 
 class PackageConfig(Config):
-    """A potential by its name."""
+    """Potential by name."""
 
     kind: Literal["package"]
-    """A package (.qmdp), or what a name stands for."""
+    """Package (.qmdp), or another potential with a name."""
     name: Name
-    """A name of `qmd potential list`, or the path of a .qmdp file relative to this file."""
+    """Name from `qmd potential list`, or path of a .qmdp file relative to this file."""
     backend: Literal["native", "jax"] = "native"
-    """Compiled kernel, or the JAX function."""
+    """Interpreter: the compiled kernel, or the JAX function."""
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
-    """Refuse the potential if its SHA-256 is another one."""
+    """SHA-256 that the potential must have; any other potential is refused."""
 
 
 class DFTConfig(Config):
-    """Born-Oppenheimer dynamics: restricted Kohn-Sham with density fitting, by PySCF."""
+    """Born-Oppenheimer dynamics with restricted Kohn-Sham and density fitting, by PySCF."""
 
     kind: Literal["dft"]
-    """Kohn-Sham by PySCF; a step of dynamics begins from the densities of those before."""
+    """Kohn-Sham DFT by PySCF; each step of dynamics starts from the densities of earlier steps."""
     functional: Name = "rpbe,pbe"
     """PySCF name of exchange and correlation."""
     basis: Name = "def2-tzvpd"
     """PySCF name of the basis; weakly bound molecules need diffuse functions."""
     dispersion: Name | None = "rpbe"
-    """Functional whose D3(0) dispersion is added; null: none."""
+    """Functional whose D3(0) dispersion correction is added; null: no correction."""
     grid_level: Annotated[int, Field(ge=0, le=9)] = 3
-    """PySCF's integration grid."""
+    """Level of PySCF's integration grid."""
     convergence_Ha: Annotated[float, Field(gt=0, le=1e-4)] = 1e-10
     """Change of the energy (hartree) at which a calculation has converged."""
 
 
 class FCIConfig(Config):
-    """Born-Oppenheimer dynamics on the exact ground state in a small basis, by PySCF."""
+    """Born-Oppenheimer dynamics on the exact ground state in a basis, by PySCF."""
 
     kind: Literal["fci"]
     """Full configuration interaction, for a few electrons and orbitals."""
@@ -56,23 +56,23 @@ class FCIConfig(Config):
 
 
 class ASEConfig(Config):
-    """Dynamics by any ASE calculator that is installed."""
+    """Dynamics with any installed ASE calculator."""
 
     kind: Literal["ase"]
-    """An ASE calculator."""
+    """ASE calculator."""
     calculator: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
-    """Its class with its module, such as tblite.ase.TBLite."""
+    """Class of the calculator with its module, such as tblite.ase.TBLite."""
     arguments: dict[str, str | int | float | bool | None] = {}
-    """Its keyword arguments, such as {method: GFN2-xTB}."""
+    """Keyword arguments of the class, such as {method: GFN2-xTB}."""
 
 
 class SumConfig(Config):
-    """Potentials of the same atoms, added up."""
+    """Weighted sum of potentials of the same atoms."""
 
     kind: Literal["sum"]
-    """A sum; compiled as one if every term is."""
+    """Sum of potentials; compiled into one kernel if every term is native."""
     terms: Annotated[list["Potential"], Field(min_length=1, max_length=100)]
-    """Potentials, each a name or a mapping."""
+    """Potentials to add, each a name or a mapping."""
     weights: Annotated[list[Weight], Field(min_length=1, max_length=100)] | None = None
     """Factor of each term; default: 1."""
 
@@ -86,12 +86,12 @@ class SumConfig(Config):
 
 
 class CommitteeConfig(Config):
-    """The mean of potentials; the spread of their forces tells how far to trust it."""
+    """Mean of potentials, whose spread of forces estimates the error."""
 
     kind: Literal["committee"]
-    """A committee; log.csv gets the column force_spread_eV_per_A."""
+    """Committee of potentials; log.csv gets the column force_spread_eV_per_A."""
     members: Annotated[list["Potential"], Field(min_length=2, max_length=100)]
-    """Potentials, each a name or a mapping."""
+    """Potentials to average, each a name or a mapping."""
 
 
 ReferenceConfig = DFTConfig | FCIConfig | ASEConfig
@@ -109,4 +109,4 @@ Potential = Annotated[
     Annotated[PotentialConfig, Field(discriminator="kind")],
     BeforeValidator(as_package, json_schema_input_type=Name | PotentialConfig),
 ]
-"""Where a potential stands: a name, or a mapping with its kind."""
+"""Potential in an input: a name, or a mapping with its kind."""

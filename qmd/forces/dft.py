@@ -1,4 +1,4 @@
-"""Kohn-Sham labels by PySCF; needs the extra `reference`."""
+"""Kohn-Sham energies and forces by PySCF; requires the extra `reference`."""
 
 import os
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from qmd.units import pyscf_bohr, pyscf_hartree
 
 
 class SCFError(RuntimeError):
-    """The self-consistent field did not converge."""
+    """A self-consistent field that did not converge."""
 
 
 @dataclass(frozen=True)
@@ -23,16 +23,16 @@ class DFT:
     Parameters
     ----------
     name : str
-        For people.
+        Name for reports.
     xc, basis : str
         PySCF names; the default is RPBE/def2-TZVPD. Keep the diffuse functions: without them
         basis-set superposition binds water dimers too strongly.
     dispersion : str or None
         Functional whose D3(0) parameters are used.
     grid_level : int
-        PySCF's integration grid.
+        Level of PySCF's integration grid.
     convergence_Ha : float
-        Of the SCF energy.
+        Convergence threshold of the SCF energy.
     """
 
     name: str = "RPBE-D3(0)/def2-TZVPD"
@@ -44,21 +44,21 @@ class DFT:
 
     @property
     def level_of_theory(self) -> str:
-        """For data cards."""
+        """Level of theory, for data cards."""
         return f"{self.name}, density fitting, restricted Kohn-Sham"
 
     def energy_and_forces(
         self, numbers: NDArray[np.int64], positions: Array, guess: Array | None = None
     ) -> tuple[float, Array, Array]:
-        """Energy (eV), forces (eV/angstrom), (n_atoms, 3), and density matrix of a closed shell.
+        """Compute energy (eV), forces (eV/angstrom), (n_atoms, 3), and closed-shell density matrix.
 
         Parameters
         ----------
         numbers : (n_atoms,)
         positions : (n_atoms, 3)
-            angstrom
+            Positions, angstrom.
         guess : density matrix, optional
-            Of a close geometry, or of separate molecules: see `joined`.
+            Initial density, of a close geometry or of separate molecules; see `joined`.
 
         Raises
         ------
@@ -94,17 +94,17 @@ class DFT:
 
 
 def declare_processor() -> None:
-    """Choose the code of PySCF's linear algebra; takes effect before PySCF is first imported.
+    """Select the kernels of PySCF's linear algebra; must be called before PySCF is imported.
 
-    Its wheels bring an OpenBLAS of 2018, which takes processors that it does not know for old ones:
-    half as fast in matrix products.
+    The wheels of PySCF contain an OpenBLAS of 2018, which treats newer processors as old ones, with
+    matrix products at half the speed.
     """
     if __cpu_features__["AVX2"]:
         os.environ.setdefault("OPENBLAS_CORETYPE", "Haswell")
 
 
 def joined(*densities: Array) -> Array:
-    """Block-diagonal density of separate molecules: a guess for all of them together."""
+    """Return the block-diagonal density of separate molecules, a guess for all of them together."""
     size = sum(len(d) for d in densities)
     total, start = np.zeros((size, size)), 0
     for density in densities:

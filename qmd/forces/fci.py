@@ -1,4 +1,4 @@
-"""Full configuration interaction labels of very small molecules by PySCF; extra `reference`."""
+"""Full CI energies and forces of very small molecules by PySCF; requires the extra `reference`."""
 
 from dataclasses import dataclass
 
@@ -12,17 +12,17 @@ from qmd.units import pyscf_bohr, pyscf_hartree
 
 @dataclass(frozen=True)
 class FCI:
-    """The exact ground state within a basis, among singlets.
+    """Exact lowest singlet state within a basis.
 
-    All electrons in all orbitals: the cost grows exponentially with the number of orbitals. LiH
-    in STO-3G (six orbitals, 225 determinants) takes a quarter of a second, forces included.
+    All electrons occupy all orbitals, so the cost grows exponentially with the number of orbitals.
+    LiH in STO-3G (six orbitals, 225 determinants) takes a quarter of a second, including forces.
 
     Parameters
     ----------
     basis : str
-        PySCF name.
+        PySCF name of the basis.
     convergence_Ha : float
-        Of the energy.
+        Convergence threshold of the energy.
     """
 
     basis: str = "sto-3g"
@@ -30,22 +30,22 @@ class FCI:
 
     @property
     def level_of_theory(self) -> str:
-        """For data cards."""
+        """Level of theory, for data cards."""
         return f"FCI/{self.basis.upper()}, all electrons, lowest singlet"
 
     def energy_and_forces(
         self, numbers: NDArray[np.int64], positions: Array
     ) -> tuple[float, Array]:
-        """Energy (eV) and analytic forces (eV/angstrom), (n_atoms, 3).
+        """Compute the energy (eV) and analytic forces (eV/angstrom), (n_atoms, 3).
 
         Full CI is CASSCF with every orbital active, whose gradient needs no orbital response.
 
         Parameters
         ----------
         numbers : (n_atoms,)
-            An even number of electrons.
+            Atomic numbers, with an even number of electrons.
         positions : (n_atoms, 3)
-            angstrom
+            Positions, angstrom.
 
         Raises
         ------

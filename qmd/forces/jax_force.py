@@ -1,4 +1,4 @@
-"""A JAX potential as the force of a run; the only module of `qmd run` that imports JAX."""
+"""JAX potential as the force of a run; the only module of `qmd run` that imports JAX."""
 
 import os
 from collections.abc import Callable
@@ -14,12 +14,12 @@ BatchFunction = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]
 
 
 def jax_force(model: Model) -> Force:
-    """Wrap the jitted energy and forces of a model; double precision, cached programs."""
+    """Return the jitted energy and forces of a model as a `Force`; double precision, cached."""
     return python_force(jax_function(model))
 
 
 def jax_function(model: Model) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Jitted energy and forces of a model, from arrays to arrays."""
+    """Return the jitted energy and forces of a model as a function of NumPy arrays."""
     _set_up()
     function = compiled(ModelPotential(model))
 
@@ -31,18 +31,18 @@ def jax_function(model: Model) -> Callable[[np.ndarray], tuple[np.ndarray, np.nd
 
 
 def jax_batch_force(model: Model, start: np.ndarray, first: int) -> BatchFunction:
-    """Energy and forces of all replicas in one call of the vectorised JAX function.
+    """Return a function that evaluates all replicas in one call of the vectorised JAX function.
 
-    The batch has one shape and a place for each replica: one that is no longer asked for stays
-    in its place with its last positions. So what remains is computed as before, and compiled once.
+    The batch keeps its shape: a replica that has ended stays in its place with its last positions.
+    The others are therefore computed as before, and the function is compiled once.
 
     Parameters
     ----------
     model : Model
     start : float64 array, shape (n, n_atoms, 3)
-        Positions (angstrom) that fill the places at first.
+        Initial positions (angstrom).
     first : int
-        Index of the replica that has the first place.
+        Index of the replica in the first place.
     """
     _set_up()
     potential = ModelPotential(model)
@@ -69,9 +69,9 @@ def _set_up() -> None:
 
 
 def use_compilation_cache() -> Path:
-    """Let JAX keep compiled programs in a folder that belongs to this user alone.
+    """Let JAX cache compiled programs in a folder that belongs to this user alone.
 
-    The cache is trusted by JAX, so it must not lie where others can write.
+    JAX trusts the cache, so others must not be able to write to it.
     """
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = base / "qmd" / f"jax-{jax.__version__}"

@@ -1,4 +1,4 @@
-"""What a run knows of its potential besides the forces."""
+"""Origin of a potential: everything that a run records about it, apart from the forces."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import numpy as np
 from qmd.potentials import Domain
 
 UNBOUNDED_DOMAIN = Domain(np.zeros((0, 2), np.int64), np.zeros((0, 2)), np.zeros((0, 2)))
-"""The domain of a potential that was not trained, or does not say on what."""
+"""Domain of a potential that was not trained, or has no information about its training data."""
 
 SLOPE_ERROR = 1e-3
 """`slope_error` (eV/angstrom) of functions that iterate, or compute in single precision: energies
@@ -16,15 +16,15 @@ that converge to 1e-10 hartree, differences over 2e-4 angstrom."""
 
 @dataclass(frozen=True, eq=False)
 class PotentialOrigin:
-    """Where the forces of a run come from, as its record and its checkpoints know it."""
+    """Origin of the forces of a run, as its record and its checkpoints identify it."""
 
     name: str
     sha256: str
-    """Of the package, or of all that makes another potential what it is."""
+    """SHA-256 of the package, or of everything that determines another potential."""
     citation: str
     reference_energy_eV: float
     needs: tuple[str, ...]
-    """Installed packages on whose versions the bits of a trajectory depend, besides qmd's own."""
+    """Further installed packages on whose versions the bits of a trajectory depend."""
     domain: Domain
     slope_error: float = 1e-5
     """Largest difference (eV/angstrom) between a force and the slope of the energy at the start."""

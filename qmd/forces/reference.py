@@ -21,19 +21,20 @@ from qmd.system.system import System
 from qmd.typing import Array, EnergyAndForces
 
 CLOSE_A, NEAR_A = 0.05, 0.5
-"""Moves of an atom over which densities are extrapolated, and over which the last one serves."""
+"""Largest moves of an atom over which densities are extrapolated, and over which the last density
+is used as a guess."""
 INSTALL = 'install the extra, in the checkout: pip install -e ".[reference]"'
 
 
 def reference_method(
     config: DFTConfig | FCIConfig | ASEConfig, system: System
 ) -> tuple[str, EnergyAndForces, tuple[str, ...]]:
-    """Name, function, and packages whose versions matter, of a method on the atoms of `system`.
+    """Return name, function, and relevant packages of a method on the atoms of `system`.
 
     Raises
     ------
     MismatchError
-        If what it needs is not installed, or cannot treat these atoms.
+        If a package that it needs is not installed, or if it cannot treat these atoms.
     """
     match config:
         case DFTConfig():
@@ -72,10 +73,10 @@ def _dft(config: DFTConfig, system: System) -> tuple[str, EnergyAndForces, tuple
 
 
 def _next_density(before: Sequence[tuple[Array, Array]], positions: Array) -> Array | None:
-    """Guess of the density at `positions` from (positions, density) of up to three steps before.
+    """Guess the density at `positions` from (positions, density) of up to three earlier steps.
 
-    Along a path that on the parabola through them, which takes fewer cycles than the last one; none
-    after a jump.
+    Along a path the guess is extrapolated by a parabola, which takes fewer cycles than the last
+    density; after a jump there is no guess.
     """
     path = [x for x, _ in before] + [positions]
     jumps = [float(np.abs(b - a).max()) for a, b in pairwise(path)]
@@ -111,7 +112,7 @@ def _ase(config: ASEConfig, system: System) -> tuple[str, EnergyAndForces, tuple
         try:
             forces = atoms.get_forces()
             energy = _energy_of_forces(atoms)
-        except (Exception, SystemExit) as error:  # calculators raise what they like
+        except (Exception, SystemExit) as error:  # calculators raise errors of any kind
             raise _failed(config.calculator, error) from None
         return checked(config.calculator, energy, forces, positions.shape)
 
@@ -145,20 +146,20 @@ def _calculator(config: ASEConfig) -> Any:
         kind = NotInstalledError if absent else MismatchError
         raise kind(
             f"potential.calculator {config.calculator} cannot be imported: {error}",
-            hint="install the package that brings it, and give its class with its module",
+            hint="install the package that provides it, and give its class with its module",
         ) from None
     if not (isinstance(kind, type) and issubclass(kind, GetPropertiesMixin)):
         raise MismatchError(f"potential.calculator {config.calculator} is not an ASE calculator")
     try:
         return kind(**config.arguments)
-    except (Exception, SystemExit) as error:  # calculators raise what they like
+    except (Exception, SystemExit) as error:  # calculators raise errors of any kind
         raise MismatchError(
             f"{config.calculator} does not take potential.arguments: {_first_line(error)}"
         ) from None
 
 
 def settings_sha256(config: DFTConfig | FCIConfig | ASEConfig) -> str:
-    """SHA-256 of the settings of a method, and of the files that they name: models, parameters."""
+    """Return the SHA-256 of the settings of a method, and of the files that they name."""
     digest = hashlib.sha256(config.model_dump_json().encode())
     for value in config.arguments.values() if isinstance(config, ASEConfig) else ():
         if isinstance(value, str) and os.path.isfile(value):
@@ -186,7 +187,7 @@ def _closed_shell(system: System) -> None:
 def _failed(name: str, error: BaseException) -> NumericalError:
     return NumericalError(
         f"{name} failed: {_first_line(error)}",
-        hint="all steps up to the last checkpoint are kept; the same command goes on from there",
+        hint="all steps up to the last checkpoint are saved; the same command resumes from there",
     )
 
 

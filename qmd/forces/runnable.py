@@ -1,4 +1,4 @@
-"""A potential that a run can use: a tree on an interpreter, or a Python function."""
+"""Potential that a run can use: a tree on an interpreter, or a Python function."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,20 +17,20 @@ ForceSpread = Callable[[Array], Array]
 
 @dataclass(frozen=True, eq=False)
 class RunnablePotential:
-    """A potential on the atoms of a system."""
+    """Potential on the atoms of a system."""
 
     source: PotentialOrigin
     model: Model | None = None
-    """The tree, if it is one."""
+    """Tree of the potential; None if it is a Python function."""
     backend: str = "native"
-    """What interprets the tree: native or jax."""
+    """Interpreter of the tree: native or jax."""
     function: EnergyAndForces | None = None
-    """What it is instead of a tree."""
+    """Python function of the potential; None if it is a tree."""
     variance: ForceSpread | None = None
-    """Of a committee: positions -> variance of the force on each atom, eV^2/angstrom^2."""
+    """Variance of the force on each atom over the members of a committee, eV^2/angstrom^2."""
 
     def force(self) -> Force:
-        """For the integrators.
+        """Return the force for the integrators.
 
         Raises
         ------
@@ -43,12 +43,12 @@ class RunnablePotential:
 
     @cached_property
     def energy_and_forces(self) -> EnergyAndForces:
-        """As a Python function; the forces are the caller's own."""
+        """Energy and forces as a Python function; the caller owns the returned forces."""
         if self.function is not None:
             return self.function
         assert self.model is not None
         if self.backend == "native":
-            return _by_kernel(self.model)
+            return _kernel_function(self.model)
         from qmd.forces.jax_force import jax_function
 
         function = jax_function(self.model)
@@ -61,21 +61,21 @@ class RunnablePotential:
 
     @property
     def native_model(self) -> Model | None:
-        """The tree, if the native kernel interprets it."""
+        """Tree of the potential, if the native kernel interprets it; else None."""
         return self.model if self.backend == "native" else None
 
     @property
     def force_spread(self) -> ForceSpread | None:
-        """Of a committee: positions -> standard deviation of the force on each atom, eV/angstrom.
+        """Standard deviation of the force on each atom over a committee, eV/angstrom.
 
-        That of the members' force vectors about their mean, ``sqrt(<|F_i - <F_i>|^2>)``.
+        It is a function of the positions, ``sqrt(<|F_i - <F_i>|^2>)`` over the members i.
         """
         variance = self.variance
         return None if variance is None else lambda positions: np.sqrt(variance(positions))
 
 
 def build_force(model: Model, backend: str) -> Force:
-    """The force of a model: its native kernel, or its JAX function through a callback."""
+    """Return the force of a model: its native kernel, or its JAX function through a callback."""
     if backend == "native":
         return Force(*_kernel(model))
     from qmd.forces.jax_force import jax_force
@@ -90,7 +90,7 @@ def _kernel(model: Model) -> NativeKernel:
         raise MismatchError(str(error), hint="set `potential.backend: jax`") from None
 
 
-def _by_kernel(model: Model) -> EnergyAndForces:
+def _kernel_function(model: Model) -> EnergyAndForces:
     kernel = _kernel(model)
 
     def energy_and_forces(positions: Array) -> tuple[float, Array]:

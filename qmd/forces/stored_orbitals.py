@@ -1,7 +1,7 @@
-"""PySCF's numerical integrator with the orbitals kept between SCF cycles.
+"""PySCF's numerical integrator with the orbitals stored between SCF cycles.
 
 PySCF evaluates the basis functions on the grid again in each cycle. For a water dimer they take
-0.3 GB, and a third of the time of the SCF when they are not kept (measured).
+0.3 GB, and a third of the time of the SCF when they are not stored (measured).
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from pyscf.dft.numint import NumInt
 
 
 class StoredOrbitals(NumInt):  # type: ignore[misc]  # PySCF has no types
-    """For one molecule on one grid: make a new one for each calculation."""
+    """Integrator for one molecule on one grid; create a new one for each calculation."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class StoredOrbitals(NumInt):  # type: ignore[misc]  # PySCF has no types
         *args: Any,
         **kwargs: Any,
     ) -> Iterator[Any]:
-        """As PySCF's; the second time from memory, except second derivatives, used once."""
+        """Yield the blocks of PySCF, from memory if called again, except second derivatives."""
         if deriv > 1 or args or set(kwargs) - {"max_memory"}:
             yield from super().block_loop(mol, grids, nao, deriv, *args, **kwargs)
             return
