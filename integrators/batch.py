@@ -1,23 +1,20 @@
 """Replicas side by side: copies of one system that differ in velocities and noise."""
 
-from typing import NamedTuple, Self
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
 
 import numba
 import numpy as np
 import numpy.typing as npt
-from numba.extending import register_jitable
 
-from .compiled import inner
 from .kernels import kinetic_energy
 from .state import FloatArray, State
 
 IntArray = npt.NDArray[np.int64]
-STEP, STATUS, WARNED = range(3)
-"""Columns of what `AbstractIntegrator._loop_each` writes for each replica."""
 
 
 class Batch(NamedTuple):
-    """States of n replicas at one step; row r is what `State` is of a single run.
+    """States of n replicas at one step; row r of each array is the field of a `State`.
 
     Parameters
     ----------
@@ -25,6 +22,10 @@ class Batch(NamedTuple):
         In angstrom, sqrt(eV/u) and eV/angstrom.
     energies : float64 array, shape (n,)
         Potential energies (eV).
+    cells : float64 array, shape (n, 3, 3)
+        Lattice vectors (angstrom) in rows; zeros for isolated systems.
+    baths : float64 array, shape (n, n_bath)
+        Variables of a thermostat or barostat.
     replicas : int64 array, shape (n,)
         Index of each: `Stream.replica`, from 0 to 2**32 - 1.
     step : int
@@ -35,23 +36,40 @@ class Batch(NamedTuple):
     velocities: FloatArray
     forces: FloatArray
     energies: FloatArray
+    cells: FloatArray
+    baths: FloatArray
     replicas: IntArray
     step: int
 
+    @classmethod
+    def of(cls, states: Sequence[State], replicas: Sequence[int]) -> Self:
+        """Stack the states of `replicas`, which have made equally many steps; arrays are copies."""
+        x, v, f, energies, steps, cells, baths = map(np.array, zip(*states, strict=True))
+        return cls(x, v, f, energies, cells, baths, np.array(replicas, np.int64), int(steps[0]))
+
+    @classmethod
+    def of_one(cls, state: State, replica: int) -> Self:
+        """Return a batch whose arrays are views of those of `state`, but for the energy."""
+        x, v, f, energy, step, cell, bath = state
+        energies, replicas = np.array([energy], np.float64), np.array([replica], np.int64)
+        return cls(x[None], v[None], f[None], energies, cell[None], bath[None], replicas, step)
+
     def state(self, row: int) -> State:
-        """The state of one replica; its arrays are views."""
-        x, v, f = self.positions[row], self.velocities[row], self.forces[row]
-        return State(x, v, f, float(self.energies[row]), self.step)
+        """Return the state of one replica; its arrays are views."""
+        return State(
+            self.positions[row], self.velocities[row], self.forces[row],
+            float(self.energies[row]), self.step, self.cells[row], self.baths[row],
+        )  # fmt: skip
+
+    def as_arrays(self) -> dict[str, Any]:
+        """Return the arrays by their names, each with a row for each replica."""
+        arrays = self._asdict()
+        del arrays["step"]
+        return arrays
 
     def rows(self, chosen: slice | npt.NDArray[np.bool_] | IntArray) -> Self:
-        """Some of the replicas: views for a slice, else copies."""
-        return self._replace(
-            positions=self.positions[chosen],
-            velocities=self.velocities[chosen],
-            forces=self.forces[chosen],
-            energies=self.energies[chosen],
-            replicas=self.replicas[chosen],
-        )
+        """Return some of the replicas: views for a slice, else copies."""
+        return self._replace(**{name: a[chosen] for name, a in self.as_arrays().items()})
 
 
 class AdvancedBatch(NamedTuple):
@@ -80,36 +98,23 @@ def owned_batch(batch: Batch) -> Batch:
     ValueError
         If the shapes do not fit each other, `step` is negative, or a replica is out of range.
     """
-    vectors = [np.array(a, dtype=np.float64, order="C") for a in batch[:3]]
-    energies = np.array(batch.energies, dtype=np.float64, order="C")
-    replicas = np.array(batch.replicas, dtype=np.int64, order="C")
-    shape = (*replicas.shape, *vectors[0].shape[1:2], 3)
-    if len(shape) != 3 or energies.shape != shape[:1] or {v.shape for v in vectors} != {shape}:
-        raise ValueError(
-            "A batch must have vectors of one shape (n, n_atoms, 3) and n energies and replicas, "
-            f"but has {', '.join(str(np.shape(a)) for a in batch[:5])}."
-        )
-    if batch.step < 0:
-        raise ValueError(f"`step` must not be negative, but step={batch.step}.")
-    if not ((replicas >= 0) & (replicas < 2**32)).all():
-        raise ValueError("`replicas` must lie in 0 ... 2**32 - 1.")
-    return Batch(vectors[0], vectors[1], vectors[2], energies, replicas, int(batch.step))
-
-
-@register_jitable(no_cfunc_wrapper=True)
-def replica_state(batch, r):
-    """State of replica `r`; its arrays are views."""
-    return State(
-        batch.positions[r], batch.velocities[r], batch.forces[r], batch.energies[r], batch.step
+    own = batch._replace(
+        **{name: np.array(a, dtype=a.dtype, order="C") for name, a in batch.as_arrays().items()},
+        step=int(batch.step),
     )
-
-
-@inner
-def put(batch, ended, r, finished):
-    """Store what the loop returned for replica `r`."""
-    energy, step, status, warned = finished
-    batch.energies[r] = energy
-    ended[r, STEP], ended[r, STATUS], ended[r, WARNED] = step, status, warned
+    n, n_atoms, n_bath = len(own.replicas), *own.positions.shape[1:2], *own.baths.shape[1:2]
+    shapes = [(n, n_atoms, 3)] * 3 + [(n,), (n, 3, 3), (n, n_bath), (n,)]
+    if [a.shape for a in own[:7]] != shapes:
+        raise ValueError(
+            "A batch must have vectors of one shape (n, n_atoms, 3), n energies and replicas, "
+            "cells of shape (n, 3, 3) and baths of shape (n, n_bath), but has "
+            f"{', '.join(str(np.shape(a)) for a in batch[:7])}."
+        )
+    if own.step < 0:
+        raise ValueError(f"`step` must not be negative, but step={batch.step}.")
+    if not ((own.replicas >= 0) & (own.replicas < 2**32)).all():
+        raise ValueError("`replicas` must lie in 0 ... 2**32 - 1.")
+    return own
 
 
 @numba.njit(cache=True)

@@ -1,8 +1,14 @@
 """How functions that only compiled loops call are compiled."""
 
+from typing import Any
+
 from numba.extending import register_jitable
 
-inner = register_jitable(no_cfunc_wrapper=True, _nrt=False)
+NO_REFERENCES: Any = {"_nrt": False}
+"""No counts of references to arrays: for a function that neither makes an array nor returns one."""
+INNER: Any = NO_REFERENCES | {"no_cfunc_wrapper": True}
+
+inner = register_jitable(**INNER)
 """Decorates a function that compiled loops call; in Python it stays a Python function.
 
 The wrappers by which Python would call it, and counts of references to arrays, cost a third of

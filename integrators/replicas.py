@@ -13,12 +13,12 @@ from concurrent.futures import ThreadPoolExecutor, wait
 import numpy as np
 import numpy.typing as npt
 
-from .batch import STATUS, STEP, WARNED, AdvancedBatch, Batch, IntArray, owned_batch
+from .batch import AdvancedBatch, Batch, IntArray, owned_batch
 from .forces.deferred import DeferredForce
 from .forces.force import Force, ForcePointer, pointer
 from .forces.python_force import raise_pending
 from .limits import Limits, Status, unlimited
-from .methods.base import AbstractIntegrator
+from .methods.base import STATUS, STEP, WARNED, AbstractIntegrator
 from .noise import Stream, checked_stream
 from .state import FloatArray
 
@@ -39,7 +39,8 @@ class AbstractReplicas(abc.ABC):
     ) -> None:
         if threads < 1:
             raise ValueError(f"`threads` must be at least 1, but threads={threads}.")
-        self._integrator, self._limits = integrator, limits
+        self._limits = limits
+        self._integrators = [integrator, *(integrator.for_thread() for _ in range(threads - 1))]
         self._inv_masses = np.array(inv_masses, dtype=np.float64, order="C")
         self._seed = checked_stream(Stream(seed)).seed
         self._pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
@@ -84,10 +85,11 @@ class AbstractReplicas(abc.ABC):
     ) -> IntArray:
         """Advance `own` in place, one thread a force; step, status and warned of each replica."""
         ended = np.zeros((len(own.replicas), 3), np.int64)
-        parts = list(zip(_shares(len(ended), len(forces)), forces, strict=True))
+        shares = _shares(len(ended), len(forces))
+        parts = list(zip(shares, self._integrators, forces, strict=True))
 
-        def advance(part: slice, force: ForcePointer) -> None:
-            self._integrator._loop_each(
+        def advance(part: slice, integrator: AbstractIntegrator, force: ForcePointer) -> None:
+            integrator.advance_each(
                 own.rows(part), ended[part], self._inv_masses, force, self._seed, limits, n_steps
             )
 
@@ -180,7 +182,7 @@ class BatchedReplicas(AbstractReplicas):
             going = np.flatnonzero(ended[:, STATUS] == Status.OK)
             now = own._replace(step=own.step).rows(going)
             last = self._step(now)
-            for whole, part in zip(own[:4], now[:4], strict=True):
+            for whole, part in zip(own[:6], now[:6], strict=True):
                 whole[going] = part
             ended[going, STEP], ended[going, STATUS] = last[:, STEP], last[:, STATUS]
             ended[going, WARNED] += last[:, WARNED]

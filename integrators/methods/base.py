@@ -1,56 +1,101 @@
-"""What all integrators share: the interface, and the door that every run of steps goes through."""
+"""What all integrators share: the interface, what each says of itself, and the two loops.
+
+The loops over replicas and over steps are compiled once for each method: Numba compiles them for
+the type of `AbstractIntegrator._parameters`, and finds the step that `step_of` has registered for
+this type. A single trajectory is a batch of one.
+"""
 
 import abc
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+import numba
 import numpy as np
 import numpy.typing as npt
+from numba.extending import overload
 
 from ..batch import Batch, IntArray
+from ..compiled import INNER, NO_REFERENCES
 from ..forces.force import Force, ForcePointer, pointer
-from ..limits import Limits, Status
-from ..noise import Stream
+from ..kernels import copy_into
+from ..limits import Limits, Status, check, require_valid
+from ..noise import Stream, checked_stream
 from ..state import Advanced, FloatArray, State, owned_copy
 
-LoopEnd = tuple[float, int, int, int]
-"""What a compiled loop returns: energy, step, status, warned."""
+STEP, STATUS, WARNED = range(3)
+"""Columns of what `AbstractIntegrator.advance_each` writes for each replica."""
 
 
 class AbstractIntegrator(abc.ABC):
     """A method that moves a `State` through time.
 
-    An implementation is a frozen dataclass of parameters: no state, no side effect.
+    An implementation is a frozen dataclass of parameters: no state, no side effect. It says what
+    it is in the properties below, and its step in a function under `step_of`.
     """
 
     __slots__ = ()
 
-    @abc.abstractmethod
-    def _loop(
-        self,
-        state: State,
-        inv_masses: FloatArray,
-        force: ForcePointer,
-        stream: Stream,
-        limits: Limits,
-        n_steps: int,
-    ) -> LoopEnd:
-        """Make the steps in compiled code, in place in the arrays of `state`."""
+    dt: float
+    """Time step (angstrom sqrt(u/eV))."""
 
+    @property
     @abc.abstractmethod
-    def _loop_each(
-        self,
-        batch: Batch,
-        ended: IntArray,
-        inv_masses: FloatArray,
-        force: ForcePointer,
-        seed: int,
-        limits: Limits,
-        n_steps: int,
-    ) -> None:
-        """Make the steps of one replica after the other, each by the code of `_loop`.
+    def conserves_energy(self) -> bool:
+        """Whether nothing but the time step keeps the energy from being constant."""
 
-        In place in the arrays of `batch`, without the lock of Python, so that threads can share
-        the replicas. Row r of `ended` takes step, status and warned of replica r.
+    @property
+    @abc.abstractmethod
+    def reaches_all_momenta(self) -> bool:
+        """Whether all 3N momenta change, total momentum and rotation included."""
+
+    @property
+    @abc.abstractmethod
+    def is_random(self) -> bool:
+        """Whether replicas with equal starts part, each by the noise of its stream."""
+
+    @property
+    @abc.abstractmethod
+    def target_kT(self) -> float | None:
+        """Thermal energy (eV) of the bath; None without one."""
+
+    @property
+    def damping(self) -> float | None:
+        """Rate at which a bath damps every momentum (sqrt(eV/u)/angstrom), if it is constant."""
+        return None
+
+    @property
+    def bath_variables(self) -> tuple[str, ...]:
+        """Names of the variables in `State.bath`."""
+        return ()
+
+    def start(self, state: State, stream: Stream) -> State:
+        """Return a state with exact forces as the first one of this method."""
+        return state._replace(bath=np.zeros(len(self.bath_variables)))
+
+    def on_noisy_forces(self, covariance: Force, compensate: bool) -> "AbstractIntegrator | None":
+        """Return this method for forces with a noise of this covariance; None if there is none.
+
+        Parameters
+        ----------
+        covariance : Force
+            Writes the covariance (eV^2/angstrom^2), shape (3 n_atoms, 3 n_atoms), where a force
+            writes forces.
+        compensate : bool
+            Whether the bath gives less by what the noise gives.
         """
+        return None
+
+    def share(self, positions: npt.ArrayLike, inv_masses: npt.ArrayLike) -> float:
+        """Part of the bath's power that the noise of the forces takes over; at most 1 can be."""
+        return 0.0
+
+    def for_thread(self) -> "AbstractIntegrator":
+        """Return an equal integrator that shares no scratch with this one."""
+        return self
+
+    @abc.abstractmethod
+    def _parameters(self, n_atoms: int) -> NamedTuple:
+        """Return what the compiled step reads: numbers, pointers, and scratch of one call."""
 
     def advance(
         self,
@@ -86,12 +131,12 @@ class AbstractIntegrator(abc.ABC):
         Raises
         ------
         ValueError
-            If the shapes do not fit each other, `n_steps` is negative, or the stream or the
-            limits are not valid.
+            If the shapes do not fit each other or the method, `n_steps` is negative, or the stream
+            or the limits are not valid.
         TypeError
             If `force` does not fit `FORCE_SIGNATURE`.
         """
-        own = owned_copy(state)
+        own, (seed, replica) = owned_copy(state), checked_stream(stream)
         w = np.array(inv_masses, dtype=np.float64, order="C")
         if w.shape != own.positions.shape[:1]:
             raise ValueError(
@@ -99,8 +144,116 @@ class AbstractIntegrator(abc.ABC):
             )
         if n_steps < 0:
             raise ValueError(f"`n_steps` must not be negative, but n_steps={n_steps}.")
-        energy, step, status, warned = self._loop(
-            own, w, pointer(force), stream, limits, int(n_steps)
+        address = pointer(force)
+        batch, ended = Batch.of_one(own, replica), np.zeros((1, 3), np.int64)
+        self.advance_each(batch, ended, w, address, seed, limits, n_steps)
+        moved = batch._replace(step=int(ended[0, STEP])).state(0)
+        return Advanced(moved, Status(ended[0, STATUS]), int(ended[0, WARNED]))
+
+    def advance_each(
+        self,
+        batch: Batch,
+        ended: IntArray,
+        inv_masses: FloatArray,
+        force: ForcePointer,
+        seed: int,
+        limits: Limits,
+        n_steps: int,
+    ) -> None:
+        """Make the steps of one replica after the other, in place and without any check.
+
+        `AbstractReplicas` is the door to this; without the lock of Python, so that threads can
+        share the replicas.
+
+        Parameters
+        ----------
+        batch : Batch
+            Writable C-contiguous arrays, which are overwritten; `step` stays.
+        ended : int64 array, shape (n, 3)
+            Takes step, status and warned of each replica.
+        inv_masses : float64 array, shape (n_atoms,)
+            In 1/u.
+        force : ForcePointer
+        seed : int
+        limits : Limits
+        n_steps : int
+        """
+        if batch.baths.shape[1] != len(self.bath_variables):
+            raise ValueError(
+                f"`bath` must have shape ({len(self.bath_variables)},) for this method, but has "
+                f"({batch.baths.shape[1]},)."
+            )
+        parameters = self._parameters(batch.positions.shape[1])
+        previous = np.empty(batch.positions.shape[1:])
+        _advance_each(
+            batch, ended, inv_masses, parameters, force, seed, limits, int(n_steps), previous
         )
-        moved = State(own.positions, own.velocities, own.forces, energy, step)
-        return Advanced(moved, Status(status), warned)
+
+
+def begin(parameters, state, inv_masses):
+    """Prepare the scratch in `parameters` for steps from `state`; return a `Status`."""
+    raise NotImplementedError("Compiled code only.")
+
+
+def step(parameters, state, inv_masses, force, stream, now):
+    """Make step `now` in place in the arrays of `state`; return the energy (eV) and a `Status`."""
+    raise NotImplementedError("Compiled code only.")
+
+
+_begins: dict[type, Callable[..., Any]] = {}
+_steps: dict[type, Callable[..., Any]] = {}
+
+
+def begin_of(parameters: type) -> Callable[[Any], Any]:
+    """Register the decorated function as `begin` of a type of parameters; default: nothing."""
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        return _begins.setdefault(parameters, function)
+
+    return register
+
+
+def step_of(parameters: type) -> Callable[[Any], Any]:
+    """Register the decorated function as `step` of a type of parameters."""
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        return _steps.setdefault(parameters, function)
+
+    return register
+
+
+def _begin(parameters, state, inv_masses):
+    return Status.OK
+
+
+@overload(begin, jit_options=INNER)
+def _begin_of(parameters, state, inv_masses):
+    return _begins.get(parameters.instance_class, _begin)
+
+
+@overload(step, jit_options=INNER)
+def _step_of(parameters, state, inv_masses, force, stream, now):
+    return _steps[parameters.instance_class]
+
+
+@numba.njit(cache=True, nogil=True, **NO_REFERENCES)
+def _advance_each(batch, ended, inv_masses, parameters, force, seed, limits, n_steps, previous):
+    require_valid(limits, batch.positions.shape[1])
+    for r in range(batch.replicas.size):
+        state = State(
+            batch.positions[r], batch.velocities[r], batch.forces[r], batch.energies[r],
+            batch.step, batch.cells[r], batch.baths[r],
+        )  # fmt: skip
+        stream = Stream(seed, batch.replicas[r])
+        status, now, warned = begin(parameters, state, inv_masses), batch.step, 0
+        while status == Status.OK and now < batch.step + n_steps:
+            copy_into(previous, state.positions)
+            batch.energies[r], own = step(parameters, state, inv_masses, force, stream, now)
+            now += 1
+            status, outside = check(
+                state.positions, previous, state.forces, batch.energies[r], limits
+            )
+            warned += outside
+            if status == Status.OK:
+                status = own
+        ended[r, STEP], ended[r, STATUS], ended[r, WARNED] = now, status, warned

@@ -2,18 +2,25 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
-import numba
 import numpy as np
 
-from ..batch import Batch, IntArray, put, replica_state
 from ..compiled import inner
-from ..forces.force import ForcePointer, compute
-from ..kernels import copy_into, drift, kick, ou
-from ..limits import Limits, Status, check, require_valid
-from ..noise import Stream, checked_stream, gaussian
-from ..state import FloatArray, State
-from .base import AbstractIntegrator, LoopEnd
+from ..forces.force import Force, compute
+from ..kernels import drift, kick, ou
+from ..limits import Status
+from ..noise import gaussian
+from ..state import FloatArray
+from .base import AbstractIntegrator, step_of
+from .noisy_langevin import NoisyLangevinBAOAB
+
+
+class _Parameters(NamedTuple):
+    dt: float
+    kT: float
+    friction: float
+    noise: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,10 @@ class LangevinBAOAB(AbstractIntegrator):
     kT: float
     friction: float
 
+    conserves_energy: ClassVar = False
+    reaches_all_momenta: ClassVar = True
+    is_random: ClassVar = True
+
     def __post_init__(self) -> None:
         if not 0 < self.dt < math.inf:
             raise ValueError(f"`dt` must be positive and finite, but dt={self.dt}.")
@@ -76,71 +87,36 @@ class LangevinBAOAB(AbstractIntegrator):
             if not 0 <= value < math.inf:
                 raise ValueError(f"`{name}` must be finite and not negative, but {name}={value}.")
 
-    def _loop(
-        self,
-        state: State,
-        inv_masses: FloatArray,
-        force: ForcePointer,
-        stream: Stream,
-        limits: Limits,
-        n_steps: int,
-    ) -> LoopEnd:
-        return _advance(
-            state,
-            inv_masses,
-            float(self.dt),
-            float(self.kT),
-            float(self.friction),
-            force,
-            checked_stream(stream),
-            limits,
-            n_steps,
-        )
+    @property
+    def target_kT(self) -> float:
+        """Thermal energy (eV) of the bath."""
+        return self.kT
 
-    def _loop_each(
-        self,
-        batch: Batch,
-        ended: IntArray,
-        inv_masses: FloatArray,
-        force: ForcePointer,
-        seed: int,
-        limits: Limits,
-        n_steps: int,
-    ) -> None:
-        parameters = float(self.dt), float(self.kT), float(self.friction)
-        _advance_each(batch, ended, inv_masses, parameters, force, seed, limits, n_steps)
+    @property
+    def damping(self) -> float:
+        """Rate at which the bath damps every momentum (sqrt(eV/u)/angstrom)."""
+        return self.friction
+
+    def on_noisy_forces(self, covariance: Force, compensate: bool) -> NoisyLangevinBAOAB:
+        """Return the method in which the noise of the forces takes the place of a part of O."""
+        return NoisyLangevinBAOAB(self.dt, self.kT, self.friction, covariance, compensate)
+
+    def _parameters(self, n_atoms: int) -> _Parameters:
+        noise = np.empty((n_atoms, 3))
+        return _Parameters(float(self.dt), float(self.kT), float(self.friction), noise)
 
 
-@numba.njit(cache=True)
-def _advance(state, inv_masses, dt, kT, friction, force, stream, limits, n_steps):
-    x, v, f = state.positions, state.velocities, state.forces
-    energy, step, warned = state.energy, state.step, 0
-    previous, noise = np.empty_like(x), np.empty_like(x)
-    require_valid(limits, x.shape[0])
-    for _ in range(n_steps):
-        copy_into(previous, x)
-        gaussian(noise, stream, step)
-        energy = baoab_step(x, v, f, noise, inv_masses, dt, kT, friction, force)
-        step += 1
-        status, outside = check(x, previous, f, energy, limits)
-        warned += outside
-        if status != Status.OK:
-            return energy, step, status, warned
-    return energy, step, Status.OK, warned
-
-
-@numba.njit(cache=True, nogil=True)
-def _advance_each(batch, ended, inv_masses, parameters, force, seed, limits, n_steps):
-    dt, kT, friction = parameters
-    for r in range(batch.replicas.size):
-        state, stream = replica_state(batch, r), Stream(seed, batch.replicas[r])
-        finished = _advance(state, inv_masses, dt, kT, friction, force, stream, limits, n_steps)
-        put(batch, ended, r, finished)
+@step_of(_Parameters)
+def _step(parameters, state, inv_masses, force, stream, now):
+    dt, kT, friction, noise = parameters
+    gaussian(noise, stream, now)
+    return baoab_step(state, noise, inv_masses, dt, kT, friction, force), Status.OK
 
 
 @inner
-def baoab_step(x, v, f, noise, inv_masses, dt, kT, friction, force):
-    """One step, in place in `x`, `v`, `f`, under the given `noise`; returns the energy (eV)."""
+def baoab_step(state, noise, inv_masses, dt, kT, friction, force):
+    """Make one step in place in the arrays of `state` under `noise`; return the energy (eV)."""
+    x, v, f = state.positions, state.velocities, state.forces
     kick(v, f, inv_masses, dt / 2)  # B
     drift(x, v, dt / 2)  # A
     ou(v, noise, inv_masses, friction, kT, dt)  # O

@@ -1,23 +1,34 @@
 """Langevin dynamics on forces with a known noise, which takes the place of a part of the bath."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar, NamedTuple, Self
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
-from ..batch import Batch, IntArray
 from ..compiled import inner
 from ..forces.force import Force, ForcePointer, compute, pointer
-from ..kernels import copy_into, drift, kick, ou
-from ..limits import Limits, Status, check, require_valid
+from ..kernels import drift, kick, ou
+from ..limits import Status
 from ..noise import SHOTS, Stream, checked_stream, gaussian
 from ..state import FloatArray, State, owned_copy
-from .base import AbstractIntegrator, LoopEnd
+from .base import AbstractIntegrator, begin_of, step_of
 
 _SINGULAR = 1e-12
 """A pivot this small, relative to the largest element of the diagonal, is rounding."""
+
+
+class _Parameters(NamedTuple):
+    dt: float
+    kT: float
+    friction: float
+    covariance: ForcePointer
+    compensate: bool
+    noise: FloatArray
+    matrix: FloatArray
+    root: FloatArray
+    bath: FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +79,20 @@ class NoisyLangevinBAOAB(AbstractIntegrator):
     covariance: Force
     compensate: bool = True
 
+    conserves_energy: ClassVar = False
+    reaches_all_momenta: ClassVar = True
+    is_random: ClassVar = True
+
+    @property
+    def target_kT(self) -> float:
+        """Thermal energy (eV) of the bath."""
+        return self.kT
+
+    @property
+    def damping(self) -> float:
+        """Rate at which the bath damps every momentum (sqrt(eV/u)/angstrom)."""
+        return self.friction
+
     def __post_init__(self) -> None:
         for name, value in (("dt", self.dt), ("kT", self.kT), ("friction", self.friction)):
             if not 0 < value < math.inf:
@@ -97,41 +122,22 @@ class NoisyLangevinBAOAB(AbstractIntegrator):
         taken, given = _powers(self.dt, self.kT, self.friction)
         return float(taken * largest / given)
 
-    def _loop(
-        self,
-        state: State,
-        inv_masses: FloatArray,
-        force: ForcePointer,
-        stream: Stream,
-        limits: Limits,
-        n_steps: int,
-    ) -> LoopEnd:
-        return _advance(
-            state,
-            inv_masses,
-            float(self.dt),
-            float(self.kT),
-            float(self.friction),
-            force,
-            pointer(self.covariance),
-            bool(self.compensate),
-            checked_stream(stream),
-            limits,
-            n_steps,
-        )
+    def start(self, state: State, stream: Stream) -> State:
+        """Return `state`, whose forces are exact, with the noise of its step in them."""
+        return with_noise(state, self.covariance, stream)
 
-    def _loop_each(
-        self,
-        batch: Batch,
-        ended: IntArray,
-        inv_masses: FloatArray,
-        force: ForcePointer,
-        seed: int,
-        limits: Limits,
-        n_steps: int,
-    ) -> None:
-        # The covariance has scratch of its own, which threads would have to have each.
-        raise NotImplementedError("Forces with noise are for one trajectory at a time.")
+    def for_thread(self) -> Self:
+        """Return an equal integrator whose covariance has a workspace of its own."""
+        workspace = self.covariance.workspace.copy()
+        return replace(self, covariance=self.covariance._replace(workspace=workspace))
+
+    def _parameters(self, n_atoms: int) -> _Parameters:
+        n = 3 * n_atoms
+        matrix, root, bath = np.empty((3, n, n))
+        return _Parameters(
+            float(self.dt), float(self.kT), float(self.friction), pointer(self.covariance),
+            bool(self.compensate), np.empty((n_atoms, 3)), matrix, root, bath,
+        )  # fmt: skip
 
 
 def with_noise(state: State, covariance: Force, stream: Stream) -> State:
@@ -144,42 +150,41 @@ def with_noise(state: State, covariance: Force, stream: Stream) -> State:
     return own
 
 
-@numba.njit(cache=True)
-def _advance(
-    state, inv_masses, dt, kT, friction, force, covariance, compensate, stream, limits, n_steps
-):
+@begin_of(_Parameters)
+def _begin(parameters, state, inv_masses):
+    # A function of the positions, and so no part of the state.
+    compute(parameters.covariance, state.positions, parameters.matrix)
+    return _bath_status(parameters, inv_masses)
+
+
+@step_of(_Parameters)
+def _step(parameters, state, inv_masses, force, stream, now):
+    dt, kT, friction, covariance, compensate, noise, matrix, root, bath = parameters
     x, v, f = state.positions, state.velocities, state.forces
-    energy, step, warned = state.energy, state.step, 0
-    previous, noise = np.empty_like(x), np.empty_like(x)
-    matrix, root, bath = np.empty((x.size, x.size)), np.empty((x.size, x.size)), np.empty((0, 0))
+    kick(v, f, inv_masses, dt / 2)  # B
+    drift(x, v, dt / 2)  # A
+    gaussian(noise, stream, now)
     if compensate:
-        bath = np.empty((x.size, x.size))
-    require_valid(limits, x.shape[0])
-    compute(covariance, x, matrix)  # a function of x, and so no part of the state
-    if compensate and not bath_root(bath, matrix, inv_masses, dt, kT, friction):
-        return energy, step, Status.NOISE, warned
-    for _ in range(n_steps):
-        copy_into(previous, x)
-        kick(v, f, inv_masses, dt / 2)  # B
-        drift(x, v, dt / 2)  # A
-        gaussian(noise, stream, step)
-        if compensate:
-            reduced_ou(v, noise, bath, inv_masses, friction, dt)  # O
-        else:
-            ou(v, noise, inv_masses, friction, kT, dt)  # O
-        drift(x, v, dt / 2)  # A
-        energy = compute(force, x, f)
-        compute(covariance, x, matrix)
-        step += 1
-        add_noise(f, matrix, root, noise, stream, step)
-        kick(v, f, inv_masses, dt / 2)  # B
-        status, outside = check(x, previous, f, energy, limits)
-        warned += outside
-        if status != Status.OK:
-            return energy, step, status, warned
-        if compensate and not bath_root(bath, matrix, inv_masses, dt, kT, friction):
-            return energy, step, Status.NOISE, warned
-    return energy, step, Status.OK, warned
+        reduced_ou(v, noise, bath, inv_masses, friction, dt)  # O
+    else:
+        ou(v, noise, inv_masses, friction, kT, dt)  # O
+    drift(x, v, dt / 2)  # A
+    energy = compute(force, x, f)
+    compute(covariance, x, matrix)
+    add_noise(f, matrix, root, noise, stream, now + 1)
+    kick(v, f, inv_masses, dt / 2)  # B
+    return energy, _bath_status(parameters, inv_masses)
+
+
+@inner
+def _bath_status(parameters, inv_masses):
+    """Find B^1/2 for the next step; `Status.NOISE` if there is none."""
+    dt, kT, friction = parameters.dt, parameters.kT, parameters.friction
+    if parameters.compensate and not bath_root(
+        parameters.bath, parameters.matrix, inv_masses, dt, kT, friction
+    ):
+        return Status.NOISE
+    return Status.OK
 
 
 @inner
@@ -235,7 +240,7 @@ def reduced_ou(velocities, noise, root, inv_masses, friction, dt):
         v[i] = decay * v[i] + math.sqrt(inv_masses[i // 3]) * total
 
 
-@numba.njit(cache=True)
+@inner
 def add_noise(forces, covariance, root, noise, stream, step):
     """``F += C^1/2 R`` with the numbers of `step`; `root` and `noise` are scratch."""
     largest = 0.0

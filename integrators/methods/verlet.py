@@ -2,17 +2,16 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
-import numba
-import numpy as np
+from ..forces.force import compute
+from ..kernels import drift, kick
+from ..limits import Status
+from .base import AbstractIntegrator, step_of
 
-from ..batch import Batch, IntArray, put, replica_state
-from ..forces.force import ForcePointer, compute
-from ..kernels import copy_into, drift, kick
-from ..limits import Limits, Status, check, require_valid
-from ..noise import Stream
-from ..state import FloatArray, State
-from .base import AbstractIntegrator, LoopEnd
+
+class _Parameters(NamedTuple):
+    dt: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,56 +45,24 @@ class VelocityVerlet(AbstractIntegrator):
 
     dt: float
 
+    conserves_energy: ClassVar = True
+    reaches_all_momenta: ClassVar = False
+    is_random: ClassVar = False
+    target_kT: ClassVar = None
+
     def __post_init__(self) -> None:
         if not 0 < self.dt < math.inf:
             raise ValueError(f"`dt` must be positive and finite, but dt={self.dt}.")
 
-    def _loop(
-        self,
-        state: State,
-        inv_masses: FloatArray,
-        force: ForcePointer,
-        stream: Stream,
-        limits: Limits,
-        n_steps: int,
-    ) -> LoopEnd:
-        return _advance(state, inv_masses, float(self.dt), force, limits, n_steps)
-
-    def _loop_each(
-        self,
-        batch: Batch,
-        ended: IntArray,
-        inv_masses: FloatArray,
-        force: ForcePointer,
-        seed: int,
-        limits: Limits,
-        n_steps: int,
-    ) -> None:
-        _advance_each(batch, ended, inv_masses, float(self.dt), force, limits, n_steps)
+    def _parameters(self, n_atoms: int) -> _Parameters:
+        return _Parameters(float(self.dt))
 
 
-@numba.njit(cache=True)
-def _advance(state, inv_masses, dt, force, limits, n_steps):
-    x, v, f = state.positions, state.velocities, state.forces
-    energy, step, warned = state.energy, state.step, 0
-    previous = np.empty_like(x)
-    require_valid(limits, x.shape[0])
-    for _ in range(n_steps):
-        copy_into(previous, x)
-        kick(v, f, inv_masses, dt / 2)  # B
-        drift(x, v, dt)  # A
-        energy = compute(force, x, f)
-        kick(v, f, inv_masses, dt / 2)  # B
-        step += 1
-        status, outside = check(x, previous, f, energy, limits)
-        warned += outside
-        if status != Status.OK:
-            return energy, step, status, warned
-    return energy, step, Status.OK, warned
-
-
-@numba.njit(cache=True, nogil=True)
-def _advance_each(batch, ended, inv_masses, dt, force, limits, n_steps):
-    for r in range(batch.replicas.size):
-        state = replica_state(batch, r)
-        put(batch, ended, r, _advance(state, inv_masses, dt, force, limits, n_steps))
+@step_of(_Parameters)
+def _step(parameters, state, inv_masses, force, stream, now):
+    x, v, f, dt = state.positions, state.velocities, state.forces, parameters.dt
+    kick(v, f, inv_masses, dt / 2)  # B
+    drift(x, v, dt)  # A
+    energy = compute(force, x, f)
+    kick(v, f, inv_masses, dt / 2)  # B
+    return energy, Status.OK

@@ -43,10 +43,9 @@ def open_replicas(
     start = start_batch(setup)
     batch, failures = start, list[Failure]()
     if saved is not None:
-        batch = Batch(
-            saved.positions, saved.velocities, saved.forces, np.asarray(saved.energy),
-            np.array(saved.replicas, np.int64), saved.step,
-        )  # fmt: skip
+        arrays = saved.positions, saved.velocities, saved.forces, np.asarray(saved.energy)
+        cells, baths = np.zeros((len(start.energies), 3, 3)), np.zeros((len(start.energies), 0))
+        batch = Batch(*arrays, cells, baths, np.array(saved.replicas, np.int64), saved.step)
         failures = [Failure(int(s), int(r), str(cause)) for s, r, cause in saved.failures or ()]
     outputs = saved.outputs if saved is not None else None
     frames = open_trajectories(setup, paths, outputs)

@@ -6,12 +6,10 @@ from qmd.errors import InputError, MismatchError, NumericalError
 from qmd.integrators import (
     VELOCITIES,
     Batch,
-    NoisyLangevinBAOAB,
     State,
     Stream,
     gaussian,
     initial_state,
-    with_noise,
 )
 from qmd.run.config import SystemConfig
 from qmd.run.setup import RunSetup
@@ -81,22 +79,16 @@ def start_state(setup: RunSetup) -> State:
             hint="relax the structure, or raise `guards.max_force_eV_per_A`",
         )
     _check_slope(setup, state)
-    if isinstance(setup.integrator, NoisyLangevinBAOAB) and setup.config.noise is not None:
+    if setup.config.noise is not None:
         from qmd.run.shot_noise import check_share
 
         check_share(setup.integrator, setup.config.noise, state.positions, setup.system.masses)
-    return _with_noise(setup, state)
+    return setup.integrator.start(state, setup.stream)
 
 
 def unchecked_start(setup: RunSetup) -> State:
     """State at step 0: a function of the input alone."""
-    return _with_noise(setup, _exact_start(setup))
-
-
-def _with_noise(setup: RunSetup, exact: State) -> State:
-    if isinstance(setup.integrator, NoisyLangevinBAOAB):
-        return with_noise(exact, setup.integrator.covariance, setup.stream)
-    return exact
+    return setup.integrator.start(_exact_start(setup), setup.stream)
 
 
 def _exact_start(setup: RunSetup) -> State:
@@ -106,17 +98,12 @@ def _exact_start(setup: RunSetup) -> State:
 
 def start_batch(setup: RunSetup) -> Batch:
     """States of all replicas at step 0: that of each is what `unchecked_start` gives it alone."""
-    first, n = unchecked_start(setup), setup.config.replicas
-    replicas = setup.stream.replica + np.arange(n)
-    streams = [setup.stream._replace(replica=int(replica)) for replica in replicas]
-    return Batch(
-        positions=np.repeat(first.positions[None], n, axis=0),
-        velocities=np.stack([_velocities(setup, stream) for stream in streams]),
-        forces=np.repeat(first.forces[None], n, axis=0),
-        energies=np.full(n, first.energy),
-        replicas=replicas,
-        step=0,
-    )
+    first, exact = setup.stream.replica, _exact_start(setup)
+    replicas = range(first, first + setup.config.replicas)
+    streams = [setup.stream._replace(replica=replica) for replica in replicas]
+    states = [exact._replace(velocities=_velocities(setup, stream)) for stream in streams]
+    starts = map(setup.integrator.start, states, streams)
+    return Batch.of(list(starts), replicas)
 
 
 def _velocities(setup: RunSetup, stream: Stream) -> Array:

@@ -3,20 +3,24 @@
 from collections.abc import Callable
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 from beds import Bed
 
 from qmd.integrators import (
+    FORCE_SIGNATURE,
     VELOCITIES,
     AbstractIntegrator,
     AbstractReplicas,
     Advanced,
     Batch,
     BatchedReplicas,
+    Force,
     LangevinBAOAB,
     Limits,
     NativeReplicas,
+    NoisyLangevinBAOAB,
     State,
     Status,
     Stream,
@@ -51,9 +55,7 @@ def starts(water: Bed, replicas: list[int]) -> list[State]:
 
 
 def batch_of(states: list[State], replicas: list[int]) -> Batch:
-    vectors = (np.stack([state[k] for state in states]) for k in range(3))
-    energies = np.array([state.energy for state in states])
-    return Batch(*vectors, energies, np.array(replicas), states[0].step)
+    return Batch.of(states, replicas)
 
 
 def alone(
@@ -105,6 +107,40 @@ def test_each_replica_is_the_run_that_it_is_alone(
             np.testing.assert_array_equal(ours, theirs)
     # The streams differ, so that five equal replicas would be a mistake.
     assert len(np.unique(found.batch.energies)) == len(replicas)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_threads_do_not_share_the_scratch_of_a_method(harmonic: Force, threads: int) -> None:
+    # The covariance is a force with a workspace of its own, which it writes to in each call.
+    method = NoisyLangevinBAOAB(DT, 0.026, 0.1, Force(_scaling(), np.zeros(1, int), np.zeros(2)))
+    replicas = list(range(40))
+    normals = np.random.default_rng(5).normal(size=(40, 2, 3))
+    states = [initial_state(harmonic, x, x) for x in 0.1 * normals]
+    loop = NativeReplicas(method, harmonic, np.ones(2), SEED, unlimited(), threads)
+    found = loop.advance(Batch.of(states, replicas), 500)
+    loop.close()
+    assert (found.status == Status.OK).all()
+    args = harmonic, np.ones(2)
+    for row, replica in enumerate(replicas):
+        stream = Stream(SEED, replica)
+        expected = method.advance(states[row], *args, stream, unlimited(), 500).state
+        np.testing.assert_equal(found.batch.state(row), expected)
+
+
+def _scaling() -> Any:
+    """A covariance that grows with the positions, computed by way of its workspace."""
+
+    @numba.cfunc(FORCE_SIGNATURE, cache=True)
+    def function(positions, covariance, program, workspace):  # type: ignore[no-untyped-def]
+        covariance[:] = 0.0
+        for i in range(positions.shape[0]):
+            for k in range(3):
+                workspace[0] = positions[i, k]
+                workspace[1] = workspace[0] * workspace[0]
+                covariance[3 * i + k, 3 * i + k] = 1e-4 + 1e-4 * workspace[1]
+        return 0.0
+
+    return function
 
 
 @both_ways
@@ -175,8 +211,8 @@ def test_what_a_python_force_raises_in_a_thread_is_raised(water: Bed) -> None:
 
 def test_a_method_with_two_forces_a_step_is_refused_by_batched_forces(water: Bed) -> None:
     class Twice(VelocityVerlet):
-        def _loop_each(self, *arguments: Any) -> None:
-            super()._loop_each(*arguments[:-1], 2 * arguments[-1])
+        def advance_each(self, *arguments: Any) -> None:
+            super().advance_each(*arguments[:-1], 2 * arguments[-1])
 
     loop = batched(water, Twice(DT), 1)
     with pytest.raises(RuntimeError, match="asked for 4 forces in a step of 2 replicas"):

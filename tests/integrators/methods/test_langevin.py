@@ -32,7 +32,7 @@ def one_step(harmonic, q: float, p: float, noise: float, dt: float, friction: fl
     x, v = np.full((1, 3), q * q_unit), np.full((1, 3), p * v_unit)
     inv_masses, r = np.full(1, 1 / MASS), np.full((1, 3), noise)
     f = -STIFFNESS * x
-    baoab_step(x, v, f, r, inv_masses, dt, KT, friction, pointer(harmonic))
+    baoab_step(State(x, v, f, 0.0, 0), r, inv_masses, dt, KT, friction, pointer(harmonic))
     np.testing.assert_array_equal(f, -STIFFNESS * x)
     return np.array([x[0, 0] / q_unit, v[0, 0] / v_unit])
 
@@ -60,7 +60,8 @@ def test_the_loop_makes_the_steps_that_the_exact_test_judges(harmonic):
     x, v, f = (a.copy() for a in start[:3])
     noise = np.empty((1, 3))
     gaussian(noise, Stream(4), 0)
-    baoab_step(x, v, f, noise, np.array([1 / MASS]), dt, KT, friction, pointer(harmonic))
+    own = State(x, v, f, 0.0, 0)
+    baoab_step(own, noise, np.array([1 / MASS]), dt, KT, friction, pointer(harmonic))
     np.testing.assert_equal(list(end[:3]), [x, v, f])
 
 
