@@ -24,10 +24,10 @@ def diffusion(run: Series) -> Diffusion | None:
     cluster of a few molecules has no liquid to diffuse in. Only Langevin dynamics of a free cluster
     has a known law.
     """
-    integrator = run.record["input"]["integrator"]
-    if run.conserves_energy or run.record["input"].get("confinement"):
+    friction, temperature = run.damping_per_ps, run.target_temperature_K
+    if friction is None or temperature is None or run.record["input"].get("confinement"):
         return None
-    friction, interval = float(integrator["friction_per_ps"]), float(np.diff(run.times_ps).mean())
+    interval = float(np.diff(run.times_ps).mean())
     first, last = round(1 / friction / interval), round(4 / friction / interval)
     if not (0 < first < last < len(run.positions) // 4):
         return None
@@ -35,6 +35,5 @@ def diffusion(run: Series) -> Diffusion | None:
     lags = np.unique(np.linspace(first, last, 20).round().astype(int))
     moved = [float(np.mean(np.sum((centre[k:] - centre[:-k]) ** 2, axis=1))) for k in lags]
     slope = float(np.polyfit(lags * interval, moved, 1)[0])
-    kT = units.kB * float(integrator["temperature_K"])
-    einstein = kT / run.masses.sum() / friction * units.ps**2
+    einstein = units.kB * temperature / run.masses.sum() / friction * units.ps**2
     return Diffusion(slope / 6, einstein)

@@ -74,7 +74,19 @@ class Series:
     @property
     def conserves_energy(self) -> bool:
         """True if the exact dynamics conserves the energy: only the time step changes it."""
-        return bool(self.record["input"]["integrator"]["kind"] == "velocity_verlet")
+        return bool(self.record["integrator"]["conserves_energy"])
+
+    @property
+    def target_temperature_K(self) -> float | None:
+        """Temperature (K) of the bath; None without one."""
+        target: float | None = self.record["integrator"]["target_temperature_K"]
+        return target
+
+    @property
+    def damping_per_ps(self) -> float | None:
+        """Rate (1/ps) at which the bath damps every momentum, if it has one and it is constant."""
+        damping: float | None = self.record["integrator"]["damping_per_ps"]
+        return damping
 
     @property
     def molecules(self) -> tuple[tuple[int, ...], ...]:
@@ -151,6 +163,7 @@ def read(run_dir: str | PathLike[str], replica: int | None = None) -> Series:
 def _record(path: Path) -> dict[str, Any]:
     try:
         record: dict[str, Any] = json.loads(path.read_text())
+        record.setdefault("integrator", _by_the_input(record["input"]["integrator"]))
         record["input"]["integrator"], record["potential"]["name"]
         record["masses_u"], record["species"], record["degrees_of_freedom"]
     except FileNotFoundError:
@@ -158,6 +171,16 @@ def _record(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CorruptError(f"{path} cannot be read: {type(error).__name__}: {error}") from None
     return record
+
+
+def _by_the_input(integrator: dict[str, Any]) -> dict[str, Any]:
+    """What records up to version 0.1, which say nothing of it, imply about the integrator."""
+    temperature = integrator.get("temperature_K")  # that of a Langevin bath, the only one then
+    return {
+        "conserves_energy": temperature is None,
+        "target_temperature_K": temperature,
+        "damping_per_ps": integrator.get("friction_per_ps"),
+    }
 
 
 _FOLDER = "Give the whole folder of a run, as `qmd run` leaves it."

@@ -34,8 +34,7 @@ class Temperature(NamedTuple):
 def temperature(run: Series) -> Temperature:
     """Return the mean after equilibration, and the prediction for the integrator."""
     found = statistics.mean(run.log.temperature)
-    integrator = run.record["input"]["integrator"]
-    bath = None if run.conserves_energy else float(integrator["temperature_K"])
+    bath = run.target_temperature_K
     dt = run.timestep_fs * units.fs
     squares = float(np.mean(np.sum(run.forces**2 / run.masses[:, None], axis=(1, 2))))
     too_cold = dt**2 * squares / (4 * units.kB * run.degrees_of_freedom)

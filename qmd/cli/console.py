@@ -33,13 +33,13 @@ def note(text: str) -> None:
 
 @contextmanager
 def progress_bar(
-    timestep_fs: float, *, conserves_energy: bool, quiet: bool = False
+    timestep_fs: float, *, quiet: bool = False
 ) -> Iterator["Callable[[RunProgress], None]"]:
     """Yield a callback for `RunProgress` that draws a bar on a terminal once a run gets long.
 
     A start that takes long gets a line there, too.
     """
-    bar = _Bar(timestep_fs, conserves_energy, sys.stderr.isatty() and not quiet)
+    bar = _Bar(timestep_fs, sys.stderr.isatty() and not quiet)
     try:
         yield bar.on_progress
     finally:
@@ -71,8 +71,8 @@ def bars(*, quiet: bool = False) -> Iterator["Callable[[str, int, int], None]"]:
 
 
 class _Bar:
-    def __init__(self, timestep_fs: float, conserves_energy: bool, shown: bool) -> None:
-        self._timestep_fs, self._conserves_energy = timestep_fs, conserves_energy
+    def __init__(self, timestep_fs: float, shown: bool) -> None:
+        self._timestep_fs = timestep_fs
         self._bar: Any = None
         self._drawn = 0.0
         self._shown = shown
@@ -121,7 +121,7 @@ class _Bar:
         if progress.replicas > 1:
             left = progress.replicas - progress.failed
             parts.append(f"{left} of {progress.replicas} replicas")
-        if self._conserves_energy and not progress.failed:
+        if progress.conserves_energy and not progress.failed:
             change = progress.snapshot.total_energy - progress.first.total_energy
             parts.append(f"dE {1000 * change:+.3f} meV")
         return "  ".join(parts)

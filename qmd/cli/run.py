@@ -36,14 +36,10 @@ def run(
         numba_without_blas()
         from qmd.cli import console
         from qmd.run import session
-        from qmd.run.config import VelocityVerletConfig, load_config
+        from qmd.run.config import load_config
 
         loaded = load_config(input, set or ())
-        integrator = loaded.config.integrator
-        nve = isinstance(integrator, VelocityVerletConfig)
-        with console.progress_bar(
-            integrator.timestep_fs, conserves_energy=nve, quiet=quiet
-        ) as on_progress:
+        with console.progress_bar(loaded.config.integrator.timestep_fs, quiet=quiet) as on_progress:
             finished = session.run(
                 loaded, output, overwrite=overwrite, log=console.note, on_progress=on_progress
             )

@@ -177,16 +177,11 @@ class RunConfig(Config):
 
     @field_validator("noise")
     @classmethod
-    def _needs_circuits_and_a_bath(
+    def _needs_circuits(
         cls, value: ShotNoiseConfig | None, info: ValidationInfo
     ) -> ShotNoiseConfig | None:
         if value is None:
             return value
-        if isinstance(info.data.get("integrator"), VelocityVerletConfig):
-            raise ValueError(
-                "needs a bath: with `velocity_verlet` every step adds energy, without end; "
-                "use `langevin_baoab`, whose friction takes it out again"
-            )
         potential = info.data.get("potential")
         if isinstance(potential, DFTConfig | FCIConfig | ASEConfig):
             raise ValueError(

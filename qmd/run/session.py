@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qmd import __version__
+from qmd import __version__, units
 from qmd.config.load import LoadedConfig, changed_keys
 from qmd.errors import MismatchError, OutputError, StoppedEarly
-from qmd.integrators import State
+from qmd.integrators import AbstractIntegrator, State
 from qmd.io import checkpoint, files
 from qmd.io.pdb import write_pdb
 from qmd.io.run_folder import RunPaths
@@ -257,6 +257,7 @@ def _write_record(finished: RunResult) -> None:
             "species": list(setup.system.symbols),
             "masses_u": setup.system.masses.tolist(),
             "degrees_of_freedom": setup.dof,
+            "integrator": _described(setup.integrator),
             "versions": setup.versions,
             "machine": machine(),
             "last_session": {
@@ -270,6 +271,19 @@ def _write_record(finished: RunResult) -> None:
             },
         },
     )
+
+
+def _described(integrator: AbstractIntegrator) -> dict[str, Any]:
+    """What the integrator says of itself, in the units of the key names."""
+    kT, damping = integrator.target_kT, integrator.damping
+    return {
+        "conserves_energy": integrator.conserves_energy,
+        "reaches_all_momenta": integrator.reaches_all_momenta,
+        "is_random": integrator.is_random,
+        "target_temperature_K": None if kT is None else float(f"{kT / units.kB:.12g}"),
+        "damping_per_ps": None if damping is None else float(f"{damping * units.ps:.12g}"),
+        "bath_variables": list(integrator.bath_variables),
+    }
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

@@ -1,13 +1,15 @@
 """From the user's input to the objects of a run: the only place that chooses between kinds."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from qmd import units
 from qmd.config.load import LoadedConfig
-from qmd.errors import InputError, MismatchError
+from qmd.errors import InputError
 from qmd.forces.build import build_potential
 from qmd.forces.combine import confined
 from qmd.forces.origin import PotentialOrigin
@@ -93,25 +95,28 @@ def set_up(loaded: LoadedConfig[RunConfig]) -> RunSetup:
     config, folder = loaded.config, loaded.path.parent
     system = load_system(config.system.structure, folder)
     potential = build_potential(config.potential, system, folder)
-    _check_replicas(config, system, potential)
+    integrator = build_integrator(config.integrator, config.noise, potential.native_model)
+    _check_replicas(config, system, potential, integrator)
     if config.confinement is not None:
         potential = confined(potential, _sphere(system.n_atoms, config.confinement))
     return RunSetup(
         loaded=loaded,
         system=system,
         potential=potential.source,
-        integrator=build_integrator(config.integrator, config.noise, potential.native_model),
+        integrator=integrator,
         force=potential.force(),
         limits=build_limits(config, potential.source.domain),
         stream=Stream(config.seed, config.replica),
-        dof=_degrees_of_freedom(config, system),
+        dof=_degrees_of_freedom(config, system, integrator),
         identity=_identity(config, system),
         force_spread=potential.force_spread,
         jax_model=potential.model if potential.backend == "jax" else None,
     )
 
 
-def _check_replicas(config: RunConfig, system: System, potential: RunnablePotential) -> None:
+def _check_replicas(
+    config: RunConfig, system: System, potential: RunnablePotential, integrator: AbstractIntegrator
+) -> None:
     """Refuse replicas that cannot run together or would all be the same, and what needs them."""
     n, first = config.replicas, config.replica
     if n == 1:
@@ -145,7 +150,7 @@ def _check_replicas(config: RunConfig, system: System, potential: RunnablePotent
             f"{n} replicas of {system.n_atoms} atoms are more than {MAX_BATCH_ATOMS} atoms",
             hint="run them in parts: `replica` is the index of the first one of a part",
         )
-    if isinstance(config.integrator, VelocityVerletConfig) and not config.system.temperature_K:
+    if not integrator.is_random and not config.system.temperature_K:
         raise InputError(
             f"all {n} replicas would be the same: nothing random is in this input",
             hint="use `system.velocities: thermal` above 0 K, or a thermostat",
@@ -168,29 +173,31 @@ def _identity(config: RunConfig, system: System) -> str:
     return digest.hexdigest()
 
 
+def _kT(config: Any) -> float:
+    return float(config.temperature_K * units.kB)
+
+
+def _dt(config: Any) -> float:
+    return float(config.timestep_fs * units.fs)
+
+
+INTEGRATORS: dict[type, Callable[[Any], AbstractIntegrator]] = {
+    VelocityVerletConfig: lambda c: VelocityVerlet(_dt(c)),
+    LangevinConfig: lambda c: LangevinBAOAB(_dt(c), _kT(c), c.friction_per_ps / units.ps),
+}
+"""How each section `integrator` of an input becomes a method in internal units."""
+
+
 def build_integrator(
     config: IntegratorConfig, noise: ShotNoiseConfig | None = None, model: Model | None = None
 ) -> AbstractIntegrator:
     """Integrator of the input, in internal units; with `noise`, on the circuits of `model`."""
-    match config:
-        case LangevinConfig() if noise is not None:
-            from qmd.run.shot_noise import noisy_langevin  # compiled when first needed
+    integrator = INTEGRATORS[type(config)](config)
+    if noise is None:
+        return integrator
+    from qmd.run.shot_noise import on_shots  # compiled when first needed
 
-            if model is None:
-                raise MismatchError(
-                    "noise is that of circuits on the native kernel; this potential has a part "
-                    "that is a function, or set to JAX",
-                    hint="remove `noise`",
-                )
-            return noisy_langevin(config, noise, model)
-        case VelocityVerletConfig():
-            return VelocityVerlet(dt=config.timestep_fs * units.fs)
-        case LangevinConfig():
-            return LangevinBAOAB(
-                dt=config.timestep_fs * units.fs,
-                kT=config.temperature_K * units.kB,
-                friction=config.friction_per_ps / units.ps,
-            )
+    return on_shots(integrator, noise, model)
 
 
 def build_limits(config: RunConfig, domain: Domain) -> Limits:
@@ -208,9 +215,9 @@ def build_limits(config: RunConfig, domain: Domain) -> Limits:
     )
 
 
-def _degrees_of_freedom(config: RunConfig, system: System) -> int:
-    thermostatted = isinstance(config.integrator, LangevinConfig)
+def _degrees_of_freedom(config: RunConfig, system: System, integrator: AbstractIntegrator) -> int:
     rotations = n_rotations(system) if config.system.remove_rotation else 0
+    thermostatted = integrator.reaches_all_momenta
     return degrees_of_freedom(system.n_atoms, thermostatted=thermostatted, n_rotations=rotations)
 
 

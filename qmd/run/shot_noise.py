@@ -2,65 +2,75 @@
 
 import math
 
-import numpy as np
-
 from qmd import units
 from qmd.errors import InputError, MismatchError
-from qmd.integrators import Force, NoisyLangevinBAOAB
+from qmd.integrators import AbstractIntegrator, Force
 from qmd.potentials import Model, shot_covariance
-from qmd.run.config import LangevinConfig, ShotNoiseConfig
+from qmd.run.config import ShotNoiseConfig
+from qmd.typing import Array
 
 MARGIN = 1.25
 """How many times the power of the noise an advice leaves to the bath."""
 
 
-def noisy_langevin(
-    bath: LangevinConfig, noise: ShotNoiseConfig, model: Model
-) -> NoisyLangevinBAOAB:
-    """The integrator of the input, with the covariance of the forces of `model`.
+def on_shots(
+    integrator: AbstractIntegrator, noise: ShotNoiseConfig, model: Model | None
+) -> AbstractIntegrator:
+    """Return the integrator for forces that have the noise of the circuits of `model`.
 
     Raises
     ------
+    InputError
+        If the method cannot take up noise.
     MismatchError
-        If the model has no circuit, or one whose shots are not modelled.
+        If the model has no circuit, one whose shots are not modelled, or no native kernel.
     """
+    if model is None:
+        raise MismatchError(
+            "noise is that of circuits on the native kernel; this potential has a part "
+            "that is a function, or set to JAX",
+            hint="remove `noise`",
+        )
     try:
         covariance = Force(*shot_covariance(model, noise.shots))
     except ValueError as error:
         raise MismatchError(str(error), hint="remove `noise`") from None
-    return NoisyLangevinBAOAB(
-        dt=bath.timestep_fs * units.fs,
-        kT=bath.temperature_K * units.kB,
-        friction=bath.friction_per_ps / units.ps,
-        covariance=covariance,
-        compensate=noise.compensate,
-    )
+    noisy = integrator.on_noisy_forces(covariance, noise.compensate)
+    if noisy is None:
+        raise InputError(
+            "noise needs a bath that takes out the energy which noise adds in every step, and "
+            "this `integrator` has none",
+            hint="use `langevin_baoab`, whose friction does",
+        )
+    return noisy
 
 
 def check_share(
-    method: NoisyLangevinBAOAB, noise: ShotNoiseConfig, positions: np.ndarray, masses: np.ndarray
+    integrator: AbstractIntegrator, noise: ShotNoiseConfig, positions: Array, masses: Array
 ) -> None:
     """Raise InputError if the noise at `positions` is more than the bath can make up for."""
-    if noise.compensate and not method.share(positions, 1 / masses) <= 1:
-        cause, advice = excess(method, noise, positions, masses)
+    if noise.compensate and not integrator.share(positions, 1 / masses) <= 1:
+        cause, advice = excess(integrator, noise, positions, masses)
         raise InputError(f"At the start {cause}", advice)
 
 
 def excess(
-    method: NoisyLangevinBAOAB, noise: ShotNoiseConfig, positions: np.ndarray, masses: np.ndarray
+    integrator: AbstractIntegrator, noise: ShotNoiseConfig, positions: Array, masses: Array
 ) -> tuple[str, str]:
     """What is too much, and the shots or the friction that leave the bath a `MARGIN`."""
-    share = method.share(positions, 1 / masses)
+    share = integrator.share(positions, 1 / masses)
+    kT, damping, dt = integrator.target_kT, integrator.damping, integrator.dt
+    assert kT is not None and damping is not None  # of the methods that take up noise
     cause = (
         f"the noise of {noise.shots} shots has {share:.3g} times the power of a bath of "
-        f"{method.kT / units.kB:g} K with a friction of {method.friction * units.ps:g}/ps"
+        f"{kT / units.kB:g} K with a friction of {damping * units.ps:g}/ps"
     )
     wanted = MARGIN * share
     advice = f"set `noise.shots` to {_rounded(wanted * noise.shots)}"
     # The power grows as tanh(friction dt / 2): from one half on more friction hardly helps.
-    slope = wanted * math.tanh(method.friction * method.dt / 2)
+    slope = wanted * math.tanh(damping * dt / 2)
     if slope < 0.5:
-        friction = 2 / method.dt * math.atanh(slope) * units.ps
+        friction = 2 / dt * math.atanh(slope) * units.ps
         advice += f", or `friction_per_ps` to {_rounded(friction)}"
     return cause, f"{advice}: {MARGIN} times what is needed here, for the noise changes on the way"
 

@@ -18,7 +18,6 @@ from qmd import units
 from qmd.errors import NumericalError
 from qmd.integrators import (
     Advanced,
-    NoisyLangevinBAOAB,
     State,
     Status,
     kinetic_energy,
@@ -66,6 +65,8 @@ class RunProgress:
     warned_steps: int = 0
     replicas: int = 1
     threads: int = 1
+    conserves_energy: bool = False
+    """Whether the total energy should stay as it is."""
     failed: int = 0
     """Replicas that a guard has dropped, in all sessions."""
     snapshot: RunSnapshot | None = None
@@ -111,11 +112,12 @@ class AbstractSimulation(abc.ABC, Generic[S]):
         self._block, self._flushed, self._saved = 1, time.monotonic(), time.monotonic()
         self._checkpoint_s = 0.0
         self.progress = progress
+        progress.conserves_energy = setup.integrator.conserves_energy
         # That of step 0, also in a session that goes on: all sessions stop at the same limits.
         start, config = unchecked_start(setup), setup.config
         kinetic = kinetic_energy(start.velocities, setup.system.masses)
-        bath = getattr(config.integrator, "temperature_K", None)
-        wanted = bath or config.system.temperature_K or kinetic_temperature(kinetic, setup.dof)
+        bath_K = (setup.integrator.target_kT or 0.0) / units.kB
+        wanted = bath_K or config.system.temperature_K or kinetic_temperature(kinetic, setup.dof)
         self._start_energy, self._hottest_K = start.energy, 10 * float(wanted) + 2000
 
     @property
@@ -341,9 +343,9 @@ class Simulation(AbstractSimulation[Snapshot]):
     def _noise(self, state: State) -> tuple[str, str]:
         from qmd.run.shot_noise import excess
 
-        method, noise = self._setup.integrator, self._setup.config.noise
-        assert isinstance(method, NoisyLangevinBAOAB) and noise is not None
-        return excess(method, noise, state.positions, self._setup.system.masses)
+        setup = self._setup
+        assert setup.config.noise is not None  # else no method ends with this status
+        return excess(setup.integrator, setup.config.noise, state.positions, setup.system.masses)
 
     def _give_up(self, bad: State, cause: str, advice: str | None = None) -> NoReturn:
         """Keep the last good states for the user; the checkpoint stays as it is."""

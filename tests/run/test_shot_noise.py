@@ -97,14 +97,19 @@ NVE = INPUT.replace("langevin_baoab", "velocity_verlet").replace(
 @pytest.mark.parametrize(
     ("text", "overrides", "message"),
     [
-        (NVE, (), "noise needs a bath: with `velocity_verlet` every step adds energy"),
         (INPUT, ("potential.backend=jax",), "noise needs `potential.backend: native`"),
         (INPUT.replace("sivqlm-h2o", "{kind: fci}"), (), "potential of kind fci has none"),
         (INPUT, ("noise.shots=0",), "noise.shots: expected a whole number >= 1"),
         (INPUT, ("noise.shot=5",), "unknown key 'shot' in noise. Did you mean 'shots'"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(tmp_path, text, overrides, message):
+def test_what_cannot_be_read_is_refused_in_one_line(tmp_path, text, overrides, message):
     with pytest.raises(InputError) as refused:
         loaded(tmp_path, *overrides, text=text)
     assert message in refused.value.message
+
+
+def test_a_method_without_a_bath_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(InputError, match="noise needs a bath that takes out the energy"):
+        session.run(loaded(tmp_path, text=NVE))
+    assert not (tmp_path / "output").exists()
