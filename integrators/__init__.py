@@ -4,11 +4,11 @@ A `Force` and a `State` go into ``integrator.advance``, which returns a new `Sta
 the splitting literature are `kick` (B), `drift` (A) and `ou` (O); each method has its own file.
 """
 
-from .batch import AdvancedBatch, Batch, kinetic_energies
+from .batch import AdvancedBatch, Batch
 from .forces.evaluate import evaluate, initial_state
 from .forces.force import FORCE_SIGNATURE, Force, compute, pointer
 from .forces.python_force import python_force, raise_pending
-from .kernels import drift, kick, kinetic_energy, ou
+from .kernels import drift, kick, kinetic_energies, kinetic_energy, ou
 from .limits import Limits, Status, unlimited
 from .methods.base import AbstractIntegrator
 from .methods.langevin import LangevinBAOAB

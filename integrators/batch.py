@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
-from .kernels import kinetic_energy
 from .state import FloatArray, State
 
 IntArray = npt.NDArray[np.int64]
@@ -96,31 +94,21 @@ def owned_batch(batch: Batch) -> Batch:
     Raises
     ------
     ValueError
-        If the shapes do not fit each other, `step` is negative, or a replica is out of range.
+        If the shapes do not fit each other, or `step` is negative.
     """
-    own = batch._replace(
-        **{name: np.array(a, dtype=a.dtype, order="C") for name, a in batch.as_arrays().items()},
-        step=int(batch.step),
-    )
-    n, n_atoms, n_bath = len(own.replicas), *own.positions.shape[1:2], *own.baths.shape[1:2]
-    shapes = [(n, n_atoms, 3)] * 3 + [(n,), (n, 3, 3), (n, n_bath), (n,)]
-    if [a.shape for a in own[:7]] != shapes:
+    x, v, f, energies, cells, baths = (np.array(a, np.float64, order="C") for a in batch[:6])
+    replicas, shape, n = np.array(batch.replicas, np.int64), x.shape, len(x)
+    if not (
+        shape == v.shape == f.shape
+        and shape[2:] == (3,)
+        and energies.shape == replicas.shape == baths.shape[:-1] == (n,)
+        and cells.shape == (n, 3, 3)
+    ):
         raise ValueError(
             "A batch must have vectors of one shape (n, n_atoms, 3), n energies and replicas, "
             "cells of shape (n, 3, 3) and baths of shape (n, n_bath), but has "
             f"{', '.join(str(np.shape(a)) for a in batch[:7])}."
         )
-    if own.step < 0:
+    if batch.step < 0:
         raise ValueError(f"`step` must not be negative, but step={batch.step}.")
-    if not ((own.replicas >= 0) & (own.replicas < 2**32)).all():
-        raise ValueError("`replicas` must lie in 0 ... 2**32 - 1.")
-    return own
-
-
-@numba.njit(cache=True)
-def kinetic_energies(velocities, masses):
-    """`kinetic_energy` (eV) of each replica; `velocities` of shape (n, n_atoms, 3)."""
-    energies = np.empty(velocities.shape[0])
-    for r in range(velocities.shape[0]):
-        energies[r] = kinetic_energy(velocities[r], masses)
-    return energies
+    return Batch(x, v, f, energies, cells, baths, replicas, int(batch.step))

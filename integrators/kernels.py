@@ -8,6 +8,7 @@ those would allocate in each step.
 import math
 
 import numba
+import numpy as np
 
 from .compiled import inner
 
@@ -54,6 +55,20 @@ def copy_into(target, source):
 @numba.njit(cache=True)
 def kinetic_energy(velocities, masses):
     """Kinetic energy ``sum m v^2 / 2`` (eV) of `velocities` with `masses` (u)."""
+    return _kinetic_energy(velocities, masses)
+
+
+@numba.njit(cache=True)
+def kinetic_energies(velocities, masses):
+    """`kinetic_energy` (eV) of each replica; `velocities` of shape (n, n_atoms, 3)."""
+    energies = np.empty(velocities.shape[0])
+    for r in range(velocities.shape[0]):
+        energies[r] = _kinetic_energy(velocities[r], masses)
+    return energies
+
+
+@inner
+def _kinetic_energy(velocities, masses):
     total = 0.0
     for i in range(velocities.shape[0]):
         for k in range(3):

@@ -85,6 +85,11 @@ class AbstractReplicas(abc.ABC):
     ) -> IntArray:
         """Advance `own` in place, one thread a force; step, status and warned of each replica."""
         ended = np.zeros((len(own.replicas), 3), np.int64)
+        if len(forces) == 1:
+            self._integrators[0].advance_each(
+                own, ended, self._inv_masses, forces[0], self._seed, limits, n_steps
+            )
+            return ended
         shares = _shares(len(ended), len(forces))
         parts = list(zip(shares, self._integrators, forces, strict=True))
 
@@ -136,11 +141,12 @@ class NativeReplicas(AbstractReplicas):
         super().__init__(integrator, inv_masses, seed, limits, threads)
         copies = (force._replace(workspace=force.workspace.copy()) for _ in range(threads - 1))
         self._forces = [force, *copies]  # kept: a pointer does not keep its function alive
+        self._pointers = [pointer(force) for force in self._forces]
 
     def advance(self, batch: Batch, n_steps: int) -> AdvancedBatch:
         own = self._checked(batch, n_steps)
-        ended = self._loop(own, [pointer(f) for f in self._forces], self._limits, n_steps)
-        if (ended[:, STATUS] != Status.OK).any():
+        ended = self._loop(own, self._pointers, self._limits, n_steps)
+        if ended[:, STATUS].any():  # OK is 0
             for force in self._forces:
                 raise_pending(force)
         moved = own._replace(step=own.step + n_steps)

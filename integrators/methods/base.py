@@ -240,6 +240,8 @@ def _step_of(parameters, state, inv_masses, force, stream, now):
 def _advance_each(batch, ended, inv_masses, parameters, force, seed, limits, n_steps, previous):
     require_valid(limits, batch.positions.shape[1])
     for r in range(batch.replicas.size):
+        if not 0 <= batch.replicas[r] < 4294967296:
+            raise ValueError("`replicas` must lie in 0 ... 2**32 - 1.")
         state = State(
             batch.positions[r], batch.velocities[r], batch.forces[r], batch.energies[r],
             batch.step, batch.cells[r], batch.baths[r],

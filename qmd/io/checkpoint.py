@@ -7,11 +7,12 @@ bytes    content
 32       SHA-256 of all that follows
 8        length of the header, little-endian
 length   header, canonical JSON (sorted keys, ASCII, no spaces)
-rest     float64, little-endian: positions, velocities, forces (n_atoms, 3), energy
+rest     the arrays, little-endian, in the order of their names
 =======  ==========================================================================
 
-Of replicas the arrays have shape (n, n_atoms, 3), the energies (n,), and the header says which
-replicas they are and which have failed.
+The header lists the arrays under `arrays`: each name with its type and shape. They are those of
+`qmd.integrators.Batch`, with one row for each replica; a run of one trajectory has one row. The
+header also names the variables of the integrator, the columns of `baths`.
 
 The forces are stored because computing them again may differ in the last bit. No state of a
 random generator is: the noise is a function of (seed, replica, step).
@@ -20,17 +21,17 @@ random generator is: the noise is a function of (seed, replica, step).
 import hashlib
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from qmd.errors import CorruptError, InputError, NumericalError, QmdError
+from qmd.integrators import Batch
 from qmd.io import files
-from qmd.typing import Array
 
-SCHEMA, SCHEMA_OF_REPLICAS = 1, 2
+SCHEMA = 3
 MAX_BYTES = 2**27
 """Room for a million atoms, the limit of the trajectory format."""
 
@@ -44,38 +45,37 @@ _HEADER_TYPES: dict[str, type] = {
     "config": dict,
     "model_sha256": str,
     "versions": dict,
+    "bath_variables": list,
+    "failures": list,
 }
-_OF_REPLICAS: dict[str, type] = {"replicas": list, "failures": list}
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """State of a run after `step` steps, and of its outputs at that moment.
+    """State of a run, and of its outputs at that moment.
 
     Attributes
     ----------
-    step, seed, replica : int
-        Steps done; the two other arguments of the noise.
+    batch : Batch
+        States of the replicas that run, at one step.
+    seed, replica : int
+        Of the noise; `replica` is that of the first replica at the start.
     outputs : dict
-        ``{"trajectory": {"frames": .., "bytes": .., "digest": ..}, "log": {"bytes": ..}}``: how
-        far each output is to be kept when the run goes on.
+        Under the name of each reporter what its `sync` returned: how far its output is to be kept
+        when the run is resumed.
     input_sha256, model_sha256 : str
         Digests of the input file and of the potential.
     config : dict
         The resolved input; JSON types only.
     versions : dict of str to str
         Library versions: bits are promised for the same ones only.
-    positions, velocities, forces : float array, shape (n_atoms, 3) or (n, n_atoms, 3)
-        Internal units: angstrom, sqrt(eV/u), eV/angstrom.
-    energy : float or float array, shape (n,)
-        Potential energy (eV).
-    replicas : list of int, optional
-        Of a run of replicas, those that the n rows belong to.
-    failures : list of list, optional
-        Of a run of replicas, those that a guard has dropped: replica, step, cause.
+    bath_variables : list of str
+        Names of the variables of the integrator, in the order of ``batch.baths``.
+    failures : list of list
+        Replicas that a guard has dropped: step, replica, cause.
     """
 
-    step: int
+    batch: Batch
     seed: int
     replica: int
     outputs: dict[str, dict[str, Any]]
@@ -83,12 +83,13 @@ class Checkpoint:
     config: dict[str, Any]
     model_sha256: str
     versions: dict[str, str]
-    positions: Array
-    velocities: Array
-    forces: Array
-    energy: float | Array
-    replicas: list[int] | None = None
-    failures: list[list[Any]] | None = None
+    bath_variables: list[str] = field(default_factory=list)
+    failures: list[list[Any]] = field(default_factory=list)
+
+    @property
+    def step(self) -> int:
+        """Number of steps that the run has made."""
+        return self.batch.step
 
 
 def write(path: Path, checkpoint: Checkpoint) -> None:
@@ -104,7 +105,7 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
     OutputError
         If the disk does not take it; the old checkpoint stays.
     """
-    if not np.isfinite(_values(checkpoint)).all():
+    if not all(np.isfinite(array).all() for array in checkpoint.batch.as_arrays().values()):
         raise NumericalError(
             f"The state at step {checkpoint.step} is not finite; the last checkpoint is kept.",
             "Try a smaller `timestep_fs`, or check the potential.",
@@ -124,12 +125,12 @@ def read(path: Path) -> Checkpoint:
     InputError
         If `path` is missing or unreadable.
     CorruptError
-        If it is empty, damaged, of another kind, or from a newer version.
+        If it is empty, damaged, of another kind, or from another version of the format.
     """
     try:
         return decode(files.read_bytes(path, MAX_BYTES + 1))
-    except _NewerSchema as error:
-        raise _NewerCheckpoint(f"{path} {error}.", "Go on with the newer version.") from None
+    except _OtherSchema as error:
+        raise _OtherCheckpoint(f"{path} {error}.", error.advice) from None
     except ValueError as error:
         raise CorruptError(
             f"{path} {error}.", "Restore it from a copy, or start again in another output folder."
@@ -149,13 +150,13 @@ def read_latest(path: Path) -> tuple[Checkpoint, str | None]:
     Raises
     ------
     InputError, CorruptError
-        As `read`, if there is no other. A checkpoint from a newer version is not damaged: the
-        older one is not taken in its place.
+        As `read`, if there is no other. A checkpoint from another version is not damaged: the
+        one before is not taken in its place.
     """
     previous = path.with_name(path.name + ".prev")
     try:
         return read(path), None
-    except _NewerCheckpoint:
+    except _OtherCheckpoint:
         raise
     except QmdError as error:
         if not previous.exists():
@@ -166,15 +167,30 @@ def read_latest(path: Path) -> tuple[Checkpoint, str | None]:
 
 def encode(checkpoint: Checkpoint) -> bytes:
     """The bytes of a checkpoint file: equal for equal checkpoints."""
-    single = checkpoint.replicas is None
-    names = _HEADER_TYPES if single else _HEADER_TYPES | _OF_REPLICAS
-    fields = {name: getattr(checkpoint, name) for name in names}
-    fields["schema"] = SCHEMA if single else SCHEMA_OF_REPLICAS
-    fields["n_atoms"] = checkpoint.positions.shape[-2]
+    arrays = checkpoint.batch.as_arrays()
+    fields: dict[str, Any] = {name: getattr(checkpoint, name) for name in _HEADER_TYPES}
+    n, n_atoms, _ = arrays["positions"].shape
+    layout = _layout(n, n_atoms, arrays["baths"].shape[1])
+    fields |= {"schema": SCHEMA, "arrays": layout}
     text = json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)
     header = text.encode("ascii")
-    payload = len(header).to_bytes(8, "little") + header + _values(checkpoint).tobytes()
+    values = b"".join(arrays[name].astype(layout[name][0]).tobytes() for name in sorted(layout))
+    payload = len(header).to_bytes(8, "little") + header + values
     return _MAGIC + hashlib.sha256(payload).digest() + payload
+
+
+def _layout(n: int, n_atoms: int, n_bath: int) -> dict[str, list[Any]]:
+    """Type and shape of each array of a batch."""
+    vectors = ["<f8", n, n_atoms, 3]
+    return {
+        "positions": vectors,
+        "velocities": vectors,
+        "forces": vectors,
+        "energies": ["<f8", n],
+        "cells": ["<f8", n, 3, 3],
+        "baths": ["<f8", n, n_bath],
+        "replicas": ["<i8", n],
+    }
 
 
 def decode(data: bytes) -> Checkpoint:
@@ -190,29 +206,43 @@ def decode(data: bytes) -> Checkpoint:
         raise ValueError("is damaged: its SHA-256 does not match")
     end = 8 + int.from_bytes(payload[:8], "little")
     header = _decode_header(payload[8:end])
-    n_atoms = header.pop("n_atoms")
-    rows = () if "replicas" not in header else (len(header["replicas"]),)
-    n = math.prod(rows)
-    if len(payload) - end != 8 * n * (9 * n_atoms + 1):
-        raise ValueError(f"is damaged: its size does not fit {n_atoms} atoms")
-    values = np.frombuffer(payload[end:], "<f8").astype(np.float64)
-    if not np.isfinite(values).all():
+    batch = Batch(**_arrays(header.pop("arrays"), payload[end:]), step=header.pop("step"))
+    if not all(np.isfinite(array).all() for array in batch.as_arrays().values()):
         raise ValueError("is damaged: it holds values that are not finite")
-    positions, velocities, forces = values[: len(values) - n].reshape(3, *rows, n_atoms, 3)
-    return Checkpoint(
-        **header,
-        positions=positions,
-        velocities=velocities,
-        forces=forces,
-        energy=values[len(values) - n :] if rows else float(values[-1]),
-    )
+    return Checkpoint(batch=batch, **header)
 
 
-class _NewerSchema(ValueError):
-    pass
+def _arrays(layout: dict[str, Any], data: bytes) -> dict[str, Any]:
+    """The arrays in `data`; raises `ValueError` unless `layout` is that of a batch, and of it."""
+    try:
+        (_, n, n_atoms, _), (_, _, n_bath) = layout["positions"], layout["baths"]
+        sizes = {name: 8 * math.prod(shape) for name, (_, *shape) in sorted(layout.items())}
+        whole = all(type(number) is int and number >= 0 for number in (n, n_atoms, n_bath))
+        fits = whole and (layout, sum(sizes.values())) == (_layout(n, n_atoms, n_bath), len(data))
+    except (KeyError, TypeError, ValueError):
+        fits = False
+    if not fits:
+        raise ValueError("is damaged: its arrays do not fit each other, or not its size")
+    arrays, at = {}, 0
+    for name, size in sizes.items():
+        kind, *shape = layout[name]
+        values = np.frombuffer(data, kind, size // 8, at).astype(np.dtype(kind).newbyteorder("="))
+        arrays[name], at = values.reshape(shape), at + size
+    return arrays
 
 
-class _NewerCheckpoint(CorruptError):
+class _OtherSchema(ValueError):
+    def __init__(self, schema: int) -> None:
+        super().__init__(f"has schema version {schema}, this version of qmd reads {SCHEMA} only")
+        self.advice = "Resume with the newer version."
+        if schema < SCHEMA:
+            self.advice = (
+                "Finish the run with the version of qmd that began it, or begin again with "
+                "--overwrite."
+            )
+
+
+class _OtherCheckpoint(CorruptError):
     pass
 
 
@@ -224,20 +254,12 @@ def _decode_header(data: bytes) -> dict[str, Any]:
     schema = header.pop("schema", None) if isinstance(header, dict) else None
     if type(schema) is not int:
         raise ValueError("is damaged: its header has no schema version")
-    if schema > SCHEMA_OF_REPLICAS:
-        raise _NewerSchema(
-            f"has schema version {schema}, this version of qmd reads {SCHEMA_OF_REPLICAS}"
-        )
-    types = _HEADER_TYPES | {"n_atoms": int}
-    types |= _OF_REPLICAS if schema == SCHEMA_OF_REPLICAS else {}
+    if schema != SCHEMA:
+        raise _OtherSchema(schema)
+    types = _HEADER_TYPES | {"arrays": dict}
     if {name: type(value) for name, value in header.items()} != types:
         raise ValueError("is damaged: its header lacks entries or has wrong ones")
     return dict(header)
-
-
-def _values(checkpoint: Checkpoint) -> Array:
-    vectors = (checkpoint.positions, checkpoint.velocities, checkpoint.forces)
-    return np.concatenate([*(v.ravel() for v in vectors), np.ravel(checkpoint.energy)], dtype="<f8")
 
 
 def _content(path: Path) -> bytes:

@@ -1,6 +1,7 @@
 """Names of the files of a run: fixed, so that nobody has to read code to find them."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,16 +69,23 @@ class RunPaths:
     def exit(self) -> Path:
         return self.directory / "EXIT"
 
-    def written(self) -> list[Path]:
+    def written(self, others: Sequence[str] = ()) -> list[Path]:
         """Everything a run may have left here, existing or not, the checkpoints first.
 
         In this order a removal that is interrupted leaves nothing that looks resumable.
+
+        Parameters
+        ----------
+        others : sequence of str
+            Regular expressions of the names of further files, which are listed if they exist.
         """
         previous = self.checkpoint.with_name("checkpoint.prev")
-        return [
+        known = [
             self.checkpoint, previous, self.trajectory, self.log, self.topology, self.final,
             self.failure, self.record, self.replicas, *self.of_replicas(), *self._failures(),
         ]  # fmt: skip
+        found = (path for pattern in others for path in self._named(pattern))
+        return list(dict.fromkeys((*known, *found)))
 
     def of_replicas(self) -> list[Path]:
         """The trajectories here that are each of one replica."""

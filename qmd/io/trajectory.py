@@ -27,7 +27,6 @@ References
 """
 
 import hashlib
-import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -42,6 +41,7 @@ from qmd.errors import CorruptError, NumericalError, OutputError
 from qmd.io import netcdf
 from qmd.io.files import fsync_directory, output_errors, write_all
 from qmd.io.netcdf import Header, Variable
+from qmd.io.snapshot import Snapshot
 from qmd.typing import Array
 
 _FRAME = ("frame",)
@@ -71,33 +71,6 @@ _LIMIT = 1e36
 """Vectors up to here (internal units) are still finite as f4 in the units of the file."""
 _BLOCK_FRAMES = 1000
 _BLOCK_BYTES = 2**23
-
-
-class Frame(NamedTuple):
-    """One frame in internal units; vectors have shape (n_atoms, 3)."""
-
-    step: int
-    time: float
-    positions: Array
-    velocities: Array
-    forces: Array
-    potential_energy: float
-    kinetic_energy: float
-
-
-class ReplicaFrames(NamedTuple):
-    """Frames of n replicas at one step in internal units; vectors have shape (n, n_atoms, 3)."""
-
-    step: int
-    time: float
-    replicas: npt.NDArray[np.int64]
-    positions: Array
-    velocities: Array
-    forces: Array
-    potential_energies: Array
-    """Shape (n,)"""
-    kinetic_energies: Array
-    """Shape (n,)"""
 
 
 class Synced(NamedTuple):
@@ -151,7 +124,7 @@ class TrajectoryWriter:
         title, program_version : str
             Go into the global attributes.
         of_replicas : bool
-            Whether replicas share the file, which then takes `ReplicaFrames`.
+            Whether replicas share the file: each frame then says of which one it is.
         block : int, optional
             Frames to keep in memory at most.
 
@@ -208,34 +181,32 @@ class TrajectoryWriter:
         netcdf.set_frames(path, n_frames)
         return cls(path, n_frames, block)
 
-    def write(self, frame: Frame) -> None:
-        """Take one frame, converted to the units of the file.
+    def write(self, snapshot: Snapshot) -> None:
+        """Take a frame of each replica, converted to the units of the file.
 
         Raises
         ------
         NumericalError
-            If a value is not finite, or not as f4; the frame is then not in the file.
+            If a value is not finite, or not as f4; none of the frames is then in the file.
         OutputError
             If a block of frames cannot be written; the file then ends with the last `sync`.
         """
-        scalars = (frame.time, frame.step, frame.potential_energy, frame.kinetic_energy)
-        vectors = self._vectors[self._buffered]
-        vectors[0], vectors[1], vectors[2] = frame.positions, frame.velocities, frame.forces
-        if not (np.abs(vectors).max() <= _LIMIT and math.isfinite(sum(scalars))):
-            raise _not_finite(frame.step)
-        self._scalars[self._buffered] = scalars
-        self._buffered += 1
-        self._flush_full()
-
-    def write_replicas(self, frames: ReplicaFrames) -> None:
-        """Take a frame of each replica; errors as in `write`, then of all of them."""
-        n = len(frames.replicas)
-        scalars, vectors = np.empty((n, len(self._names))), np.empty((n, *self._vectors.shape[1:]))
-        scalars[:, 0], scalars[:, 1], scalars[:, 4] = frames.time, frames.step, frames.replicas
-        scalars[:, 2], scalars[:, 3] = frames.potential_energies, frames.kinetic_energies
-        vectors[:, 0], vectors[:, 1], vectors[:, 2] = frames[3:6]
+        n, free = len(snapshot.kinetic_energies), slice(self._buffered, None)
+        if n != 1 and len(self._names) == len(_SCALARS):
+            raise ValueError(f"{self._path} is of one trajectory, not of {n} replicas.")
+        scalars, vectors = self._scalars[free], self._vectors[free]
+        fits = n <= len(scalars)
+        if not fits:
+            scalars = np.empty((n, len(self._names)))
+            vectors = np.empty((n, *self._vectors.shape[1:]))
+        scalars, vectors = scalars[:n], vectors[:n]
+        _fill(scalars, vectors, snapshot)
         if not (np.abs(vectors).max(initial=0) <= _LIMIT and np.isfinite(scalars).all()):
-            raise _not_finite(frames.step)
+            raise _not_finite(snapshot.step)
+        if fits:
+            self._buffered += n
+            self._flush_full()
+            return
         done = 0
         while done < n:
             end = min(self._buffered + n - done, len(self._vectors))
@@ -362,6 +333,16 @@ def read_frames(path: Path) -> npt.NDArray[np.void]:
 
 def _dims(n_atoms: int) -> dict[str, int]:
     return {"frame": 0, "spatial": 3, "atom": n_atoms}
+
+
+def _fill(scalars: Array, vectors: Array, snapshot: Snapshot) -> None:
+    """Put the frames of `snapshot` in the order of `_SCALARS`, `_REPLICA` and `_VECTORS`."""
+    batch = snapshot.batch
+    scalars[:, 0], scalars[:, 1] = snapshot.time, batch.step
+    scalars[:, 2], scalars[:, 3] = batch.energies, snapshot.kinetic_energies
+    if scalars.shape[1] > len(_SCALARS):
+        scalars[:, 4] = batch.replicas
+    vectors[:, 0], vectors[:, 1], vectors[:, 2] = batch.positions, batch.velocities, batch.forces
 
 
 def _not_finite(step: int) -> NumericalError:

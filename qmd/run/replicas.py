@@ -5,56 +5,25 @@ its own state and stream alone: not on the others, on threads, on blocks or on r
 """
 
 import time
-from collections import deque
+from collections.abc import Mapping
 from typing import NoReturn
 
 import numpy as np
 
 from qmd.errors import NumericalError
-from qmd.integrators import AdvancedBatch, Batch, State, Status, kinetic_energies
-from qmd.io import checkpoint, extxyz
+from qmd.integrators import AdvancedBatch, Batch, Status
+from qmd.io import extxyz
 from qmd.io.run_folder import RunPaths
+from qmd.io.snapshot import Snapshot
 from qmd.jobs.cores import available_cores
 from qmd.jobs.stop import StopRequest
-from qmd.run.replica_reporters import (
-    LOG_COLUMNS,
-    Failure,
-    PerReplicaTrajectoryReporter,
-    ReplicasSnapshot,
-    SharedTrajectoryReporter,
-    open_trajectories,
-    write_table,
-)
-from qmd.run.reporters import LogReporter
+from qmd.run.replica_reporters import Failure, write_table
+from qmd.run.reporters import Reporter
 from qmd.run.setup import RunSetup, build_replicas
-from qmd.run.simulation import LAST_STATES, AbstractSimulation, RunProgress, broken_limit
-from qmd.run.start import start_batch
-from qmd.system.velocities import kinetic_temperature
+from qmd.run.simulation import AbstractSimulation, RunProgress, broken_limit
 
 
-def open_replicas(
-    setup: RunSetup,
-    paths: RunPaths,
-    saved: checkpoint.Checkpoint | None,
-    progress: RunProgress,
-    stop: StopRequest,
-) -> "ReplicaSimulation":
-    """A run of replicas at its start, or where the checkpoint `saved` has it go on."""
-    start = start_batch(setup)
-    batch, failures = start, list[Failure]()
-    if saved is not None:
-        arrays = saved.positions, saved.velocities, saved.forces, np.asarray(saved.energy)
-        cells, baths = np.zeros((len(start.energies), 3, 3)), np.zeros((len(start.energies), 0))
-        batch = Batch(*arrays, cells, baths, np.array(saved.replicas, np.int64), saved.step)
-        failures = [Failure(int(s), int(r), str(cause)) for s, r, cause in saved.failures or ()]
-    outputs = saved.outputs if saved is not None else None
-    frames = open_trajectories(setup, paths, outputs)
-    n_bytes = outputs["log"]["bytes"] if outputs is not None else None
-    log = LogReporter(paths.log, n_bytes, setup.config.output.log_every, LOG_COLUMNS)
-    return ReplicaSimulation(setup, paths, start, batch, failures, frames, log, progress, stop)
-
-
-class ReplicaSimulation(AbstractSimulation[ReplicasSnapshot]):
+class ReplicaSimulation(AbstractSimulation):
     """One session of a run of replicas.
 
     Parameters
@@ -65,7 +34,7 @@ class ReplicaSimulation(AbstractSimulation[ReplicasSnapshot]):
         Of all replicas at step 0; of those that still run, where to go on from.
     failures : list of Failure
         Of earlier sessions.
-    frames, log : reporters
+    reporters : mapping of str to Reporter
     progress : RunProgress
     stop : StopRequest
     """
@@ -77,43 +46,23 @@ class ReplicaSimulation(AbstractSimulation[ReplicasSnapshot]):
         start: Batch,
         batch: Batch,
         failures: list[Failure],
-        frames: SharedTrajectoryReporter | PerReplicaTrajectoryReporter,
-        log: LogReporter,
+        reporters: Mapping[str, Reporter],
         progress: RunProgress,
         stop: StopRequest,
     ) -> None:
-        super().__init__(setup, paths, frames, log, progress, stop)
-        self._trajectories = frames
-        self._batch, self._failures = batch, failures
-        self._earlier: deque[Batch] = deque()
         progress.threads = min(setup.config.threads or available_cores(), len(batch.replicas))
+        loop = build_replicas(setup, progress.threads)
+        super().__init__(setup, paths, batch, loop, reporters, progress, stop)
         progress.replicas, progress.failed = setup.config.replicas, len(failures)
-        self._replicas = build_replicas(setup, progress.threads)
-        begun = self._snapshot(start)
-        energies = begun.total_energies.tolist()
+        self._failures = failures
+        energies = self._snapshot(start).total_energies.tolist()
         self._start_energies = dict(zip(start.replicas.tolist(), energies, strict=True))
-
-    @property
-    def step(self) -> int:
-        return self._batch.step
-
-    def snapshot(self) -> ReplicasSnapshot:
-        return self._snapshot(self._batch)
-
-    def _snapshot(self, batch: Batch) -> ReplicasSnapshot:
-        kinetic = kinetic_energies(batch.velocities, self._setup.system.masses)
-        temperatures = np.array([kinetic_temperature(k, self._setup.dof) for k in kinetic])
-        return ReplicasSnapshot(batch, batch.step * self._setup.dt, kinetic, temperatures)
 
     def write_final(self) -> None:
         states = [self._batch.state(row) for row in range(len(self._batch.replicas))]
         extxyz.write(self._paths.final, self._setup.system, states, self._batch.replicas.tolist())
 
-    def close(self) -> None:
-        self._replicas.close()
-        super().close()
-
-    def _make_steps(self, n: int) -> tuple[ReplicasSnapshot, float]:
+    def _make_steps(self, n: int) -> tuple[Snapshot, float]:
         begin = time.perf_counter()
         advanced = self._replicas.advance(self._batch, n)
         seconds = time.perf_counter() - begin
@@ -127,14 +76,7 @@ class ReplicaSimulation(AbstractSimulation[ReplicasSnapshot]):
         self.progress.warned_steps += int(advanced.warned.sum())
         return snapshot, seconds
 
-    def _accept(self, batch: Batch) -> None:
-        """Make `batch` the present one; the LAST_STATES steps up to it can be made again."""
-        self._earlier.append(self._batch)
-        while len(self._earlier) > 1 and self._earlier[1].step <= batch.step - LAST_STATES:
-            self._earlier.popleft()
-        self._batch = batch
-
-    def _failed(self, advanced: AdvancedBatch, snapshot: ReplicasSnapshot) -> list[Failure]:
+    def _failed(self, advanced: AdvancedBatch, snapshot: Snapshot) -> list[Failure]:
         """Replicas that broke a limit, in the order in which they did."""
         causes: dict[int, str | None] = {}
         if self._on_grid(snapshot.step):
@@ -188,49 +130,16 @@ class ReplicaSimulation(AbstractSimulation[ReplicasSnapshot]):
         )
 
     def _write_last_states(self, failure: Failure, *, alone: bool) -> int:
-        paths, states = self._paths, self._last_good_states(failure)
+        paths, states = self._paths, self._last_good_states(failure.replica, failure.step)
         path = paths.failure if alone else paths.failure_of(failure.replica)
         extxyz.write(path, self._setup.system, states, [failure.replica] * len(states))
         return len(states)
 
-    def _last_good_states(self, failure: Failure) -> list[State]:
-        """The states before the failure, made again: the same steps give the same bits."""
-        first = failure.step - LAST_STATES
-        starts = [*self._earlier, self._batch]
-        start = next((batch for batch in reversed(starts) if batch.step <= first), starts[0])
-        row = np.flatnonzero(start.replicas == failure.replica)
-        one, states = start.rows(row), list[State]()
-        advanced = self._replicas.advance(one, max(0, first - one.step))
-        while advanced.status[0] == Status.OK and advanced.batch.step < failure.step:
-            states.append(advanced.batch.state(0))
-            advanced = self._replicas.advance(advanced.batch, 1)
-        return states
-
     def _save(self) -> None:
-        setup, batch = self._setup, self._batch
-        outputs = self._trajectories.sync() | {"log": {"bytes": self._log.sync()}}
         self._write_table(self.snapshot())
-        checkpoint.write(
-            self._paths.checkpoint,
-            checkpoint.Checkpoint(
-                step=batch.step,
-                seed=setup.stream.seed,
-                replica=setup.stream.replica,
-                outputs=outputs,
-                input_sha256=setup.identity,
-                config=setup.config.model_dump(mode="json"),
-                model_sha256=setup.potential.sha256,
-                versions=setup.versions,
-                positions=batch.positions,
-                velocities=batch.velocities,
-                forces=batch.forces,
-                energy=batch.energies,
-                replicas=batch.replicas.tolist(),
-                failures=[list(failure) for failure in self._failures],
-            ),
-        )
+        super()._save()
 
-    def _write_table(self, snapshot: ReplicasSnapshot) -> None:
+    def _write_table(self, snapshot: Snapshot) -> None:
         write_table(
             self._paths.replicas,
             snapshot,

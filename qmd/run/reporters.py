@@ -1,16 +1,23 @@
-"""Reporters: each says when it is due, and takes what the run has reached."""
+"""Reporters: one for each output of a run; each says when it is due, and takes snapshots.
+
+To add an output, write its reporter here and list it in `OUTPUTS`. A checkpoint keeps what `sync`
+returns under the name of the output, and gives it back when the run is resumed.
+"""
 
 import os
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
-from qmd import units
-from qmd.errors import CorruptError
-from qmd.integrators import State
+from qmd import __version__, units
+from qmd.errors import CorruptError, MismatchError
 from qmd.io import files
-from qmd.io.trajectory import Frame, Synced, TrajectoryWriter
+from qmd.io.run_folder import RunPaths
+from qmd.io.snapshot import Snapshot
+from qmd.io.trajectory import TrajectoryWriter
+from qmd.run.replica_reporters import PerReplicaTrajectoryReporter, open_writers
+from qmd.run.setup import RunSetup
 
 LOG_COLUMNS = (
     "step", "time_ps", "potential_energy_eV", "kinetic_energy_eV", "total_energy_eV",
@@ -18,92 +25,138 @@ LOG_COLUMNS = (
 )  # fmt: skip
 SPREAD_COLUMN = "force_spread_eV_per_A"
 """One more, of a committee."""
+REPLICAS_LOG_COLUMNS = (
+    "step", "time_ps", "replicas",
+    *(f"{what}_{name}" for name in LOG_COLUMNS[2:] for what in ("mean", "min", "max")),
+)  # fmt: skip
 
 
-S = TypeVar("S", contravariant=True)
-
-
-class Snapshot(NamedTuple):
-    """A state with what follows from it."""
-
-    state: State
-    time: float
-    """Internal units."""
-    kinetic_energy: float
-    """eV"""
-    temperature_K: float
-
-    @property
-    def step(self) -> int:
-        return self.state.step
-
-    @property
-    def total_energy(self) -> float:
-        """Total energy, eV."""
-        return self.state.energy + self.kinetic_energy
-
-    def log_row(self) -> str:
-        return (
-            f"{self.step},{self.time / units.ps:.9f},{self.state.energy:.12f},"
-            f"{self.kinetic_energy:.12f},{self.total_energy:.12f},{self.temperature_K:.6f}"
-        )
-
-
-class RunSnapshot(Protocol):
-    """What a run has reached, be it of one trajectory or of many."""
-
-    @property
-    def step(self) -> int: ...
-    @property
-    def time(self) -> float: ...
-    @property
-    def temperature_K(self) -> float: ...
-    @property
-    def total_energy(self) -> float: ...
-    def log_row(self) -> str:
-        """A row of log.csv."""
-
-
-class Reporter(Protocol[S]):
-    """Takes a snapshot every `every` steps; `sync` brings all of them to the disk."""
+class Reporter(Protocol):
+    """Takes a snapshot every `every` steps and writes it to an output of its own."""
 
     every: int
 
-    def report(self, snapshot: S) -> None: ...
-    def sync(self) -> object: ...
-    def close(self) -> None: ...
+    def report(self, snapshot: Snapshot) -> None:
+        """Take a snapshot; it may stay in memory until `flush` or `sync`."""
+
+    def flush(self) -> None:
+        """Let other processes see what was taken so far."""
+
+    def sync(self) -> dict[str, Any]:
+        """Bring what was taken to the disk; return how far the output is to be kept on resume."""
+
+    def close(self) -> None:
+        """Sync and close."""
 
 
-def steps_until_due(reporter: Reporter[S], step: int) -> int:
+class Output(NamedTuple):
+    """An output that an input can ask for.
+
+    Parameters
+    ----------
+    open : callable
+        Takes the setup, the paths, and what `sync` returned before the last checkpoint, or None
+        at the start. Returns a reporter, or None if the input does not ask for this output.
+    files : str
+        Regular expression of the names of its files in the run folder.
+    """
+
+    open: Callable[[RunSetup, RunPaths, dict[str, Any] | None], Reporter | None]
+    files: str
+
+
+def open_reporters(
+    setup: RunSetup, paths: RunPaths, synced: Mapping[str, dict[str, Any]]
+) -> dict[str, Reporter]:
+    """Open the outputs that the input asks for.
+
+    Parameters
+    ----------
+    setup : RunSetup
+    paths : RunPaths
+    synced : mapping
+        `Checkpoint.outputs` of the run that is resumed; empty at the start.
+
+    Raises
+    ------
+    InputError, MismatchError, CorruptError, OutputError
+        If an output cannot be opened, or is not what the checkpoint says.
+    """
+    reporters: dict[str, Reporter] = {}
+    with ExitStack() as opened:
+        for name, output in OUTPUTS.items():
+            reporter = output.open(setup, paths, synced.get(name))
+            if reporter is not None:
+                opened.callback(reporter.close)
+                reporters[name] = reporter
+        opened.pop_all()
+    return reporters
+
+
+def written_files(paths: RunPaths) -> list[Path]:
+    """Everything that a run may have left in its folder, existing or not, checkpoints first."""
+    return paths.written([output.files for output in OUTPUTS.values()])
+
+
+def steps_until_due(reporter: Reporter, step: int) -> int:
     """Steps from `step` to the next multiple of `every`, at least 1."""
     return reporter.every - step % reporter.every
 
 
 class TrajectoryReporter:
-    """Frames of trajectory.nc."""
+    """Frames of trajectory.nc; those of replicas by step, then by replica."""
 
     def __init__(self, writer: TrajectoryWriter, every: int) -> None:
-        self.writer, self.every = writer, every
+        self.every, self._writer = every, writer
 
     def report(self, snapshot: Snapshot) -> None:
-        state = snapshot.state
-        self.writer.write(
-            Frame(
-                step=state.step,
-                time=snapshot.time,
-                positions=state.positions,
-                velocities=state.velocities,
-                forces=state.forces,
-                potential_energy=state.energy,
-                kinetic_energy=snapshot.kinetic_energy,
-            )
-        )
+        """Write a frame of each replica."""
+        self._writer.write(snapshot)
 
-    def sync(self) -> Synced:
-        return self.writer.sync()
+    def flush(self) -> None:
+        """Bring the frames to the disk: readers trust the number of frames in the header."""
+        self._writer.sync()
+
+    def sync(self) -> dict[str, Any]:
+        """Bring the frames to the disk; return frames, bytes and digest of the file."""
+        return self._writer.sync()._asdict()
 
     def close(self) -> None:
-        self.writer.close()
+        """Sync and close."""
+        self._writer.close()
+
+
+def _open_trajectory(
+    setup: RunSetup, paths: RunPaths, synced: dict[str, Any] | None
+) -> TrajectoryReporter | PerReplicaTrajectoryReporter:
+    """Open the trajectory, or one of each replica, as the input asks for.
+
+    Raises
+    ------
+    MismatchError
+        If the run began with the other choice.
+    InputError
+        If the system does not allow so many open files.
+    """
+    output = setup.config.output
+    separate = output.trajectories == "separate"
+    if synced is not None and separate == ("frames" in synced):
+        raise MismatchError(
+            f"{paths.directory} holds a run whose `output.trajectories` is not "
+            f"'{output.trajectories}'.",
+            "Restore the input, or begin again with --overwrite.",
+        )
+    if separate:
+        writers = open_writers(setup, paths, synced)
+        return PerReplicaTrajectoryReporter(writers, output.trajectory_every)
+    if synced is not None:
+        writer = TrajectoryWriter.append(paths.trajectory, synced["frames"], synced["digest"])
+    else:
+        writer = TrajectoryWriter.create(
+            paths.trajectory, setup.system.numbers, setup.title, __version__,
+            of_replicas=setup.config.replicas > 1,
+        )  # fmt: skip
+    return TrajectoryReporter(writer, output.trajectory_every)
 
 
 class LogReporter:
@@ -134,10 +187,10 @@ class LogReporter:
         path: Path,
         n_bytes: int | None,
         every: int,
-        columns: Sequence[str] = LOG_COLUMNS,
-        more: Callable[[Any], str] | None = None,
+        columns: Sequence[str],
+        row: Callable[[Snapshot], Sequence[str]],
     ) -> None:
-        self.every, self._path, self._more = every, path, more
+        self.every, self._path, self._row = every, path, row
         self._rows: list[str] = []
         if n_bytes is not None:
             _check_length(path, n_bytes)
@@ -150,9 +203,9 @@ class LogReporter:
             self._size = n_bytes or 0
             os.ftruncate(self._fd, self._size)
 
-    def report(self, snapshot: RunSnapshot) -> None:
-        more = self._more(snapshot) if self._more else ""
-        self._rows.append(f"{snapshot.log_row()}{more}\n")
+    def report(self, snapshot: Snapshot) -> None:
+        """Take a row."""
+        self._rows.append(",".join(self._row(snapshot)) + "\n")
 
     def flush(self) -> None:
         """Let other processes see the rows so far."""
@@ -167,14 +220,15 @@ class LogReporter:
                 raise
         self._size += len(data)
 
-    def sync(self) -> int:
-        """Bring all rows to the disk; the size of the file in bytes."""
+    def sync(self) -> dict[str, Any]:
+        """Bring all rows to the disk; return the size of the file in bytes."""
         self.flush()
         with files.output_errors(self._path):
             os.fsync(self._fd)
-        return self._size
+        return {"bytes": self._size}
 
     def close(self) -> None:
+        """Flush and close."""
         self.flush()
         os.close(self._fd)
 
@@ -188,3 +242,42 @@ def _check_length(path: Path, n_bytes: int) -> None:
             f"{path} is truncated: {size} of {n_bytes} bytes present.",
             "Restore it from a copy, or begin again with --overwrite.",
         )
+
+
+def _open_log(setup: RunSetup, paths: RunPaths, synced: dict[str, Any] | None) -> LogReporter:
+    n_bytes, every = synced["bytes"] if synced else None, setup.config.output.log_every
+    if setup.config.replicas > 1:
+        return LogReporter(paths.log, n_bytes, every, REPLICAS_LOG_COLUMNS, _replicas_row)
+    spread = setup.force_spread
+    if spread is None:
+        return LogReporter(paths.log, n_bytes, every, LOG_COLUMNS, _row)
+
+    def row(snapshot: Snapshot) -> list[str]:
+        return [*_row(snapshot), f"{spread(snapshot.batch.positions[0]).max():.9f}"]
+
+    return LogReporter(paths.log, n_bytes, every, (*LOG_COLUMNS, SPREAD_COLUMN), row)
+
+
+def _row(snapshot: Snapshot) -> list[str]:
+    """Cells of `LOG_COLUMNS`."""
+    energies = snapshot.batch.energies, snapshot.kinetic_energies, snapshot.total_energies
+    return [
+        str(snapshot.step), f"{snapshot.time / units.ps:.9f}",
+        *(f"{e[0]:.12f}" for e in energies), f"{snapshot.temperatures[0]:.6f}",
+    ]  # fmt: skip
+
+
+def _replicas_row(snapshot: Snapshot) -> list[str]:
+    """Cells of `REPLICAS_LOG_COLUMNS`: mean, least and largest value over the replicas."""
+    cells = [str(snapshot.step), f"{snapshot.time / units.ps:.9f}", str(len(snapshot.temperatures))]
+    energies = snapshot.batch.energies, snapshot.kinetic_energies, snapshot.total_energies
+    for values, digits in (*((e, 12) for e in energies), (snapshot.temperatures, 6)):
+        cells += [f"{x:.{digits}f}" for x in (values.mean(), values.min(), values.max())]
+    return cells
+
+
+OUTPUTS = {
+    "trajectory": Output(_open_trajectory, r"trajectory(-\d{4,10})?\.nc"),
+    "log": Output(_open_log, r"log\.csv"),
+}
+"""The outputs of a run by name, in the order in which they are written."""

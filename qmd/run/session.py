@@ -8,22 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qmd import __version__, units
+from qmd import units
 from qmd.config.load import LoadedConfig, changed_keys
 from qmd.errors import MismatchError, OutputError, StoppedEarly
-from qmd.integrators import AbstractIntegrator, State
+from qmd.integrators import AbstractIntegrator, Batch, State
 from qmd.io import checkpoint, files
 from qmd.io.pdb import write_pdb
 from qmd.io.run_folder import RunPaths
-from qmd.io.trajectory import TrajectoryWriter
 from qmd.jobs.lock import RunLock
 from qmd.jobs.provenance import machine
 from qmd.jobs.stop import Reason, StopRequest, stop_signals
 from qmd.run.config import MAY_CHANGE_ON_RESUME, RunConfig
-from qmd.run.reporters import LOG_COLUMNS, SPREAD_COLUMN, LogReporter, Snapshot
-from qmd.run.setup import RunSetup, set_up
+from qmd.run.replica_reporters import Failure
+from qmd.run.reporters import open_reporters, written_files
+from qmd.run.setup import RunSetup, build_replicas, set_up
 from qmd.run.simulation import AbstractSimulation, RunProgress, Simulation
-from qmd.run.start import start_state
+from qmd.run.start import start_batch, start_state
 from qmd.system import topology
 
 Log = Callable[[str], None]
@@ -108,7 +108,7 @@ def _seconds(hours: float | None) -> float | None:
 
 
 def _remove(paths: RunPaths) -> None:
-    for path in paths.written():
+    for path in written_files(paths):
         with files.output_errors(path):
             path.unlink(missing_ok=True)
 
@@ -119,7 +119,7 @@ def _has_checkpoint(paths: RunPaths) -> bool:
 
 def _open(
     setup: RunSetup, paths: RunPaths, start: State | None, stop: StopRequest, log: Log
-) -> tuple[AbstractSimulation[Any], bool]:
+) -> tuple[AbstractSimulation, bool]:
     """The simulation where its outputs end, and whether it goes on from a checkpoint."""
     saved = None
     if _has_checkpoint(paths):
@@ -129,13 +129,21 @@ def _open(
         start = start or start_state(setup)
         _write_topology(setup, paths)
     progress = RunProgress(saved.step if saved else 0, setup.config.steps)
-    simulation: AbstractSimulation[Any]
+    reporters = open_reporters(setup, paths, saved.outputs if saved else {})
+    simulation: AbstractSimulation
     if setup.config.replicas > 1:
-        from qmd.run.replicas import open_replicas
+        from qmd.run.replicas import ReplicaSimulation
 
-        simulation = open_replicas(setup, paths, saved, progress, stop)
+        failures = [Failure(*failure) for failure in saved.failures] if saved else []
+        first = start_batch(setup)
+        batch = saved.batch if saved else first
+        simulation = ReplicaSimulation(
+            setup, paths, first, batch, failures, reporters, progress, stop
+        )
     else:
-        simulation = _open_single(setup, paths, saved or start, progress, stop)
+        batch = saved.batch if saved else _batch_of_one(setup, start)
+        loop = build_replicas(setup, threads=1)
+        simulation = Simulation(setup, paths, batch, loop, reporters, progress, stop)
     if saved and saved.step < setup.config.steps:
         log(f"Going on from step {saved.step} of {setup.config.steps}.")
     elif saved:
@@ -143,32 +151,16 @@ def _open(
     return simulation, saved is not None
 
 
+def _batch_of_one(setup: RunSetup, start: State | None) -> Batch:
+    assert start is not None
+    return Batch.of([start], [setup.stream.replica])
+
+
 def _write_topology(setup: RunSetup, paths: RunPaths) -> None:
     bonds = topology.bonds(setup.system.numbers, setup.system.positions)
     # The record comes first: it marks what follows as belonging to this input.
     _write_unbegun_record(setup, paths)
     write_pdb(paths.topology, setup.system.numbers, setup.system.positions, bonds)
-
-
-def _open_single(
-    setup: RunSetup,
-    paths: RunPaths,
-    begin: checkpoint.Checkpoint | State | None,
-    progress: RunProgress,
-    stop: StopRequest,
-) -> Simulation:
-    if isinstance(begin, checkpoint.Checkpoint):
-        synced = begin.outputs["trajectory"]
-        writer = TrajectoryWriter.append(paths.trajectory, synced["frames"], synced["digest"])
-        log_reporter = _log(setup, paths, begin.outputs["log"]["bytes"])
-        energy = float(begin.energy)
-        state = State(begin.positions, begin.velocities, begin.forces, energy, begin.step)
-    else:
-        assert begin is not None
-        state, numbers = begin, setup.system.numbers
-        writer = TrajectoryWriter.create(paths.trajectory, numbers, setup.title, __version__)
-        log_reporter = _log(setup, paths, None)
-    return Simulation(setup, paths, state, writer, log_reporter, progress, stop)
 
 
 def _saved(setup: RunSetup, paths: RunPaths, log: Log) -> checkpoint.Checkpoint:
@@ -183,18 +175,6 @@ def _saved(setup: RunSetup, paths: RunPaths, log: Log) -> checkpoint.Checkpoint:
     return saved
 
 
-def _log(setup: RunSetup, paths: RunPaths, n_bytes: int | None) -> LogReporter:
-    every = setup.config.output.log_every
-    spread = setup.force_spread
-    if spread is None:
-        return LogReporter(paths.log, n_bytes, every)
-
-    def more(snapshot: Snapshot) -> str:
-        return f",{spread(snapshot.state.positions).max():.9f}"
-
-    return LogReporter(paths.log, n_bytes, every, (*LOG_COLUMNS, SPREAD_COLUMN), more)
-
-
 def _check_same_run(setup: RunSetup, saved: checkpoint.Checkpoint, paths: RunPaths) -> None:
     config = json.loads(setup.loaded.text)
     changed = changed_keys(saved.config, config, ignoring=MAY_CHANGE_ON_RESUME)
@@ -202,6 +182,8 @@ def _check_same_run(setup: RunSetup, saved: checkpoint.Checkpoint, paths: RunPat
         changed.append(f"potential {setup.potential.name}: another one than before")
     if not changed and saved.input_sha256 != setup.identity:
         changed.append(f"structure {setup.system.name}: other atoms or start than before")
+    if saved.bath_variables != list(setup.integrator.bath_variables):
+        changed.append("integrator: other variables of its own than before")
     if changed:
         raise MismatchError(
             f"{paths.directory} holds a run of another input: {'; '.join(changed)}.",
@@ -212,7 +194,7 @@ def _check_same_run(setup: RunSetup, saved: checkpoint.Checkpoint, paths: RunPat
 
 def _clear_unbegun(setup: RunSetup, paths: RunPaths) -> None:
     """Files without a checkpoint: remove our own from a start that was cut off, refuse others."""
-    present = [path for path in paths.written() if path.exists()]
+    present = [path for path in written_files(paths) if path.exists()]
     if not present:
         return
     if not _is_unbegun(setup, paths):

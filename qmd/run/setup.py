@@ -222,9 +222,9 @@ def _degrees_of_freedom(config: RunConfig, system: System, integrator: AbstractI
 
 
 def build_replicas(setup: RunSetup, threads: int) -> AbstractReplicas:
-    """The loop that advances all replicas of a run."""
+    """The loop that advances all replicas of a run, be it one."""
     integrator, inv_masses, seed = setup.integrator, 1 / setup.system.masses, setup.stream.seed
-    if setup.jax_model is None:
+    if setup.jax_model is None or setup.config.replicas == 1:
         return NativeReplicas(integrator, setup.force, inv_masses, seed, setup.limits, threads)
     from qmd.forces.jax_force import jax_batch_force
 

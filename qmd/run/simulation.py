@@ -8,33 +8,29 @@ outputs back to the last checkpoint.
 import abc
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from typing import Generic, NoReturn, TypeVar
+from typing import NoReturn
 
 import numpy as np
 
 from qmd import units
 from qmd.errors import NumericalError
 from qmd.integrators import (
-    Advanced,
+    AbstractReplicas,
+    AdvancedBatch,
+    Batch,
     State,
     Status,
-    kinetic_energy,
-    raise_pending,
+    kinetic_energies,
 )
 from qmd.io import checkpoint, extxyz
 from qmd.io.run_folder import RunPaths
-from qmd.io.trajectory import TrajectoryWriter
+from qmd.io.snapshot import Snapshot
 from qmd.jobs.stop import Reason, StopRequest
-from qmd.run.reporters import (
-    LogReporter,
-    Reporter,
-    RunSnapshot,
-    Snapshot,
-    TrajectoryReporter,
-    steps_until_due,
-)
+from qmd.run.replica_reporters import Failure
+from qmd.run.reporters import Reporter, steps_until_due
 from qmd.run.setup import RunSetup
 from qmd.run.start import unchecked_start
 from qmd.system.velocities import kinetic_temperature
@@ -69,8 +65,8 @@ class RunProgress:
     """Whether the total energy should stay as it is."""
     failed: int = 0
     """Replicas that a guard has dropped, in all sessions."""
-    snapshot: RunSnapshot | None = None
-    first: RunSnapshot | None = None
+    snapshot: Snapshot | None = None
+    first: Snapshot | None = None
     on_progress: Callable[["RunProgress"], None] = lambda progress: None
 
     @property
@@ -83,17 +79,19 @@ class RunProgress:
         return 0 if self.snapshot is None else self.snapshot.step - self.first_step
 
 
-S = TypeVar("S", bound=RunSnapshot)
-
-
-class AbstractSimulation(abc.ABC, Generic[S]):
+class AbstractSimulation(abc.ABC):
     """One session of a run, from where it starts to the last step or a stop.
 
     Parameters
     ----------
     setup : RunSetup
     paths : RunPaths
-    frames, log : Reporter
+    batch : Batch
+        Where to go on from; a run of one trajectory is a batch of one.
+    replicas : AbstractReplicas
+        The loop that advances it.
+    reporters : mapping of str to Reporter
+        By the names under which checkpoints keep them.
     progress : RunProgress
     stop : StopRequest
     """
@@ -102,57 +100,56 @@ class AbstractSimulation(abc.ABC, Generic[S]):
         self,
         setup: RunSetup,
         paths: RunPaths,
-        frames: Reporter[S],
-        log: LogReporter,
+        batch: Batch,
+        replicas: AbstractReplicas,
+        reporters: Mapping[str, Reporter],
         progress: RunProgress,
         stop: StopRequest,
     ) -> None:
         self._setup, self._paths, self._stop = setup, paths, stop
-        self._frames, self._log = frames, log
+        self._batch, self._replicas, self._reporters = batch, replicas, dict(reporters)
+        self._earlier: deque[Batch] = deque()
+        self._failures: list[Failure] = []
         self._block, self._flushed, self._saved = 1, time.monotonic(), time.monotonic()
         self._checkpoint_s = 0.0
         self.progress = progress
         progress.conserves_energy = setup.integrator.conserves_energy
         # That of step 0, also in a session that goes on: all sessions stop at the same limits.
         start, config = unchecked_start(setup), setup.config
-        kinetic = kinetic_energy(start.velocities, setup.system.masses)
+        kinetic = float(kinetic_energies(start.velocities[None], setup.system.masses)[0])
         bath_K = (setup.integrator.target_kT or 0.0) / units.kB
         wanted = bath_K or config.system.temperature_K or kinetic_temperature(kinetic, setup.dof)
         self._start_energy, self._hottest_K = start.energy, 10 * float(wanted) + 2000
 
     @property
-    @abc.abstractmethod
     def step(self) -> int:
         """Where the run is."""
+        return self._batch.step
 
-    @abc.abstractmethod
-    def snapshot(self) -> S:
+    def snapshot(self) -> Snapshot:
         """The present state with what follows from it."""
+        return self._snapshot(self._batch)
 
     @abc.abstractmethod
     def write_final(self) -> None:
         """Write final.extxyz."""
 
     @abc.abstractmethod
-    def _make_steps(self, n: int) -> tuple[S, float]:
+    def _make_steps(self, n: int) -> tuple[Snapshot, float]:
         """Make `n` steps and judge them; where that leads, and the seconds in compiled code."""
-
-    @abc.abstractmethod
-    def _save(self) -> None:
-        """Sync the outputs, then replace the checkpoint."""
 
     def close(self) -> None:
         """Close the outputs: what a failed run has reached stays readable."""
-        try:
-            self._log.close()
-        finally:
-            self._frames.close()
+        with ExitStack() as stack:  # one that fails must not keep the others open
+            stack.callback(self._replicas.close)
+            for reporter in self._reporters.values():
+                stack.callback(reporter.close)
 
     def begin(self) -> None:
         """Report and checkpoint the state at step 0."""
         snapshot = self.snapshot()
-        self._frames.report(snapshot)
-        self._log.report(snapshot)
+        for reporter in self._reporters.values():
+            reporter.report(snapshot)
         self.checkpoint()
 
     def run(self) -> Reason:
@@ -172,7 +169,8 @@ class AbstractSimulation(abc.ABC, Generic[S]):
             if reason:
                 self.checkpoint()
                 return reason
-            self._advance_block(min(steps_until_due(r, self.step) for r in self._due()))
+            due = (steps_until_due(r, self.step) for r in self._reporters.values())
+            self._advance_block(min(due))
             if self._checkpoint_is_due():
                 self.checkpoint()
             progress.on_progress(progress)
@@ -187,9 +185,6 @@ class AbstractSimulation(abc.ABC, Generic[S]):
     def _patience(self) -> float:
         """Factor on CHECKPOINT_S and FLUSH_S where syncing takes longer than usual."""
         return max(1.0, self._checkpoint_s / LONG_CHECKPOINT_S)
-
-    def _due(self) -> tuple[Reporter[S], ...]:
-        return self._frames, self._log
 
     def _advance_block(self, until_due: int) -> None:
         """At most to the next report, checkpoint or end, and not for longer than BLOCK_S."""
@@ -213,15 +208,39 @@ class AbstractSimulation(abc.ABC, Generic[S]):
             return f"the temperature is {temperature:.0f} K (limit {self._hottest_K:.0f} K)"
         return None
 
-    def _report(self, snapshot: S) -> None:
+    def _report(self, snapshot: Snapshot) -> None:
         self.progress.snapshot = snapshot
-        for reporter in self._due():
+        for reporter in self._reporters.values():
             if snapshot.step % reporter.every == 0:
                 reporter.report(snapshot)
         if time.monotonic() - self._flushed > FLUSH_S * self._patience():
-            self._log.flush()
-            self._frames.sync()
+            for reporter in self._reporters.values():
+                reporter.flush()
             self._flushed = time.monotonic()
+
+    def _snapshot(self, batch: Batch) -> Snapshot:
+        kinetic = kinetic_energies(batch.velocities, self._setup.system.masses)
+        temperatures = np.array([kinetic_temperature(k, self._setup.dof) for k in kinetic])
+        return Snapshot(batch, batch.step * self._setup.dt, kinetic, temperatures)
+
+    def _accept(self, batch: Batch) -> None:
+        """Make `batch` the present one; the LAST_STATES steps up to it can be made again."""
+        self._earlier.append(self._batch)
+        while len(self._earlier) > 1 and self._earlier[1].step <= batch.step - LAST_STATES:
+            self._earlier.popleft()
+        self._batch = batch
+
+    def _last_good_states(self, replica: int, bad_step: int) -> list[State]:
+        """States of a replica before `bad_step`, made again: equal steps give equal bits."""
+        first = bad_step - LAST_STATES
+        starts = [*self._earlier, self._batch]
+        start = next((batch for batch in reversed(starts) if batch.step <= first), starts[0])
+        one, states = start.rows(start.replicas == replica), list[State]()
+        advanced = self._replicas.advance(one, max(0, first - one.step))
+        while advanced.status[0] == Status.OK and advanced.batch.step < bad_step:
+            states.append(advanced.batch.state(0))
+            advanced = self._replicas.advance(advanced.batch, 1)
+        return states
 
     def checkpoint(self) -> None:
         """Sync the outputs, then replace the checkpoint."""
@@ -230,146 +249,76 @@ class AbstractSimulation(abc.ABC, Generic[S]):
         self._saved = self._flushed = time.monotonic()
         self._checkpoint_s = self._saved - begin
 
-
-class Simulation(AbstractSimulation[Snapshot]):
-    """One session of a run of one trajectory.
-
-    Parameters
-    ----------
-    setup : RunSetup
-    paths : RunPaths
-    state : State
-        Where to go on from.
-    writer : TrajectoryWriter
-    log : LogReporter
-    progress : RunProgress
-    stop : StopRequest
-    """
-
-    def __init__(
-        self,
-        setup: RunSetup,
-        paths: RunPaths,
-        state: State,
-        writer: TrajectoryWriter,
-        log: LogReporter,
-        progress: RunProgress,
-        stop: StopRequest,
-    ) -> None:
-        self._writer, self._state = writer, state
-        self._inv_masses = 1 / setup.system.masses
-        self._earlier: deque[State] = deque()
-        frames = TrajectoryReporter(writer, setup.config.output.trajectory_every)
-        super().__init__(setup, paths, frames, log, progress, stop)
-
-    @property
-    def step(self) -> int:
-        return self._state.step
-
-    def snapshot(self) -> Snapshot:
-        """The present state with time, kinetic energy and temperature."""
-        return self._snapshot(self._state)
-
-    def write_final(self) -> None:
-        extxyz.write(self._paths.final, self._setup.system, [self._state])
-
-    def _snapshot(self, state: State) -> Snapshot:
-        kinetic = kinetic_energy(state.velocities, self._setup.system.masses)
-        return Snapshot(
-            state=state,
-            time=state.step * self._setup.dt,
-            kinetic_energy=kinetic,
-            temperature_K=kinetic_temperature(kinetic, self._setup.dof),
-        )
-
-    def _make_steps(self, n: int) -> tuple[Snapshot, float]:
-        begin = time.perf_counter()
-        advanced = self._advance(self._state, n)
-        seconds = time.perf_counter() - begin
-        if advanced.status != Status.OK:
-            self._fail(advanced)
-        snapshot = self._snapshot(advanced.state)
-        self._check_energies(snapshot)
-        self._accept(advanced.state)
-        self.progress.warned_steps += advanced.warned
-        return snapshot, seconds
-
-    def _advance(self, state: State, n_steps: int) -> Advanced:
-        setup = self._setup
-        return setup.integrator.advance(
-            state, setup.force, self._inv_masses, setup.stream, setup.limits, n_steps
-        )
-
-    def _check_energies(self, snapshot: Snapshot) -> None:
-        """Guards of each block, which the forces of each step need not notice."""
-        cause = self._too_energetic(snapshot.state.energy, snapshot.kinetic_energy)
-        if cause:
-            self._give_up(snapshot.state, cause)
-
-    def _accept(self, state: State) -> None:
-        """Make `state` the present one; the LAST_STATES steps up to it can be made again."""
-        self._earlier.append(self._state)
-        while len(self._earlier) > 1 and self._earlier[1].step <= state.step - LAST_STATES:
-            self._earlier.popleft()
-        self._state = state
-
     def _save(self) -> None:
-        setup, state = self._setup, self._state
-        trajectory, log_bytes = self._writer.sync(), self._log.sync()
+        setup = self._setup
+        outputs = {name: reporter.sync() for name, reporter in self._reporters.items()}
         checkpoint.write(
             self._paths.checkpoint,
             checkpoint.Checkpoint(
-                step=state.step,
+                batch=self._batch,
                 seed=setup.stream.seed,
                 replica=setup.stream.replica,
-                outputs={"trajectory": trajectory._asdict(), "log": {"bytes": log_bytes}},
+                outputs=outputs,
                 input_sha256=setup.identity,
                 config=setup.config.model_dump(mode="json"),
                 model_sha256=setup.potential.sha256,
                 versions=setup.versions,
-                positions=state.positions,
-                velocities=state.velocities,
-                forces=state.forces,
-                energy=state.energy,
+                bath_variables=list(setup.integrator.bath_variables),
+                failures=[list(failure) for failure in self._failures],
             ),
         )
 
-    def _fail(self, advanced: Advanced) -> NoReturn:
-        raise_pending(self._setup.force)
-        if advanced.status == Status.NOISE:
-            self._give_up(advanced.state, *self._noise(advanced.state))
-        self._give_up(advanced.state, broken_limit(self._setup, advanced.state, advanced.status))
 
-    def _noise(self, state: State) -> tuple[str, str]:
-        from qmd.run.shot_noise import excess
+class Simulation(AbstractSimulation):
+    """One session of a run of one trajectory."""
 
-        setup = self._setup
-        assert setup.config.noise is not None  # else no method ends with this status
-        return excess(setup.integrator, setup.config.noise, state.positions, setup.system.masses)
+    def write_final(self) -> None:
+        extxyz.write(self._paths.final, self._setup.system, [self._batch.state(0)])
 
-    def _give_up(self, bad: State, cause: str, advice: str | None = None) -> NoReturn:
+    def _make_steps(self, n: int) -> tuple[Snapshot, float]:
+        begin = time.perf_counter()
+        advanced = self._replicas.advance(self._batch, n)
+        seconds = time.perf_counter() - begin
+        if advanced.status[0] != Status.OK:
+            self._fail(advanced)
+        snapshot = self._snapshot(advanced.batch)
+        # A guard of each block, for what the forces of each step need not notice.
+        cause = self._too_energetic(snapshot.batch.energies[0], snapshot.kinetic_energies[0])
+        if cause:
+            self._give_up(snapshot.step, cause)
+        self._accept(advanced.batch)
+        self.progress.warned_steps += int(advanced.warned[0])
+        return snapshot, seconds
+
+    def _fail(self, advanced: AdvancedBatch) -> NoReturn:
+        setup, status, step = self._setup, int(advanced.status[0]), int(advanced.steps[0])
+        state = advanced.batch.state(0)
+        if status == Status.NOISE:
+            from qmd.run.shot_noise import excess
+
+            assert setup.config.noise is not None  # else no method ends with this status
+            method, masses = setup.integrator, setup.system.masses
+            self._give_up(step, *excess(method, setup.config.noise, state.positions, masses))
+        self._give_up(step, broken_limit(setup, state, status))
+
+    def _give_up(self, bad_step: int, cause: str, advice: str | None = None) -> NoReturn:
         """Keep the last good states for the user; the checkpoint stays as it is."""
-        good = self._last_good_states(bad.step)
+        good = self._good_states(bad_step)
         extxyz.write(self._paths.failure, self._setup.system, good)
         timestep = self._setup.config.integrator.timestep_fs
         advice = advice or (
             f"Try a smaller `timestep_fs` (now {timestep:g}), a lower temperature, or another start"
         )
         raise NumericalError(
-            f"Stopped at step {bad.step} ({bad.step * timestep / 1000:g} ps): {cause}.",
+            f"Stopped at step {bad_step} ({bad_step * timestep / 1000:g} ps): {cause}.",
             f"The last {len(good)} states before are in {self._paths.failure}. {advice}.",
         )
 
-    def _last_good_states(self, bad_step: int) -> list[State]:
-        """The states before `bad_step`, made again: the same steps give the same bits."""
-        first = bad_step - LAST_STATES
-        starts = [*self._earlier, self._state]
-        start = next((state for state in reversed(starts) if state.step <= first), starts[0])
-        advanced, states = self._advance(start, max(0, first - start.step)), []
-        while advanced.status == Status.OK and advanced.state.step < bad_step:
-            states.append(advanced.state)
-            advanced = self._advance(advanced.state, 1)
-        return states or starts[-LAST_STATES:]  # a Python force need not answer the same again
+    def _good_states(self, bad_step: int) -> list[State]:
+        with suppress(Exception):  # a Python force need not answer the same again, nor at all
+            if states := self._last_good_states(int(self._batch.replicas[0]), bad_step):
+                return states
+        return [batch.state(0) for batch in (*self._earlier, self._batch)][-LAST_STATES:]
 
 
 def broken_limit(setup: RunSetup, state: State, status: int) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from qmd.errors import CorruptError, InputError, NumericalError, OutputError
+from qmd.integrators import Batch
 from qmd.io import checkpoint, files
 from qmd.io.checkpoint import Checkpoint
 from qmd.io.files import FAULT_POINTS
@@ -20,9 +21,19 @@ from qmd.io.files import FAULT_POINTS
 
 def example(step: int = 100) -> Checkpoint:
     rng = np.random.default_rng(step)
-    x, v, f = rng.normal(size=(3, 3, 3))
-    return Checkpoint(
+    x, v, f = rng.normal(size=(3, 2, 3, 3))
+    batch = Batch(
+        positions=x,
+        velocities=v,
+        forces=f,
+        energies=np.array([-76.1 + 1 / 3, -2 / 3]),
+        cells=rng.normal(size=(2, 3, 3)),
+        baths=rng.normal(size=(2, 1)),
+        replicas=np.array([3, 2**32 - 1]),
         step=step,
+    )
+    return Checkpoint(
+        batch=batch,
         seed=2**63 + 1,
         replica=3,
         outputs={
@@ -33,10 +44,8 @@ def example(step: int = 100) -> Checkpoint:
         config={"steps": 200, "integrator": {"timestep_fs": 0.1, "kind": "verlet"}, "title": None},
         model_sha256="34" * 32,
         versions={"numpy": "2.4.6", "qmd": "0.1.0"},
-        positions=x,
-        velocities=v,
-        forces=f,
-        energy=-76.1 + 1 / 3,
+        bath_variables=["eta"],
+        failures=[[17, 5, "the largest force is 51"]],
     )
 
 
@@ -44,10 +53,15 @@ def assert_equal(a: Checkpoint, b: Checkpoint) -> None:
     """Equal to the last bit."""
     for field in fields(Checkpoint):
         one, other = getattr(a, field.name), getattr(b, field.name)
-        if isinstance(one, np.ndarray):
-            assert one.tobytes() == other.tobytes() and one.shape == other.shape
-        else:
+        if field.name != "batch":
             assert one == other and type(one) is type(other), field.name
+    assert a.step == b.step
+    arrays = b.batch.as_arrays()
+    for name, one in a.batch.as_arrays().items():
+        other = arrays[name]
+        assert (one.tobytes(), one.shape, one.dtype) == (
+            other.tobytes(), other.shape, other.dtype
+        )  # fmt: skip
 
 
 @pytest.fixture
@@ -60,8 +74,9 @@ def names(path: Path) -> set[str]:
 
 
 def test_every_bit_comes_back(path: Path) -> None:
-    extremes = np.array([[5e-324, -0.0, 1.7976931348623157e308]] * 3)
-    for written in (example(), replace(example(), positions=extremes, energy=-0.0)):
+    extremes = np.array([[[5e-324, -0.0, 1.7976931348623157e308]] * 3] * 2)
+    extreme = example().batch._replace(positions=extremes, energies=np.array([-0.0, 0.0]))
+    for written in (example(), replace(example(), batch=extreme)):
         checkpoint.write(path, written)
         assert_equal(checkpoint.read(path), written)
 
@@ -74,8 +89,9 @@ def test_equal_checkpoints_are_equal_bytes() -> None:
 def test_arrays_read_are_writable_and_native(path: Path) -> None:
     checkpoint.write(path, example())
     read = checkpoint.read(path)
-    for array in (read.positions, read.velocities, read.forces):
-        assert array.dtype == np.float64 and array.flags.c_contiguous and array.flags.writeable
+    for name, array in read.batch.as_arrays().items():
+        assert array.dtype == (np.int64 if name == "replicas" else np.float64)
+        assert array.dtype.isnative and array.flags.c_contiguous and array.flags.writeable
 
 
 def test_the_one_before_is_kept(path: Path) -> None:
@@ -112,7 +128,11 @@ def test_a_checkpoint_cut_anywhere_is_refused() -> None:
             checkpoint.decode(whole[:length])
 
 
-def seal(header: object, values: bytes = bytes(8 * 28)) -> bytes:
+N_NUMBERS = 2 * (3 * 9 + 1 + 9 + 1 + 1)
+"""Of the arrays of `example`."""
+
+
+def seal(header: object, values: bytes = bytes(8 * N_NUMBERS)) -> bytes:
     """A checkpoint with any header and a right SHA-256."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     payload = struct.pack("<Q", len(text)) + text + values
@@ -125,6 +145,15 @@ def header(**changes: object) -> dict[str, object]:
     return json.loads(data[48 : 48 + length]) | changes
 
 
+def layout(n: int = 2, **changes: object) -> dict[str, object]:
+    """The header of a batch of `n` replicas, with some arrays changed."""
+    vectors = dict.fromkeys(("positions", "velocities", "forces"), ["<f8", n, 3, 3])
+    others = {"energies": ["<f8", n], "cells": ["<f8", n, 3, 3], "baths": ["<f8", n, 1]}
+    arrays = vectors | others | {"replicas": ["<i8", n]}
+    assert n != 2 or changes or arrays == header()["arrays"]
+    return header(arrays=arrays | changes)
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
@@ -132,18 +161,28 @@ def header(**changes: object) -> dict[str, object]:
         (b"CDF\x02" + bytes(100), "not a qmd checkpoint"),
         (b"\x80\x04\x95" + bytes(100), "not a qmd checkpoint"),  # a pickle
         (b"QMDCKPT1", "does not match"),
-        (seal(header(schema=3)), "schema version 3, this version of qmd reads 2"),
+        (seal(header(schema=4)), "schema version 4, this version of qmd reads 3 only"),
         (seal({"schema": 9}), "schema version 9"),
+        (seal({"schema": 1}), "schema version 1, this version of qmd reads 3 only"),
         (seal(header(schema="1")), "no schema"),
         (seal([1, 2]), "no schema"),
         (seal({}), "no schema"),
         (seal(header(step="100")), "wrong ones"),
         (seal(header(step=True)), "wrong ones"),
         (seal(header(extra=1)), "wrong ones"),
-        (seal(header(n_atoms=4)), "does not fit 4 atoms"),
-        (seal(header(n_atoms=-1)), "does not fit"),
-        (seal(header(n_atoms=10**18)), "does not fit"),
-        (seal(header(), struct.pack("<28d", *[0.0] * 27, np.nan)), "not finite"),
+        (seal(layout(positions=["<f8", 2, 4, 3])), "do not fit"),
+        (seal(layout(positions=["<f8", 2, 3])), "do not fit"),
+        (seal(layout(positions=["<f8", 2.0, 3, 3])), "do not fit"),
+        (seal(layout(velocities=["<f4", 2, 3, 3])), "do not fit"),
+        (seal(layout(replicas=["<f8", 2])), "do not fit"),
+        (seal(layout(cells="<f8")), "do not fit"),
+        (seal(layout(extra=["<f8", 2])), "do not fit"),
+        (seal(layout(n=1)), "do not fit"),
+        (seal(layout(n=-1)), "do not fit"),
+        (seal(layout(n=10**18)), "do not fit"),
+        (seal(header(arrays={})), "do not fit"),
+        (seal(header(), bytes(8 * N_NUMBERS - 8)), "do not fit"),
+        (seal(header(), struct.pack("<d", np.nan) + bytes(8 * N_NUMBERS - 8)), "not finite"),
         (seal(b"\xff\xfe"), "not JSON"),
         (seal(b"["), "not JSON"),
         (seal(b"[" * 200_000), "not JSON"),
@@ -167,9 +206,26 @@ def test_a_file_above_the_limit_is_not_read_into_memory(path: Path, monkeypatch)
 def test_a_newer_checkpoint_is_not_replaced_by_an_older_one(path: Path) -> None:
     checkpoint.write(path, example(1))
     path.rename(path.with_name("checkpoint.prev"))
-    path.write_bytes(seal(header(schema=3)))
-    with pytest.raises(CorruptError, match="schema version 3"):
+    path.write_bytes(seal(header(schema=4)))
+    with pytest.raises(CorruptError, match="schema version 4") as refused:
         checkpoint.read_latest(path)
+    assert refused.value.hint == "Resume with the newer version."
+
+
+@pytest.mark.parametrize("schema", [1, 2])
+def test_an_older_checkpoint_is_refused_with_advice_and_left_alone(path: Path, schema) -> None:
+    # Written by version 0.1: the header had no arrays, which followed in a fixed order.
+    checkpoint.write(path.with_name("checkpoint.prev"), example(1))
+    path.write_bytes(seal({"schema": schema, "step": 100, "n_atoms": 3}, bytes(8 * 28)))
+    before = path.read_bytes()
+    with pytest.raises(CorruptError, match=f"schema version {schema}") as refused:
+        checkpoint.read_latest(path)
+    assert "the version of qmd that began it" in (refused.value.hint or "")
+    assert path.read_bytes() == before
+
+
+def test_the_layout_of_the_test_is_that_of_the_format() -> None:
+    assert checkpoint.decode(seal(layout())).batch.energies.tolist() == [0.0, 0.0]
 
 
 def test_the_one_before_stands_in_for_a_missing_one(path: Path) -> None:
@@ -192,13 +248,14 @@ def test_a_good_checkpoint_has_no_note(path: Path) -> None:
     assert checkpoint.read_latest(path)[1] is None
 
 
-@pytest.mark.parametrize("field", ["positions", "velocities", "forces", "energy"])
+@pytest.mark.parametrize("field", ["positions", "velocities", "forces", "energies", "baths"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_state_that_is_not_finite_never_replaces_a_good_one(path: Path, field, bad) -> None:
     checkpoint.write(path, example())
-    value = bad if field == "energy" else np.full((3, 3), bad)
+    batch = example(200).batch
+    spoilt = batch._replace(**{field: np.full_like(batch.as_arrays()[field], bad)})
     with pytest.raises(NumericalError, match="not finite"):
-        checkpoint.write(path, replace(example(200), **{field: value}))
+        checkpoint.write(path, replace(example(200), batch=spoilt))
     assert_equal(checkpoint.read(path), example())
     assert names(path) == {"checkpoint"}
 

@@ -11,12 +11,13 @@ import netCDF4
 import numpy as np
 import pytest
 import scipy.io
+from run_files import Frame
 
 from qmd import units
 from qmd.errors import CorruptError, InputError, NumericalError, OutputError
 from qmd.io import netcdf, trajectory
 from qmd.io.pdb import write_pdb
-from qmd.io.trajectory import Frame, TrajectoryWriter
+from qmd.io.trajectory import TrajectoryWriter
 from qmd.system.topology import bonds
 
 NUMBERS = np.array([8, 1, 1])
@@ -46,7 +47,7 @@ def create(path: Path) -> TrajectoryWriter:
 def write(path: Path, n_frames: int) -> trajectory.Synced:
     writer = create(path)
     for i in range(n_frames):
-        writer.write(frame(i))
+        writer.write(frame(i).snapshot())
     synced = writer.sync()
     writer.close()
     return synced
@@ -56,7 +57,8 @@ def python(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     """Run a script that may import this module."""
     here = Path(__file__).parent
     command = [sys.executable, "-c", script, *map(str, arguments)]
-    environment = os.environ | {"PYTHONPATH": f"{here.parents[1]}:{here}"}
+    paths = here.parents[1], here.parent / "helpers", here
+    environment = os.environ | {"PYTHONPATH": ":".join(map(str, paths))}
     return subprocess.run(command, env=environment, capture_output=True, text=True)
 
 
@@ -165,7 +167,7 @@ def test_times_never_repeat_and_give_back_the_steps(tmp_path: Path, every: int) 
     writer = create(tmp_path / "t.nc")
     first = 40_000_000
     for step in range(first, first + 100 * every, every):
-        writer.write(frame(0)._replace(step=step, time=step * DT))
+        writer.write(frame(0)._replace(step=step, time=step * DT).snapshot())
     writer.close()
     scalars = trajectory.read_scalars(tmp_path / "t.nc")
     assert np.all(np.diff(scalars["time"]) > 0)
@@ -187,11 +189,11 @@ def test_syncs_blocks_and_restarts_do_not_change_a_byte(
     writer, done = create(path), 0
     for stop in [*stops, 25]:
         for i in range(done, stop):
-            writer.write(frame(i))
+            writer.write(frame(i).snapshot())
         kept = writer.sync()
         assert (kept.frames, kept.bytes) == (stop, path.stat().st_size)
         for i in range(stop, stop + 5):  # lost work: frames behind the checkpoint
-            writer.write(frame(100 + i))
+            writer.write(frame(100 + i).snapshot())
         writer.close()
         writer, done = TrajectoryWriter.append(path, kept.frames, kept.digest), stop
     writer.close()
@@ -208,7 +210,7 @@ writer = create(Path(sys.argv[1]))
 for i in range(21):
     if i == 10:
         writer.sync()
-    writer.write(frame(i))
+    writer.write(frame(i).snapshot())
 os.kill(os.getpid(), 9)
 """
 
@@ -230,7 +232,7 @@ def test_frames_are_on_the_disk_before_the_header_counts_them(tmp_path: Path, mo
     pwrite, fsync = os.pwrite, os.fsync
     monkeypatch.setattr(os, "pwrite", lambda *a: calls.append(a[2]) or pwrite(*a))
     monkeypatch.setattr(os, "fsync", lambda fd: calls.append("fsync") or fsync(fd))
-    writer.write(frame(0))
+    writer.write(frame(0).snapshot())
     writer.sync()
     begin = netcdf.read(path).begin
     assert calls == [begin, "fsync", 4, "fsync"]
@@ -258,11 +260,11 @@ def test_an_existing_file_is_never_overwritten(run: Path) -> None:
 @pytest.mark.parametrize("field", ["positions", "velocities", "forces"])
 def test_a_frame_that_is_not_finite_is_not_written(tmp_path: Path, field: str, bad: float) -> None:
     writer = create(tmp_path / "t.nc")
-    writer.write(frame(0))
+    writer.write(frame(0).snapshot())
     values = np.array(getattr(frame(1), field))
     values[2, 1] = bad
     with pytest.raises(NumericalError, match="step 10 is not finite"):
-        writer.write(frame(1)._replace(**{field: values}))
+        writer.write(frame(1)._replace(**{field: values}).snapshot())
     writer.close()
     assert trajectory.verify(tmp_path / "t.nc").n_frames == 1
 
@@ -272,7 +274,7 @@ def test_an_energy_that_is_not_finite_is_not_written(tmp_path: Path, field: str)
     writer = create(tmp_path / "t.nc")
     for bad in (np.nan, np.inf):
         with pytest.raises(NumericalError):
-            writer.write(frame(1)._replace(**{field: bad}))
+            writer.write(frame(1)._replace(**{field: bad}).snapshot())
     writer.close()
     assert trajectory.verify(tmp_path / "t.nc").n_frames == 0
 
@@ -288,7 +290,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 synced = writer.sync()
 try:
     for i in range(1000):
-        writer.write(frame(i))
+        writer.write(frame(i).snapshot())
         if i % 10 == 9:
             synced = writer.sync()
 except OutputError as error:
@@ -311,7 +313,7 @@ def test_a_full_disk_keeps_the_synced_frames_and_the_run_can_go_on(
 
     writer = TrajectoryWriter.append(path, int(frames), digest)
     for i in range(int(frames), 200):
-        writer.write(frame(i))
+        writer.write(frame(i).snapshot())
     writer.close()
     write(tmp_path / "whole.nc", 200)
     assert path.read_bytes() == (tmp_path / "whole.nc").read_bytes()
@@ -329,7 +331,7 @@ def test_an_fsync_error_is_not_passed_over(tmp_path: Path, monkeypatch, good_cal
 
     writer = create(tmp_path / "t.nc")
     before = (tmp_path / "t.nc").read_bytes()
-    writer.write(frame(0))
+    writer.write(frame(0).snapshot())
     with monkeypatch.context() as full:
         full.setattr(os, "fsync", fsync)
         with pytest.raises(OutputError, match="No space left"):

@@ -236,7 +236,7 @@ def test_heat_that_a_stretched_start_releases_is_no_explosion(run: Run, use_forc
     for steps in (37, 400):  # also for a session that begins in the heat
         finished = run(steps=steps, guards=FREE, output={"log_every": 1})
     log = np.genfromtxt(run.output / "log.csv", delimiter=",", skip_header=1)
-    assert log[:, 5].max() > 2000 and finished.progress.snapshot.state.step == 400
+    assert log[:, 5].max() > 2000 and finished.progress.snapshot.step == 400
 
 
 def test_forces_that_are_not_the_gradient_are_refused_before_anything_is_written(

@@ -113,7 +113,7 @@ def test_threads_and_blocks_do_not_change_a_byte(
     ours, theirs = results(found.directory), results(expected.directory)
     kept = checkpoint.decode(ours.pop("checkpoint")), checkpoint.decode(theirs.pop("checkpoint"))
     assert ours == theirs
-    np.testing.assert_array_equal(kept[0].positions, kept[1].positions)
+    np.testing.assert_array_equal(kept[0].batch.positions, kept[1].batch.positions)
     assert kept[0].failures == kept[1].failures
     assert 0 < len(kept[0].failures or ()) < len(REPLICAS)  # the guard has been at work
 
@@ -373,5 +373,5 @@ def test_a_run_on_jax_leaves_what_its_batch_computes(tmp_path: Path) -> None:
     finished = session.run(load_config(write_input(tmp_path, "nve", potential=jax, steps=4)))
     expected = build_replicas(finished.setup, 1).advance(start_batch(finished.setup), 4).batch
     saved = checkpoint.read(finished.paths.checkpoint)
-    np.testing.assert_array_equal(saved.positions, expected.positions)
-    np.testing.assert_array_equal(saved.energy, expected.energies)
+    np.testing.assert_array_equal(saved.batch.positions, expected.positions)
+    np.testing.assert_array_equal(saved.batch.energies, expected.energies)

@@ -136,8 +136,7 @@ def test_checkpoints_that_come_due_too_soon_are_left_out(
 
 
 def last_state(paths: RunPaths) -> State:
-    saved = checkpoint.read(paths.checkpoint)
-    return State(saved.positions, saved.velocities, saved.forces, saved.energy, saved.step)
+    return checkpoint.read(paths.checkpoint).batch.state(0)
 
 
 def test_the_final_structure_is_the_last_state_to_the_last_bit(tmp_path: Path) -> None:
