@@ -19,6 +19,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
 
+import numpy as np
+
 from qmd.benchmark.config import BenchmarkConfig
 from qmd.config.schema import json_schema
 from qmd.ensemble.config import EnsembleConfig
@@ -323,11 +325,22 @@ def _methods(cls: type) -> Iterator[Row]:
             yield f"`{cls.__name__}.{name}`", _summary(inspect.getdoc(value))
 
 
+class _Text(str):
+    """A default that is shown as it is."""
+
+    __repr__ = str.__str__
+
+
 def _signature(value: Any) -> str:
     """Names and defaults only: types, shapes and units are in the docstring."""
     signature = inspect.signature(getattr(value, "py_func", value))
     parameters = [
-        p.replace(annotation=p.empty) for p in signature.parameters.values() if p.name != "self"
+        p.replace(
+            annotation=p.empty,
+            default=_Text("zeros") if isinstance(p.default, np.ndarray) else p.default,
+        )
+        for p in signature.parameters.values()
+        if p.name != "self"
     ]
     text = str(signature.replace(parameters=parameters, return_annotation=signature.empty))
     return re.sub(r"\w+Path\('.'\)", "Path()", text)

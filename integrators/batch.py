@@ -71,7 +71,7 @@ class Batch(NamedTuple):
 
 
 class AdvancedBatch(NamedTuple):
-    """What the replicas are after some steps.
+    """States of the replicas after some steps, and how the steps ended.
 
     Parameters
     ----------

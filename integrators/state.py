@@ -49,7 +49,7 @@ class State(NamedTuple):
 
 
 class Advanced(NamedTuple):
-    """What `advance` of an integrator returns.
+    """State after some steps, and how the steps ended.
 
     Parameters
     ----------

@@ -41,17 +41,17 @@ class AbstractIntegrator(abc.ABC):
     @property
     @abc.abstractmethod
     def conserves_energy(self) -> bool:
-        """Whether nothing but the time step keeps the energy from being constant."""
+        """True if only the finite time step keeps the energy from being constant."""
 
     @property
     @abc.abstractmethod
     def reaches_all_momenta(self) -> bool:
-        """Whether all 3N momenta change, total momentum and rotation included."""
+        """True if all 3N momenta change, total momentum and rotation included."""
 
     @property
     @abc.abstractmethod
     def is_random(self) -> bool:
-        """Whether replicas with equal starts part, each by the noise of its stream."""
+        """True if the noise of its stream lets a replica part from an equal start."""
 
     @property
     @abc.abstractmethod

@@ -73,7 +73,7 @@ class Series:
 
     @property
     def conserves_energy(self) -> bool:
-        """True if the exact dynamics conserves the energy: only the time step changes it."""
+        """True if only the finite time step keeps the energy from being constant."""
         return bool(self.record["integrator"]["conserves_energy"])
 
     @property
@@ -174,7 +174,7 @@ def _record(path: Path) -> dict[str, Any]:
 
 
 def _by_the_input(integrator: dict[str, Any]) -> dict[str, Any]:
-    """What records up to version 0.1, which say nothing of it, imply about the integrator."""
+    """Infer the section `integrator`, which records of version 0.1 lack, from the input."""
     temperature = integrator.get("temperature_K")  # that of a Langevin bath, the only one then
     return {
         "conserves_energy": temperature is None,

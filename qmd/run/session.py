@@ -31,7 +31,7 @@ Log = Callable[[str], None]
 
 @dataclass(frozen=True)
 class RunResult:
-    """What `run` leaves for a summary."""
+    """A finished session of a run, for a summary."""
 
     setup: RunSetup
     paths: RunPaths
@@ -256,7 +256,7 @@ def _write_record(finished: RunResult) -> None:
 
 
 def _described(integrator: AbstractIntegrator) -> dict[str, Any]:
-    """What the integrator says of itself, in the units of the key names."""
+    """List the properties of the integrator, in the units of the key names."""
     kT, damping = integrator.target_kT, integrator.damping
     return {
         "conserves_energy": integrator.conserves_energy,

@@ -57,7 +57,7 @@ def check_share(
 def excess(
     integrator: AbstractIntegrator, noise: ShotNoiseConfig, positions: Array, masses: Array
 ) -> tuple[str, str]:
-    """What is too much, and the shots or the friction that leave the bath a `MARGIN`."""
+    """Describe the excess, and the shots or the friction that leave the bath a `MARGIN`."""
     share = integrator.share(positions, 1 / masses)
     kT, damping, dt = integrator.target_kT, integrator.damping, integrator.dt
     assert kT is not None and damping is not None  # of the methods that take up noise

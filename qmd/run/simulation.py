@@ -51,7 +51,7 @@ MAX_KT = 1e6
 
 @dataclass
 class RunProgress:
-    """What a run has done in this session; `on_progress` is called after every block."""
+    """Progress of a run in this session; `on_progress` is called after every block."""
 
     first_step: int
     n_steps: int
@@ -62,7 +62,7 @@ class RunProgress:
     replicas: int = 1
     threads: int = 1
     conserves_energy: bool = False
-    """Whether the total energy should stay as it is."""
+    """True if the total energy should stay as it is."""
     failed: int = 0
     """Replicas that a guard has dropped, in all sessions."""
     snapshot: Snapshot | None = None
@@ -123,7 +123,7 @@ class AbstractSimulation(abc.ABC):
 
     @property
     def step(self) -> int:
-        """Where the run is."""
+        """Number of steps that the run has made."""
         return self._batch.step
 
     def snapshot(self) -> Snapshot:
@@ -198,7 +198,7 @@ class AbstractSimulation(abc.ABC):
         self._report(snapshot)
 
     def _too_energetic(self, potential: float, kinetic: float) -> str | None:
-        """What is wrong with these energies (eV), or None."""
+        """Describe the fault of these energies (eV), or return None."""
         change = potential - self._start_energy
         if not abs(change) <= MAX_KT * units.kB * self._hottest_K:
             return f"the potential energy is {potential:.4g} eV"
@@ -322,7 +322,7 @@ class Simulation(AbstractSimulation):
 
 
 def broken_limit(setup: RunSetup, state: State, status: int) -> str:
-    """What the limit of `status` was, and what `state` has instead."""
+    """Name the limit behind `status`, and the value that `state` has instead."""
     limits = setup.limits
     with np.errstate(invalid="ignore", over="ignore"):
         largest = np.linalg.norm(state.forces, axis=1).max()
