@@ -1,5 +1,6 @@
 """Native kernels: their signature, and calls from Python."""
 
+import math
 from typing import Any, NamedTuple
 
 import numba
@@ -31,6 +32,18 @@ def fill(forces: Any, value: Any) -> None:
     for i in range(forces.shape[0]):
         for axis in range(forces.shape[1]):
             forces[i, axis] = value
+
+
+@inner
+def clear(positions: Any, forces: Any, program: Any) -> Any:
+    """Set `forces` to 0; to NaN, and return False, if the atoms are not as many as the program's.
+
+    Every kernel begins with ``if not clear(positions, forces, program): return math.nan``.
+    """
+    n_atoms = program[N_ATOMS]
+    fits = positions.shape[0] == n_atoms and forces.shape[0] == n_atoms
+    fill(forces, 0.0 if fits else math.nan)
+    return fits
 
 
 MAX_BYTES = 2**28

@@ -1,4 +1,4 @@
-"""Force fields of molecules in Numba, for `compose_kernel`; the formulas are those of `molecular`.
+"""Force fields of molecules in Numba: the formulas are those of `molecular`.
 
 A program is the number of atoms, the number of groups, then the atoms of each group; a workspace
 holds the numbers of the term.
@@ -12,48 +12,53 @@ import numpy as np
 
 from ..compilation import inner, when_needed
 from ..constants import COULOMB
-from ..contract import SIGNATURE, fill
+from ..contract import SIGNATURE, NativeKernel, clear
 from .molecular import HarmonicAngles, HarmonicBonds, LennardJones, MorseBonds, PointCharges
-from .native import Arrays, distance, push
+from .native import distance, push
 
 N_ATOMS, N_GROUPS, GROUPS = range(3)
 """Places in a program."""
 
 
-def morse_arrays(model: MorseBonds) -> Arrays:
-    """Arrays of Morse bonds; numbers: depth, steepness, length."""
-    return _arrays(model.n_atoms, model.bonds, [model.depth, model.steepness, model.length])
+def morse_kernel(model: MorseBonds) -> NativeKernel:
+    """Native kernel of Morse bonds; numbers: depth, steepness, length."""
+    return _kernel(
+        _morse(), model.n_atoms, model.bonds, [model.depth, model.steepness, model.length]
+    )
 
 
-def bonds_arrays(model: HarmonicBonds) -> Arrays:
-    """Arrays of harmonic bonds; numbers: stiffness, length."""
-    return _arrays(model.n_atoms, model.bonds, [model.stiffness, model.length])
+def bonds_kernel(model: HarmonicBonds) -> NativeKernel:
+    """Native kernel of harmonic bonds; numbers: stiffness, length."""
+    return _kernel(_bonds(), model.n_atoms, model.bonds, [model.stiffness, model.length])
 
 
-def angles_arrays(model: HarmonicAngles) -> Arrays:
-    """Arrays of harmonic angles; numbers: stiffness, angle."""
-    return _arrays(model.n_atoms, model.angles, [model.stiffness, model.angle])
+def angles_kernel(model: HarmonicAngles) -> NativeKernel:
+    """Native kernel of harmonic angles; numbers: stiffness, angle."""
+    return _kernel(_angles(), model.n_atoms, model.angles, [model.stiffness, model.angle])
 
 
-def lennard_jones_arrays(model: LennardJones) -> Arrays:
-    """Arrays of Lennard-Jones; groups are single atoms; numbers: depth, diameter."""
-    return _arrays(model.n_atoms, model.atoms, [model.depth, model.diameter])
+def lennard_jones_kernel(model: LennardJones) -> NativeKernel:
+    """Native kernel of Lennard-Jones; groups are single atoms; numbers: depth, diameter."""
+    return _kernel(_lennard_jones(), model.n_atoms, model.atoms, [model.depth, model.diameter])
 
 
-def charges_arrays(model: PointCharges) -> Arrays:
-    """Arrays of point charges; groups are the molecules of the atoms; numbers: the charges."""
-    return _arrays(model.n_atoms, model.molecules, model.charges)
+def charges_kernel(model: PointCharges) -> NativeKernel:
+    """Native kernel of point charges; groups: molecules of the atoms; numbers: charges."""
+    return _kernel(_charges(), model.n_atoms, model.molecules, model.charges)
 
 
-def _arrays(n_atoms: int, groups: Sequence[Any], numbers: Sequence[float]) -> Arrays:
+def _kernel(
+    function: Any, n_atoms: int, groups: Sequence[Any], numbers: Sequence[float]
+) -> NativeKernel:
     program = [n_atoms, len(groups), *np.ravel(groups)]
-    return np.array(program, np.int64), np.array(numbers, float)
+    return NativeKernel(function, np.array(program, np.int64), np.array(numbers, float))
 
 
 @when_needed(SIGNATURE)
-def morse_into(positions, forces, program, workspace):
+def _morse(positions, forces, program, workspace):
     """Energy (eV) of Morse bonds; writes the forces (eV/angstrom)."""
-    fill(forces, 0.0)
+    if not clear(positions, forces, program):
+        return math.nan
     energy = 0.0
     depth, steepness = workspace[0], workspace[1]
     for bond in range(program[N_GROUPS]):
@@ -66,9 +71,10 @@ def morse_into(positions, forces, program, workspace):
 
 
 @when_needed(SIGNATURE)
-def bonds_into(positions, forces, program, workspace):
+def _bonds(positions, forces, program, workspace):
     """Energy (eV) of harmonic bonds; writes the forces (eV/angstrom)."""
-    fill(forces, 0.0)
+    if not clear(positions, forces, program):
+        return math.nan
     energy = 0.0
     for bond in range(program[N_GROUPS]):
         i, j = program[GROUPS + 2 * bond], program[GROUPS + 2 * bond + 1]
@@ -80,9 +86,10 @@ def bonds_into(positions, forces, program, workspace):
 
 
 @when_needed(SIGNATURE)
-def angles_into(positions, forces, program, workspace):
+def _angles(positions, forces, program, workspace):
     """Energy (eV) of harmonic angles; writes the forces (eV/angstrom)."""
-    fill(forces, 0.0)
+    if not clear(positions, forces, program):
+        return math.nan
     energy = 0.0
     for angle in range(program[N_GROUPS]):
         first = GROUPS + 3 * angle
@@ -114,9 +121,10 @@ def _angle(x, forces, i, vertex, k, workspace):
 
 
 @when_needed(SIGNATURE)
-def lennard_jones_into(positions, forces, program, workspace):
+def _lennard_jones(positions, forces, program, workspace):
     """Energy (eV) of Lennard-Jones; writes the forces (eV/angstrom)."""
-    fill(forces, 0.0)
+    if not clear(positions, forces, program):
+        return math.nan
     energy = 0.0
     depth, diameter = workspace[0], workspace[1]
     for first in range(program[N_GROUPS]):
@@ -131,9 +139,10 @@ def lennard_jones_into(positions, forces, program, workspace):
 
 
 @when_needed(SIGNATURE)
-def charges_into(positions, forces, program, workspace):
+def _charges(positions, forces, program, workspace):
     """Energy (eV) of point charges; writes the forces (eV/angstrom)."""
-    fill(forces, 0.0)
+    if not clear(positions, forces, program):
+        return math.nan
     energy = 0.0
     for i in range(program[N_ATOMS]):
         for j in range(i):

@@ -1,4 +1,4 @@
-"""Classical terms in Numba, for `compose_kernel`; the formulas are those of `classical`."""
+"""Classical terms in Numba, ; the formulas are those of `walls` and `water`."""
 
 import math
 
@@ -6,16 +6,12 @@ import numpy as np
 
 from ..compilation import inner, when_needed
 from ..constants import COULOMB
-from ..contract import SIGNATURE, fill
+from ..contract import SIGNATURE, NativeKernel, clear
 from .walls import ShortRangeWall, SphericalWall
 from .water import BOND, DAMPING, R6, WATER_KINDS, WATER_PAIRS, WaterBaseline
 
 N_ATOMS, N_PAIRS, PAIRS = range(3)
 """Places in the program of a wall; then the atoms of each pair."""
-
-
-Arrays = tuple[np.ndarray, np.ndarray]
-"""Program and workspace of a term."""
 
 
 CHARGE, STRETCH, CROSS, SITE, REPULSION, DECAY, DISPERSION, SITES, SLOPES = (
@@ -25,21 +21,24 @@ CHARGE, STRETCH, CROSS, SITE, REPULSION, DECAY, DISPERSION, SITES, SLOPES = (
 charge at SITES (4 numbers, 24 in all), slopes of the energy by them at SLOPES."""
 
 
-def baseline_arrays(model: WaterBaseline) -> Arrays:
-    """Arrays of a baseline; its workspace: its numbers in their order, then scratch."""
+def baseline_kernel(model: WaterBaseline) -> NativeKernel:
+    """Native kernel of a baseline; its workspace: its numbers in their order, then scratch."""
     numbers = np.concatenate([np.ravel(p) for p in model.parameters]).astype(float)
-    return np.array([6], np.int64), np.concatenate([numbers, np.zeros(48)])
+    workspace = np.concatenate([numbers, np.zeros(48)])
+    return NativeKernel(_baseline(), np.array([6], np.int64), workspace)
 
 
-def wall_arrays(model: ShortRangeWall) -> Arrays:
-    """Arrays of a wall; its workspace: stiffness, then the onset of each pair."""
+def wall_kernel(model: ShortRangeWall) -> NativeKernel:
+    """Native kernel of a wall; its workspace: stiffness, then the onset of each pair."""
     program = [model.n_atoms, len(model.pairs), *np.ravel(model.pairs)]
-    return np.array(program, np.int64), np.array([model.stiffness, *model.onsets])
+    workspace = np.array([model.stiffness, *model.onsets])
+    return NativeKernel(_wall(), np.array(program, np.int64), workspace)
 
 
-def sphere_arrays(model: SphericalWall) -> Arrays:
-    """Arrays of a sphere; its workspace: stiffness, radius."""
-    return np.array([model.n_atoms], np.int64), np.array([model.stiffness, model.radius])
+def sphere_kernel(model: SphericalWall) -> NativeKernel:
+    """Native kernel of a sphere; its workspace: stiffness, radius."""
+    workspace = np.array([model.stiffness, model.radius])
+    return NativeKernel(_sphere(), np.array([model.n_atoms], np.int64), workspace)
 
 
 @inner
@@ -58,9 +57,10 @@ def push(x, forces, i, j, factor):
 
 
 @when_needed(SIGNATURE)
-def baseline_into(positions, forces, program, workspace):
+def _baseline(positions, forces, program, workspace):
     """Energy (eV) of a baseline; writes the forces (eV/angstrom)."""
-    fill(forces, 0.0)
+    if not clear(positions, forces, program):
+        return math.nan
     for first in (0, 3):
         _charges(positions, workspace, first)
     energy = _coulomb(workspace)
@@ -136,9 +136,10 @@ def _charge_forces(x, forces, w, first):
 
 
 @when_needed(SIGNATURE)
-def wall_into(positions, forces, program, workspace):
+def _wall(positions, forces, program, workspace):
     """Energy (eV) of a wall; writes the forces (eV/angstrom)."""
-    fill(forces, 0.0)
+    if not clear(positions, forces, program):
+        return math.nan
     energy = 0.0
     for pair in range(program[N_PAIRS]):
         i, j = program[PAIRS + 2 * pair], program[PAIRS + 2 * pair + 1]
@@ -151,9 +152,10 @@ def wall_into(positions, forces, program, workspace):
 
 
 @when_needed(SIGNATURE)
-def sphere_into(positions, forces, program, workspace):
+def _sphere(positions, forces, program, workspace):
     """Energy (eV) of a sphere; writes the forces (eV/angstrom)."""
-    fill(forces, 0.0)
+    if not clear(positions, forces, program):
+        return math.nan
     energy = 0.0
     for i in range(program[N_ATOMS]):
         x, y, z = positions[i, 0], positions[i, 1], positions[i, 2]

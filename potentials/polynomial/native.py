@@ -1,4 +1,4 @@
-"""Invariant polynomials in Numba, for `compose_kernel`.
+"""Invariant polynomials in Numba.
 
 A monomial and its slopes are products of tabulated powers: for each pair p, ``y_p^n`` of all n.
 The slope by y_p has the power of p replaced by ``n y_p^(n-1)``.
@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from ..compilation import inner, when_needed
-from ..contract import SIGNATURE, NativeKernel, fill
+from ..contract import SIGNATURE, NativeKernel, clear
 from .polynomial import InvariantPolynomial
 
 # fmt: off
@@ -88,10 +88,8 @@ def energy_and_forces(positions, forces, program, workspace):
 
     NaN if the number of atoms is not that of the polynomial.
     """
-    if positions.shape[0] != program[N_ATOMS] or forces.shape[0] != program[N_ATOMS]:
-        fill(forces, np.nan)
-        return np.nan
-    fill(forces, 0.0)
+    if not clear(positions, forces, program):
+        return math.nan
     n_pairs, w = program[N_PAIRS], workspace
     _powers(positions, w, program)
     w[program[SLOPES] : program[SLOPES] + n_pairs] = 0.0

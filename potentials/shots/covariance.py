@@ -9,11 +9,10 @@ from ..circuit import lowering, native
 from ..circuit.architecture import Quantum
 from ..circuit.layout import N_ENCODINGS, N_VECTORS, RECORD
 from ..contract import NativeKernel, check_bytes
-from ..network.network import AtomCentredNetwork
+from ..families import family_of
 from ..tree.native import append, switch_record
 from ..tree.nodes import Model
 from ..tree.walk import flatten
-from ..vqlm.vqlm import Vqlm
 from . import kernel as layout
 
 
@@ -40,18 +39,11 @@ def shot_covariance(model: Model, shots: float) -> NativeKernel:
         raise ValueError(f"`shots` must be positive and finite, but shots={shots}.")
     model.check()
     terms = flatten(model)
-    if any(isinstance(term.leaf, Vqlm) for term in terms):
-        raise ValueError("Finite shots are modelled for circuits on spins, not for the VQLM.")
-    if any(isinstance(term.leaf, AtomCentredNetwork) for term in terms):
-        raise ValueError(
-            "Finite shots are not modelled for networks of atoms. Without scalars, "
-            "atom_centred.unrolled makes circuits of them."
-        )
     shared: dict[tuple[int, float], Quantum] = {}
     circuits = [
-        (term, shared.setdefault((id(term.leaf), term.factor), _scaled(term.leaf, term.factor)))
+        (term, shared.setdefault((id(term.leaf), term.factor), _scaled(circuit, term.factor)))
         for term in terms
-        if isinstance(term.leaf, Quantum)
+        if (circuit := family_of(term.leaf).measured(term.leaf)) is not None
     ]
     if not circuits:
         raise ValueError("The potential has no circuit: all its terms are exact.")

@@ -8,10 +8,8 @@ A term is called through the address of its function: only the families of a tre
 
 import math
 
-import numpy as np
-
 from ..compilation import inner, when_needed
-from ..contract import SIGNATURE, call, fill
+from ..contract import SIGNATURE, call, clear
 from .switch import NO_SWITCH, switch
 
 # fmt: off
@@ -68,10 +66,8 @@ def energy_and_forces(positions, forces, program, workspace):
 
     NaN if the number of atoms is not that of the tree.
     """
-    if positions.shape[0] != program[N_ATOMS] or forces.shape[0] != program[N_ATOMS]:
-        fill(forces, np.nan)
-        return np.nan
-    fill(forces, 0.0)
+    if not clear(positions, forces, program):
+        return math.nan
     energy = 0.0
     for term in range(program[N_TERMS]):
         energy += _term(positions, forces, HEAD + RECORD * term, program, workspace)

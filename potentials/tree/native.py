@@ -2,25 +2,11 @@
 
 import numpy as np
 
-from ..circuit.architecture import Quantum
-from ..circuit.native import native_kernel
-from ..classical.molecular import (
-    HarmonicAngles,
-    HarmonicBonds,
-    LennardJones,
-    MorseBonds,
-    PointCharges,
-)
-from ..classical.walls import ShortRangeWall, SphericalWall
-from ..classical.water import WaterBaseline
 from ..contract import NativeKernel, check_bytes
+from ..families import family_of
 from ..family import Leaf
-from ..network.network import AtomCentredNetwork
-from ..network.perceptron import Perceptron
-from ..polynomial.polynomial import InvariantPolynomial
-from ..vqlm.vqlm import Vqlm
-from .nodes import Model
-from .walk import Switch, Term, flatten, leaves
+from .nodes import Committee, ManyBody, Model, OnAtoms, PerAtomSum, Scaled, Sum, Switched
+from .walk import Switch, Term, flatten
 
 
 def native_model(model: Model) -> NativeKernel:
@@ -32,52 +18,18 @@ def native_model(model: Model) -> NativeKernel:
         If parameters do not fit, or if a part has no native form.
     """
     model.check()
-    if isinstance(model, Quantum):
-        return native_kernel(model.architecture, model.parameters)
-    if isinstance(model, AtomCentredNetwork):
-        from ..network import native as centred_native
-
-        return centred_native.native_kernel(model)
-    if any(isinstance(leaf, Perceptron) for _, leaf in leaves(model)):
-        raise ValueError("A perceptron has no native kernel. Use the JAX backend.")
-    if isinstance(model, Vqlm):
-        from ..vqlm import native as vqlm_native
-
-        return vqlm_native.native_kernel(model)
-    if isinstance(model, InvariantPolynomial):
-        from ..polynomial import native as polynomial_native
-
-        return polynomial_native.native_kernel(model)
-    return _pack(model.n_atoms, flatten(model))
+    match model:
+        case OnAtoms() | Switched() | Scaled() | Sum() | Committee() | ManyBody() | PerAtomSum():
+            return _pack(model.n_atoms, flatten(model))
+        case _:
+            return _leaf_kernel(model)
 
 
 def _leaf_kernel(leaf: Leaf) -> NativeKernel:
-    """Function, program and workspace of a leaf."""
-    from ..classical import molecular_native as molecular
-    from ..classical import native as classical
-
-    match leaf:
-        case Quantum() | AtomCentredNetwork() | Perceptron() | Vqlm() | InvariantPolynomial():
-            return native_model(leaf)
-        case WaterBaseline():
-            function, arrays = classical.baseline_into, classical.baseline_arrays(leaf)
-        case ShortRangeWall():
-            function, arrays = classical.wall_into, classical.wall_arrays(leaf)
-        case SphericalWall():
-            function, arrays = classical.sphere_into, classical.sphere_arrays(leaf)
-        case MorseBonds():
-            function, arrays = molecular.morse_into, molecular.morse_arrays(leaf)
-        case HarmonicBonds():
-            function, arrays = molecular.bonds_into, molecular.bonds_arrays(leaf)
-        case HarmonicAngles():
-            function, arrays = molecular.angles_into, molecular.angles_arrays(leaf)
-        case LennardJones():
-            function, arrays = molecular.lennard_jones_into, molecular.lennard_jones_arrays(leaf)
-        case PointCharges():
-            function, arrays = molecular.charges_into, molecular.charges_arrays(leaf)
-        case _:
-            raise TypeError(type(leaf).__name__)
-    return NativeKernel(function(), *arrays)
+    family = family_of(leaf)
+    if family.native is None:
+        raise ValueError(f"A {family.kind} has no native kernel. Use the JAX backend.")
+    return family.native(leaf)
 
 
 def _pack(n_atoms: int, terms: list[Term]) -> NativeKernel:
