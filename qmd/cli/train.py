@@ -44,6 +44,8 @@ def train(
         from qmd.cli import console, train_progress
         from qmd.train import session as train_session
 
+        for line in loaded.notes:
+            console.note(line)
         prepared = train_session.prepare(loaded)
         if not quiet:
             console.note(train_progress.plan_text(prepared))

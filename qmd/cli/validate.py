@@ -104,8 +104,12 @@ def _train(path: Path, overrides: Sequence[str]) -> str:
     from qmd.train.config import TrainConfig
 
     loaded = load(path, TrainConfig, overrides)
+    from qmd.cli import console
     from qmd.cli.train_progress import plan_text
     from qmd.train.session import prepare
+
+    for line in loaded.notes:
+        console.note(line)
 
     return f"{plan_text(prepare(loaded))}."
 

@@ -1,7 +1,8 @@
 """Building blocks of the schemas of all inputs: strict sections, and types with bounds."""
 
 import re
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -60,6 +61,9 @@ WallTime = Annotated[
 
 class Config(BaseModel):
     """Base of all input sections: frozen, strict, no unknown keys, finite numbers."""
+
+    renamed_keys: ClassVar[Mapping[str, str]] = {}
+    """Present names of keys of earlier releases, which still work; both dotted, from the top."""
 
     model_config = ConfigDict(
         frozen=True,

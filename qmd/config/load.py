@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -31,12 +31,15 @@ class LoadedConfig(Generic[C]):
         Absolute path of the file; paths inside the input are relative to its folder.
     text, sha256 : str
         `config` as canonical JSON, and its SHA-256; a resumed run must have the same.
+    notes : tuple of str
+        Lines for the user, such as deprecations.
     """
 
     config: C
     path: Path
     text: str
     sha256: str
+    notes: tuple[str, ...] = ()
 
 
 def load(path: str | Path, schema: type[C], overrides: Sequence[str] = ()) -> LoadedConfig[C]:
@@ -46,13 +49,65 @@ def load(path: str | Path, schema: type[C], overrides: Sequence[str] = ()) -> Lo
     for set_path in set_paths:
         if set_paths.count(set_path) > 1:
             raise InputError(f"--set: {dotted(set_path)} is given twice")
+    notes = _rename(document, set_paths, schema)
     try:
         config = schema.model_validate(document.data)
     except ValidationError as error:
         raise input_error(error, schema, document, set_paths) from None
     text = json.dumps(config.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(text.encode()).hexdigest()
-    return LoadedConfig(config, Path(os.path.abspath(path)), text, digest)
+    return LoadedConfig(config, Path(os.path.abspath(path)), text, digest, notes)
+
+
+def rename_keys(data: dict[str, Any], renamed: Mapping[str, str]) -> list[tuple[KeyPath, KeyPath]]:
+    """Give keys of earlier releases their present names, in place.
+
+    Parameters
+    ----------
+    data : dict
+        An input as plain dicts and lists.
+    renamed : mapping
+        Old and new names, dotted, which differ in their last part.
+
+    Returns
+    -------
+    list of (old path, new path)
+        Keys that were renamed.
+
+    Raises
+    ------
+    InputError
+        If a key is given under both names.
+    """
+    found: list[tuple[KeyPath, KeyPath]] = []
+    for old, new in renamed.items():
+        *parents, key = old.split(".")
+        section: Any = data
+        for parent in parents:
+            section = section.get(parent) if isinstance(section, dict) else None
+        if not isinstance(section, dict) or key not in section:
+            continue
+        new_key = new.rpartition(".")[2]
+        if new_key in section:
+            raise InputError(f"{old} is the old name of {new}; keep only {new}")
+        section[new_key] = section.pop(key)
+        found.append(((*parents, key), (*parents, new_key)))
+    return found
+
+
+def _rename(document: Document, set_paths: list[KeyPath], schema: type[Config]) -> tuple[str, ...]:
+    """Rename keys of earlier releases in a document; return a note on each."""
+    notes = []
+    for old, new in rename_keys(document.data, schema.renamed_keys):
+        where = "--set" if old in set_paths else document.where(old)
+        notes.append(
+            f"{where}: {dotted(old)} is now {dotted(new)}; the old name will be removed in "
+            "release 0.3"
+        )
+        for path in [path for path in document.lines if path[: len(old)] == old]:
+            document.lines[*new, *path[len(old) :]] = document.lines.pop(path)
+        set_paths[:] = [new if path == old else path for path in set_paths]
+    return tuple(notes)
 
 
 def read_document(path: str | Path) -> Document:

@@ -1,4 +1,4 @@
-"""The training card of a package: data, stages, starts, errors, versions."""
+"""Training card of a package: data, stages, starts, errors, versions."""
 
 from typing import Any
 
@@ -17,17 +17,17 @@ from qmd.train.states import Plan, StageState
 from qmd.typing import Array
 
 Ranked = list[tuple[int, int]]
-"""(start, last stage) of every start, the best first."""
+"""Pairs (start, last stage) of all starts, the best first."""
 
 
 Predicted = dict[str, tuple[Array, Array]]
-"""Energies (eV) and forces (eV/angstrom) of each part."""
+"""Energies (eV) and forces (eV/angstrom) of the training, validation and test frames."""
 
 
 def training_card(
     loaded: LoadedConfig[TrainConfig], plan: Plan, data: Data, ranked: Ranked, predicted: Predicted
 ) -> dict[str, Any]:
-    """What the package says of its training."""
+    """Return the training card of a package."""
     config, chosen = loaded.config, ranked[: loaded.config.starts.average]
     size = stage_state(plan, *chosen[0]).best.size
     return {
@@ -44,7 +44,7 @@ def training_card(
         "starts": _starts_card(plan, ranked),
         "chosen_starts": [start for start, _ in chosen],
         "errors_are_against": "the labels of the file, without label_noise",
-        "errors": errors_card(predicted, data, config.starts.judged_below_eV),
+        "errors": errors_card(predicted, data, config.starts.scored_below_eV),
         "seconds_of_all_starts": round(_seconds(plan, ranked)),
         "versions": versions("jax") | _versions("scipy", "optax"),
         "machine": machine(),
@@ -54,12 +54,12 @@ def training_card(
 
 
 def formula(species: tuple[str, ...]) -> str:
-    """Such as C2H6O."""
+    """Return the chemical formula, such as C2H6O."""
     return str(Formula.from_list(list(species)).format("hill"))
 
 
 def errors_of_each(members: list[Any], data: Data) -> dict[str, Any]:
-    """Errors on the test frames of what a mean is taken of."""
+    """Return the test errors of each committee member; nothing for a single model."""
     if len(members) == 1:
         return {}
     found = (errors_card(predict(model, data), data, None)["test"]["all"] for model in members)
@@ -74,7 +74,7 @@ def _stage_card(stage: Any, n_parameters: int) -> dict[str, Any]:
 
 
 def _starts_card(plan: Plan, ranked: Ranked) -> list[dict[str, Any]]:
-    """Every start, the best first: where it ended, and its errors on the validation frames."""
+    """Return a row for each start, the best first: its end, and its validation errors."""
     rows = []
     for start, last in ranked:
         states = [stage_state(plan, start, stage) for stage in range(last + 1)]
@@ -113,7 +113,7 @@ def _versions(*names: str) -> dict[str, str]:
 
 
 def predict(model: Any, data: Data) -> Predicted:
-    """Energies and forces of every part."""
+    """Predict energies and forces of the training, validation and test frames."""
     from jax.flatten_util import ravel_pytree
 
     positions = np.concatenate([frames.positions for frames in data.parts.values()])
@@ -126,7 +126,7 @@ def predict(model: Any, data: Data) -> Predicted:
 def errors_card(
     predicted: Predicted, data: Data, below: float | None
 ) -> dict[str, dict[str, dict[str, float | int | None]]]:
-    """Errors of every part: of all its frames, and of those below an energy (eV)."""
+    """Return the errors on each set of frames: on all, and on those below an energy (eV)."""
     card: dict[str, dict[str, dict[str, float | int | None]]] = {}
     for part, frames in data.parts.items():
         everything = np.ones(len(frames.energies), bool)

@@ -1,7 +1,8 @@
-"""The input of `qmd train`: a strict, frozen schema like that of a run (`qmd.config`)."""
+"""Strict, frozen schema of the input of `qmd train`; see `qmd.config.base`."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -20,60 +21,62 @@ MAY_CHANGE_ON_RESUME = (
     "dataset", "test_dataset", "extra_dataset", "workers", "executor", "name", "description",
     "citation", "licence", "level_of_theory", "starts.average",
 )  # fmt: skip
-"""Keys that do not change the numbers of a start; data is known by its hash."""
+"""Keys that do not change the parameters of a start; data are identified by their hash."""
 
 EnergyUnit = Literal["eV", "meV", "Hartree", "kcal/mol", "kJ/mol"]
 Share = Count | Annotated[float, Field(gt=0, lt=1)]
 
 
 class LabelsConfig(Config):
-    """What the labels in the file are called, and their units."""
+    """Names and units of the labels in the file."""
 
     energy_key: Name | None = None
     """Name of the energies; default: by format (E; energies; REF_energy or energy)."""
     forces_key: Name | None = None
     """Name of the forces; default: by format (F; forces; REF_forces or forces)."""
     energy_unit: EnergyUnit | None = None
-    """Default: by format; rMD17 names mean kcal/mol, all others eV."""
+    """Unit of the energies; default: by format (kcal/mol for the names of rMD17, else eV)."""
     length_unit: Literal["angstrom", "bohr", "nm"] | None = None
-    """Default: angstrom."""
+    """Unit of the positions; default: angstrom."""
     forces_unit: (
         Annotated[str, Field(pattern=r"^(eV|meV|Hartree|kcal/mol|kJ/mol)/(angstrom|bohr|nm)$")]
         | None
     ) = None
-    """Such as Hartree/bohr; default: energy_unit over length_unit."""
+    """Unit of the forces, such as Hartree/bohr; default: energy_unit/length_unit."""
     zero: Literal["lowest", "labels"] = "lowest"
-    """Zero of the model: the lowest training energy, or that of the labels (interactions)."""
+    """Zero of energy of the model: the lowest training energy, or the zero of the labels (for
+    interactions)."""
     repeats: Literal["refuse", "drop"] = "refuse"
-    """What to do about geometries that occur twice."""
+    """Action if a geometry occurs twice."""
 
 
 class SplitConfig(Config):
-    """Which frames are for what."""
+    """Division of the frames into training, validation and test."""
 
     train: Share = 0.7
     """Number, or fraction, of frames that are fitted."""
     validation: Share = 0.1
-    """Number, or fraction, of frames that choose among starts and iterations."""
+    """Number, or fraction, of frames that select starts and iterations."""
     test: Share | None = None
     """Number, or fraction, of frames for the final errors; default: the rest."""
     method: Literal["random", "even"] = "random"
-    """Training frames at random, or evenly spaced along the file with both ends, as for a curve."""
+    """Choice of the training frames: at random, or evenly spaced along the file with both ends."""
     seed: Seed = 1
-    """Seed of the draw."""
+    """Seed of the random choice."""
 
 
 class LossConfig(Config):
-    """What is made small: squares of weighted errors."""
+    """Loss function: squares of weighted errors."""
 
     energy_weight_per_A: NotNegative = 3.0
-    """Weight (1/angstrom) of an energy error beside those of force components."""
+    """Weight of an energy error relative to force components (1/angstrom)."""
     forces: bool = True
-    """Whether forces are fitted; if not, energies alone."""
+    """If true, forces are fitted as well as energies."""
     high_energy_eV: Positive | None = None
-    """Energy (eV) at which a frame weighs half: 1 / (1 + (E / high_energy_eV)^power)."""
+    """Energy (eV) at which a frame has half the weight: 1 / (1 + (E / high_energy_eV)^power);
+    default: all frames have the same weight."""
     high_energy_power: Literal[1, 2] = 2
-    """The power."""
+    """Power in the weight of a frame."""
 
     @model_validator(mode="after")
     def _something_is_fitted(self) -> "LossConfig":
@@ -86,27 +89,28 @@ class NoiseConfig(Config):
     """Gaussian noise added to the labels of training and validation."""
 
     energy_std_eV: NotNegative = 0.0
-    """Standard deviation (eV)."""
+    """Standard deviation of the energies (eV)."""
     forces_std_eV_per_A: NotNegative = 0.0
-    """Standard deviation (eV/angstrom) of each component."""
+    """Standard deviation of each force component (eV/angstrom)."""
     seed: Seed = 1
     """Seed of the noise."""
 
 
 class StartsConfig(Config):
-    """Random starts: the first stage is for all, the later ones are for the best."""
+    """Random starts: all run the first stage, and the best run the later stages."""
 
     count: Annotated[int, Field(ge=1, le=10_000)] = 1
-    """How many."""
+    """Number of starts."""
     finalists: Annotated[int, Field(ge=1, le=10_000)] | None = None
-    """How many go on to the second stage; default: all."""
+    """Number of starts that run the later stages; default: all."""
     average: Annotated[int, Field(ge=1, le=100)] = 1
-    """The potential is the mean of so many starts, the best ones: what each has learnt of its
-    frames alone averages out, and a force takes so many times as long."""
+    """Number of starts, the best ones, whose mean is the potential. The mean reduces the error of a
+    single start, but a force takes `average` times as long."""
     seed: Seed = 0
-    """Seed of the first; the others follow."""
-    judged_below_eV: Positive | None = None
-    """Validation frames of higher energy (eV) do not count in choosing; default: all count."""
+    """Seed of the first start; the others have consecutive seeds."""
+    scored_below_eV: Positive | None = None
+    """Energy (eV) above which validation frames do not count in the selection of starts and
+    iterations; default: all count."""
 
     @field_validator("finalists")
     @classmethod
@@ -126,89 +130,91 @@ class StartsConfig(Config):
 
 
 class LeastSquaresConfig(Config):
-    """Second order: exact Jacobians, for up to some thousand parameters."""
+    """Second-order least squares with exact Jacobians, for up to a few thousand parameters."""
 
     kind: Literal["least_squares"]
     """Trust region up to 300 parameters, Levenberg-Marquardt on normal equations beyond."""
     evaluations: Count = 150
-    """At most so many evaluations of the residuals."""
+    """Largest number of evaluations of the residuals."""
     pull: NotNegative = 0.0
-    """Weight that holds each parameter to its value at the begin of the stage: early stopping."""
+    """Weight of a penalty that keeps each parameter near its value at the start of the stage; it
+    acts like early stopping."""
     frames: Count | None = None
-    """Fit the first so many training frames only."""
+    """Fit only the first `frames` training frames; default: all."""
     loss: LossConfig | None = None
-    """Another loss in this stage."""
+    """Loss of this stage; default: that of the training."""
 
 
 class AdamConfig(Config):
-    """First order in batches, learning rate with cosine decay."""
+    """First-order optimiser on batches; the learning rate decays as a cosine."""
 
     kind: Literal["adam"]
     """Adam, or AdamW with weight_decay (optax)."""
     steps: Count = 3000
     """Number of steps."""
     batch: Count | None = None
-    """Frames of a step; default: all."""
+    """Number of frames in a step; default: all."""
     learning_rate: Positive = 0.01
-    """At the first step."""
+    """Learning rate at the first step."""
     final_fraction: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Learning rate at the last step, as a fraction of the first."""
+    """Learning rate at the last step, as a fraction of that at the first."""
     weight_decay: NotNegative = 0.0
-    """Of AdamW: each step shrinks every number by this times the learning rate."""
+    """Weight decay of AdamW: each step shrinks every parameter by this times the learning rate."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Decay of a moving average of the numbers, which is what is judged and kept; 0: none."""
+    """Decay of an exponential moving average of the parameters, which is scored and saved in their
+    place; 0: no average."""
     patience: Count | None = None
-    """Stop early after so many validations without a better one; default: run all steps."""
+    """Number of validations without improvement after which the stage stops; default: no limit."""
     report_every: Count = 50
-    """Steps between validations."""
+    """Number of steps between validations."""
     frames: Count | None = None
-    """Fit the first so many training frames only."""
+    """Fit only the first `frames` training frames; default: all."""
     loss: LossConfig | None = None
-    """Another loss in this stage."""
+    """Loss of this stage; default: that of the training."""
 
 
 class GaussNewtonConfig(Config):
-    """Second order in batches, with momentum: for some thousand parameters and many frames."""
+    """Second-order optimiser on batches, with momentum, for many parameters and many frames."""
 
     kind: Literal["gauss_newton"]
-    """Gauss-Newton steps of batches (Goldshlager et al., arXiv:2401.10190)."""
+    """Gauss-Newton steps on batches (Goldshlager et al., arXiv:2401.10190)."""
     steps: Count = 500
     """Number of steps."""
     batch: Count = 64
-    """Frames of a step."""
+    """Number of frames in a step."""
     slopes: Count | None = None
-    """Directions of each frame along which forces are fitted in a step; default: all."""
+    """Number of directions of each frame along which forces are fitted in a step; default: all."""
     learning_rate: Positive = 0.3
-    """At the first step; it falls to 0 as a cosine."""
+    """Learning rate at the first step; it falls to 0 as a cosine."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """What is kept of the step before, where the batch leaves it free."""
+    """Fraction of the previous step that is kept in directions that the batch leaves free."""
     damping: Annotated[float, Field(ge=1e-10, le=1e6)] = 1e-4
-    """Of the mean of the diagonal."""
+    """Damping, relative to the mean of the diagonal of the matrix."""
     patience: Count | None = None
-    """Stop early after so many validations without a better one; default: run all steps."""
+    """Number of validations without improvement after which the stage stops; default: no limit."""
     report_every: Count = 10
-    """Steps between validations."""
+    """Number of steps between validations."""
     frames: Count | None = None
-    """Fit the first so many training frames only."""
+    """Fit only the first `frames` training frames; default: all."""
     loss: LossConfig | None = None
-    """Another loss in this stage."""
+    """Loss of this stage; default: that of the training."""
 
 
 class LBFGSConfig(Config):
-    """Quasi-Newton on all frames."""
+    """Quasi-Newton optimiser on all frames."""
 
     kind: Literal["lbfgs"]
     """L-BFGS with a zoom line search (optax)."""
     steps: Count = 500
     """Number of steps."""
     memory: Annotated[int, Field(ge=1, le=100)] = 10
-    """Steps that are remembered."""
+    """Number of steps that are remembered."""
     report_every: Count = 10
-    """Steps between validations."""
+    """Number of steps between validations."""
     frames: Count | None = None
-    """Fit the first so many training frames only."""
+    """Fit only the first `frames` training frames; default: all."""
     loss: LossConfig | None = None
-    """Another loss in this stage."""
+    """Loss of this stage; default: that of the training."""
 
 
 ModelConfig = (
@@ -228,12 +234,12 @@ StageConfig = LeastSquaresConfig | AdamConfig | GaussNewtonConfig | LBFGSConfig
 
 
 class MoleculeConfig(Config):
-    """Another molecule, fitted by the same numbers."""
+    """Another molecule, fitted with the same parameters."""
 
     species: Annotated[list[Symbol], Field(min_length=2, max_length=100)]
     """Chemical symbols in the atom order of the labels."""
     dataset: Name
-    """Its labels, as for the first molecule."""
+    """File with its labels, as for the first molecule."""
     test_dataset: Name | None = None
     """File with its test frames; default: they come from the same file."""
 
@@ -241,67 +247,74 @@ class MoleculeConfig(Config):
 class TrainConfig(Config):
     """The input of `qmd train`."""
 
+    renamed_keys: ClassVar[Mapping[str, str]] = {
+        "together": "other_molecules",
+        "starts.judged_below_eV": "starts.scored_below_eV",
+    }
+
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
     """Name of the potential and of its package."""
     dataset: Name
-    """Labels: .npz, .extxyz or an ASE database, relative to this file or to where you are."""
+    """File with the labels: .npz, .extxyz or an ASE database; relative to this input file or to the
+    current folder."""
     test_dataset: Name | None = None
     """File with the test frames; default: they come from the same file."""
     extra_dataset: Name | None = None
-    """File with more frames of the same kind, all of them for training; default: none."""
-    together: Annotated[list[MoleculeConfig], Field(max_length=20)] = []
-    """More molecules for the same network, by stages gauss_newton; default: none."""
+    """File with further frames, all of them for training; default: none."""
+    other_molecules: Annotated[list[MoleculeConfig], Field(max_length=20)] = []
+    """Further molecules that are fitted with the same parameters (needs `gauss_newton` stages);
+    default: none."""
     labels: LabelsConfig = LabelsConfig()
     """Names and units of the labels."""
     model: Annotated[ModelConfig, Field(discriminator="kind")]
-    """What is fitted."""
+    """Model to train."""
     split: SplitConfig = SplitConfig()
-    """Which frames are for what."""
+    """Division of the frames into training, validation and test."""
     label_noise: NoiseConfig = NoiseConfig()
-    """Noise added on purpose."""
+    """Noise that is added to the labels on purpose."""
     loss: LossConfig = LossConfig()
-    """What is made small."""
+    """Loss function."""
     stages: Annotated[
         list[Annotated[StageConfig, Field(discriminator="kind")]],
         Field(min_length=1, max_length=20),
     ]
-    """Optimisers, one after the other, each from the best of the one before."""
+    """Optimisers, which run one after the other, each from the best result of the previous one."""
     starts: StartsConfig = StartsConfig()
     """Random starts."""
     backend: Literal["native", "jax"] | None = None
-    """What computes derivatives; default: the native kernel, JAX for lbfgs, generic circuits,
+    """Engine of the derivatives; default: the native kernel, but JAX for lbfgs, generic circuits,
     polynomials and perceptrons."""
     workers: Annotated[int, Field(ge=1, le=1024)] = 2
-    """Cores to use: starts in parallel, or parts of the data if there is one start."""
+    """Number of cores to use: for starts in parallel, or for parts of the data of one start."""
     executor: Annotated[ExecutorConfig, Field(discriminator="kind")] | None = None
-    """Where the starts run; default: as workers says."""
+    """Executor of the starts; default: as `workers` says."""
     description: Line = ""
-    """One line for the list of potentials."""
+    """Description of one line, for the list of potentials."""
     level_of_theory: Line = ""
-    """Of the labels, for the card."""
+    """Level of theory of the labels, for the card."""
     citation: Line = ""
-    """Of the model, for the card."""
+    """Citation of the model, for the card."""
     licence: Line = ""
-    """Of the package."""
+    """Licence of the package."""
 
     _not_both = model_validator(mode="after")(not_both)
 
     @model_validator(mode="after")
     def _molecules_of_a_network(self) -> "TrainConfig":
-        if not self.together:
+        if not self.other_molecules:
             return self
         known = self.model.known_elements
         if known is None:
-            raise ValueError("has together, which needs model.kind: qnn-revised")
+            raise ValueError("has other_molecules, which needs model.kind: qnn-revised")
         if any(stage.kind != "gauss_newton" for stage in self.stages):
-            raise ValueError("has together, which needs stages of kind gauss_newton")
+            raise ValueError("has other_molecules, which needs stages of kind gauss_newton")
         own = self.model.traits(Path()).species
-        molecules = [own, *(tuple(other.species) for other in self.together)]
+        molecules = [own, *(tuple(other.species) for other in self.other_molecules)]
         if len(set(molecules)) < len(molecules):
-            raise ValueError("has together, which names a molecule twice")
-        if missing := {s for other in self.together for s in other.species} - set(known):
+            raise ValueError("has other_molecules, which names a molecule twice")
+        if missing := {s for other in self.other_molecules for s in other.species} - set(known):
             raise ValueError(
-                f"has together, which needs {', '.join(sorted(missing))} in model.elements"
+                f"has other_molecules, which needs {', '.join(sorted(missing))} in model.elements"
             )
         return self
 

@@ -1,4 +1,4 @@
-"""From the data set of a training input to frames for training, validation and test."""
+"""Frames for training, validation and test, from the data set of a training input."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,22 +13,22 @@ from qmd.train.config import NoiseConfig, SplitConfig, TrainConfig
 from qmd.train.problem import Frames
 
 SMALLEST = {"train": 2, "validation": 1, "test": 5}
-"""Frames without which a part is of no use; the package carries five test frames."""
+"""Smallest useful number of frames of each set; the package contains five test frames."""
 
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """Labelled frames, energies relative to `zero`."""
+    """Labelled frames, with energies relative to `zero`."""
 
     train: Frames
     validation: Frames
     test: Frames
     zero: float
-    """eV"""
+    """Zero of energy of the model on the scale of the labels, eV."""
     sha256: dict[str, str]
-    """Of the files, by key of the input."""
-    together: tuple["Data", ...] = ()
-    """Of the other molecules."""
+    """SHA-256 of the files, by key of the input."""
+    others: tuple["Data", ...] = ()
+    """Data of the other molecules."""
 
     @property
     def parts(self) -> dict[str, Frames]:
@@ -41,19 +41,19 @@ def load(config: TrainConfig, folder: Path, species: tuple[str, ...]) -> Data:
     Raises
     ------
     InputError, MismatchError
-        In one line, if the labels cannot be right, are for other atoms, or are too few.
+        In one line, if the labels cannot be right, belong to other atoms, or are too few.
     """
     dataset = _read(config.dataset, config, folder, species)
-    apart = config.test_dataset and _read(config.test_dataset, config, folder, species)
+    own_test = config.test_dataset and _read(config.test_dataset, config, folder, species)
     extra = config.extra_dataset and _read(config.extra_dataset, config, folder, species)
-    train, validation, rest = _draw(config.split, len(dataset), alone=not apart)
-    test = apart.take(np.arange(len(apart))) if apart else dataset.take(rest)
-    if apart and config.split.test is not None:
-        test = apart.take(_first(config.split, len(apart)))
+    train, validation, rest = _draw(config.split, len(dataset), with_test=not own_test)
+    test = own_test.take(np.arange(len(own_test))) if own_test else dataset.take(rest)
+    if own_test and config.split.test is not None:
+        test = own_test.take(_first(config.split, len(own_test)))
     fitted = dataset.energies[train]
     zero = float(fitted.min()) if config.labels.zero == "lowest" else 0.0
     frames = _frames(dataset.take(train), zero)
-    files = {"dataset": dataset, "test_dataset": apart, "extra_dataset": extra}
+    files = {"dataset": dataset, "test_dataset": own_test, "extra_dataset": extra}
     return Data(
         train=_joined(frames, _frames(extra, zero)) if extra else frames,
         validation=_frames(dataset.take(validation), zero),
@@ -63,19 +63,19 @@ def load(config: TrainConfig, folder: Path, species: tuple[str, ...]) -> Data:
     )
 
 
-def load_together(config: TrainConfig, folder: Path) -> tuple[Data, ...]:
-    """Data of the other molecules of an input, each split like the first one.
+def load_others(config: TrainConfig, folder: Path) -> tuple[Data, ...]:
+    """Read the data of the other molecules of an input, each split like the first one.
 
     Raises
     ------
     InputError, MismatchError
-        As `load`.
+        See `load`.
     """
     files = (
         {"dataset": other.dataset, "test_dataset": other.test_dataset, "extra_dataset": None}
-        for other in config.together
+        for other in config.other_molecules
     )
-    each = zip(files, config.together, strict=True)
+    each = zip(files, config.other_molecules, strict=True)
     return tuple(
         load(config.model_copy(update=names), folder, tuple(other.species)) for names, other in each
     )
@@ -93,17 +93,19 @@ def _read(name: str, config: TrainConfig, folder: Path, species: tuple[str, ...]
     return dataset
 
 
-def _draw(config: SplitConfig, n: int, *, alone: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Seeded train, validation and test indices."""
+def _draw(
+    config: SplitConfig, n: int, *, with_test: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw train, validation and test indices."""
     counts = {"train": _count(config.train, n), "validation": _count(config.validation, n)}
     left = n - sum(counts.values())
-    if alone:
+    if with_test:
         counts["test"] = left if config.test is None else _count(config.test, n)
     if sum(counts.values()) > n or any(count < SMALLEST[p] for p, count in counts.items()):
-        wanted = ", ".join(f"{max(count, SMALLEST[p])} for {p}" for p, count in counts.items())
+        needed = ", ".join(f"{max(count, SMALLEST[p])} for {p}" for p, count in counts.items())
         raise InputError(
-            f"the data has {n} frames, too few for split: {wanted}",
-            hint="change split, or bring more frames",
+            f"the data has {n} frames, too few for split: {needed}",
+            hint="change split, or provide more frames",
         )
     order = np.random.default_rng(config.seed).permutation(n)
     if config.method == "even":
@@ -142,7 +144,7 @@ def _joined(first: Frames, second: Frames) -> Frames:
 
 
 def with_noise(data: Data, config: NoiseConfig) -> tuple[Frames, Frames]:
-    """Training and validation frames with Gaussian noise on their labels."""
+    """Return training and validation frames with Gaussian noise on their labels."""
     rng = np.random.default_rng(config.seed)
 
     def noisy(frames: Frames) -> Frames:

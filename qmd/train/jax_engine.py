@@ -1,7 +1,7 @@
-"""Residuals of a fit and their derivatives in JAX: any model, exact.
+"""Residuals of a fit and their exact derivatives in JAX, for any model.
 
-A frame needs the derivatives of its energy and of its slopes by all parameters: reverse mode over
-the parameters, forward mode over the directions.
+A frame needs the derivatives of its energy and of its slopes with respect to all parameters:
+reverse mode over the parameters, forward mode over the directions.
 """
 
 import functools
@@ -16,32 +16,32 @@ from qmd.train.problem import Chunk, Loss
 
 
 class JaxEngine:
-    """See `qmd.train.problem.Engine`.
+    """Engine in JAX; see `qmd.train.problem.Engine`.
 
     Parameters
     ----------
     model : tree of `qmd.potentials`
-        Its numbers say the shapes only.
+        Model, of which only the shapes of the parameters are used.
     loss : Loss
     """
 
     def __init__(self, model: Any, loss: Loss) -> None:
         _, self._unravel = ravel_pytree(model)
         self._loss = loss
-        self.residuals = jax.jit(self._of_chunk(self._frame_residuals))
-        self.linear = jax.jit(self._of_chunk(self._frame_linear))
+        self.residuals = jax.jit(self._map_chunk(self._frame_residuals))
+        self.linear = jax.jit(self._map_chunk(self._frame_linear))
         self.normal = jax.jit(self._normal_of_chunk)
 
     def sum_of_losses(self, theta: Any, batch: Chunk) -> Any:
-        """Half the sum of squared residuals of `batch`, a JAX scalar."""
-        return 0.5 * jnp.sum(self._of_chunk(self._frame_residuals)(theta, batch) ** 2)
+        """Return half the sum of squared residuals of `batch`, a JAX scalar."""
+        return 0.5 * jnp.sum(self._map_chunk(self._frame_residuals)(theta, batch) ** 2)
 
-    def _of_chunk(self, of_frame: Any) -> Any:
-        def of_chunk(theta: Any, chunk: Any) -> Any:
+    def _map_chunk(self, function: Any) -> Any:
+        def mapped(theta: Any, chunk: Any) -> Any:
             model = self._unravel(theta)
-            return jax.vmap(functools.partial(of_frame, model))(*chunk)
+            return jax.vmap(functools.partial(function, model))(*chunk)
 
-        return of_chunk
+        return mapped
 
     def _frame_residuals(self, model: Any, x: Any, e: Any, b: Any, slope: Any, weight: Any) -> Any:
         if not self._loss.forces:
@@ -68,6 +68,6 @@ class JaxEngine:
         return weight * jnp.concatenate([self._loss.energy_weight * energy_part[None], force_part])
 
     def _normal_of_chunk(self, theta: Any, chunk: Any) -> Any:
-        residuals, rows = self._of_chunk(self._frame_linear)(theta, chunk)
+        residuals, rows = self._map_chunk(self._frame_linear)(theta, chunk)
         r, j = residuals.reshape(-1), rows.reshape(-1, theta.size)
         return 0.5 * jnp.vdot(r, r), j.T @ r, j.T @ j

@@ -10,14 +10,14 @@ from qmd.typing import Array
 
 
 def kinds(config: ArchitectureConfig, species: Sequence[str]) -> tuple[int, ...]:
-    """Elements of a molecule, as the network of an input counts them."""
+    """Return the index of the element of each atom, as the network of an input counts elements."""
     known = config.known_elements
     assert known is not None  # the input allows no others
     return tuple(known.index(symbol) for symbol in species)
 
 
 def offset_mask(model: Any) -> Array:
-    """1 for each number of `model` that adds to energies alone, 0 for the others."""
+    """Return the mask of pure energy offsets: 1 for each such parameter, 0 for the others."""
     from jax.tree_util import tree_flatten_with_path
 
     return np.concatenate(

@@ -1,8 +1,8 @@
-"""Residuals of a fit and their derivatives on the native kernel: circuits, several times faster.
+"""Residuals of a fit and their derivatives on the native kernel, several times faster than JAX.
 
-The derivatives of a slope ``b . grad E`` by the parameters are central differences of the exact
-derivatives of E along b. Their error, 1e-6 or less of the largest, changes the path of a fit but
-not where it ends: residuals are exact.
+The derivatives of a slope ``b . grad E`` with respect to the parameters are central differences of
+the exact derivatives of E along b. Their error, 1e-6 or less of the largest, changes the path of a
+fit but not its end: residuals are exact.
 """
 
 from threading import Lock
@@ -24,16 +24,16 @@ from qmd.train.problem import Chunk, Loss
 from qmd.typing import Array
 
 STEP = 2e-4
-"""Of the differences, angstrom, in the norm over all atoms."""
+"""Step of the differences, angstrom, in the norm over all atoms."""
 
 
 class NativeEngine:
-    """See `qmd.train.problem.Engine`.
+    """Engine on the native kernel; see `qmd.train.problem.Engine`.
 
     Parameters
     ----------
     model : tree of `qmd.potentials`
-        Its numbers say the shapes only.
+        Model, of which only the shapes of the parameters are used.
     loss : Loss
     """
 
@@ -44,7 +44,7 @@ class NativeEngine:
         self._last: _Packed | None = None
 
     def residuals(self, theta: Any, chunk: Chunk) -> Array:
-        """Infinite where a parameter is beyond what a model may have: a step too far."""
+        """Return the residuals; infinite if a parameter exceeds the largest allowed value."""
         if not (np.abs(theta) < MAX_PARAMETER).all():
             return np.full((len(chunk[0]), 1 + chunk[2].shape[1]), np.inf)
         return self._residuals(self._packed(theta).kernel, chunk)
@@ -68,7 +68,7 @@ class NativeEngine:
         return 0.5 * float(r @ r), j.T @ r, upper + np.triu(upper, 1).T
 
     def loss_and_slope(self, theta: Any, chunk: Chunk) -> tuple[float, Array]:
-        """Half the sum of squared residuals, and its gradient.
+        """Return half the sum of squared residuals, and its gradient.
 
         The sum over directions is one slope along ``u = sum_k r_k b_k``.
         """
@@ -87,7 +87,7 @@ class NativeEngine:
         return 0.5 * float(np.sum(residuals**2)), packed.gradient.sum(points, factors)
 
     def _packed(self, theta: Any) -> "_Packed":
-        """Made once for all chunks of a theta."""
+        """Return kernel and gradient, which are built once for all chunks of a theta."""
         key = np.asarray(theta).tobytes()
         with self._lock:
             if self._last is None or self._theta != key:
@@ -106,14 +106,14 @@ class NativeEngine:
 
 
 class NativePredictor:
-    """As `qmd.train.problem.Predictor`, on the native kernel.
+    """Energies and forces of a model at fixed geometries, on the native kernel.
 
     Parameters
     ----------
     model : tree of `qmd.potentials`
-        Its numbers say the shapes only.
+        Model, of which only the shapes of the parameters are used.
     positions : (n_frames, n_atoms, 3)
-        angstrom
+        Positions, angstrom.
     """
 
     def __init__(self, model: Any, positions: Array) -> None:
@@ -121,7 +121,7 @@ class NativePredictor:
         self._positions = positions
 
     def __call__(self, theta: Any) -> tuple[Array, Array]:
-        """Energies (eV), (n_frames,), and forces (eV/angstrom), (n_frames, n_atoms, 3)."""
+        """Return energies (eV), (n_frames,), and forces (eV/angstrom), (n_frames, n_atoms, 3)."""
         model = jax.tree.map(lambda leaf: np.asarray(leaf, float), self._unravel(theta))
         energies, forces = evaluate_all(native_model(model), self._positions)
         return energies, forces

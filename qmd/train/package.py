@@ -1,4 +1,4 @@
-"""What a training leaves: the package with its card and domain, the log and the plots."""
+"""Outputs of a training: the package with its card and domain, the log and the plots."""
 
 import csv
 import io
@@ -39,7 +39,7 @@ from qmd.train.states import COLUMNS, Plan, StageState
 from qmd.typing import Array, EnergyAndForces
 
 STOP_MARGIN = 0.05
-"""A run stops this fraction of the range of a distance beyond its ends."""
+"""Margin of the domain beyond the range of a distance, as a fraction of the range."""
 N_TEST_VECTORS = 5
 
 
@@ -52,7 +52,7 @@ def make(
     seconds: float,
     interrupted: bool,
 ) -> tuple[Package, Predicted]:
-    """The package of the best starts, with its training card, and what it predicts."""
+    """Build the package of the best starts, with its training card; return its predictions, too."""
     config = loaded.config
     chosen = ranked[: config.starts.average]
     members = _members(plan, chosen)
@@ -72,23 +72,23 @@ def make(
         licence=config.licence,
         test_positions=data.test.positions[:N_TEST_VECTORS],
     )
-    if config.together:
+    if config.other_molecules:
         package = _for_all(package, config, data)
     whole = config.model.assembled(package, data.train.positions, loaded.path.parent)
     return whole, predicted
 
 
 def _for_all(package: Package, config: TrainConfig, data: Data) -> Package:
-    """The package with the molecules that were fitted together, and their errors in its card."""
+    """Add the other molecules to the package, and their errors to its card."""
     variants: list[Variant] = []
     cards: dict[str, Any] = {}
-    for other, its_data in zip(config.together, data.together, strict=True):
+    for other, its_data in zip(config.other_molecules, data.others, strict=True):
         species = tuple(other.species)
         kinds = models.kinds(config.model, species)
         found = predict(on_atoms(package.model, kinds), its_data)
         isomers = formula(species) in {formula(package.species), *cards}
         name = " ".join(species) if isomers else formula(species)
-        cards[name] = errors_card(found, its_data, config.starts.judged_below_eV)
+        cards[name] = errors_card(found, its_data, config.starts.scored_below_eV)
         variants.append(
             Variant(
                 species=species,
@@ -103,7 +103,7 @@ def _for_all(package: Package, config: TrainConfig, data: Data) -> Package:
 
 
 def _members(plan: Plan, chosen: Ranked) -> list[Any]:
-    """Models of the best parameters that each start has seen."""
+    """Return the models with the best parameters of each start."""
     import jax
     import jax.numpy as jnp
     from jax.flatten_util import ravel_pytree
@@ -118,9 +118,10 @@ def _members(plan: Plan, chosen: Ranked) -> list[Any]:
 
 
 def domain(positions: Array, species: tuple[str, ...]) -> Domain:
-    """Ranges of the distances in `positions`; pairs of like atoms share one.
+    """Return the ranges of the distances in `positions`; equivalent pairs share a range.
 
-    Alike are pairs of the same elements, both within a molecule of the first frame or both not.
+    Pairs are equivalent if they have the same elements, and are both within a molecule of the first
+    frame or both between molecules.
     """
     numbers = np.array([chemical_symbols.index(symbol) for symbol in species])
     molecules = topology.fragments(len(species), topology.bonds(numbers, positions[0]))
@@ -133,14 +134,14 @@ def domain(positions: Array, species: tuple[str, ...]) -> Domain:
     distances = np.linalg.norm(positions[:, pairs[:, 0]] - positions[:, pairs[:, 1]], axis=2)
     warn = np.empty((len(pairs), 2))
     for kind in set(kinds):
-        like = np.array([k == kind for k in kinds])
-        warn[like] = distances[:, like].min(), distances[:, like].max()
+        equivalent = np.array([k == kind for k in kinds])
+        warn[equivalent] = distances[:, equivalent].min(), distances[:, equivalent].max()
     margin = STOP_MARGIN * (warn[:, 1] - warn[:, 0])
     return Domain(pairs, warn, warn + np.stack([-margin, margin], axis=1))
 
 
 def _checked(package: Package) -> EnergyAndForces:
-    """JAX, which the native kernel will be held to."""
+    """Return the JAX function, against which the native kernel will be checked."""
     function = compiled(package.potential())
 
     def evaluate(x: Array) -> tuple[float, Array]:
@@ -155,7 +156,7 @@ def _checked(package: Package) -> EnergyAndForces:
 def write(
     target: Path, package: Package, plan: Plan, test: Frames, predicted: Predicted, directory: Path
 ) -> None:
-    """The package at `target`; card, log and plots in `directory`."""
+    """Write the package to `target`; card, log, plots and report to `directory`."""
     own, *others = (_checked(package.on(species)) for species in package.served)
     with files.output_errors(target):
         save(target, package, own, others)
@@ -174,7 +175,7 @@ def write(
 
 
 def _all_states(plan: Plan) -> dict[tuple[int, int], StageState]:
-    """States by (start, stage)."""
+    """Return the saved states by (start, stage)."""
     keys = (
         (start, stage)
         for start in range(plan.config.starts.count)
@@ -185,7 +186,7 @@ def _all_states(plan: Plan) -> dict[tuple[int, int], StageState]:
 
 
 def log_text(states: dict[tuple[int, int], StageState]) -> str:
-    """Every report of every start, as CSV."""
+    """Return every report of every start, as CSV."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("start", "stage", *COLUMNS))

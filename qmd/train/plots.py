@@ -1,4 +1,4 @@
-"""Plots of a training, PNG: the learning curve, and predicted against labelled test frames."""
+"""Plots of a training, as PNG: the learning curve, and predictions for the test frames."""
 
 import io
 from typing import Any
@@ -13,7 +13,7 @@ GREY, COLOUR = "0.75", "C0"
 
 
 def learning_curve(states: dict[tuple[int, int], StageState], chosen: list[int]) -> bytes:
-    """Loss and validation errors by iteration; the chosen starts in colour."""
+    """Plot loss and validation errors by iteration, with the chosen starts in colour."""
     figure, axes = _figure(1, 3)
     titles = (
         "loss per frame",
@@ -35,7 +35,7 @@ def learning_curve(states: dict[tuple[int, int], StageState], chosen: list[int])
 
 
 def _joined(states: list[StageState]) -> Array:
-    """Rows of all stages, iterations counted on."""
+    """Return the rows of all stages, with iterations counted through."""
     parts, offset = [], 0.0
     for state in states:
         rows = np.array(state.rows, float).reshape(-1, 5)
@@ -46,7 +46,7 @@ def _joined(states: list[StageState]) -> Array:
 
 
 def parity(predicted: tuple[Array, Array], labels: Frames) -> bytes:
-    """Energies and forces against their labels, and residuals by energy, of the test frames."""
+    """Plot energies and forces against their labels, and residuals by energy, for test frames."""
     energies, forces = predicted
     figure, axes = _figure(1, 4 if labels.forces is not None else 2)
     _diagonal(axes[0], labels.energies, energies, "energy (eV)")

@@ -18,24 +18,24 @@ class Predictor:
     Parameters
     ----------
     model : tree of `qmd.potentials`
-        Its numbers say the shapes only.
+        Model, of which only the shapes of the parameters are used.
     positions : (n_frames, n_atoms, 3)
-        angstrom
+        Positions, angstrom.
     """
 
     def __init__(self, model: Any, positions: Array) -> None:
         unravel = ravel_pytree(model)[1]
 
-        def of_frame(theta: Any, x: Any) -> Any:
+        def energy_and_gradient(theta: Any, x: Any) -> Any:
             return jax.value_and_grad(lambda y: jax_model.energy(unravel(theta), y))(x)
 
         self._n_frames = len(positions)
         size = min(CHUNK, self._n_frames)
         self._chunks = [x for x, _ in frames_in_chunks((positions, np.ones(self._n_frames)), size)]
-        self._function = jax.jit(jax.vmap(of_frame, in_axes=(None, 0)))
+        self._function = jax.jit(jax.vmap(energy_and_gradient, in_axes=(None, 0)))
 
     def __call__(self, theta: Array) -> tuple[Array, Array]:
-        """Energies (eV), (n_frames,), and forces (eV/angstrom), (n_frames, n_atoms, 3)."""
+        """Return energies (eV), (n_frames,), and forces (eV/angstrom), (n_frames, n_atoms, 3)."""
         parts = [self._function(theta, x) for x in self._chunks]
         energies, gradients = (
             np.concatenate(part)[: self._n_frames] for part in zip(*parts, strict=True)
@@ -44,7 +44,7 @@ class Predictor:
 
 
 class Errors(NamedTuple):
-    """Of energies (over frames) and forces (over components); 0 forces if there are no labels."""
+    """Errors of energies (over frames) and forces (over components); None without force labels."""
 
     energy_rmse_meV: float
     energy_mae_meV: float
@@ -55,23 +55,23 @@ class Errors(NamedTuple):
 
 
 def errors(energies: Array, forces: Array, labels: Frames) -> Errors:
-    """Errors of predicted `energies` and `forces`."""
+    """Return the errors of predicted `energies` and `forces`."""
     energy = energies - labels.energies
     rmse, mae, mse = _size(energy)
     if labels.forces is None:
         return Errors(1000 * rmse, 1000 * mae, None, None, mse, None)
-    of_forces = _size(forces - labels.forces)
+    force_rmse, force_mae, force_mse = _size(forces - labels.forces)
     return Errors(
         energy_rmse_meV=1000 * rmse,
         energy_mae_meV=1000 * mae,
-        forces_rmse_meV_per_A=1000 * of_forces[0],
-        forces_mae_meV_per_A=1000 * of_forces[1],
+        forces_rmse_meV_per_A=1000 * force_rmse,
+        forces_mae_meV_per_A=1000 * force_mae,
         energy_mse_eV2=mse,
-        forces_mse_eV2_per_A2=of_forces[2],
+        forces_mse_eV2_per_A2=force_mse,
     )
 
 
 def _size(errors: Array) -> tuple[float, float, float]:
-    """Root mean square, mean absolute value, mean square."""
+    """Return root mean square, mean absolute value and mean square."""
     mse = float(np.mean(errors**2))
     return math.sqrt(mse), float(np.mean(np.abs(errors))), mse

@@ -1,9 +1,9 @@
-"""The fit of a model to energies and forces: residuals, their derivatives, and errors.
+"""Fit of a model to energies and forces: residuals and their derivatives.
 
-Generic over the models of `qmd.potentials`: the parameters are the numbers of the tree, flattened.
-Residuals of one frame are ``w (E - E_ref)`` and the components of ``F - F_ref`` along the internal
-directions of the frame: a model that is invariant under translation and rotation has no others.
-They and their derivatives are the work of an `Engine`.
+The fit is generic over the models of `qmd.potentials`: the parameters are those of the tree,
+flattened. Residuals of one frame are ``w (E - E_ref)`` and the components of ``F - F_ref`` along
+the internal directions of the frame: a model that is invariant under translation and rotation has
+no others. An `Engine` computes them and their derivatives.
 """
 
 import copy
@@ -21,42 +21,42 @@ from jax.flatten_util import ravel_pytree
 from qmd.typing import Array
 
 CHUNK = 128
-"""Frames whose derivatives are held at a time, so that memory stays flat."""
+"""Number of frames whose derivatives are stored at a time, which bounds the memory."""
 RIDGE = 1e-4
-"""Weight of residuals that pull each parameter to 0: without them, a coupling that changes nothing
-(RH34 of the last layer of water) runs away to 1e12."""
+"""Weight of residuals that pull each parameter to 0; without them, a coupling without effect (RH34
+of the last layer of water) diverges to 1e12."""
 
 
 class Frames(NamedTuple):
     """Labelled geometries of one molecule."""
 
     positions: Array
-    """angstrom, (n_frames, n_atoms, 3)"""
+    """Positions, angstrom, (n_frames, n_atoms, 3)."""
     energies: Array
-    """eV, (n_frames,)"""
+    """Energies, eV, (n_frames,)."""
     forces: Array | None
-    """eV/angstrom, (n_frames, n_atoms, 3)"""
+    """Forces, eV/angstrom, (n_frames, n_atoms, 3)."""
 
     def take(self, index: Any) -> "Frames":
-        """The frames at `index`, anything that selects rows of an array."""
+        """Return the frames at `index`, which can be anything that selects rows of an array."""
         forces = None if self.forces is None else self.forces[index]
         return Frames(self.positions[index], self.energies[index], forces)
 
 
 @dataclass(frozen=True)
 class Loss:
-    """What a fit makes small.
+    """Loss function of a fit.
 
     Parameters
     ----------
     energy_weight : float
-        w of the energy residuals, 1/angstrom.
+        Weight w of the energy residuals, 1/angstrom.
     forces : bool
-        Whether forces are fitted.
+        True if forces are fitted.
     high_energy : float, optional
-        Energy (eV) at which all residuals of a frame weigh half.
+        Energy (eV) at which all residuals of a frame have half the weight.
     power : int
-        Of the weight ``1 / (1 + (E / high_energy)**power)``.
+        Power in the weight ``1 / (1 + (E / high_energy)**power)``.
     """
 
     energy_weight: float = 3.0
@@ -65,7 +65,7 @@ class Loss:
     power: int = 2
 
     def frame_weights(self, energies: Array) -> Array:
-        """Weight of each frame, (n_frames,)."""
+        """Return the weight of each frame, (n_frames,)."""
         if self.high_energy is None:
             return np.ones_like(energies)
         weights: Array = 1 / (1 + (np.maximum(energies, 0) / self.high_energy) ** self.power)
@@ -73,47 +73,47 @@ class Loss:
 
 
 class OptimiserProgress(NamedTuple):
-    """Where an optimiser is; enough to go on from."""
+    """Progress of an optimiser, from which it can resume."""
 
     iteration: int
     loss: float
     """Half the sum of squared residuals, per frame."""
     theta: Array
     memory: tuple[Array, ...] = ()
-    """What the optimiser remembers of earlier steps."""
+    """Arrays that the optimiser keeps from earlier steps."""
     scored: Array | None = None
-    """What is judged and kept in place of `theta`, such as an average."""
+    """Parameters that are scored and saved in place of `theta`, such as an average."""
 
 
 Report = Callable[[OptimiserProgress], None]
-"""Takes the progress; may raise to stop."""
+"""Function of the progress, which may raise an exception to stop the fit."""
 
 Chunk = tuple[Array, ...]
-"""Of some frames: positions (n, n_atoms, 3), energies (n,), directions (n, k, n_atoms, 3), slopes
-of the energy along them (n, k), weights (n,)."""
+"""Arrays of some frames: positions (n, n_atoms, 3), energies (n,), directions (n, k, n_atoms, 3),
+slopes of the energy along them (n, k), weights (n,)."""
 
 
 class Engine(Protocol):
-    """What computes residuals (n, 1 + k) of a chunk, and their derivatives by all parameters."""
+    """Computes residuals (n, 1 + k) of a chunk, and their derivatives by all parameters."""
 
     def residuals(self, theta: Any, chunk: Chunk) -> Any: ...
 
     def linear(self, theta: Any, chunk: Chunk) -> Any:
-        """Residuals and their derivatives, (n, 1 + k, n_parameters)."""
+        """Return residuals and their derivatives, (n, 1 + k, n_parameters)."""
 
     def normal(self, theta: Any, chunk: Chunk) -> Any:
-        """Half the sum of squares, its gradient, and its Gauss-Newton Hessian."""
+        """Return half the sum of squares, its gradient, and its Gauss-Newton Hessian."""
 
 
 @runtime_checkable
 class SlopeEngine(Engine, Protocol):
-    """One whose gradient of the loss is not JAX's."""
+    """Engine that computes the gradient of the loss itself, without JAX."""
 
     def loss_and_slope(self, theta: Any, chunk: Chunk) -> tuple[float, Array]: ...
 
 
 MakeEngine = Callable[[Any, Loss], Engine]
-"""(model, loss) -> engine; numbers of the model say the shapes only."""
+"""Function of (model, loss) that returns an engine; only the shapes of the model are used."""
 
 
 class Problem:
@@ -122,15 +122,15 @@ class Problem:
     Parameters
     ----------
     model : tree of `qmd.potentials`
-        Its numbers say the shapes only.
+        Model, of which only the shapes of the parameters are used.
     frames : Frames
     loss : Loss
     engine : callable
         `jax_engine.JaxEngine` or `native_engine.NativeEngine`.
     rotations : bool
-        Whether the model is invariant under rotation.
+        True if the model is invariant under rotation.
     threads : int
-        Chunks that are worked on at a time; compiled code does not hold Python's lock.
+        Number of chunks that are computed at a time; compiled code does not hold Python's lock.
     trainable_mask : (n_parameters,), optional
         1 for each parameter that a fit in batches may change, 0 for the others; default: all.
     """
@@ -164,7 +164,7 @@ class Problem:
         self._anchor, self._pull = np.zeros(self.n_parameters), 0.0
 
     def residuals(self, theta: Array) -> Array:
-        """Residuals of all frames, then those of the ridge."""
+        """Return the residuals of all frames, then those of the ridge."""
         rows = self._map(self.engine.residuals, theta)
         parts = [np.asarray(row).reshape(-1) for row in rows]
         return np.concatenate(
@@ -172,7 +172,7 @@ class Problem:
         )
 
     def linearise(self, theta: Array) -> tuple[Array, Array]:
-        """`residuals` and their Jacobian, (n_residuals, n_parameters)."""
+        """Return `residuals` and their Jacobian, (n_residuals, n_parameters)."""
         chunks = self._map(self.engine.linear, theta)
         n = self._n_residuals([r for r, _ in chunks])
         residuals = np.concatenate([np.asarray(r).reshape(-1) for r, _ in chunks])[:n]
@@ -183,12 +183,12 @@ class Problem:
         )
 
     def cost(self, theta: Array) -> float:
-        """Half the sum of squared residuals."""
+        """Return half the sum of squared residuals."""
         residuals = self.residuals(theta)
         return float(0.5 * residuals @ residuals)
 
     def normal(self, theta: Array) -> tuple[float, Array, Array]:
-        """Cost, its gradient and Gauss-Newton Hessian, accumulated without the Jacobian."""
+        """Return cost, gradient and Gauss-Newton Hessian, accumulated without the Jacobian."""
         cost, gradient, hessian = (
             np.sum([np.asarray(part) for part in parts], axis=0)
             for parts in zip(*self._map(self.engine.normal, theta), strict=True)
@@ -201,7 +201,7 @@ class Problem:
         )
 
     def anchored(self, theta: Array, weight: float) -> Self:
-        """The same with residuals ``weight (parameters - theta)``: a fit stays near `theta`."""
+        """Return the problem with the additional residuals ``weight (parameters - theta)``."""
         other = copy.copy(self)
         other._anchor, other._pull = theta, weight
         return other
@@ -211,12 +211,12 @@ class Problem:
         return (RIDGE, self._pull) if self._pull else (RIDGE,)
 
     def _penalties(self, theta: Array) -> list[Array]:
-        """Residuals of the parameters themselves, for each of the weights."""
+        """Return the residuals of the parameters themselves, for each of the weights."""
         return [RIDGE * theta] + ([self._pull * (theta - self._anchor)] if self._pull else [])
 
     @functools.cached_property
     def frames(self) -> Chunk:
-        """Arrays of all frames, of which a batch is drawn."""
+        """Arrays of all frames, from which batches are drawn."""
         joined = (
             np.concatenate(parts)[: self.n_frames] for parts in zip(*self._chunks, strict=True)
         )
@@ -225,10 +225,10 @@ class Problem:
     def sampled(
         self, theta: Array, index: Array, n_slopes: int | None, rng: np.random.Generator
     ) -> tuple[Array, Array]:
-        """Residuals of some frames, (n,), and their derivatives, (n, n_parameters).
+        """Return residuals of some frames, (n,), and their derivatives, (n, n_parameters).
 
-        Of each frame `n_slopes` directions are drawn, and weighed such that the sum of squares
-        stays the same on average; all are taken by default.
+        For each frame `n_slopes` directions are drawn, and weighted such that the sum of squares
+        stays the same on average; by default all are used.
         """
         x, energies, directions, slopes, weights = (part[index] for part in self.frames)
         n = directions.shape[1]
@@ -250,11 +250,11 @@ class Problem:
 
     @property
     def chunks(self) -> Chunk:
-        """Arrays (n_chunks, n_frames_of_a_chunk, ...); frames that fill up weigh nothing."""
+        """Arrays (n_chunks, n_frames_of_a_chunk, ...); padding frames have no weight."""
         return tuple(np.stack(parts) for parts in zip(*self._chunks, strict=True))
 
     def loss_and_slope(self, theta: Array, batch: Chunk) -> tuple[float, Array]:
-        """Half the sum of squared residuals of `batch`, and its gradient; native engine."""
+        """Return half the sum of squared residuals of `batch`, and its gradient; native engine."""
         assert isinstance(self.engine, SlopeEngine)
         engine = self.engine
         found = list(
@@ -266,7 +266,7 @@ class Problem:
         ), slope if self._trainable_mask is None else slope * self._trainable_mask
 
     def _split(self, batch: Chunk) -> list[Chunk]:
-        """Parts of a batch, one for each thread."""
+        """Return parts of a batch, one for each thread."""
         n = len(batch[0])
         size = math.ceil(n / self._n_threads)
         return [tuple(array[i : i + size] for array in batch) for i in range(0, n, size)]
@@ -283,12 +283,12 @@ class Problem:
 
 
 class JointProblem:
-    """Fits of several molecules to one set of parameters, for `qmd.train.optimisers.gauss_newton`.
+    """Fit of several molecules with one set of parameters, for `qmd.train.optimisers.gauss_newton`.
 
     Parameters
     ----------
     problems : sequence of Problem
-        Of models with the same numbers.
+        Problems of models with the same parameters.
     """
 
     def __init__(self, problems: Sequence[Problem]) -> None:
@@ -297,27 +297,27 @@ class JointProblem:
         self.n_frames = int(self._ends[-1])
 
     def residuals(self, theta: Array) -> Array:
-        """Residuals of all frames of all molecules."""
+        """Return the residuals of all frames of all molecules."""
         return np.concatenate([problem.residuals(theta) for problem in self._problems])
 
     def sampled(
         self, theta: Array, index: Array, n_slopes: int | None, rng: np.random.Generator
     ) -> tuple[Array, Array]:
-        """As `Problem.sampled`; frames count through all molecules."""
-        of = np.searchsorted(self._ends, index, side="right")
+        """Return the result of `Problem.sampled`, with frames counted through all molecules."""
+        molecule = np.searchsorted(self._ends, index, side="right")
         parts = [
             problem.sampled(
-                theta, index[of == i] - (self._ends[i] - problem.n_frames), n_slopes, rng
+                theta, index[molecule == i] - (self._ends[i] - problem.n_frames), n_slopes, rng
             )
             for i, problem in enumerate(self._problems)
-            if (of == i).any()
+            if (molecule == i).any()
         ]
         residuals, rows = (np.concatenate(part) for part in zip(*parts, strict=True))
         return residuals, rows
 
 
 def frames_in_chunks(arrays: tuple[Array, ...], size: int) -> Iterator[tuple[Array, ...]]:
-    """Parts of `size` frames; the last one is filled up with frames whose weight is 0."""
+    """Yield chunks of `size` frames; the last one is padded with frames whose weight is 0."""
     n = len(arrays[0])
     for begin in range(0, n, size):
         index = np.arange(begin, begin + size)
@@ -326,18 +326,18 @@ def frames_in_chunks(arrays: tuple[Array, ...], size: int) -> Iterator[tuple[Arr
 
 
 def internal_directions(positions: Array, *, rotations: bool = True) -> Array:
-    """Orthonormal directions that do not translate, nor rotate, each frame.
+    """Return orthonormal directions that neither translate nor rotate each frame.
 
     Parameters
     ----------
     positions : (n_frames, n_atoms, 3)
     rotations : bool
-        Whether rotations are left out, as well as translations.
+        True to exclude rotations as well as translations.
 
     Returns
     -------
     (n_frames, 3 n_atoms - 6, n_atoms, 3)
-        3 n_atoms - 5 for two atoms; 3 n_atoms - 3 with rotations kept.
+        Directions: 3 n_atoms - 5 for two atoms, and 3 n_atoms - 3 with rotations included.
     """
     n_frames, n_atoms, _ = positions.shape
     n_fixed = 3 + (0 if not rotations else 2 if n_atoms == 2 else 3)

@@ -1,4 +1,4 @@
-"""The report of `qmd train`."""
+"""Report of `qmd train`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,12 +15,12 @@ def page(
     name: str, species: tuple[str, ...], card: Mapping[str, Any], curve: bytes, parity: bytes,
     test: np.ndarray,
 ) -> Page:  # fmt: skip
-    """Errors, learning curve, predicted against labelled, and the test geometries.
+    """Return the report: errors, learning curve, predictions and labels, and test geometries.
 
     Parameters
     ----------
     card : mapping
-        The training card of the package.
+        Training card of the package.
     curve, parity : PNG files
     test : (n_frames, n_atoms, 3)
         Test geometries, angstrom.
@@ -35,7 +35,10 @@ def page(
     shown = viewer(species, test, np.arange(len(test)) * 1e-3)
     sections = (
         Section("Errors", "", Table(HEAD, rows)),
-        Section("Learning curve", figures=(Figure(curve, "Each start; what is kept in colour."),)),
+        Section(
+            "Learning curve",
+            figures=(Figure(curve, "All starts, with those of the package in colour."),),
+        ),
         Section(
             "Test frames",
             figures=(Figure(parity, "Predicted against labelled, and residuals by energy."),),

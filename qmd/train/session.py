@@ -1,4 +1,4 @@
-"""`qmd train`: fit a potential from an input, resumable, and leave its package and plots."""
+"""`qmd train`: fit a potential, and write its package, log, plots and report; can be resumed."""
 
 import json
 import time
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from qmd.config.load import LoadedConfig, changed_keys
+from qmd.config.load import LoadedConfig, changed_keys, rename_keys
 from qmd.errors import InputError, MismatchError, StoppedEarly
 from qmd.io import files
 from qmd.jobs.config import ExecutorConfig, SerialConfig, executor_or_workers
@@ -30,7 +30,7 @@ Log = Callable[[str], None]
 
 @dataclass(frozen=True, eq=False)
 class TrainingJob:
-    """A checked input with its data; nothing has been written yet."""
+    """Checked input with its data, before anything has been written."""
 
     loaded: LoadedConfig[TrainConfig]
     traits: ModelTraits
@@ -43,7 +43,7 @@ class TrainingJob:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What `run` leaves for a summary."""
+    """Result of `run`."""
 
     package: Path
     card: dict[str, Any]
@@ -62,8 +62,8 @@ def prepare(loaded: LoadedConfig[TrainConfig]) -> TrainingJob:
     folder = loaded.path.parent
     traits = loaded.config.model.traits(folder)
     data = train_data.load(loaded.config, folder, traits.species)
-    others = train_data.load_together(loaded.config, folder)
-    return TrainingJob(loaded, traits, replace(data, together=others))
+    others = train_data.load_others(loaded.config, folder)
+    return TrainingJob(loaded, traits, replace(data, others=others))
 
 
 def run(
@@ -72,27 +72,27 @@ def run(
     *,
     overwrite: bool = False,
     log: Log = lambda text: None,
-    on_progress: OnProgress = lambda tick: None,
+    on_progress: OnProgress = lambda update: None,
 ) -> TrainingResult:
-    """Train, going on where an earlier call stopped, and write the package.
+    """Begin or resume a training, and write the package.
 
     Parameters
     ----------
     prepared : TrainingJob
     output : Path, optional
-        Where the package goes; default: into the folder of the training, under its name.
+        Path of the package; default: its name, in the folder of the training.
     overwrite : bool
-        Forget an earlier training and begin again.
+        Discard an earlier training and begin again.
     log, on_progress : callable
-        Take lines for the user, and news of the starts.
+        Called with lines for the user, and with the progress of the starts.
 
     Raises
     ------
     QmdError
-        With the exit code of its class; `StoppedEarly` after the best so far has been written.
+        With the exit code of its class; `StoppedEarly` after the best result has been written.
     """
     begin = time.monotonic()
-    directory = folder_of(prepared.loaded.path, output)
+    directory = training_folder(prepared.loaded.path, output)
     target = output or directory / f"{prepared.config.name}.qmdp"
     if target.suffix != ".qmdp" or not target.absolute().parent.is_dir() and output:
         raise InputError(f"--output {target}: expected a .qmdp file in a folder that exists")
@@ -103,12 +103,12 @@ def run(
     with RunLock(directory), stop_signals(stop):
         _check_record(prepared, plan, overwrite)
         if any(plan.states.glob("start-*.npz")):
-            log(f"going on from {plan.states}")
+            log(f"Resuming from {plan.states}.")
         with open_executor(_executor(prepared.config), log) as executor:
             interrupted = _train(plan, executor, stop, on_progress)
         ranked = _ranked(plan)
         if not ranked:
-            raise StoppedEarly("Stopped before there was anything to keep.", _AGAIN)
+            raise StoppedEarly("Stopped before there was anything to save.", _AGAIN)
         seconds = time.monotonic() - begin
         package, predicted = packaging.make(
             prepared.loaded, plan, prepared.data, prepared.traits, ranked, seconds, interrupted
@@ -119,11 +119,11 @@ def run(
     return TrainingResult(target, dict(package.training), directory)
 
 
-def folder_of(path: Path, output: Path | None) -> Path:
-    """Folder of states, log and plots: one for each package, so that trainings do not meet.
+def training_folder(path: Path, output: Path | None) -> Path:
+    """Return the folder of states, log and plots: one for each package, so that none is shared.
 
-    Beside the package if it is asked for by name (`h2o/` of `h2o.qmdp`); else beside the input:
-    `output`, but `output-paper` of train-paper.yaml.
+    It lies beside the package if that is given (`h2o/` for `h2o.qmdp`), or else beside the input:
+    `output`, or `output-paper` for train-paper.yaml.
     """
     if output is not None:
         return output.with_suffix("")
@@ -131,19 +131,19 @@ def folder_of(path: Path, output: Path | None) -> Path:
     return path.parent / ("output" if kind == path.stem else f"output-{kind}")
 
 
-_AGAIN = "Run the same command again to go on."
+_AGAIN = "Run the same command again to resume."
 
 
 def _plan(prepared: TrainingJob, directory: Path) -> Plan:
     config = prepared.config
-    everything = (prepared.data, *prepared.data.together)
+    everything = (prepared.data, *prepared.data.others)
     (train, validation), *others = (
         train_data.with_noise(data, config.label_noise) for data in everything
     )
-    below = config.starts.judged_below_eV
+    below = config.starts.scored_below_eV
     for frames in (validation, *(validation for _, validation in others)):
         if not len(trainer.selection_frames(frames, below).energies):
-            raise InputError(f"no validation frame is below starts.judged_below_eV = {below}")
+            raise InputError(f"no validation frame is below starts.scored_below_eV = {below}")
     return Plan(
         config=config,
         folder=prepared.loaded.path.parent,
@@ -152,32 +152,32 @@ def _plan(prepared: TrainingJob, directory: Path) -> Plan:
         validation=validation,
         rotations=prepared.traits.rotations,
         threads=_threads(config),
-        together=tuple(others),
+        others=tuple(others),
     )
 
 
 def _executor(config: TrainConfig) -> ExecutorConfig:
-    """That of the input; else as many processes as there are starts for."""
+    """Return the executor of the input, or else as many processes as there are starts."""
     return executor_or_workers(config.executor, min(config.workers, config.starts.count))
 
 
 def _threads(config: TrainConfig) -> int:
-    """Parts of the data that one start computes at a time."""
+    """Return the number of parts of the data that one start computes at a time."""
     if config.executor is None:
         return config.workers if config.starts.count == 1 else 1
     return 1 if isinstance(config.executor, SerialConfig) else config.executor.threads
 
 
 def _check_record(prepared: TrainingJob, plan: Plan, overwrite: bool) -> None:
-    """Refuse to go on from states of another input; write what the states are of."""
+    """Refuse to resume from states of another input; record the input of the states."""
     path = plan.states / "input.json"
     written = json.loads(prepared.loaded.text)
-    for other in written["together"]:  # data is known by its hash
+    for other in written["other_molecules"]:  # data are identified by their hash
         del other["dataset"], other["test_dataset"]
     record = {
         "input": written,
         "labels_sha256": prepared.data.sha256
-        | {str(i): other.sha256 for i, other in enumerate(prepared.data.together, 1)},
+        | {str(i): other.sha256 for i, other in enumerate(prepared.data.others, 1)},
     }
     if overwrite:
         for file in (*plan.states.glob("start-*.npz"), path):
@@ -185,10 +185,11 @@ def _check_record(prepared: TrainingJob, plan: Plan, overwrite: bool) -> None:
                 file.unlink(missing_ok=True)
     if path.exists() and any(plan.states.glob("start-*.npz")):
         old = json.loads(files.read_bytes(path, 1 << 20))
+        rename_keys(old["input"], TrainConfig.renamed_keys)
         ignoring = [f"input.{key}" for key in MAY_CHANGE_ON_RESUME]
         if changes := changed_keys(old, record, ignoring):
             raise MismatchError(
-                f"{plan.states} is of another training: {'; '.join(changes[:3])}",
+                f"{plan.states} belongs to another training: {'; '.join(changes[:3])}",
                 hint="--overwrite begins again; or use a copy of the input in another folder",
             )
     files.write_text(path, json.dumps(record, indent=1))
@@ -197,7 +198,7 @@ def _check_record(prepared: TrainingJob, plan: Plan, overwrite: bool) -> None:
 def _train(
     plan: Plan, executor: AbstractExecutor, stop: StopRequest, on_progress: OnProgress
 ) -> bool:
-    """All starts through the first stage, the finalists through the others; True if stopped."""
+    """Run the first stage of all starts, then the others of the finalists; True if stopped."""
     config = plan.config
     everyone = range(config.starts.count)
     if _run_all(plan, executor, everyone, range(1), stop, on_progress):
@@ -208,7 +209,7 @@ def _train(
 
 
 def _ranked(plan: Plan) -> list[tuple[int, int]]:
-    """(start, last stage) of every start that has a state, those furthest on and best first."""
+    """Rank the starts that have a state as (start, last stage): most stages, then best, first."""
     found = []
     for start in range(plan.config.starts.count):
         stages = range(len(plan.config.stages))
@@ -226,7 +227,7 @@ def _run_all(
     stop: StopRequest,
     on_progress: OnProgress,
 ) -> bool:
-    """Run `stages` of each start; True if stopped. An error of one stops the others, too."""
+    """Run `stages` of each start; True if stopped. An error of one start stops the others, too."""
     open_starts = [s for s in starts if not _is_done(plan, s, stages[-1])]
     failed: list[Exception] = []
 
@@ -234,13 +235,13 @@ def _run_all(
         return bool(failed) or stop.reason() is not None
 
     def on_message(message: Message) -> None:
-        on_progress(TrainingUpdate(*message))  # type: ignore[arg-type]  # as `StartTask` tells it
+        on_progress(TrainingUpdate(*message))  # type: ignore[arg-type]  # as `StartTask` sends it
 
-    for answer in executor.run_tasks(
+    for result in executor.run_tasks(
         StartTask(plan, stages), open_starts, stopping=stopping, on_message=on_message
     ):  # fmt: skip
-        if answer.error is not None:
-            failed.append(answer.error)
+        if result.error is not None:
+            failed.append(result.error)
     if failed:
         raise failed[0]
     return not all(_is_done(plan, start, stages[-1]) for start in open_starts)

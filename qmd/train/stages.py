@@ -1,4 +1,4 @@
-"""The optimiser of each stage of a training."""
+"""Optimisers of the stages of a training."""
 
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
@@ -24,11 +24,11 @@ from qmd.train.states import StageState
 from qmd.typing import Array
 
 Predictions = Callable[[Array], tuple[Array, Array]]
-"""Parameters -> energies (eV), (n,), and forces (eV/angstrom), (n, n_atoms, 3)."""
+"""Function of the parameters: energies (eV), (n,), and forces (eV/angstrom), (n, n_atoms, 3)."""
 
 
 def engine(config: TrainConfig, model: Any) -> MakeEngine:
-    """That of the input, or the faster one of those that serve."""
+    """Return the engine of the input, or else the fastest one that can be used."""
     if config.backend:
         return NativeEngine if config.backend == "native" else JaxEngine
     by_jax = any(families.family_of(leaf).trained_on == "jax" for _, leaf in leaves(model))
@@ -42,7 +42,7 @@ def engine(config: TrainConfig, model: Any) -> MakeEngine:
 
 
 def predictor(config: TrainConfig, model: Any, positions: Array) -> Predictions:
-    """Energies and forces at `positions` by the numbers of `model`, on the engine's backend."""
+    """Return a function for energies and forces at `positions`, on the backend of the engine."""
     make = NativePredictor if engine(config, model) is NativeEngine else Predictor
     return make(model, positions)
 
@@ -55,7 +55,7 @@ def optimise(
     seed: int,
     offset_mask: Array | None,
 ) -> None:
-    """Run the optimiser of a stage; `offset_mask` as in `gauss_newton.minimise`."""
+    """Run the optimiser of a stage; for `offset_mask` see `gauss_newton.minimise`."""
     if isinstance(config, GaussNewtonConfig):
         settings = gauss_newton.Settings(
             steps=config.steps, batch=config.batch, slopes=config.slopes,
@@ -96,18 +96,18 @@ def check_installed(stages: Iterable[StageConfig]) -> None:
 
 
 def is_out_of_patience(config: StageConfig, state: StageState) -> bool:
-    """Whether there was no better validation for as long as the stage waits."""
+    """Return True if validations have not improved for `patience` reports."""
     patience = getattr(config, "patience", None)
     return patience is not None and state.since_best >= patience
 
 
 def length(config: StageConfig) -> int:
-    """Iterations of a stage."""
+    """Return the number of iterations of a stage."""
     return config.evaluations if isinstance(config, LeastSquaresConfig) else config.steps
 
 
 def as_loss(config: LossConfig) -> Loss:
-    """Loss of the input as the fit takes it."""
+    """Return the loss of the input for the fit."""
     return Loss(
         energy_weight=config.energy_weight_per_A,
         forces=config.forces,

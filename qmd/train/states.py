@@ -1,4 +1,4 @@
-"""States of a training on disk, from which it resumes."""
+"""States of a training on disk, from which it can resume."""
 
 import io
 from dataclasses import dataclass, field
@@ -21,34 +21,34 @@ COLUMNS = (
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What a process needs to run any start."""
+    """Everything that a process needs to run any start."""
 
     config: TrainConfig
     folder: Path
-    """Where relative paths of the input start."""
+    """Folder to which paths of the input are relative."""
     states: Path
-    """Where the states are kept."""
+    """Folder in which the states are saved."""
     train: Frames
     validation: Frames
     rotations: bool
     threads: int = 1
-    together: tuple[tuple[Frames, Frames], ...] = ()
+    others: tuple[tuple[Frames, Frames], ...] = ()
     """Training and validation frames of the other molecules."""
 
 
 @dataclass(eq=False)
 class StageState:
-    """A stage of a start, as it is kept in a file."""
+    """State of a stage of a start, as it is saved in a file."""
 
     progress: OptimiserProgress
     best: Array
     score: float
-    """Of `best` on the validation frames, eV/angstrom; see `Trainer.score`."""
+    """Score of `best` on the validation frames, eV/angstrom; see `Trainer.score`."""
     done: bool = False
     since_best: int = 0
-    """Reports since `best`."""
+    """Number of reports since `best`."""
     rows: list[tuple[float, ...]] = field(default_factory=list)
-    """`COLUMNS`, one row a report."""
+    """Values of `COLUMNS`, one row per report."""
 
     @property
     def seconds(self) -> float:
@@ -61,7 +61,7 @@ def state_path(plan: Plan, start: int, stage: int) -> Path:
 
 
 def save(plan: Plan, start: int, stage: int, state: StageState) -> None:
-    """Write a state such that a kill leaves the old one or the new one."""
+    """Write a state, so that a kill leaves either the old or the new one intact."""
     buffer = io.BytesIO()
     progress = state.progress
     memory: dict[str, Any] = {f"memory{i}": m for i, m in enumerate(progress.memory)}
@@ -75,7 +75,7 @@ def save(plan: Plan, start: int, stage: int, state: StageState) -> None:
 
 
 def load(plan: Plan, start: int, stage: int) -> StageState | None:
-    """The state of a stage, or None if it has not begun.
+    """Return the state of a stage, or None if it has not begun.
 
     Raises
     ------

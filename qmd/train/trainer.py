@@ -1,4 +1,4 @@
-"""One start of a training: its stages, saved as they go, so that a stop loses seconds."""
+"""One start of a training: its stages, saved every few seconds, so that a stop loses little."""
 
 import contextlib
 import time
@@ -27,16 +27,16 @@ SAVE_EVERY_S = 5.0
 
 
 class TrainingStopped(Exception):
-    """The user wants to stop; all is saved."""
+    """A training that the user has stopped; everything is saved."""
 
 
-class _NoBetter(Exception):
-    """A stage ends early: validations no longer improve."""
+class _OutOfPatience(Exception):
+    """A stage that ends early, since validations no longer improve."""
 
 
 @dataclass(frozen=True)
 class TrainingUpdate:
-    """News of a start for whoever watches."""
+    """Progress of a start."""
 
     start: int
     stage: int
@@ -58,16 +58,16 @@ class Trainer:
     ----------
     plan : Plan
     stopping : callable
-        Whether to stop now, in good order.
+        Returns True to stop now; everything is saved first.
     on_progress : callable
-        Takes a `TrainingUpdate` after each report.
+        Called with a `TrainingUpdate` after each report.
     """
 
     def __init__(self, plan: Plan, stopping: Callable[[], bool], on_progress: OnProgress) -> None:
         jax.config.update("jax_enable_x64", True)
         self.plan, self._stopping, self._on_progress = plan, stopping, on_progress
-        frames = [plan.validation, *(validation for _, validation in plan.together)]
-        below = plan.config.starts.judged_below_eV
+        frames = [plan.validation, *(validation for _, validation in plan.others)]
+        below = plan.config.starts.scored_below_eV
         self._scored = [selection_frames(part, below) for part in frames]
         self._predictors = [
             predictor(plan.config, model, part.positions)
@@ -75,8 +75,8 @@ class Trainer:
         ]
         self._problems: dict[int, Problem | JointProblem] = {}
 
-    def listen(self, stopping: Callable[[], bool], on_progress: OnProgress) -> None:
-        """Ask and tell others from now on."""
+    def attach(self, stopping: Callable[[], bool], on_progress: OnProgress) -> None:
+        """Use other callbacks from now on."""
         self._stopping, self._on_progress = stopping, on_progress
 
     def first_model(self, start: int) -> Any:
@@ -85,18 +85,18 @@ class Trainer:
         return config.model.first_model(self.plan.folder, self.plan.train, seed)
 
     def _models(self) -> list[Any]:
-        """One for each molecule; they differ in their atoms, not in their numbers."""
+        """Return one model per molecule; they differ in their atoms, not in their parameters."""
         config, first = self.plan.config, self.first_model(0)
-        others = (models.kinds(config.model, other.species) for other in config.together)
+        others = (models.kinds(config.model, other.species) for other in config.other_molecules)
         return [first, *(first.on(kinds) for kinds in others)]
 
     def run(self, start: int, stages: range) -> None:
-        """Run, or go on with, `stages` of a start.
+        """Begin or resume `stages` of a start.
 
         Raises
         ------
         TrainingStopped
-            After saving, if `stopping` says so.
+            If `stopping` returns True; the state has been saved.
         NumericalError
             If the loss is not finite.
         """
@@ -110,7 +110,7 @@ class Trainer:
         return StageState(OptimiserProgress(0, np.inf, theta), theta, np.inf)
 
     def _first(self, start: int, stage: int) -> Array:
-        """Parameters that a stage begins with."""
+        """Return the initial parameters of a stage."""
         if stage == 0:
             return np.asarray(ravel_pytree(self.first_model(start))[0])
         before = load(self.plan, start, stage - 1)
@@ -137,9 +137,9 @@ class Trainer:
             state.progress = progress
             now = time.monotonic()
             state.rows.append((progress.iteration, progress.loss, energy, forces, now - begun))
-            self._on_progress(self._tick(start, stage, state))
+            self._on_progress(self._update(start, stage, state))
             if is_out_of_patience(config, state):
-                raise _NoBetter
+                raise _OutOfPatience
             if self._stopping():
                 save(self.plan, start, stage, state)
                 raise TrainingStopped
@@ -151,17 +151,17 @@ class Trainer:
         if isinstance(config, LeastSquaresConfig) and config.pull:
             assert isinstance(problem, Problem)
             problem = problem.anchored(self._first(start, stage), config.pull)
-        with contextlib.suppress(_NoBetter):
+        with contextlib.suppress(_OutOfPatience):
             optimise(
                 config, problem, state.progress, report, self._seed(start, stage),
                 self._offset_mask(stage),
             )  # fmt: skip
         state.done = True
         save(self.plan, start, stage, state)
-        self._on_progress(self._tick(start, stage, state))
+        self._on_progress(self._update(start, stage, state))
 
     def _offset_mask(self, stage: int) -> Array | None:
-        """Numbers that the energies of all frames settle, if energies weigh anything."""
+        """Return the mask of the energy offsets, which are solved for; None without energies."""
         config = self.plan.config
         loss = config.stages[stage].loss or config.loss
         return models.offset_mask(self.first_model(0)) if loss.energy_weight_per_A else None
@@ -169,16 +169,16 @@ class Trainer:
     def _seed(self, start: int, stage: int) -> int:
         return (self.plan.config.starts.seed + start) * 100 + stage
 
-    def _tick(self, start: int, stage: int, state: StageState) -> TrainingUpdate:
+    def _update(self, start: int, stage: int, state: StageState) -> TrainingUpdate:
         iteration, loss, energy, forces, _ = state.rows[-1]
         total = length(self.plan.config.stages[stage])
         return TrainingUpdate(start, stage, int(iteration), total, loss, energy, forces, state.done)
 
     def score(self, theta: Array) -> tuple[float, float, float]:
-        """Validation errors in one number (eV/angstrom), and apart (meV, meV/angstrom).
+        """Return the score (eV/angstrom), and the validation errors (meV, meV/angstrom).
 
-        The number weighs energies and forces like the loss of the input, but all frames alike;
-        molecules that are fitted together count alike.
+        The score weights energies and forces like the loss of the input, but all frames equally;
+        several molecules count equally.
         """
         found = [
             errors(*predict(theta), frames)
@@ -207,7 +207,7 @@ class Trainer:
                     trainable_mask=plan.config.model.trainable_mask(model),
                 )
                 for model, frames in zip(
-                    self._models(), [plan.train, *(train for train, _ in plan.together)],
+                    self._models(), [plan.train, *(train for train, _ in plan.others)],
                     strict=True,
                 )
             ]  # fmt: skip
@@ -218,12 +218,12 @@ class Trainer:
 
 @dataclass(frozen=True, eq=False)
 class StartTask:
-    """The work of an executor: run some stages of a start; True if it was stopped, and saved."""
+    """Task function of an executor: run some stages of a start; True if stopped and saved."""
 
     plan: Plan
     stages: range
     token: str = field(default_factory=lambda: uuid4().hex)
-    """Goes to all workers, and tells there which trainer is ours."""
+    """Identifier of the trainer of this task in all workers."""
 
     def __call__(self, start: int, context: TaskContext) -> bool:
         trainer = _trainer(self, context)
@@ -234,19 +234,19 @@ class StartTask:
         return False
 
 
-_kept: dict[str, Trainer] = {}
-"""The last trainer of this process: what it has compiled serves the next start."""
+_cached: dict[str, Trainer] = {}
+"""Last trainer of this process, whose compiled functions serve the next start."""
 
 
 def _trainer(starts: StartTask, context: TaskContext) -> Trainer:
-    def on_progress(tick: TrainingUpdate) -> None:
-        context.send(astuple(tick))
+    def on_progress(update: TrainingUpdate) -> None:
+        context.send(astuple(update))
 
-    if starts.token not in _kept:
-        _kept.clear()
-        _kept[starts.token] = Trainer(starts.plan, context.stopping, on_progress)
-    trainer = _kept[starts.token]
-    trainer.listen(context.stopping, on_progress)
+    if starts.token not in _cached:
+        _cached.clear()
+        _cached[starts.token] = Trainer(starts.plan, context.stopping, on_progress)
+    trainer = _cached[starts.token]
+    trainer.attach(context.stopping, on_progress)
     return trainer
 
 
@@ -255,5 +255,5 @@ def _root_mean_square(values: list[float]) -> float:
 
 
 def selection_frames(frames: Frames, below: float | None) -> Frames:
-    """The frames that count in choosing."""
+    """Return the frames that count in the selection of starts and iterations."""
     return frames if below is None else frames.take(frames.energies < below)

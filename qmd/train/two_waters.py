@@ -1,4 +1,4 @@
-"""From a trained interaction to a potential one can run: molecules, interaction, and a wall."""
+"""Total energy of two waters, which can be run: monomers, trained interaction, and a wall."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +10,7 @@ from qmd.potentials import WATER_PAIRS, Domain, ManyBody, Package, ShortRangeWal
 from qmd.typing import Array
 
 UNBOUNDED_DISTANCE = 1000.0
-"""angstrom; molecules beyond the switch do not interact, so that no distance is too long."""
+"""Upper limit of the domain, angstrom; separated molecules do not interact, so none is too far."""
 
 
 @dataclass(frozen=True)
@@ -19,30 +19,30 @@ class Assembled:
 
     model: ManyBody
     reference: float
-    """eV: twice that of the monomer."""
+    """Reference energy, eV: twice that of the monomer."""
     domain: Domain
 
 
 def two_waters(
     interaction: Any, monomer: Package, positions: Array, domain: Domain, stiffness: float
 ) -> Assembled:
-    """``E1 + E1' + E2`` and a wall below the shortest distances of the data.
+    """Return ``E1 + E1' + E2`` and a wall below the shortest distances of the data.
 
-    The wall keeps a start that is inside the domain out of wells beyond it: a circuit is bounded,
-    and knows nothing there.
+    The wall keeps a run that starts inside the domain out of spurious wells beyond it: the energy
+    of a circuit is bounded, and was not trained there.
 
     Parameters
     ----------
     interaction : Model
-        Trained on E2.
+        Model that was trained on E2.
     monomer : Package
-        Of one water.
+        Potential of one water.
     positions : (n_frames, 6, 3)
         Training geometries, angstrom.
     domain : Domain
-        Of the interaction; within a molecule that of the monomer is taken if it is narrower.
+        Domain of the interaction; within a molecule that of the monomer is used.
     stiffness : float
-        Of the wall, eV/angstrom^3.
+        Stiffness of the wall, eV/angstrom^3.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def two_waters(
 
 
 def _domain(monomer: Domain, pair: Domain) -> Domain:
-    """Within molecules that of the monomer, between them that of the pair without an upper end."""
+    """Join the domain of the monomer and that of the pair, without an upper end of the latter."""
     within = {tuple(sorted(p)): k for k, p in enumerate(monomer.pairs.tolist())}
     warn, stop = pair.warn.copy(), pair.stop.copy()
     for k, (a, b) in enumerate(pair.pairs.tolist()):

@@ -62,7 +62,7 @@ def state_after(prepared, folder, stopping) -> states.StageState:
     (folder / "states").mkdir(parents=True)
     plan = train_session._plan(prepared, folder)
     while True:
-        trainer = train_start.Trainer(plan, stopping, lambda tick: None)
+        trainer = train_start.Trainer(plan, stopping, lambda update: None)
         try:
             trainer.run(0, range(1))
         except train_start.TrainingStopped:

@@ -36,7 +36,7 @@ split: {{train: 40, validation: 20, seed: 3}}
 stages:
   - {{kind: least_squares, evaluations: 6, frames: 20}}
   - {{kind: adam, steps: 20, report_every: 5, learning_rate: 0.001}}
-starts: {{count: 2, finalists: 1, judged_below_eV: 2.0}}
+starts: {{count: 2, finalists: 1, scored_below_eV: 2.0}}
 workers: 1
 licence: CC0-1.0
 """
@@ -146,7 +146,7 @@ def test_a_stopped_training_keeps_its_best_and_goes_on_to_the_same_numbers(path,
     assert len(rows(path)) < len(rows(whole[0]))
     said = []
     train_session.run(prepare(path), log=said.append)
-    assert "going on" in said[0]
+    assert "Resuming from" in said[0]
     # Adam goes on to the last bit: columns but the seconds.
     np.testing.assert_array_equal(rows(path), rows(whole[0]))
     assert not load_package(package).training["interrupted"]
@@ -337,5 +337,5 @@ def test_the_schema_documents_every_key():
     ],
 )
 def test_each_training_has_a_folder_of_its_own(path, output, expected):
-    found = train_session.folder_of(Path(path), output and Path(output))
+    found = train_session.training_folder(Path(path), output and Path(output))
     assert found == Path(expected)

@@ -21,7 +21,7 @@ MOLECULES = {"water": ("O", "H", "H"), "peroxide": ("O", "O", "H", "H")}
 INPUT = """\
 name: two-molecules
 dataset: water.npz
-together:
+other_molecules:
   - {species: [O, O, H, H], dataset: peroxide.npz}
 model: {kind: qnn-revised, species: [O, H, H], qubits: 2, layers: 1, radial: 4, cutoff_A: 3}
 split: {train: 20, validation: 5}

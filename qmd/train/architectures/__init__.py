@@ -1,1 +1,1 @@
-"""The models that can be trained: section `model` of an input, and how each one starts."""
+"""Models that can be trained: the sections `model` of an input, and their initial parameters."""

@@ -22,24 +22,24 @@ if TYPE_CHECKING:
 
 
 class AtomCentredNetworkConfig(ArchitectureConfig):
-    """A small circuit for each atom on vector densities of its neighbours, shared by element."""
+    """Small circuit for each atom on vector densities of its neighbours, shared by element."""
 
     kind: Literal["qnn-revised"]
-    """The architecture."""
+    """Atom-centred network on vector densities."""
     species: Annotated[list[Symbol], Field(min_length=2, max_length=100)]
     """Chemical symbols in the atom order of the labels."""
     elements: Annotated[list[Symbol], Field(min_length=1, max_length=20)] | None = None
-    """Elements that the numbers are for; default: those of the atoms."""
+    """Elements that have parameters; default: those of the atoms."""
     qubits: Channels = 4
-    """Channels of a circuit, an even number."""
+    """Number of qubits of a circuit, an even number."""
     layers: Layers = 4
-    """Trainable layers."""
+    """Number of trainable layers."""
     radial: Annotated[int, Field(ge=2, le=100)] = 12
-    """Gaussians of each radial function."""
+    """Number of Gaussians of each radial function."""
     cutoff_A: Cutoff = 5.0
-    """Where neighbours end, angstrom."""
+    """Cut-off radius of the neighbours (angstrom)."""
     scalars: bool = True
-    """Whether couplings, and weights of the observables, depend on the neighbours as well."""
+    """If true, couplings and weights of the observables also depend on the neighbours."""
 
     @field_validator("elements")
     @classmethod
@@ -49,9 +49,8 @@ class AtomCentredNetworkConfig(ArchitectureConfig):
         return value
 
     control: Literal["uncoupled", "frozen"] | None = None
-    """A control experiment, by stages gauss_newton: no couplings between the qubits, or a random
-    circuit whose numbers stay as they are drawn, with trained weights of its observables; default:
-    none."""
+    """Ablation (needs `gauss_newton` stages): `uncoupled` removes the qubit couplings; `frozen`
+    keeps the random circuit and trains only the weights of its observables. Default: none."""
 
     def traits(self, folder: Path) -> ModelTraits:
         return ModelTraits(tuple(self.species), True, "")
@@ -72,7 +71,7 @@ class AtomCentredNetworkConfig(ArchitectureConfig):
         return tuple(sorted(set(self.elements or self.species)))
 
     def trainable_mask(self, model: Any) -> "Array | None":
-        """Return the numbers that the control experiment leaves to train; None without."""
+        """Return the mask of the parameters that the ablation leaves to train; None without one."""
         if self.control is None:
             return None
         from jax.flatten_util import ravel_pytree
@@ -93,20 +92,20 @@ class AtomCentredNetworkConfig(ArchitectureConfig):
 
 
 class InitialConfig(ArchitectureConfig):
-    """A small circuit for each atom, with a qubit for each of its nearest neighbours, by name."""
+    """Small circuit for each atom, with one qubit for each of its nearest neighbours, by index."""
 
     kind: Literal["qnn-initial"]
-    """The architecture."""
+    """Atom-centred network with one qubit per neighbour."""
     species: Annotated[list[Symbol], Field(min_length=2, max_length=100)]
     """Chemical symbols in the atom order of the labels."""
     qubits: Channels = 4
-    """Neighbours of an atom, an even number."""
+    """Number of neighbours of an atom, an even number."""
     layers: Layers = 4
-    """Trainable layers."""
+    """Number of trainable layers."""
 
     @field_validator("qubits")
     @classmethod
-    def _has_so_many_neighbours(cls, value: int, info: ValidationInfo) -> int:
+    def _at_most_all_neighbours(cls, value: int, info: ValidationInfo) -> int:
         others = len(info.data.get("species", [])) - 1
         if value > others:
             raise ValueError(f"an atom has {others} neighbours")

@@ -1,4 +1,4 @@
-"""The contract of a trainable model: its section of the input, its traits and its first numbers."""
+"""Contract of a trainable model: its section of the input, its traits, its initial parameters."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ NotNegative = Annotated[float, Field(ge=0, le=1e6)]
 Layers = Annotated[int, Field(ge=1, le=200)]
 Symbol = Annotated[str, Field(pattern="^[A-Z][a-z]?$")]
 Cutoff = Annotated[float, Field(gt=0.5, le=100)]
-"""angstrom; the first Gaussian of a network is at 0.5."""
+"""Cut-off radius in angstrom; the first Gaussian of a network is at 0.5."""
 Channels = Annotated[int, Field(ge=2, le=12, multiple_of=2)]
 
 
@@ -30,7 +30,7 @@ class ModelTraits:
     species: tuple[str, ...]
     """Chemical symbols in the atom order that the model serves."""
     rotations: bool
-    """Whether it is invariant under rotation."""
+    """True if the model is invariant under rotation."""
     citation: str
 
 
@@ -38,31 +38,31 @@ class ArchitectureConfig(Config):
     """Base of the kinds of the section `model`."""
 
     trained_on: ClassVar[Literal["native", "jax"]] = "native"
-    """The faster engine. A model of the native one may be trained by JAX as well."""
+    """Default engine, the faster one. A model of the native engine may also be trained by JAX."""
 
     @abstractmethod
     def traits(self, folder: Path) -> ModelTraits:
-        """Return species, symmetry and source; paths start from `folder`.
+        """Return species, symmetry and source; paths are relative to `folder`.
 
         Raises
         ------
         MismatchError
-            If a package that is named cannot be used, or has no trained numbers.
+            If a package cannot be used, or has no trained parameters.
         """
 
     @abstractmethod
     def first_model(self, folder: Path, frames: "Frames", seed: int) -> Any:
-        """Return a model with numbers drawn by `seed`, scaled to the training `frames`."""
+        """Return a model with random parameters of `seed`, scaled to the training `frames`."""
 
     @property
     def known_elements(self) -> tuple[str, ...] | None:
-        """Elements of all molecules that the numbers serve; None: one molecule only."""
+        """Elements that have parameters, if the model serves several molecules; else None."""
         return None
 
     def trainable_mask(self, model: Any) -> "Array | None":
-        """Return 1 for each number of `model` that is trained, 0 for others; None: all are."""
+        """Return a mask: 1 for each parameter that is trained, 0 for others; None if all are."""
         return None
 
     def assembled(self, package: "Package", positions: "Array", folder: Path) -> "Package":
-        """Return the package to run, given the training positions (n, n_atoms, 3), angstrom."""
+        """Return the package to run; `positions` (n, n_atoms, 3) are those of training."""
         return package

@@ -1,4 +1,4 @@
-"""The interaction of two water molecules."""
+"""Interaction of two water molecules."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,32 +16,34 @@ if TYPE_CHECKING:
 
 
 class DensityDimerConfig(ArchitectureConfig):
-    """Interaction of two H2O: a circuit on vector densities beside pair terms, switched off."""
+    """Interaction of two H2O: circuits and pair terms, which are switched off at long distances."""
 
     kind: Literal["density-dimer"]
-    """The architecture."""
+    """Circuits on vector densities, and pair terms."""
     layers: Layers = 6
-    """Trainable layers."""
+    """Number of trainable layers."""
     vectors: Literal["densities", "positions"] = "densities"
-    """What is encoded: densities of neighbours, or positions about the O-O midpoint."""
+    """Encoded vectors: densities of neighbours, or positions relative to the O-O midpoint."""
     radial: Annotated[int, Field(ge=2, le=100)] = 14
-    """Gaussians of each radial function, for densities."""
+    """Number of Gaussians of each radial function, for densities."""
     circuits: Annotated[int, Field(ge=0, le=8)] = 1
-    """Circuits that are added up."""
+    """Number of circuits that are added up."""
     baseline: bool = True
-    """Whether classical pair terms (charges, repulsion, dispersion) are added, and trained."""
+    """If true, classical pair terms (charges, repulsion, dispersion) are added, and trained."""
     circuit_from_A: Positive = 2.0
-    """O-O distance (angstrom) at which the energy of the circuits begins to fade."""
+    """O-O distance (angstrom) at which the energy of the circuits begins to be switched off."""
     circuit_to_A: Positive = 7.0
-    """O-O distance (angstrom) beyond which there is none of it."""
+    """O-O distance (angstrom) beyond which the energy of the circuits is zero."""
     switch_from_A: Positive = 6.5
-    """O-O distance (angstrom) at which the pair terms begin to fade."""
+    """O-O distance (angstrom) at which the pair terms begin to be switched off."""
     switch_to_A: Positive = 9.0
-    """O-O distance (angstrom) beyond which there are none."""
+    """O-O distance (angstrom) beyond which the pair terms are zero."""
     monomer: Name | None = None
-    """Potential of one water: the package is then of the total energy, to run; default: none."""
+    """Potential of one water. If given, the package contains the total energy, which can be run;
+    default: none, and the package contains the interaction only."""
     wall_eV_per_A3: Positive = 100.0
-    """Stiffness of the wall below the shortest distances of the data, with a monomer."""
+    """Stiffness of the wall below the shortest distances of the data (eV/angstrom^3), with a
+    monomer."""
 
     @field_validator("baseline")
     @classmethod

@@ -1,4 +1,4 @@
-"""Packages as the start of a training."""
+"""Trained packages as the start of another training."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class PackageModelConfig(ArchitectureConfig):
-    """A trained potential, to go on from."""
+    """Trained potential, whose parameters are trained further."""
 
     kind: Literal["package"]
-    """Begin with the numbers of a package."""
+    """Begin with the parameters of a package."""
     name: Name
-    """Name of an installed package, or the path of a .qmdp file relative to this file."""
+    """Name of an installed package, or path of a .qmdp file relative to this file."""
     spread: NotNegative = 0.0
-    """Standard deviation of noise on its numbers, for more than one start."""
+    """Standard deviation of noise on the parameters, for several different starts."""
 
     def traits(self, folder: Path) -> ModelTraits:
         from qmd.forces.catalogue import load_package
@@ -29,7 +29,7 @@ class PackageModelConfig(ArchitectureConfig):
 
         package = load_package(self.name, folder)
         if not any(families.n_parameters(leaf) for _, leaf in leaves(package.model)):
-            raise MismatchError(f"{self.name} has no numbers to train")
+            raise MismatchError(f"{self.name} has no parameters to train")
         return ModelTraits(package.species, False, package.citation)
 
     def first_model(self, folder: Path, frames: "Frames", seed: int) -> Any:

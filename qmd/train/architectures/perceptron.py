@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 
 
 class PerceptronConfig(ArchitectureConfig):
-    """The classical control of qnn-revised: a perceptron on dot products of its vectors."""
+    """Classical control of qnn-revised: a perceptron on dot products of its vectors."""
 
     kind: Literal["perceptron"]
-    """The architecture."""
+    """Atom-centred perceptron."""
     species: Annotated[list[Symbol], Field(min_length=2, max_length=100)]
     """Chemical symbols in the atom order of the labels."""
     vectors: Annotated[int, Field(ge=1, le=100)] = 10
-    """Vector densities of an atom."""
+    """Number of vector densities of an atom."""
     scalars: Annotated[int, Field(ge=0, le=100)] = 10
-    """Scalar densities of an atom."""
+    """Number of scalar densities of an atom."""
     hidden: Annotated[int, Field(ge=1, le=200)] = 16
-    """Units of each of two hidden layers."""
+    """Number of units in each of two hidden layers."""
     radial: Annotated[int, Field(ge=2, le=100)] = 12
-    """Gaussians of each radial function."""
+    """Number of Gaussians of each radial function."""
     cutoff_A: Cutoff = 5.0
-    """Where neighbours end, angstrom."""
+    """Cut-off radius of the neighbours (angstrom)."""
 
     trained_on: ClassVar[Literal["native", "jax"]] = "jax"
 

@@ -15,14 +15,14 @@ BRAAMS = "Braams, Bowman, Int. Rev. Phys. Chem. 28, 577 (2009)"
 
 
 class PolynomialConfig(ArchitectureConfig):
-    """Permutationally invariant polynomial of all distances of a small molecule: the peer."""
+    """Permutationally invariant polynomial of all distances of a small molecule, for comparison."""
 
     kind: Literal["polynomial"]
-    """The architecture."""
+    """Invariant polynomial."""
     species: Annotated[list[Symbol], Field(min_length=2, max_length=6)]
     """Chemical symbols in the atom order of the labels."""
     degree: Annotated[int, Field(ge=1, le=12)]
-    """Of the polynomial; water has 71 numbers at degree 7."""
+    """Degree of the polynomial; water has 71 parameters at degree 7."""
 
     trained_on: ClassVar[Literal["native", "jax"]] = "jax"
 

@@ -23,25 +23,25 @@ LE = "Le et al., New J. Phys. 27, 023015 (2025), arXiv:2311.11362"
 
 
 class StartConfig(Config):
-    """Random numbers that a circuit begins with."""
+    """Random parameters with which a circuit begins."""
 
     scale_per_A: Positive = 0.5
-    """Scale alpha (1/angstrom) of the encoded vectors."""
+    """Scale alpha of the encoded vectors (1/angstrom)."""
     coupling_spread: NotNegative = 0.3
-    """Standard deviation (rad) of the couplings."""
+    """Standard deviation of the couplings (rad)."""
 
 
 class LiHConfig(ArchitectureConfig):
     """Symmetry-invariant circuit of LiH on 4 qubits."""
 
     kind: Literal["sivqlm-lih"]
-    """The architecture."""
+    """Symmetry-invariant circuit."""
     layers: Layers = 22
-    """Trainable layers."""
+    """Number of trainable layers."""
     blocks: Annotated[int, Field(ge=1, le=20)] = 1
-    """Blocks of gates in a layer."""
+    """Number of blocks of gates in a layer."""
     start: StartConfig = StartConfig()
-    """Random numbers to begin with."""
+    """Random initial parameters."""
 
     def traits(self, folder: Path) -> ModelTraits:
         return ModelTraits(("Li", "H"), True, LE)
@@ -56,15 +56,15 @@ class WaterConfig(ArchitectureConfig):
     """Symmetry-invariant circuit of H2O on 4 qubits."""
 
     kind: Literal["sivqlm-h2o"]
-    """The architecture."""
+    """Symmetry-invariant circuit."""
     layers: Layers = 11
-    """Trainable layers."""
+    """Number of trainable layers."""
     blocks: Annotated[int, Field(ge=1, le=20)] = 2
-    """Blocks of gates in a layer."""
+    """Number of blocks of gates in a layer."""
     symmetry_breaking: bool = False
-    """One RZ angle a layer: more freedom, but no longer invariant under rotation."""
+    """If true, each layer has an RZ angle: more freedom, but no invariance under rotation."""
     start: StartConfig = StartConfig()
-    """Random numbers to begin with."""
+    """Random initial parameters."""
 
     def traits(self, folder: Path) -> ModelTraits:
         return ModelTraits(("O", "H", "H"), not self.symmetry_breaking, LE)
@@ -82,13 +82,13 @@ class DimerConfig(ArchitectureConfig):
     """Symmetry-invariant circuit of (H2O)2 on 6 qubits and an ancilla."""
 
     kind: Literal["sivqlm-dimer"]
-    """The architecture."""
+    """Symmetry-invariant circuit."""
     layers: Layers = 30
-    """Trainable layers."""
+    """Number of trainable layers."""
     symmetry_breaking: bool = False
-    """One RZ angle a layer: more freedom, but no longer invariant under rotation."""
+    """If true, each layer has an RZ angle: more freedom, but no invariance under rotation."""
     start: StartConfig = StartConfig()
-    """Random numbers to begin with."""
+    """Random initial parameters."""
 
     def traits(self, folder: Path) -> ModelTraits:
         return ModelTraits(("O", "H", "H") * 2, not self.symmetry_breaking, LE)
@@ -103,7 +103,7 @@ class DimerConfig(ArchitectureConfig):
 def _circuit(
     architecture: "Architecture", start: StartConfig, frames: "Frames", seed: int
 ) -> "Quantum":
-    """A circuit whose head is scaled to the energies of the frames."""
+    """Return a circuit whose head is scaled to the energies of the frames."""
     from qmd.potentials import Parameters, Quantum
 
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Generic circuits without built-in symmetry, of LiH and water: the baseline."""
+"""Generic circuits without built-in symmetry, of LiH and water, for comparison."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +16,12 @@ KISS = "Kiss et al., Mach. Learn.: Sci. Technol. 3, 035004 (2022), arXiv:2203.04
 
 
 class VqlmLiHConfig(ArchitectureConfig):
-    """Generic circuit on the bond length of LiH, 3 qubits: the baseline."""
+    """Generic circuit on the bond length of LiH with 3 qubits, for comparison."""
 
     kind: Literal["vqlm-lih"]
-    """The architecture."""
+    """Generic circuit."""
     layers: Layers = 13
-    """Trainable layers."""
+    """Number of trainable layers."""
 
     trained_on: ClassVar[Literal["native", "jax"]] = "jax"
 
@@ -35,12 +35,12 @@ class VqlmLiHConfig(ArchitectureConfig):
 
 
 class VqlmWaterConfig(ArchitectureConfig):
-    """Generic circuit on the bond lengths and the angle of H2O, 3 qubits: the baseline."""
+    """Generic circuit on the bond lengths and the angle of H2O with 3 qubits, for comparison."""
 
     kind: Literal["vqlm-h2o"]
-    """The architecture."""
+    """Generic circuit."""
     layers: Layers = 11
-    """Trainable layers."""
+    """Number of trainable layers."""
 
     trained_on: ClassVar[Literal["native", "jax"]] = "jax"
 
@@ -54,7 +54,7 @@ class VqlmWaterConfig(ArchitectureConfig):
 
 
 def _scaled(model: "Vqlm", frames: "Frames") -> "Vqlm":
-    """The model with slope and offset of the energies of the frames."""
+    """Return the model with slope and offset scaled to the energies of the frames."""
     head = model.parameters._replace(
         slope=np.asarray(max(float(np.std(frames.energies)), 1e-3)),
         offset=np.asarray(np.mean(frames.energies)),

@@ -28,23 +28,23 @@ def adam(
     report_every: int,
     seed: int,
 ) -> None:
-    """Adam [1]_, or AdamW [2]_, with a cosine decay of the learning rate.
+    """Minimise with Adam [1]_, or AdamW [2]_, and a cosine decay of the learning rate.
 
     Parameters
     ----------
     problem : Problem
     begin : OptimiserProgress
-        Goes on exactly as if it had not been stopped.
+        State to resume from; the result is the same as without a stop.
     report : callable
         Called every `report_every` steps.
     batch : int, optional
-        Frames of a step, drawn without replacement; default: all.
+        Number of frames in a step, drawn without replacement; default: all.
     weight_decay : float
-        Of AdamW.
+        Weight decay of AdamW.
     ema : float
-        Decay of the moving average that is reported; 0: the numbers themselves are.
+        Decay of the moving average that is reported; with 0 the parameters are reported.
     seed : int
-        Of the draws.
+        Seed of the draws.
 
     References
     ----------
@@ -71,16 +71,16 @@ def adam(
 
 
 class _Averaged(NamedTuple):
-    """State of an optimiser, with the moving average of what it optimises."""
+    """State of an optimiser, with the moving average of the parameters."""
 
     state: Any
     average: Any
     weight: Any
-    """Of all steps in the average; the rest is the zero that it began with."""
+    """Weight of all steps in the average; the rest is the weight of its initial zeros."""
 
 
 def _averaged(optimiser: Any, decay: float) -> Any:
-    """The same optimiser with a moving average of the parameters after each step."""
+    """Return the optimiser with a moving average of the parameters after each step."""
 
     def init(theta: Any) -> _Averaged:
         return _Averaged(optimiser.init(theta), jnp.zeros_like(theta), jnp.zeros(()))
@@ -95,14 +95,14 @@ def _averaged(optimiser: Any, decay: float) -> Any:
 
 
 def _scored(theta: Any, state: Any) -> Array:
-    """The moving average if there is one, else the parameters."""
+    """Return the moving average if there is one, else the parameters."""
     if isinstance(state, _Averaged):
         theta = state.average / state.weight
     return np.asarray(theta)
 
 
 Steps = Callable[[Any, Array], Any]
-"""(theta and state, frames of each step) -> (theta and state, losses)"""
+"""Function of (theta and state, frames of each step): (theta and state, losses)."""
 
 
 def _jax_steps(problem: Problem, optimiser: Any) -> Steps:
@@ -151,16 +151,16 @@ def lbfgs(
     memory: int,
     report_every: int,
 ) -> None:
-    """L-BFGS with a zoom line search on all frames; arguments as for `adam`."""
+    """Minimise with L-BFGS and a zoom line search on all frames; for the arguments see `adam`."""
     assert isinstance(problem.engine, JaxEngine)
     sum_of_losses = problem.engine.sum_of_losses
     optimiser = optax.lbfgs(memory_size=memory)
     chunks = tuple(map(jnp.asarray, problem.chunks))
 
     def value(theta: Any) -> Any:
-        # Recomputed in the backward pass: memory of one chunk only.
-        of_chunk = jax.checkpoint(lambda chunk: sum_of_losses(theta, chunk))
-        return jnp.sum(jax.lax.map(of_chunk, chunks)) / problem.n_frames
+        # Recomputed in the backward pass, which needs the memory of one chunk only.
+        chunk_loss = jax.checkpoint(lambda chunk: sum_of_losses(theta, chunk))
+        return jnp.sum(jax.lax.map(chunk_loss, chunks)) / problem.n_frames
 
     value_and_slope = optax.value_and_grad_from_state(value)
 
@@ -177,13 +177,13 @@ def lbfgs(
 
 
 Block = Callable[[Any, int, int], Any]
-"""(theta and state, number of the block, steps) -> (theta and state, losses)"""
+"""Function of (theta and state, number of the block, steps): (theta and state, losses)."""
 
 
 def _in_blocks(
     optimiser: Any, begin: OptimiserProgress, report: Report, steps: int, every: int, block: Block
 ) -> None:
-    """Run `steps` in blocks of `every`, reporting after each."""
+    """Run `steps` in blocks of `every`, with a report after each."""
     # optax mixes integer counters with floats, and scalars with arrays.
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         theta = jnp.asarray(begin.theta)
@@ -203,10 +203,10 @@ def _in_blocks(
 
 
 def _restored(state: Any, memory: tuple[Array, ...]) -> Any:
-    """The state of an optimiser with the arrays in `memory`, if there are any."""
+    """Return the state of an optimiser with the arrays in `memory`, if there are any."""
     if not memory:
         return state
     leaves: list[Any]
     leaves, tree = jax.tree.flatten(state)
-    kept = zip(memory, leaves, strict=True)
-    return jax.tree.unflatten(tree, [jnp.asarray(m, leaf.dtype) for m, leaf in kept])
+    pairs = zip(memory, leaves, strict=True)
+    return jax.tree.unflatten(tree, [jnp.asarray(m, leaf.dtype) for m, leaf in pairs])

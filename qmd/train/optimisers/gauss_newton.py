@@ -1,12 +1,12 @@
 """Gauss-Newton steps on batches, with momentum: second order for more parameters than residuals.
 
-A batch has residuals r and derivatives J by the parameters. The step solves the linearised problem
-of the batch alone, and where that leaves it free it goes on in the direction phi of before [1]_::
+A batch has residuals r with the Jacobian J. The step solves the linearised problem of the batch,
+and follows the previous direction phi in the subspace that the batch leaves free [1]_::
 
     phi <- m phi + J^T (J J^T + d I)^-1 (-r - m J phi),    theta <- theta + rate phi
 
-The matrix has as many rows as the batch has residuals, not as there are parameters, and its trace
-gives the damping d its scale.
+The size of the matrix is the number of residuals of the batch, not the number of parameters. The
+damping d is relative to its trace.
 
 References
 ----------
@@ -27,12 +27,12 @@ from qmd.train.problem import OptimiserProgress, Report
 from qmd.typing import Array
 
 LARGEST_STEP = 1.0
-"""Norm that a step is cut to: the first ones, far from a minimum, are too long."""
+"""Largest norm of a step, which limits the first steps, far from a minimum."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Of a fit; see `qmd.train.config.GaussNewtonConfig`."""
+    """Settings of a fit; see `qmd.train.config.GaussNewtonConfig`."""
 
     steps: int
     batch: int
@@ -45,7 +45,7 @@ class Settings:
 
 
 class Sampled(Protocol):
-    """What a fit needs: `qmd.train.problem.Problem` or `JointProblem`."""
+    """Interface of the problems that can be fitted: `Problem` and `JointProblem`."""
 
     n_frames: int
 
@@ -63,7 +63,7 @@ def minimise(
     report: Report,
     offset_mask: Array | None = None,
 ) -> None:
-    """Go on from `begin` exactly as if it had not been stopped; the rate falls as a cosine.
+    """Resume from `begin`, exactly as if there had been no stop; the rate falls as a cosine.
 
     Parameters
     ----------
@@ -73,8 +73,8 @@ def minimise(
     report : callable
         Called every `report_every` steps.
     offset_mask : (n_parameters,), optional
-        1 for what adds to energies alone: what is judged has the best of these for all frames,
-        see `with_best_offsets`.
+        Mask of pure energy offsets; these are re-optimised on all frames before each
+        validation, see `with_best_offsets`.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def minimise(
     theta = begin.theta
     phi = begin.memory[0] if begin.memory else np.zeros_like(theta)
     for step in range(begin.iteration, settings.steps):
-        index = drawn(problem.n_frames, settings.batch, step, settings.seed)
+        index = draw_batch(problem.n_frames, settings.batch, step, settings.seed)
         rng = np.random.default_rng((settings.seed, step))
         residuals, rows = problem.sampled(theta, index, settings.slopes, rng)
         phi = _direction(residuals, rows, phi, settings)
@@ -98,10 +98,10 @@ def minimise(
 
 
 def with_best_offsets(problem: Sampled, theta: Array, offset_mask: Array) -> Array:
-    """The same with the best constants for all frames: residuals are linear in them.
+    """Return the parameters with the best offsets for all frames; residuals are linear in them.
 
-    In a batch one energy stands beside many slopes, so that the steps alone leave the zero of
-    energies wrong by more than their scatter.
+    A batch has one energy and many slopes per frame, so the steps alone leave the zero of energy
+    wrong by more than the scatter of the energies.
     """
     places = np.flatnonzero(offset_mask)
     if not places.size:
@@ -113,8 +113,8 @@ def with_best_offsets(problem: Sampled, theta: Array, offset_mask: Array) -> Arr
     return np.asarray(theta + change @ steps)
 
 
-def drawn(n_frames: int, batch: int, step: int, seed: int) -> Array:
-    """Frames of a step, (batch,): all are seen once in an epoch, in a new order each time."""
+def draw_batch(n_frames: int, batch: int, step: int, seed: int) -> Array:
+    """Return the frames of a step, (batch,): each epoch visits all, in a new order."""
     size = min(batch, n_frames)
     per_epoch = n_frames // size
     order = np.random.default_rng((seed, step // per_epoch, 1)).permutation(n_frames)

@@ -8,26 +8,26 @@ from qmd.train.problem import OptimiserProgress, Problem, Report
 from qmd.typing import Array
 
 MAX_DENSE = 300
-"""Parameters up to which the whole Jacobian is held and decomposed at each step."""
+"""Largest number of parameters for which the whole Jacobian is stored and decomposed."""
 
 
 def method(n_parameters: int) -> str:
-    """Which method serves so many parameters, in words."""
+    """Return a description of the method that is used for this number of parameters."""
     if n_parameters <= MAX_DENSE:
         return "trust-region least squares (scipy), exact Jacobian"
     return "Levenberg-Marquardt on normal equations, exact Jacobian in chunks"
 
 
 def minimise(problem: Problem, begin: OptimiserProgress, evaluations: int, report: Report) -> None:
-    """Go on from `begin` to `evaluations` in all, or to a minimum; what counts is reported.
+    """Resume from `begin` until `evaluations` in total or convergence; report accepted points.
 
     Parameters
     ----------
     problem : Problem
     begin : OptimiserProgress
-        Its memory is not used: a continued fit finds its step size anew.
+        State to resume from, without its memory: a resumed fit finds its step size again.
     evaluations : int
-        Of the residuals.
+        Largest number of evaluations of the residuals.
     report : callable
         Called at the start, at each accepted point, and at the end.
     """

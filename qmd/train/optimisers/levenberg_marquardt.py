@@ -1,8 +1,8 @@
 """Levenberg-Marquardt on normal equations: memory does not grow with the number of residuals.
 
 The damping is scaled by the geometric mean of Levenberg's choice (the same for all parameters)
-and Marquardt's [1]_ (the diagonal of the Hessian): measured on water from two starts, it ends lower
-than either. It follows the ratio of actual to predicted reduction by the rule of [2]_.
+and Marquardt's [1]_ (the diagonal of the Hessian); measured on water from two starts, this ends
+lower than either. It follows the ratio of actual to predicted reduction by the rule of [2]_.
 
 References
 ----------
@@ -17,15 +17,15 @@ from qmd.train.problem import OptimiserProgress, Problem, Report
 from qmd.typing import Array
 
 FTOL, XTOL, PATIENCE = 1e-6, 1e-9, 5
-"""Relative reduction of the cost, relative size of a step, and how many such steps end a fit:
-one alone may be a turn of a narrow valley."""
+"""Relative reduction of the cost and relative size of a step that count as small, and the number of
+small steps that end a fit: a single one may be a bend of a narrow valley."""
 START_DAMPING, MAX_DAMPING = 1e-3, 1e12
 
 
 def levenberg_marquardt(
     problem: Problem, begin: OptimiserProgress, evaluations: int, report: Report
 ) -> None:
-    """Go on from `begin` to `evaluations` in all, or to a minimum; what counts is reported."""
+    """Resume from `begin` until `evaluations` in total or convergence; report accepted points."""
     theta, damping, growth = begin.theta, START_DAMPING, 2.0
     if begin.memory:
         damping, growth = begin.memory[0].tolist()
@@ -52,12 +52,12 @@ def levenberg_marquardt(
 
 
 def _step(gradient: Array, hessian: Array, damping: float) -> Array:
-    """Solution of ``(H + damping sqrt(diag H mean(diag H))) step = -gradient``."""
+    """Solve ``(H + damping sqrt(diag H mean(diag H))) step = -gradient``."""
     diagonal = np.diag(hessian)
     damped = hessian + np.diag(damping * np.sqrt(diagonal * diagonal.mean()))
     try:
         step: Array = -cho_solve(cho_factor(damped), gradient)
-    except LinAlgError:  # rounding: less than positive definite
+    except LinAlgError:  # not positive definite, by rounding
         step = np.asarray(-np.linalg.lstsq(damped, gradient, rcond=None)[0], float)
     return step
 

@@ -72,11 +72,11 @@ def test_threads_and_jax_go_the_same_way(problem):
 
 
 def test_all_frames_are_drawn_once_in_an_epoch():
-    drawn = [gauss_newton.drawn(20, 6, step, 1).tolist() for step in range(6)]
+    drawn = [gauss_newton.draw_batch(20, 6, step, 1).tolist() for step in range(6)]
     for epoch in (drawn[:3], drawn[3:]):
         assert len({frame for batch in epoch for frame in batch}) == 18
     assert drawn[:3] != drawn[3:]
-    assert sorted(gauss_newton.drawn(3, 6, 0, 1).tolist()) == [0, 1, 2]
+    assert sorted(gauss_newton.draw_batch(3, 6, 0, 1).tolist()) == [0, 1, 2]
 
 
 def test_two_molecules_are_fitted_by_the_same_numbers(problem):
