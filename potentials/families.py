@@ -71,5 +71,5 @@ def trained_arrays(leaf: Leaf) -> dict[str, Any]:
 
 
 def n_parameters(leaf: Leaf) -> int:
-    """Return the number of trained numbers of a leaf."""
+    """Return the number of trained parameters of a leaf."""
     return sum(np.size(array) for array in trained_arrays(leaf).values())

@@ -88,7 +88,7 @@ class LeafCircuit:
 
 
 class LeafGradient(Protocol):
-    """Derivatives of the energy of a leaf by its trained numbers; several threads may call it."""
+    """Derivatives of the energy of a leaf by its parameters; several threads may call it."""
 
     def rows(self, positions: Array) -> Array:
         """Derivatives of the energies at `positions` (n, n_atoms, 3): (n, n_parameters)."""
@@ -135,7 +135,7 @@ class Family(Generic[L]):
     native: "Callable[[L], NativeKernel] | None" = None
     """The native kernel; None: JAX only. It raises ValueError for a leaf that it cannot take."""
     gradient: Callable[[L], LeafGradient] | None = None
-    """Compiled derivatives by the trained numbers; None: by JAX."""
+    """Compiled derivatives by the trained parameters; None: by JAX."""
     trained_on: Literal["native", "jax"] = "native"
     """The faster engine of a training."""
     circuit: Callable[[L], LeafCircuit] | None = None

@@ -1,4 +1,4 @@
-"""A quantum potential as data: features, circuit, head, and the trained numbers."""
+"""A quantum potential as data: features, circuit, head, and the trained parameters."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple

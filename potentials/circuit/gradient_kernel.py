@@ -1,4 +1,4 @@
-"""Derivatives of the energy of a lowered circuit by its trained numbers, in Numba.
+"""Derivatives of the energy of a lowered circuit by its trained parameters, in Numba.
 
 `kernel.energy_and_forces` leaves all states psi_d and lambda_d and the gradient with respect to
 every encoding vector. What is added here: within a layer the states are taken again

@@ -71,7 +71,7 @@ class Term(NamedTuple):
 
 @dataclass(frozen=True)
 class Program:
-    """A circuit with its trained numbers, in the magic basis."""
+    """A circuit with its trained parameters, in the magic basis."""
 
     n_pairs: int
     n_sectors: int

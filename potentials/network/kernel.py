@@ -4,7 +4,7 @@ Between the geometry and the circuits stand the channels of a centre: three bloc
 the encoding vectors, and one for the scalars, which are couplings of the layers and, after them,
 weights of the observables. Channels are sums over neighbours of radial functions; the circuits
 turn them into an energy and give back its derivative by each channel, and the chain rule makes
-forces of these, or derivatives by the trained numbers.
+forces of these, or derivatives by the trained parameters.
 
 No state is kept: on the way back the gates are undone on psi_d and lambda_d alike. One sector has
 v and the other -v; energies are their mean. As in `kernel`, one compiled function serves all
@@ -374,7 +374,7 @@ def energy_and_forces(positions, forces, program, workspace):
 
 @inner
 def _add_derivatives(w, factor, program):
-    """Add `factor` times the derivatives by the trained numbers, as the constants lie."""
+    """Add `factor` times the derivatives by the trained parameters, as the constants lie."""
     n, vectors, scalars = program[N_ATOMS], program[N_VECTORS], program[N_SCALARS]
     size, dots = vectors + scalars, program[DOTS]
     pair = 0

@@ -199,7 +199,7 @@ def _singlets(circuit: Circuit) -> Array:
 
 
 class NetworkGradient:
-    """Derivatives of the energy of a network by its trained numbers, as `ParameterGradient`.
+    """Derivatives of the energy of a network by its trained parameters, as `ParameterGradient`.
 
     Parameters
     ----------

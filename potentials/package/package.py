@@ -2,7 +2,7 @@
 
 ============================  ==========================================================
 `model.json`                  architecture, species, units, domain, training card, hashes
-`parameters.safetensors`      trained numbers
+`parameters.safetensors`      trained parameters
 `test_vectors.safetensors`    positions with their energies and forces
 ============================  ==========================================================
 

@@ -1,4 +1,4 @@
-"""Derivatives of the energy of a tree by all its trained numbers, on the native kernel.
+"""Derivatives of the energy of a tree by all its trained parameters, on the native kernel.
 
 Families with a compiled gradient are differentiated by it, the few numbers of others by JAX. Rows
 are in the order in which JAX flattens the tree (`jax.flatten_util.ravel_pytree`).

@@ -1,6 +1,6 @@
 """Potentials as data: a tree of what is trained and of how it is put together.
 
-Leaves hold trained numbers, or a classical form; branches say on which atoms they act, how they
+Leaves hold trained parameters, or a classical form; branches say on which atoms they act, how they
 are switched off with distance, and what is summed. The same tree is interpreted by JAX
 (`jax_model`) and by the native kernels (`compose`), and stored as JSON and arrays
 (`serialization`).

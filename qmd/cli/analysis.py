@@ -1,4 +1,4 @@
-"""The commands `qmd analyze` and `qmd compare`."""
+"""Commands `qmd analyze` and `qmd compare`."""
 
 import json
 import math
@@ -25,15 +25,15 @@ COMPARE_EXAMPLES = (
 )
 Report = Annotated[
     Path | None,
-    typer.Option("--report", help="The HTML file; default: beside the trajectory.",
+    typer.Option("--report", help="HTML file; default: beside the trajectory.",
                  show_default=False),
 ]  # fmt: skip
 Json = Annotated[
-    Path | None, typer.Option("--json", help="Write the numbers here.", show_default=False)
+    Path | None, typer.Option("--json", help="File for the results as JSON.", show_default=False)
 ]
 Replica = Annotated[
     int | None,
-    typer.Option(min=0, help="Of a run of replicas, the one to take.", show_default=False),
+    typer.Option(min=0, help="Replica to read, in a run of several.", show_default=False),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no summary.")]
 
@@ -44,19 +44,19 @@ def analyze(
     report: Report = None,
     json_file: Json = None,
     no_timestep: Annotated[
-        bool, typer.Option("--no-timestep", help="Do not try shorter time steps.")
+        bool, typer.Option("--no-timestep", help="Do not test shorter time steps.")
     ] = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Energy conservation, temperature, geometry, vibrations: numbers and an HTML report."""
+    """Analyse energy conservation, temperature, geometry and vibrations; write an HTML report."""
     with errors_in_one_line(debug):
         from qmd.analysis import report as analysis_report
-        from qmd.analysis.analyze import analyze as of_folder
+        from qmd.analysis.analyze import analyze as analyze_folder
         from qmd.analysis.analyze import as_data
         from qmd.report import page
 
-        found = of_folder(run, timestep=not no_timestep, replica=replica)
+        found = analyze_folder(run, timestep=not no_timestep, replica=replica)
         name = "report.html" if replica is None else f"report-{replica:04d}.html"
         target = report or found.run.folder / name
         page.write(target, analysis_report.page(found))
@@ -78,24 +78,24 @@ def compare(
     json_file: Json = None,
     points: Annotated[
         int,
-        typer.Option(min=0, max=10_000, help="Frames of the model's path to compute with the "
-                     "reference method; 0: do not use it."),
+        typer.Option(min=0, max=10_000, help="Number of frames of the model's path to compute "
+                     "with the reference method; 0: do not use it."),
     ] = 20,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:  # fmt: skip
-    """Is the dynamics of a potential that of its reference? A verdict, and an HTML report."""
+    """Compare the dynamics of a potential with its reference: a verdict, and an HTML report."""
     with errors_in_one_line(debug):
         from qmd.analysis import comparison_report, series
         from qmd.analysis.compare import as_data
-        from qmd.analysis.compare import compare as with_reference
+        from qmd.analysis.compare import compare as compare_with
         from qmd.cli import console
         from qmd.report import page
 
         reference_run = series.read(reference)
         ours = _run_or_potential(run, reference_run, replica)
         with console.bars(quiet=quiet) as on_progress:
-            found = with_reference(ours, reference_run, points=points, on_progress=on_progress)
+            found = compare_with(ours, reference_run, points=points, on_progress=on_progress)
         folder = ours.folder if isinstance(ours, series.Series) else Path()
         target = report or folder / "comparison.html"
         page.write(target, comparison_report.page(found))
@@ -120,7 +120,7 @@ def _run_or_potential(
         served = ", or ".join(" ".join(symbols) for symbols in package.served)
         raise MismatchError(
             f"{package.name} is for {served}, "
-            f"but {reference.folder} is of {' '.join(reference.species)}"
+            f"but {reference.folder} has the atoms {' '.join(reference.species)}"
         )
     return potential_of_package(package.on(reference.species))
 
@@ -133,7 +133,7 @@ def _write_json(path: Path | None, data: dict[str, Any]) -> None:
 
 
 def _finite(data: Any) -> Any:
-    """JSON has no NaN: null."""
+    """Replace NaN and infinities, which JSON does not have, by null."""
     match data:
         case dict():
             return {key: _finite(value) for key, value in data.items()}

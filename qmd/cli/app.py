@@ -1,4 +1,4 @@
-"""The command line: parse, call, print. Heavy imports sit inside the commands."""
+"""Command line: parse, call, print. Heavy imports are inside the commands."""
 
 from typing import Annotated
 
@@ -35,8 +35,8 @@ app = typer.Typer(
 app.add_typer(potentials, name="potential")
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(requested: bool) -> None:
+    if requested:
         print(f"qmd {__version__}")
         raise typer.Exit
 

@@ -1,4 +1,4 @@
-"""The command `qmd benchmark`."""
+"""Command `qmd benchmark`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,8 +9,8 @@ from qmd.cli.common import Debug, errors_in_one_line
 
 EXAMPLES = (
     "Examples: `qmd benchmark benchmarks/water.yaml` writes benchmarks/water/output/report.html; "
-    "`qmd benchmark bench.yaml --markdown table.md --set executor.kind=processes`. Run it again "
-    "to go on, or after a change of the input: only what is new is measured."
+    "`qmd benchmark bench.yaml --markdown table.md --set executor.kind=processes`. Run the same "
+    "command again to resume, or after a change of the input: only new tasks are measured."
 )
 
 
@@ -20,21 +20,21 @@ def benchmark(
     ],
     output: Annotated[
         Path | None,
-        typer.Option(help="Folder of the results; default: output in a folder like the input.",
+        typer.Option(help="Folder of the results; default: output in a folder beside the input.",
                      show_default=False),
     ] = None,
     markdown: Annotated[
-        Path | None, typer.Option(help="Write the tables here, too.", show_default=False)
+        Path | None, typer.Option(help="Further file for the tables.", show_default=False)
     ] = None,
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the input.",
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the input.",
                      show_default=False),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no tables.")] = False,
     debug: Debug = False,
 ) -> None:  # fmt: skip
-    """Potentials under the same conditions: errors, drift, stability, symmetry, speed."""
+    """Compare potentials under the same conditions: errors, drift, stability, symmetry, speed."""
     with errors_in_one_line(debug):
         from qmd.benchmark import report as benchmark_report
         from qmd.benchmark import session as benchmark_session

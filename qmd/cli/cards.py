@@ -1,4 +1,4 @@
-"""What `qmd potential list` and `qmd potential info` print."""
+"""Output of `qmd potential list` and `qmd potential info`."""
 
 import json
 from importlib.metadata import EntryPoint
@@ -26,11 +26,11 @@ from qmd.potentials import (
 KINDS = tuple(
     get_args(config.model_fields["kind"].annotation)[0] for config in get_args(PotentialConfig)
 )
-"""Potentials that an input describes, `potential: {kind: ...}`."""
+"""Kinds of potential that an input can describe, `potential: {kind: ...}`."""
 
 
 def table() -> str:
-    """One line for each potential that a name stands for, then the kinds that have no name."""
+    """Return one line for each potential with a name, then the kinds that have no name."""
     rows = [("name", "kind", "atoms", "qubits", "layers", "energies in", "description")]
     for name in shipped():
         package = load_package(name, SHIPPED)
@@ -54,12 +54,12 @@ def table() -> str:
 def _origin(name: str, points: list[EntryPoint]) -> str:
     origin = " and ".join(sorted(map(distribution_of, points)))
     if name in (*shipped(), *spc_fw.BY_NAME):
-        return f"of {origin}, hidden by the one above"
-    return f"of {origin}" + (", which both claim it" if len(points) > 1 else "")
+        return f"from {origin}, hidden by the one above"
+    return f"from {origin}" + (", which both claim it" if len(points) > 1 else "")
 
 
 def card(package: Package) -> str:
-    """Everything a user wants to know before trusting a potential."""
+    """Return the information that a user needs before trusting a potential."""
     domain = [
         f"{package.species[i]}{i + 1}-{package.species[j]}{j + 1}: {low:.2f} to {high:.2f} A in "
         f"the data; runs stop outside {stop_low:.2f} to {stop_high:.2f} A"
@@ -83,7 +83,9 @@ def card(package: Package) -> str:
         "licence": package.licence,
         "sha256": package.sha256,
     }
-    rows = {key: value for key, value in rows.items() if value}  # what was not trained has fewer
+    rows = {
+        key: value for key, value in rows.items() if value
+    }  # untrained potentials have fewer rows
     width = max(map(len, rows))
     return "\n".join(
         f"{key:{width}}  " + value.replace("\n", "\n" + " " * (width + 2))
@@ -92,7 +94,7 @@ def card(package: Package) -> str:
 
 
 def _outline(model: Model) -> list[str]:
-    """The tree of a model, one line a node, branches indented."""
+    """Return the tree of a model, one line per node, with branches indented."""
     below: tuple[Model, ...]
     match model:
         case Sum():
@@ -120,4 +122,4 @@ def _outline(model: Model) -> list[str]:
 
 def _leaf(leaf: families.Leaf) -> str:
     n, description = families.n_parameters(leaf), families.family_of(leaf).describe(leaf)
-    return f"{description}, {n} trained numbers" if n else description
+    return f"{description}, {n} trained parameters" if n else description

@@ -1,4 +1,4 @@
-"""What all commands share: wrong names answered, errors in one line, common options."""
+"""Parts that all commands share: suggestions for wrong names, errors in one line, options."""
 
 import difflib
 import sys
@@ -19,11 +19,11 @@ SYNONYMS = {
     "template": "init", "new": "init", "example": "init", "model": "potential",
     "models": "potential", "potentials": "potential", "show": "info", "card": "info", "ls": "list",
 }  # fmt: skip
-"""What users of other engines type, and what it is called here."""
+"""Names of commands in other engines, with their names here."""
 
 
 class Commands(typer.core.TyperGroup):
-    """Answers a wrong command with the nearest right one."""
+    """Group of commands that suggests the nearest right name for a wrong one."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args[0] not in self.commands and not args[0].startswith("-"):
@@ -39,7 +39,7 @@ def _unknown_command(name: str, group: str, commands: list[str]) -> InputError:
     guess = f" Did you mean '{group} {known[close[0]]}'?" if close else ""
     return InputError(
         f"There is no command {quoted(f'{group} {name}')}.{guess}",
-        f"Commands: {', '.join(commands)}. `{group} --help` says what they do.",
+        f"Commands: {', '.join(commands)}. `{group} --help` describes them.",
     )
 
 
@@ -61,7 +61,7 @@ def errors_in_one_line(debug: bool = False) -> Iterator[None]:
 
         if debug:
             traceback.print_exc()
-        if isinstance(error, KeyboardInterrupt):  # a run takes it for itself once it has begun
+        if isinstance(error, KeyboardInterrupt):  # a run handles it itself once it has begun
             error = StoppedEarly("Interrupted.", "Run the same command again.")
         console.error(error.message, error.hint)
         raise typer.Exit(error.exit_code) from None

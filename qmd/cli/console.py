@@ -1,4 +1,4 @@
-"""What a person sees of a run: a live progress bar, and a summary at the end."""
+"""Display of a run: a live progress bar, and a summary at the end."""
 
 import sys
 import threading
@@ -9,25 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 from qmd import units
 
-if TYPE_CHECKING:  # an error of the command line is to appear at once
+if TYPE_CHECKING:  # an error of the command line must appear at once
     from qmd.run.session import RunResult
     from qmd.run.simulation import RunProgress
 
 SHOW_AFTER_S = 1.0
-"""Shorter runs draw nothing, and do not import rich."""
+"""Length of a run (s) from which a bar is drawn; shorter runs do not import rich."""
 PATIENCE_S = 2.0
-"""A start that takes longer gets a word: compiled kernels are missing from the cache."""
+"""Length of a start (s) after which a note says that kernels are being compiled."""
 
 
 def error(message: str, hint: str | None = None) -> None:
-    """One line on stderr, and one more with advice."""
+    """Print one line on stderr, and a second one with advice."""
     print(f"qmd: {message}", file=sys.stderr)
     if hint:
         print(f"     {hint}", file=sys.stderr)
 
 
 def note(text: str) -> None:
-    """A line for the user that is not an error."""
+    """Print a line for the user, which is not an error, on stderr."""
     print(text, file=sys.stderr)
 
 
@@ -35,9 +35,9 @@ def note(text: str) -> None:
 def progress_bar(
     timestep_fs: float, *, quiet: bool = False
 ) -> Iterator["Callable[[RunProgress], None]"]:
-    """Yield a callback for `RunProgress` that draws a bar on a terminal once a run gets long.
+    """Yield a callback for `RunProgress` that draws a bar on a terminal, for longer runs.
 
-    A start that takes long gets a line there, too.
+    A note appears there if the start takes long.
     """
     bar = _Bar(timestep_fs, sys.stderr.isatty() and not quiet)
     try:
@@ -48,9 +48,9 @@ def progress_bar(
 
 @contextmanager
 def bars(*, quiet: bool = False) -> Iterator["Callable[[str, int, int], None]"]:
-    """Yield a callback for (what is counted, how many are done, of how many).
+    """Yield a callback for (unit of progress, number done, total).
 
-    On a terminal it draws a bar for each.
+    On a terminal it draws a bar for each unit.
     """
     if quiet or not sys.stderr.isatty():
         yield lambda what, done, of: None
@@ -138,7 +138,7 @@ def ns_per_day(steps_per_s: float, timestep_fs: float) -> float:
 
 
 def summary(finished: "RunResult") -> str:
-    """A few lines about a finished session."""
+    """Return a few lines about a finished session."""
     progress, setup, paths = finished.progress, finished.setup, finished.paths
     timestep = setup.config.integrator.timestep_fs
     total = progress.first_step + progress.steps_done
@@ -163,7 +163,7 @@ def summary(finished: "RunResult") -> str:
         first, last = progress.first, progress.snapshot
         change = 1000 * (last.total_energy - first.total_energy)
         text = f"temperature {last.temperature_K:.1f} K ({setup.dof} degrees of freedom)"
-        if not progress.failed:  # the mean over others is no change
+        if not progress.failed:  # means over different replicas cannot be compared
             text += (
                 f", total energy {change:+.4f} meV in {(last.time - first.time) / units.ps:g} ps"
             )

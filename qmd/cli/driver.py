@@ -1,4 +1,4 @@
-"""The command `qmd driver`: a potential as a force provider for i-PI."""
+"""Command `qmd driver`: a potential as a force provider for i-PI."""
 
 import time
 from pathlib import Path
@@ -17,18 +17,19 @@ RETRY_S = 0.1
 
 
 def driver(
-    potential: Annotated[str, typer.Argument(help="A potential by name, or a .qmdp file.",
+    potential: Annotated[str, typer.Argument(help="Name of a potential, or a .qmdp file.",
                                              show_default=False)],
     unix: Annotated[
         str | None, typer.Option(help="Name of the unix socket of i-PI.", show_default=False)
     ] = None,
     port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Port instead.", show_default=False)
+        int | None, typer.Option(min=1, max=65535, help="Port, in place of a socket.",
+                                 show_default=False)
     ] = None,
-    host: Annotated[str, typer.Option(help="Machine of the port.")] = "localhost",
+    host: Annotated[str, typer.Option(help="Host of the port.")] = "localhost",
     structure: Annotated[
         str | None,
-        typer.Option(help="Atoms for a potential that serves any: a name or a file.",
+        typer.Option(help="Atoms, for a potential that serves any: built-in name or file.",
                      show_default=False),
     ] = None,
     wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for i-PI.")] = 30.0,
@@ -51,7 +52,7 @@ def driver(
         elif calculator.package is not None:
             species = calculator.package.species
         else:
-            raise InputError(f"{potential} is made for given atoms", "name them by --structure")
+            raise InputError(f"{potential} is built for given atoms", "name them with --structure")
         atoms = Atoms("".join(species), calculator=calculator)
         client = _connect(wait, {"unixsocket": unix} if unix else {"host": host, "port": port})
         client.run(atoms, use_stress=False)

@@ -1,4 +1,4 @@
-"""The command `qmd ensemble`."""
+"""Command `qmd ensemble`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "Examples: `qmd ensemble ensemble.yaml --check`; `qmd ensemble ensemble.yaml --set "
-    "executor.kind=processes --set executor.workers=2`. Stopped, or killed, the same command goes "
-    "on. Exit codes: 0 all finished, that of the first run that failed, 75 some are not done."
+    "executor.kind=processes --set executor.workers=2`. Run the same command again to resume. Exit "
+    "codes: 0 all finished, that of the first run that failed, 75 some are not finished."
 )
 SHOWN = 40
-"""Longer tables are cut to the runs that did not finish."""
+"""Largest number of rows of a table; longer ones show only the runs that did not finish."""
 
 
 def ensemble(
@@ -25,12 +25,12 @@ def ensemble(
     output: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the runs' folders; default: beside the input, named like it.",
+            help="Parent of the run folders; default: beside the input, named like it.",
             show_default=False,
         ),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Check all inputs, print what would run; run nothing.")
+        bool, typer.Option("--check", help="Check all inputs and print the runs; run nothing.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no table.")] = False,
     debug: Debug = False,
@@ -59,7 +59,7 @@ def ensemble(
             member, outcome = failed
             console.error(f"{member.name}: {outcome.reason}", outcome.hint)
         elif ended.exit_code:
-            console.error("Some runs are not done.", "Run the same command again to go on.")
+            console.error("Some runs are not finished.", "Run the same command again to resume.")
         raise typer.Exit(ended.exit_code)
 
 
@@ -77,7 +77,7 @@ def _print_plan(prepared: "EnsembleJob") -> None:
 
 
 def table(ended: "EnsembleResult") -> str:
-    """Outcomes in columns: all of few runs, those that did not finish of many."""
+    """Return a table of the outcomes; of many runs, only those that did not finish."""
     rows = [("run", "status", "step", "reason")]
     for member, outcome in ended.outcomes:
         if outcome is None:

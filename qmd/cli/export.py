@@ -1,4 +1,4 @@
-"""The command `qmd potential export`."""
+"""Command `qmd potential export`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ from qmd.export.formats import Format
 
 EXPORT_EXAMPLES = (
     "Example: `qmd potential export sivqlm-h2o --to ase -o water_ase.py`. The files run "
-    "where qmd is not installed; docs/export.md says how."
+    "where qmd is not installed; see docs/export.md."
 )
 
 
@@ -20,14 +20,14 @@ def export_potential(
         str,
         typer.Argument(help="Name or path of a .qmdp.", show_default=False),
     ],
-    to: Annotated[Format, typer.Option("--to", help="Form of the file.", show_default=False)],
+    to: Annotated[Format, typer.Option("--to", help="Format of the file.", show_default=False)],
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="File to write; default: from the name."),
     ] = None,
     structure: Structure = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a file that is there.")
+        bool, typer.Option("--overwrite", help="Replace an existing file.")
     ] = False,
     debug: Debug = False,
 ) -> None:

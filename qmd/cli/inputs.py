@@ -1,4 +1,4 @@
-"""`qmd schema` and `qmd init`: what an input may hold, and a first one."""
+"""Commands `qmd schema` and `qmd init`: the keys of an input, and a template."""
 
 from typing import Annotated
 
@@ -32,7 +32,7 @@ def schema(
 def init(
     kind: Annotated[str, typer.Argument(help=f"One of {', '.join(INPUTS)}.")] = "run",
 ) -> None:
-    """Print a commented input of a kind, with every key."""
+    """Print a commented template of an input, with every key."""
     with errors_in_one_line():
         from qmd.errors import InputError
 

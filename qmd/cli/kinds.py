@@ -1,4 +1,4 @@
-"""Kinds of input files: their schemas, their templates, and which kind a file is."""
+"""Kinds of input files: their schemas, their templates, and the recognition of a kind."""
 
 from importlib import import_module
 from pathlib import Path
@@ -47,8 +47,8 @@ def kind_of(path: Path) -> str:
     kind, *others = sorted(shared, key=lambda kind: -shared[kind])
     if shared[kind] == shared[others[0]]:
         raise InputError(
-            f"{path}: its keys do not say which kind of input it is",
-            hint=f"say it with --kind: {', '.join(INPUTS)}",
+            f"{path}: the kind of input cannot be recognised from its keys",
+            hint=f"name it with --kind: {', '.join(INPUTS)}",
         )
     if kind == "run" and _is_reference(data.get("potential")):
         return "reference"

@@ -1,4 +1,4 @@
-"""`qmd label`: energies and forces of geometries by a reference method."""
+"""Command `qmd label`: energies and forces of geometries by a reference method."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +9,7 @@ from qmd.cli.common import Debug, Input, Quiet, Set, errors_in_one_line
 
 LABEL_EXAMPLES = (
     "Examples: `qmd label label.yaml`; `qmd label label.yaml --set workers=2 --output more.npz`. "
-    "Stopped, or failed at a frame, the same command goes on from there. `qmd train` reads the "
+    "After a stop, or a failure at a frame, the same command resumes there. `qmd train` reads the "
     "file."
 )
 
@@ -19,7 +19,7 @@ def label(
     set: Set = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="The .npz file; default: labels.npz beside the input.",
+        typer.Option(help="File to write, .npz; default: labels.npz beside the input.",
                      show_default=False),
     ] = None,
     quiet: Quiet = False,

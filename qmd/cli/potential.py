@@ -1,4 +1,4 @@
-"""The commands `qmd potential ...`."""
+"""Commands `qmd potential ...`."""
 
 import sys
 from pathlib import Path
@@ -23,14 +23,14 @@ Potential = Annotated[str, typer.Argument(help="Name or path of a .qmdp.", show_
 Structure = Annotated[
     str | None,
     typer.Option(
-        help="Atoms for a potential that serves any: built-in name or file.", show_default=False
+        help="Atoms, for a potential that serves any: built-in name or file.", show_default=False
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def named_package(name: str, structure: str | None) -> "Package":
-    """The package of a name, on the atoms of `structure` if that is given."""
+    """Return the package with a name, for the atoms of `structure` if that is given."""
     from qmd.forces.catalogue import load_package
     from qmd.io.structure import load_system
 
@@ -40,7 +40,7 @@ def named_package(name: str, structure: str | None) -> "Package":
 
 @potentials.command("list", epilog="Example: `qmd potential list`.")
 def list_potentials() -> None:
-    """List the potentials that have a name, and the kinds that an input describes."""
+    """List the potentials that have a name, and the kinds that an input can describe."""
     with errors_in_one_line():
         from qmd.cli.cards import table
 
@@ -63,9 +63,9 @@ def potential_info(potential: Potential, structure: Structure = None, debug: Deb
 def check(
     potential: Potential,
     geometries: Annotated[
-        int, typer.Option(min=0, max=100_000, help="Random distortions of the test vectors.")
+        int, typer.Option(min=0, max=100_000, help="Number of random distortions to test.")
     ] = 16,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the distortions.")] = 0,
     structure: Structure = None,
     json: Json = False,
     debug: Debug = False,
@@ -80,7 +80,7 @@ def check(
         use_compilation_cache()
         package = named_package(potential, structure)
         if not len(package.test_positions):
-            raise MismatchError(f"{potential} brings no geometry", "name one by --structure")
+            raise MismatchError(f"{potential} has no geometry to test", "name one with --structure")
         log = console.note if sys.stderr.isatty() else lambda text: None
         found = audit.audit(package, n_geometries=geometries, seed=seed, log=log)
         print(audit.as_json(package, found) if json else audit.table(found))
@@ -89,20 +89,20 @@ def check(
             raise NumericalError(
                 f"{package.name}: {len(failed)} of {len(found)} checks failed, first: "
                 f"{failed[0].what}",
-                hint="do not run it; mend the model, or train it again",
+                hint="do not run it; fix the model, or train it again",
             )
 
 
 @potentials.command(
     epilog="Example: `qmd potential evaluate sivqlm-h2o labels.npz --json`. Data sets: .npz, "
-    ".extxyz, .db, energies in eV of the same zero as the labels of the training."
+    ".extxyz, .db; energies in eV, with the same zero as the labels of the training."
 )
 def evaluate(
     potential: Potential,
     dataset: Annotated[Path, typer.Argument(help="Labelled geometries.", show_default=False)],
     fit_offset: Annotated[
         bool,
-        typer.Option("--fit-offset", help="Take the mean difference of the energies out."),
+        typer.Option("--fit-offset", help="Subtract the mean difference of the energies."),
     ] = False,
     energy_key: Annotated[
         str | None, typer.Option(help="Name of the energies in the file.", show_default=False)
@@ -111,19 +111,24 @@ def evaluate(
         str | None, typer.Option(help="Name of the forces in the file.", show_default=False)
     ] = None,
     energy_unit: Annotated[
-        str | None, typer.Option(help="Such as Hartree; default: eV.", show_default=False)
+        str | None,
+        typer.Option(help="Unit of energy, such as Hartree; default: eV.", show_default=False),
     ] = None,
     length_unit: Annotated[
-        str | None, typer.Option(help="Such as bohr; default: angstrom.", show_default=False)
+        str | None,
+        typer.Option(help="Unit of length, such as bohr; default: angstrom.", show_default=False),
     ] = None,
     forces_unit: Annotated[
         str | None,
-        typer.Option(help="Such as Hartree/bohr; default: of the two.", show_default=False),
+        typer.Option(
+            help="Unit of the forces, such as Hartree/bohr; default: of the other two.",
+            show_default=False,
+        ),
     ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Errors of energies and forces on a data set."""
+    """Evaluate the errors of energies and forces on a data set."""
     with errors_in_one_line(debug):
         from qmd.audit import evaluation
         from qmd.forces.catalogue import load_package
@@ -148,16 +153,18 @@ def draw(
     potential: Potential,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Picture; default: NAME.png.", show_default=False),
+        typer.Option(
+            "--output", "-o", help="File of the picture; default: NAME.png.", show_default=False
+        ),
     ] = None,
-    layers: Annotated[int, typer.Option(min=1, help="How many layers to show.")] = 1,
+    layers: Annotated[int, typer.Option(min=1, help="Number of layers to show.")] = 1,
     gates: Annotated[
-        bool, typer.Option("--gates", help="Elementary gates, not one box a gate of the model.")
+        bool, typer.Option("--gates", help="Show elementary gates, not the gates of the model.")
     ] = False,
-    text: Annotated[bool, typer.Option("--text", help="Print it in characters.")] = False,
+    text: Annotated[bool, typer.Option("--text", help="Print the drawing as text.")] = False,
     circuit: Annotated[
         str | None,
-        typer.Option(help="Which circuit, if the model has several.", show_default=False),
+        typer.Option(help="Name of the circuit, if the model has several.", show_default=False),
     ] = None,
     debug: Debug = False,
 ) -> None:

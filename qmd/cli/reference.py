@@ -1,4 +1,4 @@
-"""The commands `qmd label` and `qmd reference`."""
+"""Command `qmd reference`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 REFERENCE_EXAMPLES = (
     "Example: `qmd reference runs/reference/h2o/input.yaml`. The input is that of `qmd run`, with "
-    "potential.kind dft, fci or ase; unless it says other, every step is kept."
+    "potential.kind dft, fci or ase. By default every step is saved."
 )
 EVERY_STEP = "trajectory_every", "log_every", "checkpoint_every"
 
@@ -30,7 +30,7 @@ def reference(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Dynamics on a reference method, every step kept, or go on where it stopped."""
+    """Run, or resume, dynamics on a reference method, with every step saved."""
     with errors_in_one_line(debug):
         from qmd.cli.run import run
         from qmd.run.config import load_config

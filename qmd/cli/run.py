@@ -1,4 +1,4 @@
-"""The command `qmd run`."""
+"""Command `qmd run`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ RUN_EXAMPLES = (
     "Examples: `qmd run input.yaml`; `qmd run input.yaml --set integrator.timestep_fs=0.25 "
     "--output output-fine`. Exit codes: 0 done, 2 bad input, 3 model or resumed input does not "
     "fit, 4 stopped by a guard, 5 cannot write, 6 damaged checkpoint or output, 75 stopped early, "
-    "resumable."
+    "can be resumed."
 )
 
 
@@ -28,7 +28,7 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no summary.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Run a simulation, or go on where it stopped; Ctrl-C leaves it resumable."""
+    """Run or resume a simulation; after Ctrl-C it can be resumed."""
     with errors_in_one_line(debug):
         from qmd.cli.startup import no_pydantic_plugins, numba_without_blas
 

@@ -1,7 +1,7 @@
-"""Start-up of the command line: what makes `qmd run` begin at once.
+"""Start-up of the command line: measures that make `qmd run` begin at once.
 
-A run of ten steps is to take no longer than three times what importing NumPy, Numba and netCDF4
-takes; `tests/cli/test_startup.py` holds the imports to it.
+A run of ten steps must take at most three times as long as importing NumPy, Numba and netCDF4;
+`tests/cli/test_startup.py` checks the imports.
 """
 
 import os
@@ -11,11 +11,11 @@ _BLAS = "scipy.linalg.cython_blas"
 
 
 def numba_without_blas() -> None:
-    """Load Numba's array functions without SciPy, for this process.
+    """Load Numba's array functions without SciPy, in this process.
 
-    Numba imports all of `scipy.linalg` (0.2 s of a start of 1.2 s) to offer `np.dot` in compiled
-    code, which no kernel of this program uses. Only for a process of our own: compiled code that
-    calls `np.dot` would not compile in it.
+    Numba imports all of `scipy.linalg` (0.2 s of a start of 1.2 s) to provide `np.dot` in compiled
+    code, which no kernel of this program uses. It must be called only in a process of the command
+    line: compiled code that calls `np.dot` would not compile in it.
     """
     if "numba.np.arraymath" in sys.modules or _BLAS in sys.modules:
         return

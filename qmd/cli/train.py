@@ -1,4 +1,4 @@
-"""The command `qmd train`."""
+"""Command `qmd train`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +9,7 @@ from qmd.cli.common import Debug, Input, Set, errors_in_one_line
 
 EXAMPLES = (
     "Examples: `qmd train train.yaml --check`; `qmd train train.yaml --set dataset=labels.npz "
-    "--output model.qmdp`. Ctrl-C writes the best so far; the same command goes on."
+    "--output model.qmdp`. Ctrl-C writes the best result so far; the same command resumes."
 )
 
 
@@ -19,12 +19,12 @@ def train(
     output: Annotated[
         Path | None,
         typer.Option(
-            help="The package to write; default: output/NAME.qmdp beside the input.",
+            help="Package to write; default: output/NAME.qmdp beside the input.",
             show_default=False,
         ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Forget an earlier training and begin again.")
+        bool, typer.Option("--overwrite", help="Discard an earlier training and begin again.")
     ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Check the input and the data; train nothing.")
@@ -32,7 +32,7 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no summary.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Fit a potential to labels, or go on where it stopped; Ctrl-C keeps the best so far."""
+    """Train or resume a potential on labels; Ctrl-C saves the best result so far."""
     with errors_in_one_line(debug):
         from qmd.cli.startup import no_pydantic_plugins
 

@@ -1,4 +1,4 @@
-"""What a person sees of a training: a live table on a terminal, else a line a stage."""
+"""Display of a training: live bars on a terminal, else a line per stage."""
 
 import sys
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from qmd.train.trainer import OnProgress, TrainingUpdate
 def progress(*, quiet: bool = False) -> Iterator[OnProgress]:
     """Yield a callback that draws each `TrainingUpdate`: bars, or a line for each stage."""
     if quiet:
-        yield lambda tick: None
+        yield lambda update: None
     elif not sys.stderr.isatty():
         yield _line
     else:
@@ -22,19 +22,19 @@ def progress(*, quiet: bool = False) -> Iterator[OnProgress]:
             yield _Bars(bars).on_progress
 
 
-def _line(tick: TrainingUpdate) -> None:
-    if tick.done:
-        note(f"{_title(tick)}: {tick.iteration} of {tick.total}, {_numbers(tick)}")
+def _line(update: TrainingUpdate) -> None:
+    if update.done:
+        note(f"{_title(update)}: {update.iteration} of {update.total}, {_errors(update)}")
 
 
-def _title(tick: TrainingUpdate) -> str:
-    return f"start {tick.start}, stage {tick.stage + 1}"
+def _title(update: TrainingUpdate) -> str:
+    return f"start {update.start}, stage {update.stage + 1}"
 
 
-def _numbers(tick: TrainingUpdate) -> str:
+def _errors(update: TrainingUpdate) -> str:
     return (
-        f"loss {tick.loss:.4g}, validation {tick.energy_rmse_meV:.3g} meV, "
-        f"{tick.forces_rmse_meV_per_A:.3g} meV/A"
+        f"loss {update.loss:.4g}, validation {update.energy_rmse_meV:.3g} meV, "
+        f"{update.forces_rmse_meV_per_A:.3g} meV/A"
     )
 
 
@@ -44,32 +44,32 @@ def _bars() -> Any:
 
     return Progress(
         TextColumn("{task.description}"), BarColumn(bar_width=20),
-        TextColumn("{task.completed:.0f}/{task.total:.0f}  {task.fields[numbers]}"),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}  {task.fields[errors]}"),
         TimeElapsedColumn(), console=Console(stderr=True),
     )  # fmt: skip
 
 
 class _Bars:
-    """One bar for each stage of a start; those that are done are replaced by a line."""
+    """Bars for the stages of the starts; a line replaces the bar of a finished stage."""
 
     def __init__(self, bars: Any) -> None:
         self._bars = bars
         self._tasks: dict[tuple[int, int], Any] = {}
 
-    def on_progress(self, tick: TrainingUpdate) -> None:
-        key = (tick.start, tick.stage)
+    def on_progress(self, update: TrainingUpdate) -> None:
+        key = (update.start, update.stage)
         if key not in self._tasks:
-            self._tasks[key] = self._bars.add_task(_title(tick), total=tick.total, numbers="")
+            self._tasks[key] = self._bars.add_task(_title(update), total=update.total, errors="")
         task = self._tasks[key]
-        if tick.done:
+        if update.done:
             self._bars.remove_task(task)
-            self._bars.console.print(f"{_title(tick)}: {tick.iteration}, {_numbers(tick)}")
+            self._bars.console.print(f"{_title(update)}: {update.iteration}, {_errors(update)}")
         else:
-            self._bars.update(task, completed=tick.iteration, numbers=_numbers(tick))
+            self._bars.update(task, completed=update.iteration, errors=_errors(update))
 
 
 def plan_text(prepared: TrainingJob) -> str:
-    """One line about an input that is in order."""
+    """Return one line about a valid input."""
     config, parts = prepared.config, prepared.data.parts
     frames = ", ".join(f"{len(frames.energies)} {part}" for part, frames in parts.items())
     starts = f"{config.starts.count} start{'s' if config.starts.count > 1 else ''}"
@@ -80,7 +80,7 @@ def plan_text(prepared: TrainingJob) -> str:
 
 
 def summary(finished: TrainingResult) -> str:
-    """A few lines about a finished training."""
+    """Return a few lines about a finished training."""
     lines = []
     for part, groups in finished.card["errors"].items():
         for group, errors in groups.items():

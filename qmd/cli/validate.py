@@ -1,4 +1,4 @@
-"""The command `qmd validate`: inputs of every kind, checked without running or writing."""
+"""Command `qmd validate`: inputs of every kind, checked without running or writing."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,8 +11,8 @@ from qmd.cli.kinds import INPUTS, kind_of
 
 VALIDATE_EXAMPLES = (
     "Examples: `qmd validate input.yaml --set steps=100`; `qmd validate *.yaml`. Exit codes: 0 "
-    "valid, also where data or a package that it names is not on this machine, which its line "
-    "says; else that of the first error."
+    "valid, also if data or a package that it names is not on this machine, which its line says; "
+    "otherwise that of the first error."
 )
 
 
@@ -21,7 +21,7 @@ def validate(
     kind: Annotated[
         str | None,
         typer.Option(
-            help=f"One of {', '.join(INPUTS)}; default: as its keys say.", show_default=False
+            help=f"One of {', '.join(INPUTS)}; default: recognised by its keys.", show_default=False
         ),
     ] = None,
     set: Set = None,
@@ -127,7 +127,7 @@ def _label(path: Path, overrides: Sequence[str]) -> str:
 
 
 def _ensemble(path: Path, overrides: Sequence[str]) -> str:
-    """Check the keys of every run, and all of one run of each system and potential."""
+    """Check the keys of every run, and one run of each system and potential completely."""
     from qmd.config.load import load
     from qmd.ensemble.config import EnsembleConfig
     from qmd.ensemble.session import prepare
@@ -146,7 +146,7 @@ def _ensemble(path: Path, overrides: Sequence[str]) -> str:
 
 
 _DECIDES: Any = {"system": {"structure"}, "potential": True, "noise": True, "replicas": True}
-"""Keys of a run that decide if its structure and its potential fit each other."""
+"""Keys of a run that determine if its structure and its potential fit together."""
 
 
 def _benchmark(path: Path, overrides: Sequence[str]) -> str:

@@ -288,8 +288,8 @@ def test_the_card_outlines_a_model_of_parts():
     pair = Switched(Sum((water_baseline(), quantum(sivqlm.water_dimer(2)))), (0, 3), 4.0, 5.0)
     text = card(package(ManyBody(quantum(sivqlm.water(1, 1)), pair), DIMER))
     lines = [line.strip() for line in text.splitlines()]
-    assert "circuit: 7 qubits, 2 layers, 10 trained numbers" in lines
-    assert "charges, repulsion and dispersion of two waters, 13 trained numbers" in lines
+    assert "circuit: 7 qubits, 2 layers, 10 trained parameters" in lines
+    assert "charges, repulsion and dispersion of two waters, 13 trained parameters" in lines
     assert "switched off from 4 to 5 A of atoms 1 and 4" in lines
 
 

@@ -128,8 +128,8 @@ def test_resources_as_table_and_json(potential: Run):
 def test_a_trained_peer_has_a_card(potential: Run):
     peers = ROOT / "runs" / "train-h2o-peers"
     said = {
-        "polynomial-h2o": "invariant polynomial of degree 7, 71 trained numbers",
-        "vqlm-h2o": "generic circuit: 3 qubits, 11 layers, 82 trained numbers",
+        "polynomial-h2o": "invariant polynomial of degree 7, 71 trained parameters",
+        "vqlm-h2o": "generic circuit: 3 qubits, 11 layers, 82 trained parameters",
     }
     for name, line in said.items():
         code, out, _ = potential("info", str(peers / f"{name}.qmdp"))

@@ -122,7 +122,7 @@ def test_a_file_of_no_kind_is_refused_unless_its_kind_is_given(
     folder: Path,
 ) -> None:
     (folder / "odd.yaml").write_text("executor: {kind: serial}\n")
-    assert_one_line(qmd("validate", "odd.yaml"), 2, "which kind of input", "--kind: run, ")
+    assert_one_line(qmd("validate", "odd.yaml"), 2, "kind of input", "--kind: run, ")
     answer = qmd("validate", "--kind", "ensemble", "odd.yaml")
     assert_one_line(answer, 2, "input is missing")
     assert_one_line(qmd("validate", "--kind", "runs", "run.yaml"), 2, "--kind runs: expected one")

@@ -164,7 +164,7 @@ def test_two_packages_with_one_name_are_refused(
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(MismatchError, match="'same' is claimed by one 1.0 and two 1.0"):
         find_potential("same", Path())
-    assert "of one 1.0 and two 1.0, which both claim it" in table()
+    assert "from one 1.0 and two 1.0, which both claim it" in table()
 
 
 def test_an_edited_function_is_another_potential(
