@@ -1,7 +1,8 @@
 """The documentation is true: generated pages are current, commands and examples run as written.
 
 Run as a script, this file plays one page: ``python tests/repository/test_docs.py PAGE``. Blocks
-with a title become files, `bash` and `python` blocks run in their order, `console` blocks do not.
+with a title become files, `diff` blocks change files, `bash` and `python` blocks run in their
+order, `console` blocks do not.
 """
 
 import inspect
@@ -63,13 +64,27 @@ def play(page: Path) -> None:
     namespace: dict[str, Any] = {"__name__": "__main__"}
     for block in blocks(page):
         print(f"--- {block.language} {block.title}\n{block.text}", flush=True)
-        if block.title:
+        if block.language == "diff":
+            change(Path(block.title), block.text)
+        elif block.title:
+            Path(block.title).parent.mkdir(parents=True, exist_ok=True)
             Path(block.title).write_text(block.text)
         elif block.language == "bash":
             for line in block.text.splitlines():
                 type_in(line)
         elif block.language == "python":
             exec(compile(block.text, page.name, "exec"), namespace)
+
+
+def change(file: Path, lines: str) -> None:
+    """Apply a diff of one place, whose old lines are in the file once."""
+    old, new = (
+        "".join(f"{line[1:]}\n" for line in lines.splitlines() if line[:1] in f" {mark}")
+        for mark in "-+"
+    )
+    text = file.read_text()
+    assert text.count(old) == 1, f"{file} does not have once:\n{old}"
+    file.write_text(text.replace(old, new))
 
 
 def type_in(line: str) -> None:
