@@ -16,10 +16,7 @@ def test_a_checkout_is_extended_as_written(tmp_path: Path) -> None:
         shutil.copytree(
             ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")
         )
-    for file in (
-        "pyproject.toml", "tests/conftest.py", "tests/repository/test_docs.py",
-        "tests/potentials/test_families.py",
-    ):  # fmt: skip
+    for file in ("pyproject.toml", "tests/conftest.py", "tests/repository/test_docs.py"):
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / file, tmp_path / file)
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("JAX_", "NUMBA_"))}
