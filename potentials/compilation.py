@@ -15,7 +15,8 @@ import numba
 from llvmlite import ir
 from numba.extending import register_jitable
 
-_OPTIONS: Any = {"error_model": "numpy", "_nrt": False}
+_COUNTED: Any = {"error_model": "numpy"}
+_OPTIONS: Any = _COUNTED | {"_nrt": False}
 
 inner = register_jitable(no_cfunc_wrapper=True, **_OPTIONS)
 """Decorates a function that kernels call; in Python it stays a Python function.
@@ -24,15 +25,18 @@ It cannot allocate arrays: without reference counts the compiler has less to do.
 """
 
 
-def when_needed(signature: Any) -> Callable[[Callable[..., Any]], Callable[[], Any]]:
+def when_needed(
+    signature: Any, *, allocates: bool = False
+) -> Callable[[Callable[..., Any]], Callable[[], Any]]:
     """Make a function a `numba.cfunc` of `signature` that is compiled, or read, when first needed.
 
     The name of the decorated function then stands for a function without arguments that returns
-    the cfunc, always the same one.
+    the cfunc, always the same one. Only one that `allocates` may make arrays.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[[], Any]:
-        compiled = numba.cfunc(signature, cache=True, **_OPTIONS)
+        options = _COUNTED if allocates else _OPTIONS
+        compiled = numba.cfunc(signature, cache=True, **options)
         return functools.cache(functools.wraps(function)(lambda: compiled(function)))
 
     return decorate

@@ -41,7 +41,7 @@ def evaluate_into(positions, forces, program, workspace):
     return energy
 
 
-@when_needed(SIGNATURE)
+@when_needed(SIGNATURE, allocates=True)
 def energy_and_forces(positions, forces, program, workspace):
     """`evaluate_into`, or NaN if the number of atoms is not that of the network."""
     if positions.shape[0] != program[N_ATOMS] or forces.shape[0] != program[N_ATOMS]:

@@ -85,7 +85,7 @@ class QmdCalculator(Calculator):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Copy the results; the potential, which cannot change, is shared."""
-        shared = ("_config", "_species", "_resolved", "package")
+        shared = ("_config", "_species", "_runnable", "package")
         twin = object.__new__(type(self))
         memo[id(self)] = twin
         for key, value in vars(self).items():
@@ -94,7 +94,7 @@ class QmdCalculator(Calculator):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle holds: a name, and the SHA-256 that its potential must have."""
-        state = {k: v for k, v in vars(self).items() if k not in ("_species", "_resolved")}
+        state = {k: v for k, v in vars(self).items() if k not in ("_species", "_runnable")}
         package = state.pop("package")
         if package is not None:
             state["_config"] = self._config.model_copy(update={"sha256": package.sha256})

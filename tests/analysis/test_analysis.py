@@ -40,9 +40,14 @@ def fast_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 def made(positions, velocities, times_ps, **changes) -> Series:
     """A run that nobody ran: one H2, its numbers as given."""
     n = len(times_ps)
-    integrator = {"kind": "velocity_verlet", "timestep_fs": 0.5}
+    integrator = {"kind": "velocity_verlet", "timestep_fs": 0.5} | changes.pop("integrator", {})
     record = {
-        "input": {"integrator": integrator | changes.pop("integrator", {}), "confinement": None},
+        "input": {"integrator": integrator, "confinement": None},
+        "integrator": {
+            "conserves_energy": integrator["kind"] == "velocity_verlet",
+            "target_temperature_K": integrator.get("temperature_K"),
+            "damping_per_ps": integrator.get("friction_per_ps"),
+        },
         "degrees_of_freedom": 3,
     }
     zeros = np.zeros(n)

@@ -160,19 +160,19 @@ def test_levenberg_marquardt_goes_on_where_it_stopped(problem, near):
 
 
 def test_a_pull_holds_parameters_to_where_they_were(problem, near):
-    pulled = problem.pulled(near, 0.3)
+    anchored = problem.anchored(near, 0.3)
     away = near + 0.1
-    (r, j), (plain, plain_j) = pulled.linearise(away), problem.linearise(away)
+    (r, j), (plain, plain_j) = anchored.linearise(away), problem.linearise(away)
     np.testing.assert_allclose(r, np.concatenate([plain, np.full(near.size, 0.03)]), atol=1e-13)
     np.testing.assert_allclose(j[: len(plain)], plain_j, atol=1e-13)
     np.testing.assert_array_equal(j[len(plain) :], 0.3 * np.eye(near.size))
-    cost, gradient, hessian = pulled.normal(away)
+    cost, gradient, hessian = anchored.normal(away)
     assert cost == pytest.approx(0.5 * r @ r, rel=1e-12)
     np.testing.assert_allclose(gradient, j.T @ r, atol=1e-11)
     np.testing.assert_allclose(hessian, j.T @ j, atol=1e-10)
     ends = [Log(), Log(), Log()]
     for weight, log in zip((0.0, 1.0, 100.0), ends, strict=True):
-        levenberg_marquardt(problem.pulled(near, weight), begin(near), 20, log)
+        levenberg_marquardt(problem.anchored(near, weight), begin(near), 20, log)
     moved = [np.linalg.norm(log[-1].theta - near) for log in ends]
     assert moved[0] > moved[1] > 3 * moved[2]
 
