@@ -87,7 +87,7 @@ def native(model: Model) -> Task:
 
 
 @numba.njit(cache=True)
-def _repeat(force, positions, forces, n):  # type: ignore[no-untyped-def]
+def _repeat(force, positions, forces, n):
     energy = 0.0
     for _ in range(n):
         energy = compute(force, positions, forces)

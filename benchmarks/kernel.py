@@ -91,7 +91,7 @@ def _phases(circuit: str) -> tuple[dict[str, Callable[[int], object]], dict[str,
     program, workspace = native.program, native.workspace
     forces = np.empty_like(positions)
     loops = _loops()
-    tasks = {
+    tasks: dict[str, Callable[[int], object]] = {
         name: functools.partial(loop, positions, forces, program, workspace)
         for name, loop in loops.items()
     }
@@ -124,40 +124,40 @@ def _loops() -> dict[str, Callable[..., float]]:
     )  # fmt: skip
 
     @numba.njit
-    def repeat_whole(x, f, program, w, n):  # type: ignore[no-untyped-def]
+    def repeat_whole(x, f, program, w, n):
         total = 0.0
         for _ in range(n):
             total += whole(x, f, program, w)
         return total
 
     @numba.njit
-    def repeat_vectors(x, f, program, w, n):  # type: ignore[no-untyped-def]
+    def repeat_vectors(x, f, program, w, n):
         for _ in range(n):
             vectors(w, x, program)
         return w[program[STATES]]
 
     @numba.njit
-    def repeat_forward(x, f, program, w, n):  # type: ignore[no-untyped-def]
+    def repeat_forward(x, f, program, w, n):
         state = 0
         for _ in range(n):
             state = forward(w, program)
         return w[state]
 
     @numba.njit
-    def repeat_observe(x, f, program, w, n):  # type: ignore[no-untyped-def]
+    def repeat_observe(x, f, program, w, n):
         state, energy = forward(w, program), 0.0
         for _ in range(n):
             energy = observe(w, state - program[STATES] + program[ADJOINTS], state, program)
         return energy
 
     @numba.njit
-    def repeat_backward(x, f, program, w, n):  # type: ignore[no-untyped-def]
+    def repeat_backward(x, f, program, w, n):
         for _ in range(n):
             backward(w, program)  # the gradient grows; its values do not matter for the time
         return w[program[GRADIENT]]
 
     @numba.njit
-    def repeat_forces(x, f, program, w, n):  # type: ignore[no-untyped-def]
+    def repeat_forces(x, f, program, w, n):
         for _ in range(n):
             chain(w, f, program)
         return f[0, 0]

@@ -74,6 +74,8 @@ def prepare(row, data, seed):
     if not source.exists():
         raise InputError(f"there is no {row.input}")
     labels = data / row.data if row.data else source.parent / dataset_of(source)
+    if not labels.exists():
+        raise InputError(f"there is no {labels}; runs/paper/README.md says where to get it")
     changes = {
         **row.changes, "dataset": f"'{labels.resolve()}'", "workers": 1,
         "starts.seed": SEEDS_APART * seed, "label_noise.seed": seed,

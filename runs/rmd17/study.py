@@ -47,6 +47,8 @@ def main():
         for name in arguments.rows
         if seed < ROWS[name].seeds and not known(results, name, seed)
     ]
+    if open_jobs and not arguments.data.is_dir():
+        sys.exit(f"there is no {arguments.data}: runs/rmd17/split.py makes it of the public files")
     context, failed = get_context("spawn"), []
     with ProcessPoolExecutor(arguments.workers, mp_context=context) as pool:
         jobs = {

@@ -247,7 +247,7 @@ def test_jumps_are_found_where_they_are(water, order, at):
         model=water.package.model, test_positions=WATER[None],
         potential=lambda: Kinked(order, 1e-3, at),
     )  # fmt: skip
-    findings = audit_smoothness(audit_context(kinked, 0, seed=0))  # type: ignore[arg-type]
+    findings = audit_smoothness(audit_context(kinked, 0, seed=0))
     broken = audit.failed(findings)
     assert [f.what for f in broken] == [f"jump of the {QUANTITIES[order][0]}"]
     # What is left of the smooth change over the last interval is at most 1e-7 of 1e-3.
@@ -279,7 +279,7 @@ def test_scans_cross_the_cut_off_of_densities_between_molecules():
     assert {c.outer for c in cutoffs(model)} == {arch.features.cutoff}
     assert {(0, 3), (1, 4), (0, 4)} <= {c.between for c in cutoffs(model)}
     alone = SimpleNamespace(package=model, positions=DIMER[None], energies=np.zeros(1))
-    marked = [line for line in scans(alone) if line.marks]  # type: ignore[arg-type]
+    marked = [line for line in scans(alone) if line.marks]
     assert sorted(line.name for line in marked) == ["H2-H5", "O1-H5", "O1-O4"]
     assert all(line.ends[0] < arch.features.cutoff < line.ends[1] for line in marked)
 

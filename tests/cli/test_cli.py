@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_line import INPUT, WATER, Answer, assert_one_line
@@ -28,7 +29,7 @@ def replaced(old: str, new: str) -> Callable[[Path], None]:
     return change
 
 
-def structure(text: str) -> Callable[[Path], None]:
+def structure(text: str) -> Callable[[Path], object]:
     return lambda folder: (folder / "water.xyz").write_text(text)
 
 
@@ -274,7 +275,7 @@ def test_potentials_are_listed_and_described(qmd: Callable[..., Answer]) -> None
 # Terminals and pipes
 
 
-def start(arguments: list[str], **streams: object) -> subprocess.Popen[bytes]:
+def start(arguments: list[str], **streams: Any) -> subprocess.Popen[bytes]:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "80"}
     return subprocess.Popen([sys.executable, "-m", "qmd", *arguments], env=environment, **streams)
 

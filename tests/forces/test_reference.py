@@ -170,8 +170,8 @@ def test_a_method_that_fails_keeps_the_steps_before(tmp_path, monkeypatch):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_gfn2_xtb_conserves_energy_and_is_what_its_calculator_says(tmp_path):
     pytest.importorskip("tblite", reason="needs the extra reference")
-    xtb = {"kind": "ase", "calculator": "tblite.ase.TBLite"}
-    xtb |= {"arguments": {"method": "GFN2-xTB", "verbosity": 0}}
+    settings = {"method": "GFN2-xTB", "verbosity": 0}
+    xtb = {"kind": "ase", "calculator": "tblite.ase.TBLite", "arguments": settings}
     finished = run(tmp_path, xtb, "steps=40")
     energies = totals(finished)
     log = np.loadtxt(finished.paths.log, delimiter=",", skiprows=1)

@@ -7,7 +7,7 @@ from ase.calculators.calculator import Calculator, all_changes
 class HarmonicBonds(Calculator):
     """Atom 0 bound to all others."""
 
-    implemented_properties = ("energy", "forces")
+    implemented_properties = ["energy", "forces"]
 
     def __init__(self, stiffness: float = 20.0, length: float = 1.0) -> None:
         super().__init__()

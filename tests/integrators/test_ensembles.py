@@ -111,12 +111,12 @@ def test_the_kinetic_temperature_has_the_bias_of_its_time_step(water, exact, dt_
     # potential, to second order, kT (1 - dt^2/4 <laplacian U / m>). So 300 K read as 299.4,
     # 297.6 and 290.4 K here, and a thermometer that shows 300 K has found a bug.
     bias = (dt_fs * units.fs) ** 2 / 4 * exact.curvature
-    kinetic, moving = [], []
+    of_atoms, of_centres = [], []
     for state in water_frames(water, dt_fs, n_frames=5):
         v = state.velocities.reshape(N, 3, 3)
-        kinetic.append(np.sum(v**2, axis=2) * water.masses / 2)
-        moving.append(np.sum((water.masses @ v) ** 2, axis=1) / water.masses.sum() / 2)
-    kinetic, moving = np.concatenate(kinetic), np.concatenate(moving)
+        of_atoms.append(np.sum(v**2, axis=2) * water.masses / 2)
+        of_centres.append(np.sum((water.masses @ v) ** 2, axis=1) / water.masses.sum() / 2)
+    kinetic, moving = np.concatenate(of_atoms), np.concatenate(of_centres)
 
     # 9e5 degrees of freedom: the temperature is known to 0.15 %.
     expected = KT / 2 * (9 - bias.sum())
@@ -132,15 +132,15 @@ def test_the_kinetic_temperature_has_the_bias_of_its_time_step(water, exact, dt_
 
 
 def test_structures_of_water_follow_the_boltzmann_distribution(water, exact):
-    r, angle, energy = [], [], []
+    lengths_OH, angles, energy = [], [], []
     for state in water_frames(water, dt_fs=0.5, n_frames=3):
         x = state.positions.reshape(N, 3, 3)
         bonds = x[:, 1:] - x[:, :1]
         lengths = np.linalg.norm(bonds, axis=2)
-        r.append(lengths[:, 0])
-        angle.append(np.arccos(np.sum(bonds[:, 0] * bonds[:, 1], axis=1) / lengths.prod(1)))
+        lengths_OH.append(lengths[:, 0])
+        angles.append(np.arccos(np.sum(bonds[:, 0] * bonds[:, 1], axis=1) / lengths.prod(1)))
         energy.append(state.energy / N)
-    r, angle = np.concatenate(r), np.concatenate(angle)
+    r, angle = np.concatenate(lengths_OH), np.concatenate(angles)
     assert abs(z_score(r, exact.r)) < 5
     assert abs(z_score((r - exact.r) ** 2, exact.r_variance)) < 5
     assert abs(z_score(angle, exact.angle)) < 5

@@ -97,9 +97,9 @@ def check_all(one: AbstractExecutor) -> None:
     results = one.run_tasks(chores.cube, range(5), on_message=heard.append)
     assert list(in_order(results)) == [0, 1, 8, 27, 64]
     assert sorted(heard) == [(k, "done") for k in range(5)]
-    results = sorted(one.run_tasks(chores.even, range(3)), key=lambda answer: answer.number)
-    assert [answer.result for answer in results] == [0, None, 2]
-    assert isinstance(results[1].error, ValueError) and str(results[1].error) == "1 is odd"
+    found = sorted(one.run_tasks(chores.even, range(3)), key=lambda answer: answer.number)
+    assert [answer.result for answer in found] == [0, None, 2]
+    assert isinstance(found[1].error, ValueError) and str(found[1].error) == "1 is odd"
 
 
 def check_death(one: AbstractExecutor, folder: Path) -> None:

@@ -95,7 +95,7 @@ def springs(x: np.ndarray) -> tuple[float, np.ndarray]:
     energy, forces = 0.0, np.zeros((3, 3))
     for i, j in PAIRS:
         arm = x[j] - x[i]
-        stretch = np.linalg.norm(arm) - np.linalg.norm(WATER[j] - WATER[i])
+        stretch = float(np.linalg.norm(arm) - np.linalg.norm(WATER[j] - WATER[i]))
         pull = 40 * stretch * arm / np.linalg.norm(arm)
         energy += 20 * stretch**2
         forces[i] += pull

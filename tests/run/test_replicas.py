@@ -173,8 +173,8 @@ def test_dropped_replicas_are_on_record_and_the_others_are_as_without_them(tmp_p
             ours = ase.io.read(paths.failure_of(replica), index=-1)
             theirs = ase.io.read(expected.failure, index=-1)
             np.testing.assert_array_equal(ours.positions, theirs.positions)
-        ours, theirs = paths.trajectory_of(replica), expected.trajectory
-        assert ours.read_bytes() == theirs.read_bytes()
+        written = paths.trajectory_of(replica)
+        assert written.read_bytes() == expected.trajectory.read_bytes()
 
 
 def test_a_run_whose_replicas_have_all_failed_says_so(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def test_momenta_and_isotopes_of_a_file_are_kept(tmp_path):
     assert read.masses[1] == pytest.approx(2.014, abs=1e-6)
     # extxyz has eight decimals of the momenta.
     np.testing.assert_allclose(read.velocities, velocities, atol=1e-8)
-    config = SystemConfig(structure="hdo.xyz", velocities="file")
+    config = SystemConfig(structure="hdo.xyz", temperature_K=None, velocities="file")
     np.testing.assert_array_equal(start_velocities(read, config, None), read.velocities)
 
 
@@ -352,7 +352,9 @@ def test_normals_of_another_shape_are_refused():
 
 def test_start_velocities_follow_the_input():
     xi = normals(WATER)
-    zero = start_velocities(WATER, SystemConfig(structure="h2o", velocities="zero"), xi)
+    zero = start_velocities(
+        WATER, SystemConfig(structure="h2o", temperature_K=None, velocities="zero"), xi
+    )
     assert not zero.any()
     thermal = SystemConfig(
         structure="h2o", temperature_K=500, exact_temperature=True, remove_rotation=True
@@ -360,7 +362,9 @@ def test_start_velocities_follow_the_input():
     v = start_velocities(WATER, thermal, xi)
     assert kinetic_temperature(kinetic_energy(WATER, v), 3) == pytest.approx(500, rel=1e-13)
     with pytest.raises(InputError, match="h2o has no velocities"):
-        start_velocities(WATER, SystemConfig(structure="h2o", velocities="file"), xi)
+        start_velocities(
+            WATER, SystemConfig(structure="h2o", temperature_K=None, velocities="file"), xi
+        )
 
 
 # --- Species ------------------------------------------------------------------------------------

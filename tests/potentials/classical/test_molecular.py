@@ -99,7 +99,7 @@ def test_the_minimum_of_lennard_jones_has_no_force() -> None:
 
 def hessian(evaluate_forces: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> np.ndarray:
     """By central differences of forces, with two step lengths extrapolated: error h^4."""
-    n, total = x.size, 0.0
+    n, total = x.size, np.zeros((x.size, x.size))
     for h, weight in ((1e-3, 4 / 3), (2e-3, -1 / 3)):
         steps = h * np.eye(n).reshape(n, *x.shape)
         rows = [(evaluate_forces(x - s) - evaluate_forces(x + s)).ravel() / (2 * h) for s in steps]

@@ -437,7 +437,8 @@ def places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str |
     """The path of every value within plain JSON values."""
     if path:
         yield path
-    items = {dict: dict.items, list: enumerate}.get(type(value), lambda value: ())(value)
+    readers: dict[type, Any] = {dict: dict.items, list: enumerate}
+    items = readers.get(type(value), lambda value: ())(value)
     for key, inner in items:
         yield from places(inner, (*path, key))
 

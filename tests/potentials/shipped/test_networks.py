@@ -29,7 +29,7 @@ SPECIES = {
 def test_errors_on_unseen_frames(name, molecule):
     path = DATA / f"{molecule}_test_01.npz"
     if not path.exists():
-        pytest.skip(f"needs the public file {path.name} of rMD17")
+        pytest.skip(f"needs {path.name} of rMD17, which runs/rmd17/split.py makes")
     package = load(find(name)).on(SPECIES[molecule])
     with np.load(path) as data:
         positions, energies, forces = (data[key][:300] for key in "REF")

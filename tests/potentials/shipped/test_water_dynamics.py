@@ -202,7 +202,7 @@ def relax(energy_and_forces: Any, positions: np.ndarray) -> np.ndarray:
 def geometry(x: np.ndarray) -> tuple[float, float]:
     a, b = x[1] - x[0], x[2] - x[0]
     la, lb = np.linalg.norm(a), np.linalg.norm(b)
-    return (la + lb) / 2, math.degrees(math.acos(a @ b / la / lb))
+    return float(la + lb) / 2, math.degrees(math.acos(a @ b / la / lb))
 
 
 def wavenumbers(energy_and_forces: Any, x: np.ndarray, masses: np.ndarray) -> np.ndarray:

@@ -208,9 +208,8 @@ def test_the_sphere_has_its_closed_form():
 def test_the_baseline_has_its_closed_form():
     q, s, t, g = 0.5, 0.3, -0.1, 0.4
     repulsion, decay, dispersion = np.array([2.0, 1.0, 0.5]), np.full(3, 3.0), np.array([7.0, 2, 1])
-    parameters = BaselineParameters(
-        *(np.asarray(v) for v in (q, s, t, g)), repulsion, decay, dispersion
-    )
+    scalars = [np.asarray(v) for v in (q, s, t, g)]
+    parameters = BaselineParameters(*[*scalars, repulsion, decay, dispersion])
     # Bonds of 1.07 and 0.87 angstrom at a right angle; the second molecule 4 angstrom along z.
     one = np.array([[0, 0, 0], [1.07, 0, 0], [0, 0.87, 0.0]])
     x = np.concatenate([one, one + [0, 0, 4.0]])
