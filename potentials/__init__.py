@@ -1,7 +1,7 @@
 """Potentials of qmd: circuits as data, their three interpreters, packages.
 
-What needs JAX or PennyLane is imported when it is first asked for: a run on the native kernel
-needs neither.
+Modules that need JAX or PennyLane are imported when first used: a run on the native kernel needs
+neither.
 """
 
 import warnings
@@ -163,7 +163,7 @@ _LAZY_MODULES = {
 
 
 _RENAMED = {"AtomCentred": "PerAtomSum", "Network": "AtomCentredNetwork"}
-"""Names of release 0.1; they go with 0.3."""
+"""Names of release 0.1; to be removed in release 0.3."""
 
 
 def __getattr__(name: str) -> Any:

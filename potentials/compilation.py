@@ -1,4 +1,4 @@
-"""How the kernels are compiled: once, and only what is called.
+"""Compilation of the kernels: once, and only those that are called.
 
 Numba compiles a function, with all that it calls, down to machine code wherever it is called from
 another one, so that a kernel of forty functions is compiled several times over. Two remedies:

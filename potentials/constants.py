@@ -1,7 +1,7 @@
 """Physical constants of classical potentials, in eV and angstrom: CODATA 2018.
 
-Shipped packages and published numbers rest on these values. `qmd.units` has the factors of the
-program, of CODATA 2014, from which they differ by 1e-8; a test compares both with SciPy's.
+Shipped packages and published numbers depend on these values. `qmd.units` has the factors of the
+program, of CODATA 2014, from which they differ by 1e-8; a test compares both with those of SciPy.
 """
 
 COULOMB = 14.399645478

@@ -47,11 +47,11 @@ def clear(positions: Any, forces: Any, program: Any) -> Any:
 
 
 MAX_BYTES = 2**28
-"""Of a workspace; 12 spins, 30 layers and six gates across pairs take 97 MiB."""
+"""Largest size of a workspace; 12 spins, 30 layers and six gates across pairs take 97 MiB."""
 
 
 class NativeKernel(NamedTuple):
-    """What the integrators need of a potential: a compiled function and its two arrays."""
+    """Potential in the form that the integrators use: a compiled function and its two arrays."""
 
     function: Any
     program: np.ndarray
@@ -68,7 +68,7 @@ def check_bytes(n_bytes: int) -> None:
 
 
 def _writable(positions: np.ndarray) -> np.ndarray:
-    """As the compiled functions take them, which have one type for all arrays."""
+    """Return an array of the type of the compiled functions, which is writable."""
     array = np.ascontiguousarray(positions, np.float64)
     return array if array.flags.writeable else array.copy()
 
@@ -90,7 +90,7 @@ def evaluate(kernel: NativeKernel, positions: np.ndarray) -> tuple[float, np.nda
 
 
 def evaluate_all(kernel: NativeKernel, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Energies (eV), (n,), and forces (eV/angstrom), (n, n_atoms, 3), of many configurations."""
+    """Return energies (eV), (n,), and forces (eV/angstrom), (n, n_atoms, 3), of many geometries."""
     positions = _writable(positions)
     energies, forces = np.empty(len(positions)), np.empty_like(positions)
     address = int(kernel.function.address)

@@ -1,8 +1,8 @@
-"""The contract of a potential family: what its folder has to define.
+"""Contract of a potential family, which its folder has to define.
 
 A family is a kind of leaf in a tree of potentials: its data class, its JSON form, its interpreters,
-and what it says about itself. `families` lists all of them; trees, packages, cards, audits and
-trainings ask a leaf's family instead of its class.
+and its properties. `families` lists all of them; trees, packages, cards, audits and trainings use
+the family of a leaf instead of its class.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -148,13 +148,13 @@ class Family(Generic[L]):
     finite shots are not modelled."""
 
     keeps_rotations: Callable[[L], bool] = _always
-    """Whether rotated atoms have the same energy."""
+    """Returns True if rotated atoms have the same energy."""
     keeps_reflections: Callable[[L], bool] = _always
-    """Whether mirror images have the same energy, beyond what rotations do."""
+    """Returns True if mirror images have the same energy, even where they are no rotations."""
     keeps_exchanges: Callable[[L, tuple[str, ...]], bool] = _all_alike
-    """Whether atoms of the same element, given the elements of all, are alike."""
+    """Returns True if atoms of the same element, given the elements of all, are equivalent."""
     ends: Callable[[L], Iterable[tuple[int, int, float]]] = _no_ends
-    """Pairs of atoms, and the distance (angstrom) beyond which they do not see each other."""
+    """Pairs of atoms, and the distance (angstrom) beyond which they do not interact."""
 
 
 def deferred(package: str | None, path: str) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""Values of JSON, read strictly: what is stored may be a stranger's."""
+"""Strict reading of JSON values, since a file may come from a stranger."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -7,19 +7,19 @@ from .family import JsonForm
 
 
 class Field(NamedTuple):
-    """An attribute of a leaf in its JSON form."""
+    """Attribute of a leaf in its JSON form."""
 
     name: str
     """Name in JSON, with the unit."""
     attribute: str
     read: Callable[[Any], Any]
-    """JSON value -> attribute; raises TypeError, ValueError or KeyError."""
+    """Function that converts a JSON value; raises TypeError, ValueError or KeyError."""
     write: Callable[[Any], Any] | None = None
-    """Attribute -> JSON value; default: tuples become lists."""
+    """Function that converts the attribute to JSON; default: tuples become lists."""
 
 
 def fields(*listed: Field) -> JsonForm:
-    """Form of a leaf whose attributes are stored one by one."""
+    """Return the form of a leaf whose attributes are stored one by one."""
 
     def write(leaf: Any) -> dict[str, Any]:
         return {f.name: (f.write or _plain)(getattr(leaf, f.attribute)) for f in listed}
@@ -35,21 +35,21 @@ def _plain(value: Any) -> Any:
 
 
 def integer(value: Any) -> int:
-    """`value` if it is an integer; TypeError for anything else, True and 1.0 too."""
+    """Return `value` if it is an integer; raise TypeError for anything else, also True and 1.0."""
     if type(value) is not int:
         raise TypeError(f"expected an integer, but found {value!r}")
     return value
 
 
 def number(value: Any) -> float:
-    """`value` as a float; TypeError for anything but a number."""
+    """Return `value` as a float; raise TypeError for anything but a number."""
     if type(value) not in (int, float):
         raise TypeError(f"expected a number, but found {value!r}")
     return float(value)
 
 
 def boolean(value: Any) -> bool:
-    """`value` if it is true or false; TypeError for anything else."""
+    """Return `value` if it is true or false; raise TypeError for anything else."""
     if type(value) is not bool:
         raise TypeError(f"expected true or false, but found {value!r}")
     return value

@@ -1,4 +1,4 @@
-"""A quantum potential as data: features, circuit, head, and the trained parameters."""
+"""Quantum potential as data: features, circuit, head, and the trained parameters."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -9,22 +9,22 @@ from .features import Features
 
 
 class Parameters(NamedTuple):
-    """Everything trainable; a pytree of arrays (NumPy or JAX).
+    """All trainable arrays; a pytree (NumPy or JAX).
 
     The head is linear: ``E = sum_o weights_o <O_o> + offset``.
     """
 
     scales: Any
-    """Of the features, shape (1 or n_layers + 1, n_scales): shared by all layers, or not.
+    """Scales of the features, shape (1 or n_layers + 1, n_scales): shared by all layers, or not.
 
     Linear vectors: alpha, 1/angstrom; vector densities: c, dimensionless.
     """
     couplings: Any
-    """J and RZ angles, rad, shape (n_layers, n_couplings)."""
+    """Couplings J and RZ angles, rad, shape (n_layers, n_couplings)."""
     weights: Any
-    """eV per unit of each observable, shape (n_observables,)."""
+    """Weights of the observables, eV, shape (n_observables,)."""
     offset: Any
-    """eV, a scalar."""
+    """Energy offset, eV, a scalar."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Architecture:
     Raises
     ------
     ValueError
-        If the circuit asks for vectors that the features do not make.
+        If the circuit uses vectors that the features do not provide.
     """
 
     features: Features
@@ -68,7 +68,7 @@ class Quantum:
 
     @property
     def n_atoms(self) -> int:
-        """Atoms whose positions are the input."""
+        """Number of atoms whose positions are the input."""
         return self.architecture.features.n_atoms
 
     def check(self) -> None:

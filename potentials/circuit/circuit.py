@@ -1,12 +1,12 @@
-"""A circuit as data: what the three interpreters (PennyLane, JAX, native) all read.
+"""Circuit as data, which the three interpreters (PennyLane, JAX, native) read.
 
 The family is that of re-uploading circuits on spins ("siVQLM", [1]_)::
 
     M = [prod_{d=D..1} Phi_d U_d] Phi_0,     <O> = <psi_0| M^+ O M |psi_0>
 
-with `psi_0` a product of singlets, encodings `Phi_d` that turn single qubits about vectors,
-layers `U_d` of Heisenberg and RZ gates, and observables made of `sigma_p . sigma_q`. An
-optional ancilla makes the encoding equivariant under inversion. Qubits count from 0 here,
+with `psi_0` a product of singlets, encodings `Phi_d` that rotate single qubits about vectors,
+layers `U_d` of Heisenberg and RZ gates, and observables built from `sigma_p . sigma_q`. An
+optional ancilla makes the encoding equivariant under inversion. Qubits count from 0 here, and
 from 1 in the paper.
 
 References
@@ -23,14 +23,14 @@ Pair = tuple[int, int]
 
 MAX_QUBITS, MAX_LAYERS = 20, 200
 MAX_CLUSTER = 10
-"""Spins that pairs of one Heisenberg gate may join: it becomes a matrix of 2**spins rows."""
+"""Largest number of spins that the pairs of a Heisenberg gate join: a matrix of 2**spins rows."""
 
 
 class Encode(NamedTuple):
     """``exp(-i v.sigma_qubit)``, or ``exp(-i v.sigma_qubit X_ancilla)`` with an ancilla."""
 
     vector: int
-    """Which of the vectors that the features provide."""
+    """Index of the vector, among those of the features."""
     qubit: int
 
 
@@ -38,7 +38,7 @@ class Heisenberg(NamedTuple):
     """``exp(-i J sum_pairs sigma_p.sigma_q)``; the pairs need not commute."""
 
     coupling: int
-    """Which of the couplings of the layer is J."""
+    """Index of J among the couplings of the layer."""
     pairs: tuple[Pair, ...]
 
 
@@ -46,7 +46,7 @@ class RotationZ(NamedTuple):
     """``exp(-i theta/2 Z)`` on each of `qubits`; on a spin it breaks rotation invariance."""
 
     coupling: int
-    """Which of the couplings of the layer is theta."""
+    """Index of theta among the couplings of the layer."""
     qubits: tuple[int, ...]
 
 
@@ -59,7 +59,7 @@ class Observable(NamedTuple):
 
 @dataclass(frozen=True)
 class Circuit:
-    """Description of a circuit of the family; parameters and vectors are kept apart.
+    """Description of a circuit of the family, without its parameters and vectors.
 
     Parameters
     ----------
@@ -68,18 +68,18 @@ class Circuit:
     singlets : tuple of pairs
         Pairs of qubits that start as ``(|01> - |10>)/sqrt 2``; the others start as ``|0>``.
     encoding : tuple of Encode
-        One encoding ``Phi``, at most one gate a spin. The vectors may differ from layer to layer.
+        One encoding ``Phi``, at most one gate per spin. The vectors may differ between layers.
     layer : tuple of Heisenberg and RotationZ
         Gates of one ``U_d`` in the order in which they act.
     observables : tuple of Observable
     ancilla : int, optional
-        Qubit that the encodings couple to; it starts as ``|0>``.
+        Qubit to which the encodings couple; it starts as ``|0>``.
 
     Raises
     ------
     ValueError
-        If a gate names a qubit that does not exist, or one twice, or the ancilla where a spin is
-        needed; if a spin is encoded twice; if one Heisenberg gate joins more than `MAX_CLUSTER`
+        If a gate names a qubit that does not exist, the same qubit twice, or the ancilla in place
+        of a spin; if a spin is encoded twice; if a Heisenberg gate joins more than `MAX_CLUSTER`
         spins.
     """
 
@@ -153,22 +153,22 @@ class Circuit:
 
     @property
     def spins(self) -> tuple[int, ...]:
-        """The qubits that are not the ancilla."""
+        """Qubits other than the ancilla."""
         return tuple(q for q in range(self.n_qubits) if q != self.ancilla)
 
     @property
     def n_couplings(self) -> int:
-        """Trainable couplings of one layer."""
+        """Number of trainable couplings of one layer."""
         return 1 + max((gate.coupling for gate in self.layer), default=-1)
 
     @property
     def n_vectors(self) -> int:
-        """Vectors that one encoding needs."""
+        """Number of vectors of one encoding."""
         return 1 + max(gate.vector for gate in self.encoding)
 
 
 class Cluster(NamedTuple):
-    """Pairs that share spins, with those spins."""
+    """Pairs that share spins, with their spins."""
 
     spins: frozenset[int]
     pairs: tuple[Pair, ...]

@@ -1,4 +1,4 @@
-"""The family of circuits on spins."""
+"""Family of circuits on spins."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -57,7 +57,7 @@ def _linear_vectors(leaf: Quantum, positions: np.ndarray) -> np.ndarray:
 
 
 def node_of_spins(circuit: Circuit, couplings: Any, n_layers: int) -> tuple[Any, tuple[Any, ...]]:
-    """PennyLane QNode of the first `n_layers` layers, and arguments for it (angles of 1)."""
+    """Return a PennyLane QNode of the first `n_layers` layers, and arguments (angles of 1)."""
     from dataclasses import replace
 
     from .pennylane_energy import qnode
@@ -67,14 +67,14 @@ def node_of_spins(circuit: Circuit, couplings: Any, n_layers: int) -> tuple[Any,
 
 
 def work_of_spins(circuit: Circuit) -> Work:
-    """Work of one circuit on spins."""
+    """Return the work of one circuit on spins."""
     gates = [len(g.pairs if isinstance(g, Heisenberg) else g.qubits) for g in circuit.layer]
     terms = sum(gates) + len(circuit.encoding) + sum(len(o.pairs) for o in circuit.observables)
     return Work(terms, (terms * circuit.n_layers) << circuit.n_qubits)
 
 
 def _keeps_rotations(leaf: Quantum) -> bool:
-    """An RZ gate on a spin keeps rotations about z only."""
+    """Return False if a spin has an RZ gate, which allows only rotations about z."""
     circuit = leaf.architecture.circuit
     return not any(
         isinstance(gate, RotationZ) and set(gate.qubits) - {circuit.ancilla}

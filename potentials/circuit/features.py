@@ -1,4 +1,4 @@
-"""Features: positions -> one vector per encoding gate; both kinds are linear in their scales."""
+"""Features: vectors of the encoding gates from positions; both are linear in their scales."""
 
 import math
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class LinearVectors:
     weights : tuple of tuples, shape (n_vectors, n_atoms)
         C; every row sums to zero, so that the vectors do not change under translation.
     scale_index : tuple of int, shape (n_vectors,)
-        Which of the trainable scales alpha (1/angstrom) multiplies each vector.
+        Index of the trainable scale alpha (1/angstrom) of each vector.
 
     Raises
     ------
@@ -36,40 +36,40 @@ class LinearVectors:
 
     @property
     def n_atoms(self) -> int:
-        """Atoms whose positions are the input."""
+        """Number of atoms whose positions are the input."""
         return len(self.weights[0])
 
     @property
     def n_vectors(self) -> int:
-        """Vectors of one encoding."""
+        """Number of vectors of one encoding."""
         return len(self.weights)
 
     @property
     def n_scales(self) -> int:
-        """Trainable scales of one encoding."""
+        """Number of trainable scales of one encoding."""
         return 1 + max(self.scale_index)
 
 
 MAX_ENTRIES = 10_000
-"""Of vector densities: the native kernel keeps 3 kB for each, with `MAX_LAYERS` layers."""
+"""Largest number of entries; the native kernel needs 3 kB for each, with `MAX_LAYERS` layers."""
 
 
 class Entry(NamedTuple):
-    """One neighbour that adds to one vector."""
+    """Contribution of one neighbour to one vector."""
 
     vector: int
     centre: int
     neighbour: int
     kind: int
-    """Which radial function."""
+    """Index of the radial function."""
 
 
 @dataclass(frozen=True)
 class VectorDensities:
-    """``v_k = sum_j w_t(r_ij) r_ij / |r_ij|``: what the neighbours of an atom add up to.
+    """``v_k = sum_j w_t(r_ij) r_ij / |r_ij|``: densities of the neighbours of an atom.
 
     Each radial function is ``w_t(r) = u(r / cutoff) sum_g c_tg exp(-(r - mu_tg)^2 / 2 s_t^2)``
-    with trainable c (dimensionless), ``n_radial`` Gaussians evenly spaced over the range of its
+    with trainable c (dimensionless), ``n_radial`` Gaussians evenly spaced over the range of the
     kind, s their spacing, and the polynomial u of [1]_ (p = 6), which ends with a continuous second
     derivative.
 
@@ -80,9 +80,9 @@ class VectorDensities:
     ranges : tuple of pairs
         Distances of the first and the last Gaussian of each kind, angstrom.
     n_radial : int
-        Gaussians of one kind.
+        Number of Gaussians of one kind.
     cutoff : float
-        angstrom
+        Cut-off radius, angstrom.
 
     Raises
     ------
@@ -122,12 +122,12 @@ class VectorDensities:
 
     @property
     def n_vectors(self) -> int:
-        """Vectors of one encoding."""
+        """Number of vectors of one encoding."""
         return 1 + max(e.vector for e in self.entries)
 
     @property
     def n_scales(self) -> int:
-        """Trainable numbers of one encoding: c, kind by kind."""
+        """Number of trainable coefficients c of one encoding."""
         return len(self.ranges) * self.n_radial
 
 

@@ -1,4 +1,4 @@
-"""Derivatives of the energy of a circuit by its trained numbers, on the native kernel."""
+"""Derivatives of the energy of a circuit by its trained parameters, on the native kernel."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ Array = np.ndarray
 
 
 class CircuitGradient:
-    """See `family.LeafGradient`.
+    """Derivatives of a circuit; see `family.LeafGradient`.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class CircuitGradient:
         self._n_parameters = sum(np.size(p) for p in leaf.parameters)
 
     def rows(self, positions: Array) -> Array:
-        """Derivatives of the energies at `positions` (n, n_atoms, 3): (n, n_parameters)."""
+        """Return derivatives of the energies at `positions` (n, n_atoms, 3): (n, n_parameters)."""
         energies = np.empty(len(positions))
         rows = np.empty((len(positions), self._n_parameters))
         workspace = self._workspace.copy()  # has scratch, which threads must not share
@@ -41,7 +41,7 @@ class CircuitGradient:
         return rows
 
     def sum(self, positions: Array, factors: Array) -> Array:
-        """``factors @ rows(positions)`` without the rows, (n_parameters,)."""
+        """Return ``factors @ rows(positions)`` without storing the rows, (n_parameters,)."""
         row, workspace = np.zeros(self._n_parameters), self._workspace.copy()
         x = np.ascontiguousarray(positions)
         layout.add_into(self._address, x, factors, row, self._program, workspace, self._base)
@@ -49,7 +49,7 @@ class CircuitGradient:
 
 
 def _packed(model: Quantum) -> tuple[Array, Array, int]:
-    """Program, workspace, and where in the program the table of derivatives begins."""
+    """Return program, workspace, and the place of the table of derivatives in the program."""
     architecture, parameters = model.architecture, model.parameters
     circuit: Circuit = architecture.circuit
     program, workspace, lowered = native.packed(architecture, parameters)

@@ -1,12 +1,12 @@
 """Derivatives of the energy of a lowered circuit by its trained parameters, in Numba.
 
 `kernel.energy_and_forces` leaves all states psi_d and lambda_d and the gradient with respect to
-every encoding vector. What is added here: within a layer the states are taken again
-from operation to operation, and a coupling of operation U_j has ``2 Re <lambda| dU_j |psi>``; the
-numbers of the features follow from the gradient of the vectors by the chain rule; the weights of
-the head are expectation values.
+every encoding vector. This module adds the derivatives by the parameters: within a layer the
+states are computed again from operation to operation, and a coupling of operation U_j has
+``2 Re <lambda| dU_j |psi>``; the scales of the features follow from the gradient of the vectors
+by the chain rule; the weights of the head are expectation values.
 
-All of it is written to one row in the order of `Parameters`: scales, couplings, weights, offset.
+They are written to one row in the order of `Parameters`: scales, couplings, weights, offset.
 """
 
 import math
@@ -50,13 +50,13 @@ from .radial_kernel import same_gaussians
  SCALE_INDEX, GRADIENT_HEAD) = range(11)
 # fmt: on
 OPERATION, COUPLING = RECORD, RECORD + 1
-"""Of a derivative, or OBSERVABLE of a part of an observable, behind the record of an operation."""
+"""Places behind the record of an operation: operation (or observable) and coupling."""
 LONG_RECORD = RECORD + 2
 
 
 @inner
 def real_overlap(w, x, y, n):
-    """Real part of <x|y>: four sums, for latency counts."""
+    """Return the real part of <x|y>, in four sums to hide latency."""
     a, b, c, d = 0.0, 0.0, 0.0, 0.0
     for i in range(0, n, 4):
         a += w[x + i] * w[y + i]
@@ -215,7 +215,7 @@ def _gaussians(w, factor, positions, record, program):
 
 @inner
 def _add(address, positions, forces, row, factor, program, workspace, base):
-    """Energy; adds `factor` times its derivatives to `row`."""
+    """Add `factor` times the derivatives of the energy to `row`; return the energy."""
     energy = call(address, positions, forces, program, workspace)
     if program[N_ENTRIES] > 0:
         _add_radial_scales(workspace, row, factor, positions, program, base)

@@ -1,10 +1,10 @@
-"""The JAX interpreter of a circuit: energies, batches, gradients, training.
+"""JAX interpreter of a circuit: energies, batches, gradients, training.
 
-A state is an array (sectors, 2**n_spins). With an ancilla the two sectors are the
-eigenstates of X on it: an encoding then acts as ``V`` in one and ``V^+`` in the other, and Z
-on the ancilla exchanges them. On up to `DENSE_SPINS` spins each layer is first multiplied out to
-one matrix: a constant of the compiled program once the couplings are trained, and until then made
-once for all geometries of a batch. Beyond, layers act gate by gate.
+A state is an array (sectors, 2**n_spins). With an ancilla the two sectors are the eigenstates of X
+on it: an encoding then acts as ``V`` in one and ``V^+`` in the other, and Z on the ancilla
+exchanges them. On up to `DENSE_SPINS` spins each layer is first multiplied out to one matrix: a
+constant of the compiled program once the couplings are trained, and until then computed once for
+all geometries of a batch. With more spins, layers act gate by gate.
 """
 
 import functools
@@ -31,7 +31,7 @@ def energy(
     parameters: Parameters,
     positions: Float[Array, "atoms 3"],
 ) -> Float[Array, ""]:
-    """Energy (eV), a scalar, at `positions` (angstrom), shape (n_atoms, 3)."""
+    """Return the energy (eV), a scalar, at `positions` (angstrom), shape (n_atoms, 3)."""
     vectors = encoding_vectors(architecture.features, parameters.scales, positions)
     values = expectations(architecture.circuit, parameters.couplings, vectors)
     return jnp.dot(jnp.asarray(parameters.weights), values) + jnp.asarray(parameters.offset)
@@ -42,7 +42,7 @@ def encoding_vectors(
     scales: Float[Array, "encodings scales"],
     positions: Float[Array, "atoms 3"],
 ) -> Float[Array, "encodings vectors 3"]:
-    """Vectors (rad) of every encoding layer; one layer stands for all if scales are shared."""
+    """Return the vectors (rad) of all encoding layers; a single layer if the scales are shared."""
     if isinstance(features, VectorDensities):
         return _vector_densities(features, jnp.asarray(scales), positions)
     alpha = jnp.asarray(scales)[:, np.array(features.scale_index)]
@@ -68,7 +68,7 @@ def _vector_densities(
 
 
 def envelope(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """The polynomial ``1 - 28 x^6 + 48 x^7 - 21 x^8``, 0 beyond x = 1."""
+    """Return the polynomial ``1 - 28 x^6 + 48 x^7 - 21 x^8``, 0 beyond x = 1."""
     return jnp.where(x < 1, 1 - x**6 * (28 - x * (48 - 21 * x)), 0.0)
 
 
@@ -79,7 +79,7 @@ def expectations(
     *,
     dense: bool = True,
 ) -> Float[Array, " observables"]:
-    """Expectation values of the observables of `circuit`.
+    """Return the expectation values of the observables of `circuit`.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def expectations(
     vectors : (1 or n_layers + 1, n_vectors, 3)
         Vectors of the encodings, rad; a single set is used in every layer.
     dense : bool
-        Whether to multiply out small layers; not if couplings differ from geometry to geometry.
+        Multiply out small layers; not possible if couplings differ between geometries.
     """
     n_spins = len(circuit.spins)
     signs = np.array([1.0] if circuit.ancilla is None else [1.0, -1.0])
@@ -119,7 +119,7 @@ def expectations(
 
 
 def _initial_state(circuit: Circuit) -> np.ndarray:
-    """Singlets, |0> elsewhere; the ancilla's |0> is an equal weight on both sectors."""
+    """Return singlets, and |0> elsewhere; |0> of the ancilla gives both sectors equal weights."""
     spins = {q: i for i, q in enumerate(circuit.spins)}
     n = len(spins)
     psi = np.zeros((2,) * n, complex)
@@ -132,9 +132,9 @@ def _initial_state(circuit: Circuit) -> np.ndarray:
 
 
 def _spin_rotations(circuit: Circuit, vectors: Array) -> Array:
-    """exp(-i v.sigma) of every spin: (..., vectors, 3) -> (..., spins, 2, 2)."""
+    """Return exp(-i v.sigma) of every spin: (..., vectors, 3) -> (..., spins, 2, 2)."""
     vector_of = {gate.qubit: gate.vector for gate in circuit.encoding}
-    # One idle vector of zeros serves the spins that carry no encoding.
+    # One vector of zeros serves the spins that have no encoding.
     padded = jnp.concatenate([vectors, jnp.zeros_like(vectors[..., :1, :])], axis=-2)
     v = padded[..., np.array([vector_of.get(q, -1) for q in circuit.spins]), :]
     square = jnp.sum(v**2, axis=-1)
@@ -150,7 +150,7 @@ def _spin_rotations(circuit: Circuit, vectors: Array) -> Array:
 
 
 def _pairwise(single: Array, group: int) -> list[Array]:
-    """Kronecker products of the rotations of `group` neighbouring spins at a time."""
+    """Return Kronecker products of the rotations of `group` neighbouring spins at a time."""
     n_spins = single.shape[-3]
     blocks = [
         [single[..., i, :, :] for i in range(start, min(start + group, n_spins))]
@@ -179,7 +179,7 @@ def _encode(factors: list[Array], psi: QuantumState) -> QuantumState:
 def _dense_layers(
     circuit: Circuit, couplings: Float[Array, "layers couplings"]
 ) -> Complex[Array, "layers dim dim"]:
-    """`layer_matrices`, at compile time if the couplings are known by then."""
+    """Return `layer_matrices`, computed at compile time if the couplings are known by then."""
     if isinstance(couplings, jax.core.Tracer):
         return layer_matrices(circuit, couplings)
     with jax.ensure_compile_time_eval():
@@ -191,10 +191,10 @@ def _dense_layers(
 def layer_matrices(
     circuit: Circuit, couplings: Float[Array, "layers couplings"]
 ) -> Complex[Array, "layers dim dim"]:
-    """The spin part of every U_d as one matrix; RZ on the ancilla is left out.
+    """Return the spin part of every U_d as one matrix, without RZ on the ancilla.
 
-    Its derivatives are multiplied out as well, once for all geometries of a batch, which then see
-    each layer as linear in a change of its couplings.
+    Its derivatives are multiplied out as well, once for all geometries of a batch; each layer is
+    then linear in a change of its couplings.
     """
     return _multiplied_out(circuit, couplings)
 
@@ -256,7 +256,7 @@ def _phase(angle: Array) -> Array:
 
 
 def _spectrum(pairs: list[Pair]) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues and eigenvectors (real, as complex) of sum sigma_p.sigma_q on its qubits."""
+    """Return eigenvalues and (real, as complex) eigenvectors of sum sigma_p.sigma_q."""
     identity = np.eye(2 ** (1 + max(max(pair) for pair in pairs)))
     total = np.sum([2 * _swap(identity, pair) - identity for pair in pairs], axis=0)
     values, vectors = np.linalg.eigh(total)
@@ -287,7 +287,7 @@ def _rotate_z(angle: Array, spin: int, psi: QuantumState) -> QuantumState:
 def _ancilla_rotations(
     circuit: Circuit, coupling: Float[Array, " couplings"], psi: QuantumState
 ) -> QuantumState:
-    """RZ on the ancilla, where Z exchanges the sectors; it commutes with the gates on the spins."""
+    """Apply RZ on the ancilla, whose Z exchanges the sectors; it commutes with gates on spins."""
     for gate in circuit.layer:
         if isinstance(gate, RotationZ) and circuit.ancilla in gate.qubits:
             half, exchanged = coupling[gate.coupling] / 2, psi[::-1]

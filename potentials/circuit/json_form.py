@@ -10,7 +10,7 @@ from .features import Entry, Features, LinearVectors, VectorDensities
 
 
 def architecture_to_json(architecture: Architecture) -> dict[str, Any]:
-    """Features and circuit as plain JSON values; gates in the order in which they act."""
+    """Return features and circuit as plain JSON values, with gates in the order of their action."""
     return {
         "features": _features_to_json(architecture.features),
         "circuit": circuit_to_json(architecture.circuit),
@@ -19,7 +19,7 @@ def architecture_to_json(architecture: Architecture) -> dict[str, Any]:
 
 
 def architecture_from_json(data: Mapping[str, Any]) -> Architecture:
-    """The inverse of `architecture_to_json`.
+    """Return the architecture of plain JSON values; the inverse of `architecture_to_json`.
 
     Raises
     ------
@@ -32,7 +32,7 @@ def architecture_from_json(data: Mapping[str, Any]) -> Architecture:
 
 
 def circuit_to_json(circuit: Circuit) -> dict[str, Any]:
-    """A circuit as plain JSON values."""
+    """Return a circuit as plain JSON values."""
     return {
         "n_qubits": circuit.n_qubits,
         "n_layers": circuit.n_layers,

@@ -1,4 +1,4 @@
-"""The native kernel: energy and forces of any lowered circuit, in Numba, by the adjoint method.
+"""Native kernel: energy and forces of any lowered circuit, in Numba, by the adjoint method.
 
 One compiled function serves every model: what differs lies in two arrays, `program`
 (integers: sizes, offsets, the list of operations) and `workspace` (constants, then scratch).
@@ -208,7 +208,7 @@ def read_linear(positions, w, program):
 
 @inner
 def _alike(pair, program):
-    """Whether a pair is turned by the same two vectors as the one before."""
+    """Return True if a pair is rotated by the same two vectors as the previous one."""
     spin = program[SPINS] + 2 * pair
     return program[spin] == program[spin - 2] and program[spin + 1] == program[spin - 1]
 
@@ -343,7 +343,7 @@ def _observe(w, program):
 
 @inner
 def last_state(program):
-    """Where psi_D lies."""
+    """Return the place of psi_D."""
     size = program[N_SECTORS] * (2 << (2 * program[N_PAIRS]))
     return program[STATES] + program[N_LAYERS] * size
 

@@ -1,4 +1,4 @@
-"""Where `native` puts things for `kernel`: places in `program`, sizes of records."""
+"""Layout of the arrays that `native` packs for `kernel`: places in `program`, sizes of records."""
 
 # fmt: off
 # Places of sizes and offsets at the head of `program`.
@@ -9,9 +9,9 @@
  READ, PROPAGATE, WRITE, HEAD) = range(37)
 # fmt: on
 RECORD = 7
-"""Integers per operation: kind, pair or sector flip, pattern, two flips, offset, layer stride."""
+"""Integers of an operation: kind, pair or sector flip, pattern, two flips, offset, layer stride."""
 VECTOR = 5
-"""Numbers per encoding vector: x, y, z, cos r, sin r / r."""
+"""Numbers of an encoding vector: x, y, z, cos r, sin r / r."""
 
 # Vector densities have entries, linear vectors none. Per entry RADIAL keeps, for each encoding,
 # w / r and dw / dr, both filled up to fours, and then the unit vector.

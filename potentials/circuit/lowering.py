@@ -36,11 +36,11 @@ GRADED, TURN, ANCILLA = 0, 1, 2
 _SIGMA = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 _SINGLET = np.array([0, 1, -1, 0]) / np.sqrt(2)
 MAGIC = np.stack([_SINGLET, *(1j * np.kron(s, np.eye(2)) @ _SINGLET for s in _SIGMA)], axis=1)
-"""Columns: the magic basis of two qubits in the computational basis, shape (4, 4)."""
+"""Magic basis of two qubits in the computational basis, as columns, shape (4, 4)."""
 
 
 def in_magic_basis(operator: np.ndarray) -> np.ndarray:
-    """Matrix of a two-qubit operator in the magic basis."""
+    """Return the matrix of a two-qubit operator in the magic basis."""
     return np.asarray(MAGIC.conj().T @ operator @ MAGIC)
 
 
@@ -56,9 +56,10 @@ class Operation(NamedTuple):
 
     kind: int
     pairs: Pair
-    """The two pairs of a GRADED operation; the same pair twice otherwise."""
+    """Two pairs of a GRADED operation; otherwise the same pair twice."""
     constants: np.ndarray
-    """GRADED: complex (n_layers, 4, 4, 4); TURN: real (n_layers, 4, 4); ANCILLA: (n_layers,)."""
+    """Constants: complex (n_layers, 4, 4, 4) for GRADED, real (n_layers, 4, 4) for TURN, and real
+    (n_layers,) for ANCILLA."""
 
 
 class Term(NamedTuple):
@@ -71,21 +72,21 @@ class Term(NamedTuple):
 
 @dataclass(frozen=True)
 class Program:
-    """A circuit with its trained parameters, in the magic basis."""
+    """Circuit with its trained parameters, in the magic basis."""
 
     n_pairs: int
     n_sectors: int
-    """2 with an ancilla (its X eigenstates), else 1."""
+    """Number of sectors: 2 with an ancilla (its X eigenstates), else 1."""
     vectors: np.ndarray
-    """Vector that turns each spin, shape (2 n_pairs,); -1 for none."""
+    """Index of the vector that rotates each spin, shape (2 n_pairs,); -1 for none."""
     initial: np.ndarray
-    """Complex, shape (4**n_pairs,), the same in each sector."""
+    """Initial state, complex, shape (4**n_pairs,), the same in each sector."""
     operations: tuple[Operation, ...]
     terms: tuple[Term, ...]
 
 
 def lower(architecture: Architecture, parameters: Parameters) -> Program:
-    """Program of a trained model; the head's weights go into the observable.
+    """Lower a trained model; the weights of the head become part of the observable.
 
     Raises
     ------
@@ -114,9 +115,9 @@ class Group(NamedTuple):
 
     kind: int
     touched: frozenset[int]
-    """The pairs it acts on."""
+    """Pairs on which the group acts."""
     gates: Gates
-    """(coupling, pairs of places) in the order in which they act."""
+    """Gates as (coupling, pairs of places), in the order of their action."""
 
     def joined(self, other: "Group") -> "Group":
         return Group(self.kind, self.touched | other.touched, self.gates + other.gates)
@@ -124,13 +125,13 @@ class Group(NamedTuple):
 
 @functools.lru_cache(maxsize=64)
 def _pairing(circuit: Circuit) -> tuple[int, ...]:
-    """Spins in the order (pair 0, pair 1, ...) that makes a layer cheapest.
+    """Return the spins in the order (pair 0, pair 1, ...) that makes a layer cheapest.
 
-    Spectators, named -1, -2, -3, fill up to an even number and to two pairs.
+    Spectators, named -1, -2, -3, pad to an even number and to two pairs.
     """
     spins = list(circuit.spins)
     spins += [-1, -2, -3][: max(4 - len(spins), len(spins) % 2)]
-    if len(spins) > 8:  # 105 pairings of 8 spins; beyond, take them as they come
+    if len(spins) > 8:  # 105 pairings of 8 spins; with more, the given order is taken
         return tuple(spins)
     costs: list[tuple[int, list[int]]] = []
     for order in _pairings(spins):
@@ -140,7 +141,7 @@ def _pairing(circuit: Circuit) -> tuple[int, ...]:
 
 
 def _cost(groups: list[Group]) -> int:
-    """Multiplications per basis state: a group that stays within its pairs is diagonal."""
+    """Return the multiplications per basis state; a group within its pairs is diagonal."""
     within = [all(p // 2 == q // 2 for _, ts in group.gates for p, q in ts) for group in groups]
     return sum(1 if inside else 4 for inside in within)
 
@@ -177,7 +178,7 @@ def _fuse(circuit: Circuit, place: dict[int, int]) -> list[Group]:
 
 
 def _two(touched: frozenset[int], n_pairs: int) -> Pair:
-    """The two pairs of a graded operation; one that touches a single pair takes a neighbour."""
+    """Return the two pairs of a graded operation; a single pair is joined by a neighbour."""
     first, last = min(touched), max(touched)
     if first == last:
         last = first + 1 if first + 1 < n_pairs else first - 1
@@ -187,7 +188,7 @@ def _two(touched: frozenset[int], n_pairs: int) -> Pair:
 def _pieces(
     gate: Heisenberg | RotationZ, circuit: Circuit, place: dict[int, int]
 ) -> Iterator[Group]:
-    """The parts of a gate that act on different spins."""
+    """Yield the parts of a gate that act on different spins."""
     if isinstance(gate, RotationZ):
         for qubit in gate.qubits:
             if qubit == circuit.ancilla:
@@ -224,18 +225,18 @@ def _operations(
 
 
 def _spin_angles(angle: np.ndarray, terms: tuple[Pair, ...]) -> np.ndarray:
-    """Angles about z of the first and second spin of a pair, shape (n_layers, 2)."""
+    """Return the angles about z of the first and second spin of a pair, shape (n_layers, 2)."""
     return np.stack([angle * sum(p % 2 == side for p, _ in terms) for side in (0, 1)], axis=1)
 
 
 def _turn(angles: np.ndarray) -> np.ndarray:
-    """exp(-i angle/2 Z) on both spins of a pair, real."""
+    """Return exp(-i angle/2 Z) on both spins of a pair, real."""
     single = [np.diag(np.exp([-0.5j * a, 0.5j * a])) for a in angles]
     return in_magic_basis(np.kron(*single)).real
 
 
 def _product(couplings: np.ndarray, gates: Gates, pairs: Pair) -> np.ndarray:
-    """Product of the Heisenberg gates of a group on its two pairs, (n_layers, 16, 16)."""
+    """Return the product of the Heisenberg gates of a group, (n_layers, 16, 16)."""
     return reduce(lambda total, u: u @ total, [_gate(couplings, g, pairs) for g in gates])
 
 
@@ -248,9 +249,9 @@ def _gate(couplings: np.ndarray, gate: tuple[int, tuple[Pair, ...]], pairs: Pair
 
 @functools.cache
 def _spectrum(terms: tuple[Pair, ...], pairs: Pair) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues and eigenvectors of a sum of sigma.sigma on two pairs.
+    """Return eigenvalues and eigenvectors of a sum of sigma.sigma on two pairs.
 
-    Degenerate ones are made equal: a large angle would multiply what rounding has put between them.
+    Degenerate eigenvalues are made equal: a large angle would amplify their rounding errors.
     """
     values, vectors = np.linalg.eigh(_generator(terms, pairs))
     equal = np.abs(values[:, None] - values) < 1e-9
@@ -263,7 +264,7 @@ def _generator(terms: tuple[Pair, ...], pairs: Pair) -> np.ndarray:
 
 @functools.cache
 def _permutations() -> np.ndarray:
-    """14 permutations of four spins that span all SU(2)-invariant operators, (256, 14).
+    """Return 14 permutations of four spins that span all SU(2)-invariant operators, (256, 14).
 
     In the magic basis their elements are 0, 1/2 or 1 in size.
     """
@@ -286,11 +287,12 @@ def _to_permutations() -> np.ndarray:
 
 
 def _invariant(matrices: np.ndarray) -> np.ndarray:
-    """`matrices` (..., 16, 16), invariant up to rounding, as ones that are invariant exactly.
+    """Make `matrices` (..., 16, 16), which are invariant up to rounding, exactly invariant.
 
     Their coefficients in the permutations are rounded to multiples of 2**-50, so that their sums
-    are free of rounding; the change is below 1e-14. One by one: the rounding of a product of
-    matrices depends on how many rows it has, and a layer must not depend on the others.
+    have no rounding errors; the change is below 1e-14. Each matrix is treated separately: the
+    rounding of a product of matrices depends on its number of rows, and a layer must not depend on
+    the others.
     """
     flat = matrices.reshape(-1, 256)
     coefficients = np.array([_to_permutations() @ row for row in flat])
@@ -301,7 +303,7 @@ def _invariant(matrices: np.ndarray) -> np.ndarray:
 
 
 def _coupling(p: int, q: int, pairs: Pair) -> np.ndarray:
-    """sigma_p.sigma_q of two places on two pairs, real symmetric (16, 16)."""
+    """Return sigma_p.sigma_q of two places on two pairs, real symmetric (16, 16)."""
     p, q = sorted((p, q), key=lambda x: pairs.index(x // 2))
     if p // 2 == q // 2:
         inside = np.diag([-3.0, 1.0, 1.0, 1.0])
@@ -312,7 +314,7 @@ def _coupling(p: int, q: int, pairs: Pair) -> np.ndarray:
 
 @functools.cache
 def _across(p: int, q: int) -> np.ndarray:
-    """sigma.sigma of spin p of the first pair and spin q of the second."""
+    """Return sigma.sigma of spin p of the first pair and spin q of the second."""
     generators = zip(GENERATORS[p], GENERATORS[q], strict=True)
     total = np.sum([-np.kron(g, h) for g, h in generators], axis=0)  # (-i G)(-i H) = -G H
     total.flags.writeable = False
@@ -324,7 +326,7 @@ _COLUMNS = np.array([4 * (_A ^ c) + (_B ^ c) for c in range(4)])
 
 
 def _grade(matrices: np.ndarray) -> np.ndarray:
-    """U[..., c, a, b] = <a, b| U |a^c, b^c> of graded matrices (..., 16, 16)."""
+    """Return U[..., c, a, b] = <a, b| U |a^c, b^c> of graded matrices (..., 16, 16)."""
     graded = np.stack([matrices[..., np.arange(16), columns] for columns in _COLUMNS], axis=-2)
     kept, whole = np.sum(np.abs(graded) ** 2), np.sum(np.abs(matrices) ** 2)
     if not whole - kept < 1e-9 * max(whole, 1.0):
@@ -346,10 +348,10 @@ def _terms(circuit: Circuit, weights: np.ndarray, place: dict[int, int]) -> Iter
 
 
 def settings(architecture: Architecture, parameters: Parameters) -> tuple[tuple[Term, ...], ...]:
-    """What one setting measures: the observable's part along x, along y and along z.
+    """Return the parts of the observable that are measured in the settings x, y and z.
 
-    Each spin is read along the same axis, the ancilla along z. All products of a part then come
-    from the same shots; together the parts are the observable of `lower`.
+    In a setting each spin is read along the same axis, and the ancilla along z. All products of a
+    part come from the same shots; the sum of the parts is the observable of `lower`.
     """
     circuit = architecture.circuit
     place = {q: i for i, q in enumerate(_pairing(circuit))}
@@ -372,7 +374,7 @@ def _part(
 
 
 def _along(p: int, q: int, pairs: Pair, axis: int) -> np.ndarray:
-    """One of the three products of `_coupling`, real symmetric (16, 16)."""
+    """Return one of the three products of `_coupling`, real symmetric (16, 16)."""
     p, q = sorted((p, q), key=lambda x: pairs.index(x // 2))
     if p // 2 == q // 2:
         inside = np.diag([-1.0 if i in (0, 1 + axis) else 1.0 for i in range(4)])
@@ -382,7 +384,7 @@ def _along(p: int, q: int, pairs: Pair, axis: int) -> np.ndarray:
 
 
 def _initial_state(circuit: Circuit, place: dict[int, int]) -> np.ndarray:
-    """Singlets, |0> elsewhere, in the magic basis, shape (4**n_pairs,)."""
+    """Return singlets, and |0> elsewhere, in the magic basis, shape (4**n_pairs,)."""
     n = len(place)
     psi = np.zeros((2,) * n, complex)
     psi[(0,) * n] = 1
@@ -399,19 +401,19 @@ class Derivative(NamedTuple):
     """Derivative of one operation by one coupling, for all layers at once."""
 
     operation: int
-    """Place among the operations of a layer."""
+    """Index among the operations of a layer."""
     coupling: int
     constants: np.ndarray
-    """Those of the operation, derived; of ANCILLA, how often the angle occurs, (n_layers,)."""
+    """Derivatives of the constants of the operation; the multiplicity of the angle for ANCILLA."""
 
 
 def derivatives(architecture: Architecture, parameters: Parameters) -> Iterator[Derivative]:
-    """Derivatives of the operations of `lower`, in its order.
+    """Return the derivatives of the operations of `lower`, in its order.
 
     Raises
     ------
     ValueError
-        As `lower`.
+        See `lower`.
     """
     circuit, couplings = architecture.circuit, np.asarray(parameters.couplings)
     spins = _pairing(circuit)
@@ -430,7 +432,7 @@ def derivatives(architecture: Architecture, parameters: Parameters) -> Iterator[
 
 
 def _derived_product(couplings: np.ndarray, gates: Gates, pairs: Pair, coupling: int) -> np.ndarray:
-    """Derivative of `_product` by one coupling: product rule, ``dU = -i K U`` of each gate."""
+    """Return the derivative of `_product` by one coupling, with ``dU = -i K U`` for each gate."""
     total = np.eye(16, dtype=complex)[None]
     derived = np.zeros_like(total)
     for gate in gates:
@@ -443,7 +445,7 @@ def _derived_product(couplings: np.ndarray, gates: Gates, pairs: Pair, coupling:
 
 
 def _turned(couplings: np.ndarray, gates: Gates, coupling: int) -> np.ndarray:
-    """Derivative of a rotation of a pair by one coupling, real (n_layers, 4, 4)."""
+    """Return the derivative of a rotation of a pair by one coupling, real (n_layers, 4, 4)."""
     angles = np.sum([_spin_angles(couplings[:, c], terms) for c, terms in gates], axis=0)
     times = np.sum(
         [_spin_angles(np.ones(1), terms)[0] for c, terms in gates if c == coupling], axis=0
@@ -456,7 +458,7 @@ def _turned(couplings: np.ndarray, gates: Gates, coupling: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=64)
 def observables(circuit: Circuit) -> tuple[tuple[int, Term], ...]:
-    """Terms of every observable alone: (its number, term)."""
+    """Return the terms of each observable, as (index of the observable, term)."""
     place = {q: i for i, q in enumerate(_pairing(circuit))}
     alone = np.eye(len(circuit.observables))
     return tuple(

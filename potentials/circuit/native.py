@@ -1,4 +1,4 @@
-"""From a trained model to the arrays that the native kernel interprets."""
+"""Packing of a trained model into the arrays that the native kernel interprets."""
 
 from collections.abc import Callable
 
@@ -61,7 +61,7 @@ from .radial_kernel import read_densities, write_densities
 
 
 def native_kernel(architecture: Architecture, parameters: Parameters) -> NativeKernel:
-    """Native energy and forces of a trained model.
+    """Return the native kernel of a trained model.
 
     Raises
     ------
@@ -76,12 +76,12 @@ def native_kernel(architecture: Architecture, parameters: Parameters) -> NativeK
 def packed(
     architecture: Architecture, parameters: Parameters
 ) -> tuple[np.ndarray, np.ndarray, Program]:
-    """Program and workspace of `kernel.evaluate_into`, and what they come from.
+    """Return program and workspace of `kernel.energy_and_forces`, and the lowered circuit.
 
     Raises
     ------
     ValueError
-        As `native_kernel`.
+        See `native_kernel`.
     """
     architecture.check(parameters)
     lowered = lower(architecture, parameters)
@@ -90,7 +90,7 @@ def packed(
 
 
 def _check_size(lowered: Program, n_layers: int) -> None:
-    """Refuse what would not fit, before anything of that size is allocated."""
+    """Refuse a model that would not fit, before anything of that size is allocated."""
     graded = sum(operation.kind == GRADED for operation in lowered.operations)
     per_layer = 16 * graded + 4 * lowered.n_sectors  # constants; state and adjoint state
     n_bytes = 8 * 4**lowered.n_pairs * (n_layers + 1) * per_layer
@@ -98,7 +98,7 @@ def _check_size(lowered: Program, n_layers: int) -> None:
 
 
 class _Layout:
-    """Hands out places in the workspace: constants first, then scratch."""
+    """Allocator of places in the workspace: constants first, then scratch."""
 
     def __init__(self) -> None:
         self.constants: list[np.ndarray] = []
@@ -201,7 +201,7 @@ def _term_record(term: Term, k: int, layout: _Layout) -> tuple[int, ...]:
 def graded_record(
     constants: np.ndarray, pairs: tuple[int, int], k: int, place: Callable[[np.ndarray], int]
 ) -> tuple[int, ...]:
-    """Record of a graded operation without its adjoint; `place` stores what it needs."""
+    """Return the record of a graded operation without its adjoint; `place` stores its constants."""
     pattern, flips, values = _expand(constants, pairs, k)
     parts = _interleave(values)
     return GRADED, pairs[0], pattern, *flips, place(parts), parts[0].size
@@ -210,7 +210,7 @@ def graded_record(
 def _expand(
     constants: np.ndarray, pairs: tuple[int, int], k: int
 ) -> tuple[int, tuple[int, int], np.ndarray]:
-    """Graded constants on all basis states: (pattern, flips 1 and 2, (n_layers, c, 4**k))."""
+    """Expand graded constants to all basis states: (pattern, two flips, (n_layers, c, 4**k))."""
     first, second = (2 * (k - 1 - p) for p in pairs)
     index = np.arange(4**k)
     full = constants[:, :, (index >> first) & 3, (index >> second) & 3]
@@ -221,7 +221,7 @@ def _expand(
 
 
 def _interleave(values: np.ndarray) -> np.ndarray:
-    """(layers, c, N) -> (layers, N/4, c, real or imaginary, 4), as the kernel reads them."""
+    """Reorder (layers, c, N) to (layers, N/4, c, real or imaginary, 4), for the kernel."""
     parts = np.stack([values.real, values.imag], axis=2)
     blocks = parts.reshape(*parts.shape[:3], -1, 4)
     return np.ascontiguousarray(np.moveaxis(blocks, 3, 1))

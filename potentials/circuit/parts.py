@@ -12,7 +12,7 @@ from numba.extending import intrinsic
 from ..compilation import call_address
 
 PART = float64(float64[:, ::1], float64[::1], int64[::1])
-"""(positions, or forces written; workspace; program) -> energy, or 0."""
+"""Signature (positions, or forces written; workspace; program) -> energy, or 0."""
 
 
 def _call_part(typing: Any, address: Any, vectors: Any, workspace: Any, program: Any) -> Any:

@@ -1,8 +1,8 @@
-"""The PennyLane interpreter: the oracle of the other two.
+"""PennyLane interpreter of a circuit, against which the other two are tested.
 
-For tests, drawing, finite shots, noise models, hardware and resource counts. Every gate is a
-standard one with a generator, so that any PennyLane device and gradient method can run it.
-Importing PennyLane takes seconds: nothing on the way of `qmd run` imports this module.
+It serves tests, drawings, finite shots, noise models, hardware and resource counts. Every gate is
+a standard one with a generator, so any PennyLane device and gradient method can run it. Importing
+PennyLane takes seconds: `qmd run` never imports this module.
 """
 
 from collections.abc import Callable
@@ -19,14 +19,14 @@ from .features import Features, VectorDensities
 
 
 def qnode(circuit: Circuit, device: Any = None, **options: Any) -> Callable[..., Any]:
-    """QNode ``(couplings, angles) -> expectation values`` of a circuit.
+    """Return the QNode ``(couplings, angles) -> expectation values`` of a circuit.
 
     Parameters
     ----------
     device : PennyLane device, optional
-        Default: `default.qubit` with analytic expectation values.
+        Device; default: `default.qubit` with analytic expectation values.
     **options
-        Passed on to `pennylane.QNode`, e.g. ``diff_method="adjoint"``, ``interface="jax"``.
+        Options of `pennylane.QNode`, e.g. ``diff_method="adjoint"``, ``interface="jax"``.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def apply(circuit: Circuit, couplings: Any, angles: Any) -> None:
 
 
 def _encode(circuit: Circuit, angles: Any) -> None:
-    """exp(-i v.sigma [X_A]): turn v to the z axis, rotate about it, turn back."""
+    """Apply exp(-i v.sigma [X_A]): rotate v to the z axis, rotate about it, rotate back."""
     for gate in circuit.encoding:
         r, theta, phi = angles[gate.vector]
         qml.RZ(-phi, gate.qubit)
@@ -95,7 +95,7 @@ def _hamiltonian(observable: Observable, ancilla: int | None) -> Any:
 
 
 def spherical(features: Features, scales: Any, positions: Any) -> Any:
-    """Length and polar angles (r, theta, phi) of each encoding vector, (n_enc, n_vectors, 3)."""
+    """Return (r, theta, phi) of each encoding vector, (n_encodings, n_vectors, 3)."""
     if isinstance(features, VectorDensities):
         v = jnp.stack([_densities(features, row, positions) for row in scales])
     else:
@@ -119,7 +119,7 @@ def radial_function(r: Any, first: float, cutoff: float, coefficients: Any) -> A
 
 
 def _densities(features: VectorDensities, coefficients: Any, positions: Any) -> Any:
-    """Vector densities of one encoding, neighbour by neighbour as they are defined."""
+    """Return the vector densities of one encoding, summed over neighbours as defined."""
     vectors = [jnp.zeros(3)] * features.n_vectors
     for vector, centre, neighbour, kind in features.entries:
         apart = positions[neighbour] - positions[centre]
@@ -138,9 +138,9 @@ def energy_and_forces(
     architecture: Architecture, parameters: Parameters, positions: np.ndarray, device: Any = None,
     **options: Any,
 ) -> tuple[float, np.ndarray]:  # fmt: skip
-    """Energy (eV) and forces (eV/angstrom) through PennyLane.
+    """Return energy (eV) and forces (eV/angstrom) by PennyLane.
 
-    Not differentiable where an encoding vector is zero or along z (polar angles).
+    The energy is not differentiable where an encoding vector is zero or along z (polar angles).
     """
     node = qnode(architecture.circuit, device, interface="jax", **options)
     couplings = jnp.asarray(parameters.couplings)

@@ -1,7 +1,7 @@
-"""Vector densities in Numba: vectors of all encodings, and the forces that come back from them.
+"""Vector densities in Numba: vectors of all encodings, and the forces by the chain rule.
 
-An entry takes the Gaussians of its distance; those that follow it with the same two atoms and the
-same Gaussians take no new ones.
+An entry computes the Gaussians of its distance; following entries with the same two atoms and the
+same Gaussians reuse them.
 """
 # mypy: disable-error-code="call-arg"
 # Numba passes the first argument of an intrinsic itself.
@@ -33,7 +33,7 @@ from .parts import PART
 
 @when_needed(PART)
 def read_densities(positions, w, program):
-    """Vectors of all encodings, entry by entry; keeps w_t / r, its slope, and r^ of each."""
+    """Compute the vectors of all encodings; store w_t / r, its slope, and r^ of each entry."""
     n, n_vectors = program[N_ENCODINGS], program[N_VECTORS]
     for i in range(VECTOR * n * n_vectors):
         w[program[VECTORS] + i] = 0.0
@@ -62,7 +62,7 @@ def read_densities(positions, w, program):
 
 @inner
 def same_pair(entry, program):
-    """Whether an entry joins the same two atoms as the one before."""
+    """Return True if an entry joins the same two atoms as the previous one."""
     record = program[ENTRIES] + 4 * entry
     return (
         entry > 0
@@ -73,7 +73,7 @@ def same_pair(entry, program):
 
 @inner
 def same_gaussians(entry, w, program):
-    """Whether an entry has the distance and the Gaussians of the one before."""
+    """Return True if an entry has the distance and the Gaussians of the previous one."""
     if not same_pair(entry, program):
         return False
     record = program[ENTRIES] + 4 * entry
@@ -84,7 +84,7 @@ def same_gaussians(entry, w, program):
 
 @inner
 def _gaussians(w, r, kind, program):
-    """Gaussians times the envelope, and their derivatives; False if all are zero."""
+    """Compute Gaussians times the envelope, and derivatives; return False if all are zero."""
     t = r / w[program[CUTOFF]]
     if t >= 1.0:
         return False
@@ -104,7 +104,7 @@ def _gaussians(w, r, kind, program):
 
 @inner
 def _weights(w, inside, kept, kind, program):
-    """Radial functions of all encodings at `kept`, then their derivatives."""
+    """Compute the radial functions of all encodings at `kept`, then their derivatives."""
     size, n_radial = padded(program[N_ENCODINGS]), program[N_RADIAL]
     if not inside:
         for i in range(2 * size):
@@ -116,7 +116,7 @@ def _weights(w, inside, kept, kind, program):
 
 @when_needed(PART)
 def write_densities(forces, w, program):
-    """Chain rule: ``dE = sum_e g_e . d(w_e r^)`` of every entry."""
+    """Write the forces by the chain rule: ``dE = sum_e g_e . d(w_e r^)`` for every entry."""
     fill(forces, 0.0)
     n, n_vectors = program[N_ENCODINGS], program[N_VECTORS]
     slopes, unit = padded(n), 2 * padded(n)

@@ -1,4 +1,4 @@
-"""The families of classical terms."""
+"""Families of classical terms."""
 
 import math
 

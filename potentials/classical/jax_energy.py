@@ -33,7 +33,7 @@ def bonds_energy(model: HarmonicBonds, positions: Float[Array, "atoms 3"]) -> Fl
 
 
 def angles_energy(model: HarmonicAngles, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
-    """Return the energy (eV) of harmonic bends."""
+    """Return the energy (eV) of harmonic angles."""
     i, vertex, k = np.array(model.angles).T
     u, v = positions[i] - positions[vertex], positions[k] - positions[vertex]
     sine = jnp.linalg.norm(jnp.cross(u, v), axis=-1)

@@ -1,7 +1,7 @@
 """Classical force fields of molecules: bonds, angles, Lennard-Jones, point charges.
 
-Nothing in them is trainable; each holds its numbers and the atoms it acts on, in a system of
-`n_atoms`. Bonds are those of Morse [1]_ or harmonic::
+Nothing in them is trainable; each has its constants and the atoms on which it acts, in a system of
+`n_atoms`. Bonds are Morse [1]_ or harmonic bonds::
 
     Morse         depth (1 - exp(-steepness (r - length)))^2
     harmonic      stiffness/2 (r - length)^2,   stiffness/2 (theta - angle)^2
@@ -21,7 +21,7 @@ from .walls import Pair
 
 Triple = tuple[int, int, int]
 MAX_ATOMS = 1000
-"""Of terms between all pairs: there is no neighbour list to go further."""
+"""Largest number of atoms of terms between all pairs, which have no neighbour list."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class MorseBonds:
     Raises
     ------
     ValueError
-        If there is no bond, an atom is not there, or a number is not positive and finite.
+        If there is no bond, an atom does not exist, or a value is not positive and finite.
     """
 
     n_atoms: int
@@ -53,7 +53,7 @@ class MorseBonds:
         _check_positive("Morse bonds", self.depth, self.steepness, self.length)
 
     def check(self) -> None:
-        """Nothing is trainable, so that nothing can be wrong."""
+        """Check nothing: there are no trainable arrays."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class HarmonicBonds:
     Raises
     ------
     ValueError
-        If there is no bond, an atom is not there, or a number is not positive and finite.
+        If there is no bond, an atom does not exist, or a value is not positive and finite.
     """
 
     n_atoms: int
@@ -84,7 +84,7 @@ class HarmonicBonds:
         _check_positive("Harmonic bonds", self.stiffness, self.length)
 
     def check(self) -> None:
-        """Nothing is trainable, so that nothing can be wrong."""
+        """Check nothing: there are no trainable arrays."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class HarmonicAngles:
     Raises
     ------
     ValueError
-        If there is no angle, an atom is not there, a number is not positive and finite, or `angle`
+        If there is no angle, an atom does not exist, a value is not positive and finite, or `angle`
         is not below pi: a force has no direction where three atoms lie on a line.
     """
 
@@ -118,7 +118,7 @@ class HarmonicAngles:
             raise ValueError(f"`angle` must be below pi, but it is {self.angle:g} rad.")
 
     def check(self) -> None:
-        """Nothing is trainable, so that nothing can be wrong."""
+        """Check nothing: there are no trainable arrays."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class LennardJones:
     Raises
     ------
     ValueError
-        If there are not 2 to `MAX_ATOMS` atoms, one is not there or comes twice, or a number is
+        If there are not 2 to `MAX_ATOMS` atoms, one does not exist or occurs twice, or a value is
         not positive and finite.
 
     References
@@ -157,7 +157,7 @@ class LennardJones:
         _check_positive("Lennard-Jones", self.depth, self.diameter)
 
     def check(self) -> None:
-        """Nothing is trainable, so that nothing can be wrong."""
+        """Check nothing: there are no trainable arrays."""
 
 
 @dataclass(frozen=True)
@@ -167,9 +167,9 @@ class PointCharges:
     Parameters
     ----------
     charges : tuple of float
-        Of each atom, e.
+        Charge of each atom, e.
     molecules : tuple of int
-        Number of the molecule of each atom.
+        Index of the molecule of each atom.
 
     Raises
     ------
@@ -197,11 +197,11 @@ class PointCharges:
 
     @property
     def n_atoms(self) -> int:
-        """Atoms whose positions are the input."""
+        """Number of atoms whose positions are the input."""
         return len(self.charges)
 
     def check(self) -> None:
-        """Nothing is trainable, so that nothing can be wrong."""
+        """Check nothing: there are no trainable arrays."""
 
 
 def _check_atoms(what: str, n_atoms: int, groups: Iterable[tuple[int, ...]], size: int) -> None:

@@ -17,12 +17,12 @@ class ShortRangeWall:
     onsets : tuple of float
         Distance of each pair below which it is pushed apart, angstrom.
     stiffness : float
-        eV/angstrom^3
+        Stiffness, eV/angstrom^3.
 
     Raises
     ------
     ValueError
-        If the numbers do not fit together, or are not positive.
+        If the values do not fit together, or are not positive.
     """
 
     pairs: tuple[Pair, ...]
@@ -40,11 +40,11 @@ class ShortRangeWall:
 
     @property
     def n_atoms(self) -> int:
-        """Atoms whose positions are the input."""
+        """Number of atoms whose positions are the input."""
         return 1 + max(max(pair) for pair in self.pairs)
 
     def check(self) -> None:
-        """Nothing is trainable, so that nothing can be wrong."""
+        """Check nothing: there are no trainable arrays."""
 
 
 @dataclass(frozen=True)
@@ -59,16 +59,16 @@ class SphericalWall:
 
     n_atoms: int
     radius: float
-    """angstrom"""
+    """Radius, angstrom."""
     stiffness: float
-    """eV/angstrom^3"""
+    """Stiffness, eV/angstrom^3."""
 
     def __post_init__(self) -> None:
         if not all(0 < value < math.inf for value in (self.n_atoms, self.radius, self.stiffness)):
             raise ValueError("Atoms, radius and stiffness of a sphere must be positive and finite.")
 
     def check(self) -> None:
-        """Nothing is trainable, so that nothing can be wrong."""
+        """Check nothing: there are no trainable arrays."""
 
 
 def _check_pairs(pairs: tuple[Pair, ...]) -> None:

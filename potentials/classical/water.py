@@ -1,8 +1,8 @@
-"""Classical terms: what a quantum correction is added to, and walls.
+"""Classical baseline of two waters, to which a quantum correction is added.
 
-The baseline of two waters holds the parts of their interaction whose form is known [1]_. Each
-molecule has three charges: on its hydrogens, and on a site M on the bisector, as in models with
-four sites [2]_; they change with the bond lengths, as a dipole moment does [3]_::
+The baseline contains the parts of the interaction whose form is known [1]_. Each molecule has
+three charges: on its hydrogens, and on a site M on the bisector, as in models with four sites
+[2]_; they change with the bond lengths, as a dipole moment does [3]_::
 
     M = x_O + g ((x_H1 + x_H2)/2 - x_O),   q_1 = q + s (r_1 - r_0) + t (r_2 - r_0),
     q_2 = q + s (r_2 - r_0) + t (r_1 - r_0),   q_M = -(q_1 + q_2)
@@ -28,30 +28,30 @@ from ..parameters import check_arrays
 
 
 class BaselineParameters(NamedTuple):
-    """Everything trainable of a `WaterBaseline`; a pytree of arrays (NumPy or JAX)."""
+    """All trainable arrays of a `WaterBaseline`; a pytree (NumPy or JAX)."""
 
     charge: Any
-    """q of a hydrogen, e, a scalar."""
+    """Charge q of a hydrogen, e, a scalar."""
     stretch: Any
-    """s, its change with the own bond, e/angstrom, a scalar."""
+    """Change s of the charge with its own bond, e/angstrom, a scalar."""
     cross: Any
-    """t, with the other bond, e/angstrom, a scalar."""
+    """Change t of the charge with the other bond, e/angstrom, a scalar."""
     site: Any
-    """g: where M lies between O (0) and the middle of the hydrogens (1), a scalar."""
+    """Position g of M between O (0) and the middle of the hydrogens (1), a scalar."""
     repulsion: Any
-    """a of OO, OH, HH, the logarithm of an energy in eV, shape (3,)."""
+    """Logarithms a of the repulsion energies in eV of OO, OH, HH, shape (3,)."""
     decay: Any
-    """b of OO, OH, HH, 1/angstrom, shape (3,)."""
+    """Decay constants b of OO, OH, HH, 1/angstrom, shape (3,)."""
     dispersion: Any
-    """c of OO, OH, HH, eV angstrom^6, shape (3,)."""
+    """Dispersion coefficients c of OO, OH, HH, eV angstrom^6, shape (3,)."""
 
 
 BOND = 0.97
-"""r_0, angstrom."""
+"""Reference bond length r_0, angstrom."""
 DAMPING = 0.5
-"""r_d, angstrom: charges that meet have a finite energy, and others do not notice."""
+"""Damping length r_d, angstrom, which keeps the energy of coinciding charges finite."""
 R6 = 20.0
-"""r_1^6, angstrom^6: keeps the dispersion finite at contact."""
+"""Damping r_1^6, angstrom^6, which keeps the dispersion finite at contact."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class WaterBaseline:
 
     @property
     def n_atoms(self) -> int:
-        """Atoms whose positions are the input."""
+        """Number of atoms whose positions are the input."""
         return 6
 
     def check(self) -> None:
@@ -73,15 +73,15 @@ class WaterBaseline:
 
 
 WATER_PAIRS = tuple((i, j) for i in range(3) for j in range(3, 6))
-"""Between two waters, atom order O H H O H H."""
+"""Pairs of atoms between two waters, in the atom order O H H O H H."""
 WATER_KINDS = tuple(2 - (i == 0) - (j == 3) for i, j in WATER_PAIRS)
-"""0, 1, 2: OO, OH, HH of each pair."""
+"""Kind of each pair: 0, 1, 2 for OO, OH, HH."""
 
 
 def water_baseline() -> WaterBaseline:
-    """A baseline to train, from about where a fit alone to `runs/labels-dimer` ends.
+    """Return a baseline to train, near the result of a fit of it alone to `runs/labels-dimer`.
 
-    Far from there a fit may lose the charges: short range then wins, and the asymptote is gone.
+    From a start far away a fit may lose the charges, and with them the long-range asymptote.
     """
     start = BaselineParameters(
         charge=np.asarray(0.6),

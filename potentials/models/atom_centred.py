@@ -1,19 +1,19 @@
-"""Atom-centred networks: one small circuit for each atom, on what surrounds it.
+"""Atom-centred networks: one small circuit per atom, on its surroundings.
 
-The energy is a sum over atoms. In `revised` the circuit of an atom has as many qubits as one likes:
-they are channels, not atoms. Each channel and layer has its own vector density of the neighbours,
-``v_qd = sum_j w_qd(r_ij; Z_i, Z_j) r^_ij`` with learnable radial functions that end at a cut-off
-with a continuous second derivative; between the encodings stand Heisenberg gates on all pairs of
-channels. Their couplings, and the weights of the observables, depend on the neighbours by scalar
-densities of the same kind: a vector density alone is blind to what is alike on opposite sides, as
-when all bonds of an atom stretch. Everything that is trained belongs to elements, so that like
-atoms are alike, a neighbour that leaves changes nothing, and the same numbers serve any molecule of
-these elements. Rotation is exact because the gates are SU(2) invariant, inversion because the
-sectors of an ancilla see v and -v.
+The energy is a sum over atoms. In `revised` the circuit of an atom has any number of qubits, which
+are channels, not atoms. Each channel and layer has its own vector density of the neighbours,
+``v_qd = sum_j w_qd(r_ij; Z_i, Z_j) r^_ij``, with learnable radial functions that end at a cut-off
+with a continuous second derivative; between the encodings are Heisenberg gates on all pairs of
+channels. Their couplings, and the weights of the observables, depend on the neighbours through
+scalar densities of the same kind: a vector density alone cannot see changes that are equal on
+opposite sides, such as the stretch of all bonds of an atom. All parameters belong to elements, so
+that equal atoms are equivalent, a neighbour that leaves has no effect, and the same parameters
+serve any molecule of these elements. Rotation is exact because the gates are SU(2) invariant, and
+inversion because the sectors of an ancilla have v and -v.
 
-`initial` gives a qubit to each of the nearest neighbours of an atom, by name, and encodes its
-distance in the angle: ``exp(-i alpha_j r_ij.sigma)``. Nothing is shared and nothing ends: it is for
-one molecule, whose atoms may not change places.
+`initial` gives a qubit to each of the nearest neighbours of an atom, by index, and encodes its
+distance in the angle: ``exp(-i alpha_j r_ij.sigma)``. It shares no parameters and has no cut-off:
+it serves one molecule, whose atoms are not exchanged.
 """
 
 from dataclasses import replace
@@ -33,18 +33,18 @@ FROM_A = 0.5
 SPREAD, SCALAR_SPREAD = 0.02, 0.03
 """Standard deviation of the first radial coefficients of vectors, and of scalars.
 
-Small ones make the first function smooth, and what is learnt of few frames with it; ten times as
-large in docs/rmd17.md.
+Small values make the initial functions smooth, and also those that are learnt from few frames;
+docs/rmd17.md has results with ten times these values.
 """
 
 
 def circuit(n_qubits: int, n_layers: int) -> Circuit:
-    """Encodings on `n_qubits` channels, all Heisenberg couplings between them, all observables.
+    """Return encodings on `n_qubits` channels, all couplings between them, and all observables.
 
     Parameters
     ----------
     n_qubits : int
-        Channels, an even number: they start as singlets, which no rotation changes.
+        Number of channels, even: they start as singlets, which no rotation changes.
     n_layers : int
 
     Raises
@@ -78,7 +78,7 @@ def revised(
     scalars: bool = True,
     energy: float = 0.0,
 ) -> AtomCentredNetwork:
-    """Vector densities on channels, with random numbers to start a training from.
+    """Return a network of vector densities on channels, with random initial parameters.
 
     Parameters
     ----------
@@ -86,17 +86,17 @@ def revised(
         Chemical symbols of the molecule, in the atom order of the labels.
     seed : int
     elements : tuple of str, optional
-        Chemical symbols of all that is learnt, in any order; default: those of the molecule.
+        Elements that have parameters, in any order; default: those of the molecule.
     n_qubits, n_layers : int
-        As in `circuit`.
+        Size; see `circuit`.
     n_radial : int
-        Gaussians of each radial function, from 0.5 angstrom to the cut-off.
+        Number of Gaussians of each radial function, from 0.5 angstrom to the cut-off.
     cutoff : float
-        angstrom
+        Cut-off radius, angstrom.
     scalars : bool
-        Whether couplings and weights depend on the neighbours.
+        True if couplings and weights depend on the neighbours.
     energy : float
-        Mean of the labels (eV), which the atoms share.
+        Mean of the labels (eV), which is divided among the atoms.
     """
     rng = np.random.default_rng(seed)
     made, known = circuit(n_qubits, n_layers), sorted(set(elements or species))
@@ -113,7 +113,7 @@ def revised(
 
 
 def uncoupled(network: AtomCentredNetwork) -> AtomCentredNetwork:
-    """The same without couplings between the qubits, a control: each layer is the identity."""
+    """Return the network without couplings between qubits, as a control: layers are identities."""
     p = network.parameters
     scalars = p.scalars.copy()
     scalars[:, :, :-1] = 0.0
@@ -122,12 +122,12 @@ def uncoupled(network: AtomCentredNetwork) -> AtomCentredNetwork:
 
 
 def unrolled(network: AtomCentredNetwork) -> PerAtomSum:
-    """The same as a sum of circuits, atom by atom, which PennyLane and shots can take.
+    """Return the network as a sum of circuits, atom by atom, for PennyLane and shots.
 
     Raises
     ------
     ValueError
-        If couplings depend on the neighbours: they are then no constants of a circuit.
+        If couplings depend on the neighbours: they are then not constants of a circuit.
     """
     if network.has_scalars:
         raise ValueError("Couplings that depend on the neighbours are no constants of a circuit.")
@@ -151,9 +151,9 @@ def unrolled(network: AtomCentredNetwork) -> PerAtomSum:
 def _densities(
     kinds: tuple[int, ...], kind: int, n_qubits: int, network: AtomCentredNetwork
 ) -> VectorDensities:
-    """Vectors of every channel about a centre of one kind; atom 0 is the centre.
+    """Return the vectors of every channel about a centre of one kind; atom 0 is the centre.
 
-    The others come in the order of `PerAtomSum.surroundings`.
+    The others are in the order of `PerAtomSum.surroundings`.
     """
     others, n_kinds = sorted(kinds), max(kinds) + 1
     others.remove(kind)
@@ -179,16 +179,16 @@ def initial(
     n_layers: int = 4,
     energy: float = 0.0,
 ) -> PerAtomSum:
-    """A qubit for each of the nearest neighbours, with random numbers to start a training from.
+    """Return a network with a qubit per nearest neighbour, and random initial parameters.
 
     Parameters
     ----------
     species, seed, n_layers, energy
-        As in `revised`.
+        See `revised`.
     positions : (n_atoms, 3)
-        Of the molecule, angstrom: they say which neighbours are the nearest.
+        Positions of the molecule, angstrom, which determine the nearest neighbours.
     n_qubits : int
-        Neighbours of each atom.
+        Number of neighbours of each atom.
     """
     rng = np.random.default_rng(seed)
     n, made = len(species), circuit(n_qubits, n_layers)

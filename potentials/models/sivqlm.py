@@ -1,4 +1,4 @@
-"""The symmetry-invariant models (siVQLM) of LiH, water and the water dimer.
+"""Symmetry-invariant models (siVQLM) of LiH, water and the water dimer.
 
 Source: Le et al., New J. Phys. 27, 023015 (2025), with three corrections to the printed
 text: layers run over d = 1..D, the head is affine and trainable, and RZ gates with angle 0
@@ -11,7 +11,7 @@ from ..circuit.features import LinearVectors
 
 
 def _ring(block: int, *, close: bool) -> tuple[Heisenberg, ...]:
-    """RH12(j1) RH34(j2) RH23(j3) [RH14(j3)] of one block, in the order in which they act."""
+    """Return RH12(j1) RH34(j2) RH23(j3) [RH14(j3)] of one block, in the order of their action."""
     j1, j2, j3 = 3 * block, 3 * block + 1, 3 * block + 2
     ring = ((1, 2), (0, 3)) if close else ((1, 2),)
     return Heisenberg(j3, ring), Heisenberg(j2, ((2, 3),)), Heisenberg(j1, ((0, 1),))
@@ -22,9 +22,9 @@ def _blocks(n_blocks: int, *, close: bool) -> tuple[Heisenberg | RotationZ, ...]
 
 
 def lih(n_layers: int = 22, n_blocks: int = 1) -> Architecture:
-    """LiH on 4 qubits, atom order Li H: x1 = -x2, half the bond vector.
+    """Return the model of LiH on 4 qubits, atom order Li H: x1 = -x2, half the bond vector.
 
-    Invariant under rotation, inversion of the molecule's axis and exchange of the encodings.
+    It is invariant under rotation, inversion of the axis and exchange of the encodings.
     """
     circuit = Circuit(
         n_qubits=4,
@@ -40,9 +40,9 @@ def lih(n_layers: int = 22, n_blocks: int = 1) -> Architecture:
 def water(
     n_layers: int = 11, n_blocks: int = 2, *, symmetry_breaking: bool = False
 ) -> Architecture:
-    """Water on 4 qubits, atom order O H H: x1 and x2 are H1 and H2 relative to O.
+    """Return the model of water on 4 qubits, atom order O H H: x1, x2 are H1, H2 relative to O.
 
-    Invariant under rotation and exchange of the hydrogens; with `symmetry_breaking` (one RZ
+    It is invariant under rotation and exchange of the hydrogens; with `symmetry_breaking` (one RZ
     angle per layer on all qubits) only rotations about z remain.
     """
     layer = _blocks(n_blocks, close=True)
@@ -60,10 +60,11 @@ def water(
 
 
 def water_dimer(n_layers: int = 30, *, symmetry_breaking: bool = False) -> Architecture:
-    """Water dimer on 6 qubits and an ancilla, atom order O H H O H H about the O-O midpoint.
+    """Return the model of two waters on 6 qubits and an ancilla, about the O-O midpoint.
 
-    Invariant under rotation, inversion, and exchange of like atoms and of the molecules;
-    with `symmetry_breaking` one RZ angle per layer turns all qubits, the ancilla too.
+    The atom order is O H H O H H. It is invariant under rotation, inversion, and exchange of equal
+    atoms and of the molecules; with `symmetry_breaking` one RZ angle per layer rotates all qubits,
+    including the ancilla.
     """
     layer: tuple[Heisenberg | RotationZ, ...] = (
         RotationZ(2, (6,)),

@@ -1,7 +1,7 @@
 """Flexible simple point-charge water: SPC/Fw [1]_ and, for path integrals, q-SPC/Fw [2]_.
 
-Harmonic bonds and angle within a molecule; charges, and Lennard-Jones between the oxygens, between
-molecules. No cut-off: molecules are few and isolated.
+Molecules have harmonic bonds and angles; between molecules there are charges, and Lennard-Jones
+between the oxygens. There is no cut-off: molecules are few and isolated.
 
 References
 ----------
@@ -20,30 +20,30 @@ from ..tree.nodes import Model, Sum
 
 WATER = ("O", "H", "H")
 MAX_MOLECULES = 333
-"""As `qmd.io.structure` reads no more than 1000 atoms."""
+"""Largest number of molecules, since `qmd.io.structure` reads at most 1000 atoms."""
 
 
 @dataclass(frozen=True)
 class FlexibleWater:
-    """Numbers of a flexible water of three sites, as published."""
+    """Constants of a flexible water of three sites, as published."""
 
     bond_stiffness: float
-    """kcal/mol/angstrom^2"""
+    """Force constant of a bond, kcal/mol/angstrom^2."""
     bond_length: float
-    """angstrom"""
+    """Bond length at the minimum, angstrom."""
     angle_stiffness: float
-    """kcal/mol/rad^2"""
+    """Force constant of the angle, kcal/mol/rad^2."""
     angle_deg: float
     depth: float
-    """epsilon of two oxygens, kcal/mol"""
+    """Lennard-Jones epsilon of two oxygens, kcal/mol."""
     diameter: float
-    """sigma of two oxygens, angstrom"""
+    """Lennard-Jones sigma of two oxygens, angstrom."""
     charge: float
-    """Of a hydrogen, e."""
+    """Charge of a hydrogen, e."""
     citation: str
 
     def model(self, n_molecules: int) -> Sum:
-        """The tree of `n_molecules`, atoms O H H O H H ...
+        """Return the tree of `n_molecules`, with atoms O H H O H H ...
 
         Raises
         ------
@@ -79,16 +79,16 @@ Q_SPC_FW = FlexibleWater(
     "Paesani et al., J. Chem. Phys. 125, 184507 (2006)",
 )  # fmt: skip
 BY_NAME = {"spc-fw": SPC_FW, "q-spc-fw": Q_SPC_FW}
-"""Names by which runs find them."""
+"""Flexible waters by the names that runs use."""
 
 
 def n_molecules(species: Sequence[str]) -> int:
-    """Number of waters in `species`.
+    """Return the number of waters in `species`.
 
     Raises
     ------
     ValueError
-        If they are not O H H, again and again.
+        If they are not repetitions of O H H.
     """
     count = len(species) // 3
     if not count or tuple(species) != WATER * count:

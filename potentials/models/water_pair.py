@@ -1,10 +1,10 @@
-"""The interaction of two water molecules: a circuit on vector densities, with every symmetry.
+"""Interaction of two water molecules: a circuit on vector densities, with every symmetry.
 
-One spin an atom, order O H H O H H, and an ancilla. Each atom's vector is the density of its
-neighbours; each layer has all Heisenberg couplings that the permutations of like atoms and of the
-molecules allow, one angle for each orbit of pairs; the read-out is linear in all invariant
-observables. Rotation is exact because every gate is SU(2) invariant or turns a spin about a vector,
-inversion because the ancilla's sectors see v and -v.
+There is one spin per atom, in the order O H H O H H, and an ancilla. The vector of each atom is the
+density of its neighbours; each layer has all Heisenberg couplings that the permutations of equal
+atoms and of the molecules allow, one angle for each orbit of pairs; the read-out is linear in all
+invariant observables. Rotation is exact because every gate is SU(2) invariant or rotates a spin
+about a vector, and inversion because the sectors of the ancilla have v and -v.
 """
 
 import numpy as np
@@ -24,33 +24,33 @@ ORBITS: tuple[tuple[Pair, ...], ...] = (
     ((0, 4), (0, 5), (3, 1), (3, 2)),
     ((1, 4), (1, 5), (2, 4), (2, 5)),
 )
-"""Pairs of atoms that the permutations take into each other."""
+"""Orbits of pairs of atoms under the permutations."""
 SHORT, LONG = (0.0, 4.0), (0.0, 5.0)
-"""Ranges of O-H and H-H within a molecule, angstrom: wide, so that their Gaussians are, and a bond
-that is longer than all of the training has no force that nothing has fixed."""
+"""Ranges of O-H and H-H within a molecule, angstrom. They are wide, and so are their Gaussians, so
+that bonds longer than all of the training have no undetermined force."""
 BETWEEN = ((2.0, 7.5), (1.2, 7.5), (1.2, 7.5))
 """Ranges of O-O, O-H and H-H between molecules, angstrom."""
 CUTOFF = 10.0
 SPREAD = 0.04
-"""Of the first coefficients. A fit that begins rough, from 0.2 or from uncorrelated ones, shrinks
-the weights of the head instead, to where nothing else has a slope."""
+"""Standard deviation of the initial coefficients. A fit with a rough start, from 0.2 or from
+uncorrelated ones, shrinks the weights of the head instead, until all other slopes vanish."""
 FADE = 2.0, 7.0
-"""O-O distances over which the circuit ends, angstrom: from contact on, as the interaction does, so
-that nothing of what it can tell apart is spent on molecules that are far away."""
+"""O-O distances over which the circuit is switched off, angstrom: from contact on, like the
+interaction, so that none of its capacity is spent on distant molecules."""
 SWITCH = 6.5, 9.0
-"""O-O distances over which the pair terms end, angstrom."""
+"""O-O distances over which the pair terms are switched off, angstrom."""
 
 
 def architecture(n_layers: int = 6, n_radial: int | None = 14) -> Architecture:
-    """Circuit and what it encodes.
+    """Return the circuit and its features.
 
     Parameters
     ----------
     n_layers : int
-        D.
+        Number of layers D.
     n_radial : int or None
-        Gaussians of each of the seven radial functions, which differ from layer to layer; None
-        encodes positions about the O-O midpoint instead, as the published circuit does.
+        Number of Gaussians of each of the seven radial functions, which differ between layers;
+        None encodes positions about the O-O midpoint instead, as the published circuit does.
     """
     observables = [Observable(orbit, sign) for sign in (False, True) for orbit in ORBITS]
     gates = [Heisenberg(k, orbit) for k, orbit in enumerate(ORBITS)]
@@ -77,7 +77,7 @@ def architecture(n_layers: int = 6, n_radial: int | None = 14) -> Architecture:
 
 
 def _kind(centre: int, neighbour: int) -> int:
-    """0, 1: O-H of a molecule seen from O, from H; 2, 3: between; 4: O-O; 5, 6: H-H."""
+    """Return the kind: 0, 1 for O-H within, from O or H; 2, 3 for O-H between; 4 O-O; 5, 6 H-H."""
     between = centre // 3 != neighbour // 3
     oxygens = (centre % 3 == 0) + (neighbour % 3 == 0)
     if oxygens == 1:
@@ -95,20 +95,20 @@ def interaction(
     fade: tuple[float, float] = FADE,
     switch: tuple[float, float] = SWITCH,
 ) -> Sum:
-    """``S(r_OO) baseline + S'(r_OO) circuits`` with random circuits, to start a training from.
+    """Return ``S(r_OO) baseline + S'(r_OO) circuits`` with random circuits, to train.
 
     Parameters
     ----------
     seed : int
-        Of the parameters.
+        Seed of the parameters.
     n_layers, n_radial : int
-        As in `architecture`.
+        See `architecture`.
     n_circuits : int
-        Circuits whose energies are added up.
+        Number of circuits whose energies are added up.
     baseline : bool
-        Whether there are classical pair terms, `classical.water_baseline`.
+        True to include classical pair terms, `classical.water_baseline`.
     fade, switch : pairs of floats
-        Over which circuits and pair terms end, angstrom.
+        Distances over which circuits and pair terms are switched off, angstrom.
     """
     rng = np.random.default_rng(seed)
     made = architecture(n_layers, n_radial)

@@ -1,1 +1,1 @@
-"""Atom-centred networks: one circuit or perceptron for each atom."""
+"""Atom-centred networks: one circuit or perceptron per atom."""

@@ -1,4 +1,4 @@
-"""The JAX interpreter of atom-centred networks and their classical control: all centres at once."""
+"""JAX interpreter of atom-centred networks and their classical control, all centres at once."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from .perceptron import Perceptron
 
 
 def energy(model: AtomCentredNetwork, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
-    """Energy (eV), a scalar, at `positions` (angstrom), shape (n_atoms, 3)."""
+    """Return the energy (eV), a scalar, at `positions` (angstrom), shape (n_atoms, 3)."""
     p, circuit, kinds = model.parameters, model.circuit, np.array(model.kinds)
     vectors, scalars = densities(model, positions)
     couplings = jnp.asarray(p.couplings)[kinds] + scalars[:, :-1]
@@ -27,7 +27,7 @@ def energy(model: AtomCentredNetwork, positions: Float[Array, "atoms 3"]) -> Flo
 def densities(
     model: AtomCentredNetwork, positions: Float[Array, "atoms 3"]
 ) -> tuple[Float[Array, "atoms encodings vectors 3"], Float[Array, "atoms encodings couplings"]]:
-    """Encoding vectors (rad) of each centre, and what is added to its couplings and weights."""
+    """Return encoding vectors (rad) of each centre, and additions to its couplings and weights."""
     p, n, rows = model.parameters, model.n_atoms, model.circuit.n_layers + 1
     gaussians, directions, of = _surroundings(model, model.n_radial, positions)
     radial = jnp.einsum("ijdqg,ijg->ijdq", jnp.asarray(p.vectors)[of], gaussians)
@@ -38,7 +38,7 @@ def densities(
 
 
 def perceptron_energy(model: Perceptron, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
-    """Energy (eV) of the classical control, a scalar, at `positions` (angstrom)."""
+    """Return the energy (eV) of the classical control, a scalar, at `positions` (angstrom)."""
     p, kinds = model.parameters, np.array(model.kinds)
     n_vectors, n_radial = p.vectors.shape[2:]
     gaussians, directions, of = _surroundings(model, n_radial, positions)
@@ -57,7 +57,7 @@ def perceptron_energy(model: Perceptron, positions: Float[Array, "atoms 3"]) -> 
 def _surroundings(
     model: AtomCentredNetwork | Perceptron, n_radial: int, positions: Float[Array, "atoms 3"]
 ) -> tuple[Array, Array, Any]:
-    """Gaussians (atoms, others, n_radial), unit vectors, and the elements of centre and other."""
+    """Return Gaussians (atoms, others, n_radial), unit vectors, and elements of both atoms."""
     kinds, n = np.array(model.kinds), model.n_atoms
     others = np.array([[j for j in range(n) if j != i] for i in range(n)], int).reshape(n, n - 1)
     apart = positions[others] - positions[:, None]

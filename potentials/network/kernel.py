@@ -1,14 +1,14 @@
 """Energy, forces and derivatives of atom-centred networks in Numba, four centres at a time.
 
-Between the geometry and the circuits stand the channels of a centre: three blocks for x, y, z of
-the encoding vectors, and one for the scalars, which are couplings of the layers and, after them,
-weights of the observables. Channels are sums over neighbours of radial functions; the circuits
-turn them into an energy and give back its derivative by each channel, and the chain rule makes
-forces of these, or derivatives by the trained parameters.
+The geometry determines the channels of a centre: three blocks for x, y, z of the encoding vectors,
+and one for the scalars, which are couplings of the layers, then weights of the observables.
+Channels are sums over neighbours of radial functions. The circuits turn them into an energy and
+its derivative by each channel, from which the chain rule gives the forces, or the derivatives by
+the trained parameters.
 
-No state is kept: on the way back the gates are undone on psi_d and lambda_d alike. One sector has
-v and the other -v; energies are their mean. As in `kernel`, one compiled function serves all
-networks: `program` has sizes and places, `workspace` constants, then scratch.
+No state is stored: on the way back the gates are undone on both psi_d and lambda_d. One sector has
+v and the other -v; energies are their mean. One compiled function serves all networks: `program`
+has sizes and places, `workspace` constants, then scratch.
 """
 # mypy: disable-error-code="call-arg"
 # Numba passes the first argument of an intrinsic itself.
@@ -47,7 +47,7 @@ from .lanes import (
 # filled up to fours. KEPT, for each ordered pair: radial functions, their slopes, r^, and r, or 0
 # beyond the cut-off.
 VECTOR = 5 * LANES
-"""Of an encoding vector on lanes: cos r and v sin r / r, then sin r / r."""
+"""Numbers of an encoding vector on lanes: cos r and v sin r / r, then sin r / r."""
 
 
 @inner
@@ -78,13 +78,13 @@ def gaussians_of(w, positions, i, program):
 
 @inner
 def _record(i, j, program):
-    """Where KEPT has what belongs to centre i and neighbour j."""
+    """Return the place of the record of centre i and neighbour j in KEPT."""
     return program[KEPT] + _record_size(program) * (i * program[N_ATOMS] + j)
 
 
 @inner
 def _pair(i, j, program):
-    """Number of an unordered pair: those of atom 0 first."""
+    """Return the index of an unordered pair, with those of atom 0 first."""
     low, high = min(i, j), max(i, j)
     return low * program[N_ATOMS] - low * (low + 1) // 2 + high - low - 1
 
@@ -126,7 +126,7 @@ def _gaussians(w, values, r, program):
 
 @inner
 def _coefficients(i, j, program):
-    """Where the radial coefficients of centre i and neighbour j begin, from 0."""
+    """Return the place, from 0, of the radial coefficients of centre i and neighbour j."""
     kinds = program[KINDS]
     pair = program[kinds + i] * program[N_KINDS] + program[kinds + j]
     return pair * program[N_RADIAL] * (program[N_VECTORS] + program[N_SCALARS])
@@ -240,7 +240,7 @@ def _sector(w, sign, torques, slopes, shift, program):
 def circuits(w, first, shift, program):
     """Energy of up to four centres, and its derivatives by their channels.
 
-    The scratch begins `shift` numbers further on, so that several fours may be worked on at once.
+    The scratch begins `shift` numbers further on, so that several fours can be computed at once.
     """
     n_vectors = (program[N_LAYERS] + 1) * program[N_QUBITS]
     n_couplings, n_observables = program[N_LAYERS] * program[N_COUPLINGS], program[N_OBSERVABLES]
@@ -270,7 +270,7 @@ def circuits(w, first, shift, program):
 
 @inner
 def _n_pairs(observable, program):
-    """Pairs of an observable: `observe` leaves 1 away for each."""
+    """Return the number of pairs of an observable, for each of which `observe` omits 1."""
     total = 0.0
     for g in range(program[N_OBSERVED]):
         if program[program[OBSERVED] + 3 * g + 2] == observable:
@@ -304,9 +304,9 @@ def _vector_slopes(w, centre, lane, n_vectors, shift, program):
 
 @inner
 def pulls(w, i, program):
-    """Chain rule through the channels of centre i: what each neighbour pulls it by.
+    """Compute the pull of each neighbour on centre i, by the chain rule through its channels.
 
-    It takes the place of r^ in KEPT.
+    The pull replaces r^ in KEPT.
     """
     vectors, scalars = program[N_VECTORS], program[N_SCALARS]
     size, at = vectors + scalars, program[SLOPES] + i * _channel_size(program)
@@ -405,9 +405,9 @@ def _add_derivatives(w, factor, program):
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
 def rows_into(positions, rows, program, workspace, begin, end):
-    """Derivatives of the energies at `positions` (n, n_atoms, 3) by all numbers.
+    """Write the derivatives of the energies at `positions` (n, n_atoms, 3) by all parameters.
 
-    The numbers lie at `begin` to `end` of the workspace, in the order of the constants.
+    They are accumulated at `begin` to `end` of the workspace, in the order of the constants.
     """
     for i in range(len(positions)):
         workspace[begin:end] = 0.0

@@ -2,8 +2,8 @@
 
 A state is an array of amplitudes, each of eight numbers: the real parts of four centres, then
 their imaginary parts. Centres differ in their angles, not in their gates, so that every operation
-is the same on all lanes; the index of an amplitude has a bit for each qubit. As in `simd`, each
-function works on one array `w`, and there is no bounds check.
+is the same on all lanes; the index of an amplitude has a bit for each qubit. Like those of `simd`,
+the functions work on one array `w`, without bounds checks.
 """
 # mypy: allow-untyped-defs, allow-untyped-calls
 # Numba and LLVM carry the types here.
@@ -271,7 +271,7 @@ def _polynomial(block, coefficients, z):
 
 
 def _sine_and_cosine(block, x):
-    """Of angles below 1e9; quarter turns first, then polynomials."""
+    """Return sine and cosine of angles below 1e9: quarter turns first, then polynomials."""
     builder, fma = block.builder, block.multiply_add
     n = _unary(block, "rint", builder.fmul(x, _constant(block, 2 / math.pi)))
     minus = block.negative(n)

@@ -1,4 +1,4 @@
-"""From a network to the arrays that `centred_kernel` interprets."""
+"""Packing of a network into the arrays that `kernel` interprets."""
 
 import numpy as np
 
@@ -13,13 +13,13 @@ Array = np.ndarray
 
 
 def native_kernel(model: AtomCentredNetwork, *, parallel: bool = False) -> NativeKernel:
-    """Native energy and forces of a network.
+    """Return the native kernel of a network.
 
     Parameters
     ----------
     model : AtomCentredNetwork
     parallel : bool
-        Whether one energy is worked on by all cores; see `centred_parallel`.
+        Compute each energy on all cores; see `parallel`.
 
     Raises
     ------
@@ -35,13 +35,13 @@ def native_kernel(model: AtomCentredNetwork, *, parallel: bool = False) -> Nativ
 
 
 def arrays(model: AtomCentredNetwork, n_at_once: int = 1) -> tuple[Array, Array]:
-    """Program and workspace of `kernel.energy_and_forces`.
+    """Return program and workspace of `kernel.energy_and_forces`.
 
     Parameters
     ----------
     model : AtomCentredNetwork
     n_at_once : int
-        Fours of centres that have scratch of their own.
+        Number of fours of centres that have scratch of their own.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def arrays(model: AtomCentredNetwork, n_at_once: int = 1) -> tuple[Array, Array]
 
 
 def _program(model: AtomCentredNetwork) -> tuple[Array, Array]:
-    """Head without the places in the workspace, and the lists behind it."""
+    """Return the head without the places in the workspace, and the lists behind it."""
     circuit, n = model.circuit, model.n_atoms
     n_qubits, (vectors, scalars) = len(circuit.spins), _padded(circuit)
     gates = [
@@ -103,7 +103,7 @@ def _program(model: AtomCentredNetwork) -> tuple[Array, Array]:
 
 
 def _constants(model: AtomCentredNetwork) -> dict[int, Array]:
-    """What the workspace begins with, by its place in the head."""
+    """Return the constants at the start of the workspace, by their place in the head."""
     radial, constants, offsets = kernel_order(model.parameters, model.circuit)
     return {
         layout.COEFFICIENTS: radial,
@@ -116,7 +116,7 @@ def _constants(model: AtomCentredNetwork) -> dict[int, Array]:
 
 
 def _scratch(model: AtomCentredNetwork, constants: dict[int, Array]) -> dict[int, int]:
-    """Numbers of the workspace that all centres have, by its place in the head."""
+    """Return the sizes of the scratch of all centres, by their place in the head."""
     n, (vectors, scalars) = model.n_atoms, _padded(model.circuit)
     size = vectors + scalars
     return {
@@ -132,7 +132,7 @@ def _scratch(model: AtomCentredNetwork, constants: dict[int, Array]) -> dict[int
 
 
 def _scratch_of_four(model: AtomCentredNetwork) -> dict[int, int]:
-    """Numbers of the workspace that four centres have at a time."""
+    """Return the sizes of the scratch of four centres."""
     circuit = model.circuit
     n_qubits, n_couplings = len(circuit.spins), circuit.n_layers * circuit.n_couplings
     n_vectors = (circuit.n_layers + 1) * n_qubits
@@ -148,9 +148,9 @@ def _scratch_of_four(model: AtomCentredNetwork) -> dict[int, int]:
 
 
 def kernel_order(parameters: NetworkParameters, circuit: Circuit) -> tuple[Array, Array, Array]:
-    """Trained numbers as the kernel reads them: radial, constants of each element, offsets.
+    """Return the parameters as the kernel reads them: radial, constants of each element, offsets.
 
-    What is filled up to fours is 0.
+    They are padded to multiples of four with zeros.
     """
     k, _, rows, n_qubits, g = parameters.vectors.shape
     vectors, scalars = rows * n_qubits, _n_scalars(circuit)
@@ -167,7 +167,7 @@ def kernel_order(parameters: NetworkParameters, circuit: Circuit) -> tuple[Array
 
 
 def _padded(circuit: Circuit) -> tuple[int, int]:
-    """Vectors and scalars of a centre, filled up to fours."""
+    """Return the numbers of vectors and scalars of a centre, padded to multiples of four."""
     n_vectors = (circuit.n_layers + 1) * len(circuit.spins)
     return padded(n_vectors), padded(_n_scalars(circuit))
 
@@ -177,7 +177,7 @@ def _n_scalars(circuit: Circuit) -> int:
 
 
 def _strides(pair: tuple[int, int], n_qubits: int) -> tuple[int, int]:
-    """Of two qubits in the index of an amplitude, the larger one first."""
+    """Return the strides of two qubits in the index of an amplitude, the larger one first."""
     low, high = sorted(pair)
     return 1 << (n_qubits - 1 - low), 1 << (n_qubits - 1 - high)
 
@@ -189,7 +189,7 @@ def _radial(model: AtomCentredNetwork) -> Array:
 
 
 def _singlets(circuit: Circuit) -> Array:
-    """Amplitudes of the first state, all real."""
+    """Return the amplitudes of the initial state, all real."""
     n = len(circuit.spins)
     psi = np.zeros((2,) * n)
     psi[(0,) * n] = 1.0
@@ -199,7 +199,7 @@ def _singlets(circuit: Circuit) -> Array:
 
 
 class NetworkGradient:
-    """Derivatives of the energy of a network by its trained parameters, as `ParameterGradient`.
+    """Derivatives of the energy of a network by its parameters; see `family.LeafGradient`.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ class NetworkGradient:
         self._end = self._begin + order.size
 
     def rows(self, positions: Array) -> Array:
-        """Of the energies at `positions` (n, n_atoms, 3), angstrom: (n, n_parameters)."""
+        """Return derivatives of the energies at `positions` (n, n_atoms, 3): (n, n_parameters)."""
         rows = np.empty((len(positions), self._end - self._begin))
         layout.rows_into(
             np.ascontiguousarray(positions), rows, self._program, self._workspace.copy(),
@@ -224,14 +224,14 @@ class NetworkGradient:
         return np.asarray(rows[:, self._places])
 
     def sum(self, positions: Array, factors: Array) -> Array:
-        """``factors @ rows(positions)`` without the rows, (n_parameters,)."""
+        """Return ``factors @ rows(positions)`` without storing the rows, (n_parameters,)."""
         workspace = self._workspace.copy()
         layout.add_into(np.ascontiguousarray(positions), factors, self._program, workspace)
         return np.asarray(workspace[self._begin : self._end][self._places])
 
 
 def _numbered(parameters: NetworkParameters) -> NetworkParameters:
-    """Every number replaced by its place among all, from 1."""
+    """Replace every parameter by its index among all, from 1."""
     sizes = [np.size(part) for part in parameters]
     starts = np.cumsum([0, *sizes])
     return NetworkParameters(*(

@@ -1,7 +1,7 @@
-"""An atom-centred network as data: one circuit for each atom, with numbers shared by element.
+"""Atom-centred network as data: one circuit per atom, with parameters shared by element.
 
-Unlike `Quantum` it is not for one number of atoms: what is trained belongs to pairs of elements and
-to elements, and `kinds` alone says which molecule it serves.
+Unlike `Quantum`, it is not limited to one molecule: parameters belong to elements and to pairs of
+elements, and only `kinds` determines the molecule.
 """
 
 from dataclasses import dataclass, replace
@@ -14,22 +14,22 @@ MAX_CENTRES, MAX_KINDS, MAX_RADIAL = 1000, 20, 100
 
 
 class NetworkParameters(NamedTuple):
-    """Everything trainable; a pytree of arrays (NumPy or JAX). K elements, G Gaussians."""
+    """All trainable arrays; a pytree (NumPy or JAX). K elements, G Gaussians."""
 
     vectors: Any
-    """Of the densities that are encoded, dimensionless, (K, K, n_layers + 1, n_qubits, G).
+    """Coefficients of the encoded densities, dimensionless, (K, K, n_layers + 1, n_qubits, G).
 
     Element of the centre first, then that of the neighbour.
     """
     scalars: Any
-    """Of the densities that are added to couplings (rad) and, last, to weights (eV).
+    """Coefficients of the densities that are added to couplings (rad) and, last, to weights (eV).
 
     (K, K, n_layers + 1, n_couplings, G), or with no couplings: none are added.
     """
     couplings: Any
-    """J, rad, (K, n_layers, n_couplings)."""
+    """Couplings J, rad, (K, n_layers, n_couplings)."""
     weights: Any
-    """Of the observables, eV, (K, n_observables)."""
+    """Weights of the observables, eV, (K, n_observables)."""
     offsets: Any
     """Energy of each element, eV, (K,)."""
 
@@ -46,17 +46,17 @@ class AtomCentredNetwork:
     Parameters
     ----------
     kinds : tuple of int
-        Element of each atom, as its place among those that the parameters have.
+        Index of the element of each atom, among those of the parameters.
     circuit : Circuit
         One encoding ``Encode(q, q)`` for each spin, an ancilla, Heisenberg gates on pairs.
     first, cutoff : float
-        angstrom
+        Centre of the first Gaussian, and cut-off radius, angstrom.
     parameters : NetworkParameters
 
     Raises
     ------
     ValueError
-        If the circuit is of another form, or atoms or elements are too many.
+        If the circuit has another form, or there are too many atoms or elements.
     """
 
     kinds: tuple[int, ...]
@@ -83,26 +83,26 @@ class AtomCentredNetwork:
 
     @property
     def n_atoms(self) -> int:
-        """Atoms whose positions are the input."""
+        """Number of atoms whose positions are the input."""
         return len(self.kinds)
 
     @property
     def n_kinds(self) -> int:
-        """Elements that have parameters."""
+        """Number of elements that have parameters."""
         return len(self.parameters.offsets)
 
     @property
     def n_radial(self) -> int:
-        """Gaussians of each radial function."""
+        """Number of Gaussians of each radial function."""
         return int(self.parameters.vectors.shape[-1])
 
     @property
     def has_scalars(self) -> bool:
-        """Whether couplings depend on the neighbours."""
+        """True if couplings depend on the neighbours."""
         return bool(self.parameters.scalars.shape[3] > 0)
 
     def on(self, kinds: tuple[int, ...]) -> Self:
-        """The same numbers for another molecule."""
+        """Return the network with the same parameters for another molecule."""
         return replace(self, kinds=kinds)
 
     def check(self) -> None:
@@ -124,7 +124,7 @@ class AtomCentredNetwork:
 
 
 def check_centres(kinds: tuple[int, ...], first: float, cutoff: float) -> None:
-    """Raise ValueError if there are no atoms or too many, or the Gaussians have no room."""
+    """Raise ValueError for no or too many atoms, or for an empty range of the Gaussians."""
     if not 0 < len(kinds) <= MAX_CENTRES or not 0 <= min(kinds):
         raise ValueError(f"A network must be for 1 to {MAX_CENTRES} atoms: {kinds}.")
     if not 0 <= first < cutoff < float("inf"):
@@ -134,7 +134,7 @@ def check_centres(kinds: tuple[int, ...], first: float, cutoff: float) -> None:
 
 
 def check_elements(kinds: tuple[int, ...], n_kinds: int, n_radial: int) -> None:
-    """Raise ValueError if elements are too many or lacking, or Gaussians too few or many."""
+    """Raise ValueError if elements are missing or too many, or Gaussians too few or too many."""
     if n_kinds > MAX_KINDS or max(kinds) >= n_kinds or not 2 <= n_radial <= MAX_RADIAL:
         raise ValueError(
             f"A network must have 1 to {MAX_KINDS} elements, those of its atoms among them, "

@@ -1,7 +1,8 @@
-"""Networks on all cores: centres in parallel, to the last bit what `centred_kernel` gives.
+"""Networks on all cores, with centres in parallel; the result is that of `kernel` to the last bit.
 
-Not the default: on two shared cores 72 centres gain nothing (benchmarks/results/networks.md). Not
-for use within threads of one's own: they would share the cores.
+This is not the default: on two shared cores 72 centres gain nothing
+(benchmarks/results/networks.md). It must not be used within other threads, which would share the
+cores.
 """
 
 import math
@@ -19,7 +20,7 @@ numba.get_num_threads()  # starts them: what comes from the cache needs their sy
 
 @numba.njit(cache=True, error_model="numpy", parallel=True)
 def evaluate_into(positions, forces, program, workspace):
-    """Energy (eV) of a network; writes the forces (eV/angstrom)."""
+    """Return the energy (eV) of a network; write the forces (eV/angstrom)."""
     n = program[N_ATOMS]
     for i in numba.prange(n):
         gaussians_of(workspace, positions, np.int64(i), program)
@@ -43,7 +44,7 @@ def evaluate_into(positions, forces, program, workspace):
 
 @when_needed(SIGNATURE, allocates=True)
 def energy_and_forces(positions, forces, program, workspace):
-    """`evaluate_into`, or NaN if the number of atoms is not that of the network."""
+    """Call `evaluate_into`; return NaN if the number of atoms is not that of the network."""
     if positions.shape[0] != program[N_ATOMS] or forces.shape[0] != program[N_ATOMS]:
         fill(forces, math.nan)
         return math.nan

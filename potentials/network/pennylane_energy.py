@@ -1,4 +1,4 @@
-"""PennyLane's interpreter of atom-centred networks: one circuit for each atom."""
+"""PennyLane interpreter of atom-centred networks: one circuit per atom."""
 
 from typing import Any
 
@@ -13,9 +13,9 @@ from .network import AtomCentredNetwork
 def network_energy_and_forces(
     model: AtomCentredNetwork, positions: np.ndarray, device: Any = None, **options: Any
 ) -> tuple[float, np.ndarray]:
-    """Energy (eV) and forces (eV/angstrom) of an atom-centred network, atom by atom.
+    """Return energy (eV) and forces (eV/angstrom) of an atom-centred network, atom by atom.
 
-    Not differentiable where an encoding vector is zero or along z (polar angles).
+    The energy is not differentiable where an encoding vector is zero or along z (polar angles).
     """
     p, node = model.parameters, qnode(model.circuit, device, interface="jax", **options)
 

@@ -1,8 +1,8 @@
-"""The classical control of atom-centred networks: a perceptron on the same radial functions.
+"""Classical control of atom-centred networks: a perceptron on the same radial functions.
 
-What the circuit of an atom makes of its vectors, a multilayer perceptron makes of their dot
-products; scalars, elements and cut-off are those of `AtomCentredNetwork`. The comparison shows
-what the circuit contributes.
+A multilayer perceptron of the dot products of the vectors replaces the circuit of an atom;
+scalars, elements and cut-off are those of `AtomCentredNetwork`. The comparison shows the
+contribution of the circuit.
 """
 
 from dataclasses import dataclass
@@ -14,26 +14,26 @@ from ..parameters import check_arrays, smooth_normals
 from .network import check_centres, check_elements
 
 SPREAD = 0.1
-"""Standard deviation of the first radial coefficients; others in docs/rmd17.md."""
+"""Standard deviation of the initial radial coefficients; docs/rmd17.md compares others."""
 
 
 class PerceptronParameters(NamedTuple):
-    """Everything trainable. K elements, V vectors, S scalars, G Gaussians, H hidden units."""
+    """All trainable arrays. K elements, V vectors, S scalars, G Gaussians, H hidden units."""
 
     vectors: Any
-    """Of the densities, dimensionless, (K, K, V, G): element of the centre first."""
+    """Coefficients of vector densities, (K, K, V, G); element of the centre first."""
     scalars: Any
-    """(K, K, S, G)."""
+    """Coefficients of scalar densities, (K, K, S, G)."""
     first: Any
     """Weights of the first layer, (K, V (V + 1) / 2 + S, H)."""
     first_bias: Any
-    """(K, H)."""
+    """Biases of the first layer, (K, H)."""
     second: Any
-    """(K, H, H)."""
+    """Weights of the second layer, (K, H, H)."""
     second_bias: Any
-    """(K, H)."""
+    """Biases of the second layer, (K, H)."""
     last: Any
-    """eV, (K, H)."""
+    """Weights of the last layer, eV, (K, H)."""
     offsets: Any
     """Energy of each element, eV, (K,)."""
 
@@ -45,15 +45,15 @@ class Perceptron:
     Parameters
     ----------
     kinds : tuple of int
-        Element of each atom, as its place among those that the parameters have.
+        Index of the element of each atom, among those of the parameters.
     first, cutoff : float
-        Of the Gaussians, angstrom.
+        Centre of the first Gaussian, and cut-off radius, angstrom.
     parameters : PerceptronParameters
 
     Raises
     ------
     ValueError
-        If there are no atoms or too many, or the Gaussians have no room.
+        If there are no or too many atoms, or the range of the Gaussians is empty.
     """
 
     kinds: tuple[int, ...]
@@ -66,7 +66,7 @@ class Perceptron:
 
     @property
     def n_atoms(self) -> int:
-        """Atoms whose positions are the input."""
+        """Number of atoms whose positions are the input."""
         return len(self.kinds)
 
     def check(self) -> None:
@@ -99,7 +99,7 @@ def centred(
     cutoff: float = 5.0,
     energy: float = 0.0,
 ) -> Perceptron:
-    """Random numbers to start a training from; arguments as for `atom_centred.revised`."""
+    """Return random initial parameters; for the arguments see `atom_centred.revised`."""
     rng = np.random.default_rng(seed)
     known = sorted(set(species))
     k, n_in = len(known), n_vectors * (n_vectors + 1) // 2 + n_scalars

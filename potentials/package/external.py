@@ -1,4 +1,4 @@
-"""Potentials that other packages bring, through the entry-point group `qmd.potentials`."""
+"""Potentials that other packages provide, through the entry-point group `qmd.potentials`."""
 
 from dataclasses import dataclass
 
@@ -8,27 +8,27 @@ from .package import EnergyAndForces
 
 @dataclass(frozen=True)
 class External:
-    """What an entry point of the group `qmd.potentials` gives, or a function that it names returns.
+    """Potential of another package: the object of an entry point, or the result of its function.
 
     Parameters
     ----------
     species : tuple of str
         Chemical symbols in the atom order that the potential serves.
     potential : Model or callable
-        A tree, which runs natively and in JAX; or a Python function of the positions (n_atoms, 3),
+        Tree, which runs natively and in JAX; or a Python function of the positions (n_atoms, 3),
         angstrom, that returns the energy (eV) and the forces (n_atoms, 3), eV/angstrom.
     citation : str
-        What to cite, one line.
+        Work to cite, one line.
     description : str
-        One line.
+        Description, one line.
     fingerprint : str
-        Of what the function reads besides its own source, such as a file of weights: a run is not
-        continued with another one.
+        Identifier of data that the function reads in addition to its source, such as a file of
+        weights; a run is not resumed with another one.
 
     Raises
     ------
     ValueError
-        If a text is not one printable line, or a tree is not for as many atoms as there are
+        If a text is not one printable line, or the number of atoms of a tree is not that of the
         species.
     """
 

@@ -1,7 +1,7 @@
-"""Trees of potentials as plain JSON values and arrays, and back.
+"""Conversion of trees of potentials to plain JSON values and arrays, and back.
 
-What comes back may be a stranger's: each value must have exactly the expected type, a kind is one
-of those built in, and nothing is looked up by name. Arrays are stored apart, by the names of
+A file may come from a stranger: each value must have exactly the expected type, a kind must be one
+of those built in, and nothing is looked up by name. Arrays are stored separately, by the names of
 `tree.named_parameters`.
 """
 
@@ -19,7 +19,7 @@ from ..tree.walk import named_parameters
 
 
 def model_to_json(model: Model) -> dict[str, Any]:
-    """A tree without its arrays as plain JSON values."""
+    """Return a tree without its arrays as plain JSON values."""
     match model:
         case OnAtoms():
             return {
@@ -66,7 +66,7 @@ def model_to_json(model: Model) -> dict[str, Any]:
 def model_from_json(
     data: Mapping[str, Any], arrays: Mapping[str, np.ndarray], name: str = ""
 ) -> Model:
-    """The inverse of `model_to_json`, with the arrays of `tree.named_parameters`.
+    """Return the tree of plain JSON values, with the arrays of `tree.named_parameters`.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def model_from_json(
 
 
 def model_sha256(model: Model) -> str:
-    """SHA-256 of a tree and its arrays: equal for equal potentials."""
+    """Return the SHA-256 of a tree and its arrays, which is equal for equal potentials."""
     digest = hashlib.sha256(json.dumps(model_to_json(model), sort_keys=True).encode())
     for name, values in sorted(named_parameters(model).items()):
         digest.update(name.encode() + np.asarray(values, "<f8").tobytes())

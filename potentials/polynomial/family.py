@@ -1,4 +1,4 @@
-"""The family of invariant polynomials."""
+"""Family of invariant polynomials."""
 
 from ..family import Family, deferred
 from ..json_values import Field, fields, integer, lists, numbers

@@ -18,7 +18,7 @@ N_ATOMS, N_PAIRS, N_MONOMIALS, DEGREE, LENGTH, CENTRES, POWERS, SLOPES, WEIGHTS,
 
 
 def native_kernel(model: InvariantPolynomial) -> NativeKernel:
-    """Native energy and forces of a polynomial.
+    """Return the native kernel of a polynomial.
 
     Raises
     ------

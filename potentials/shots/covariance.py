@@ -1,4 +1,4 @@
-"""What finite shots do to the forces of a tree: the arrays that `shots_kernel` interprets."""
+"""Effect of finite shots on the forces of a tree: the arrays that `kernel` interprets."""
 
 import math
 from dataclasses import replace
@@ -17,7 +17,7 @@ from . import kernel as layout
 
 
 def shot_covariance(model: Model, shots: float) -> NativeKernel:
-    """Covariance of forces that are measured by parameter shift, at any positions.
+    """Return the covariance of forces that are measured by parameter shift, as a function.
 
     The function has the signature of a force. It writes the covariance (eV^2/angstrom^2), of shape
     (3 n_atoms, 3 n_atoms), in place of the forces, and returns the variance of the energy (eV^2).
@@ -25,15 +25,15 @@ def shot_covariance(model: Model, shots: float) -> NativeKernel:
     Parameters
     ----------
     model : tree
-        Its classical terms are exact.
+        Model, whose classical terms are exact.
     shots : float
-        Of each circuit that is run: for every quarter turn, in each of three settings.
+        Number of shots of each circuit: for every quarter turn, in each of three settings.
 
     Raises
     ------
     ValueError
-        If `shots` is not positive, no circuit is there, or one is the generic circuit (VQLM), which
-        is read out in another way.
+        If `shots` is not positive, if there is no circuit, or if one is the generic circuit (VQLM),
+        which is read out in another way.
     """
     if not 0 < shots < math.inf:
         raise ValueError(f"`shots` must be positive and finite, but shots={shots}.")
@@ -69,13 +69,13 @@ def shot_covariance(model: Model, shots: float) -> NativeKernel:
 
 
 def _scaled(leaf: Quantum, factor: float) -> Quantum:
-    """A circuit whose head has the factor of its term."""
+    """Return a circuit whose head contains the factor of its term."""
     p = leaf.parameters
     return leaf if factor == 1 else replace(leaf, parameters=p._replace(weights=factor * p.weights))
 
 
 def _pack(leaf: Quantum) -> tuple[np.ndarray, np.ndarray, int]:
-    """Arrays of one circuit, and where the places of `shots_kernel` begin in its program."""
+    """Return the arrays of one circuit, and the start of the places of `kernel` in its program."""
     program, workspace, lowered = native.packed(leaf.architecture, leaf.parameters)
     base, k = len(program), lowered.n_pairs
     head, numbers = np.zeros(layout.CIRCUIT_HEAD, np.int64), [workspace]

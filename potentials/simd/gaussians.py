@@ -10,9 +10,9 @@ import math
 from ..compilation import inner
 
 FROM_THE_FIRST = 30.0
-"""Up to here, in spacings, the first Gaussian is a number to go on from: exp(-450) = 1e-196."""
+"""Largest distance, in spacings, at which the recurrence starts from the first Gaussian, 1e-196."""
 NOTHING = 39.0
-"""So far from its centre a Gaussian is 0: exp(-760)."""
+"""Distance from its centre, in spacings, at which a Gaussian is 0: exp(-760)."""
 
 
 @inner

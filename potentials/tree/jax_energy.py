@@ -1,4 +1,4 @@
-"""The JAX interpreter of a tree of potentials.
+"""JAX interpreter of a tree of potentials.
 
 Importing this module makes the tree a pytree: its leaves are the trained arrays.
 """
@@ -24,7 +24,7 @@ _BRANCHES: dict[type[Any], tuple[list[str], list[str]]] = {
     ManyBody: (["monomer", "pair"], ["n_molecules"]),
     PerAtomSum: (["models"], ["kinds"]),
 }
-"""Fields that hold models, and those that are fixed."""
+"""Fields of each branch that contain models, and fields that are fixed."""
 
 
 def _register() -> None:
@@ -41,7 +41,7 @@ _register()
 
 
 def energy(model: Model, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
-    """Energy (eV), a scalar, at `positions` (angstrom), shape (n_atoms, 3)."""
+    """Return the energy (eV), a scalar, at `positions` (angstrom), shape (n_atoms, 3)."""
     match model:
         case OnAtoms():
             return energy(model.model, positions[np.array(model.atoms)])
@@ -71,6 +71,6 @@ def energy(model: Model, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]
 
 
 def switch(r: Float[Array, ""], inner: float, outer: float) -> Float[Array, ""]:
-    """1 below `inner`, 0 beyond `outer`, with a continuous second derivative."""
+    """Return 1 below `inner`, 0 beyond `outer`, with a continuous second derivative."""
     t = jnp.clip((r - inner) / (outer - inner), 0.0, 1.0)
     return 1 - t**3 * (10 - t * (15 - 6 * t))

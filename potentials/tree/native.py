@@ -1,4 +1,4 @@
-"""From a tree of potentials to the arrays that the native kernels interpret."""
+"""Packing of a tree of potentials into the arrays that the native kernels interpret."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from .walk import Switch, Term, flatten
 
 
 def native_model(model: Model) -> NativeKernel:
-    """Native kernel of any tree.
+    """Return the native kernel of any tree.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def _leaf_kernel(leaf: Leaf) -> NativeKernel:
 
 
 def _pack(n_atoms: int, terms: list[Term]) -> NativeKernel:
-    """Head, table, lists of atoms and programs; local arrays, switches and workspaces."""
+    """Pack head, table, lists of atoms and programs; local arrays, switches and workspaces."""
     from . import kernel as layout
 
     # Molecules of one kind share a leaf, and so can share its arrays.

@@ -1,4 +1,4 @@
-"""Potentials on the JAX side: their interface, and trees behind it."""
+"""Potentials in JAX: their interface, and its implementation by trees."""
 
 import abc
 from collections.abc import Callable
@@ -14,30 +14,30 @@ from .nodes import Model
 
 
 class AbstractPotential(eqx.Module):
-    """A differentiable potential energy surface, in eV and angstrom.
+    """Differentiable potential energy surface, in eV and angstrom.
 
     Implementations are final; compose them by wrapping.
     """
 
     @abc.abstractmethod
     def energy(self, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
-        """Potential energy (eV), a scalar, at `positions` (angstrom), shape (n_atoms, 3)."""
+        """Return the energy (eV), a scalar, at `positions` (angstrom), shape (n_atoms, 3)."""
 
     def energy_and_forces(
         self, positions: Float[Array, "atoms 3"]
     ) -> tuple[Float[Array, ""], Float[Array, "atoms 3"]]:
-        """Energy (eV) and forces (eV/angstrom), shape (n_atoms, 3)."""
+        """Return energy (eV) and forces (eV/angstrom), shape (n_atoms, 3)."""
         energy, gradient = jax.value_and_grad(self.energy)(positions)
         return energy, -gradient
 
 
 class ModelPotential(AbstractPotential):
-    """Any tree of `qmd.potentials.tree`, e.g. `Quantum` or `ManyBody`.
+    """Potential of any tree, e.g. `Quantum` or `ManyBody`.
 
     Parameters
     ----------
     model : Model
-        With NumPy arrays when trained: they become constants of a compiled program.
+        Tree; NumPy arrays in it become constants of a compiled program.
 
     Raises
     ------
@@ -51,16 +51,16 @@ class ModelPotential(AbstractPotential):
         self.model.check()
 
     def energy(self, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
-        """Potential energy (eV), a scalar, at `positions` (angstrom), shape (n_atoms, 3)."""
+        """Return the energy (eV), a scalar, at `positions` (angstrom), shape (n_atoms, 3)."""
         return jax_model.energy(self.model, positions)
 
 
 def compiled(
     potential: AbstractPotential,
 ) -> Callable[[ArrayLike], tuple[Float[Array, ""], Float[Array, "atoms 3"]]]:
-    """Jitted `energy_and_forces` with the parameters as constants of the program.
+    """Return the jitted `energy_and_forces` with the parameters as constants of the program.
 
-    As constants they let `vqc` multiply the layers out once, when it is compiled.
+    With constant parameters, the layers of circuits are multiplied out once, at compile time.
 
     Raises
     ------

@@ -9,7 +9,7 @@ from .nodes import Committee, ManyBody, Model, OnAtoms, PerAtomSum, Scaled, Sum,
 
 
 class Switch(NamedTuple):
-    """Two atoms of the whole system and their distances, angstrom."""
+    """Two atoms of the whole system, and the distances of their switch, angstrom."""
 
     between: tuple[int, int]
     inner: float
@@ -17,7 +17,7 @@ class Switch(NamedTuple):
 
 
 class Term(NamedTuple):
-    """A leaf with its place in the whole system."""
+    """Leaf with its place in the whole system."""
 
     leaf: Leaf
     atoms: tuple[int, ...]
@@ -26,7 +26,7 @@ class Term(NamedTuple):
 
 
 def flatten(model: Model) -> list[Term]:
-    """All leaves of a tree, each on its atoms of the whole system.
+    """Return all leaves of a tree, each on its atoms of the whole system.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def _flatten(
 
 
 def leaves(model: Model) -> list[tuple[str, Leaf]]:
-    """Leaves as they are stored, each once, with their names: "" or e.g. "pair.model.terms.0"."""
+    """Yield the leaves as stored, each once, with their names: "" or e.g. "pair.model.terms.0"."""
     return list(_leaves(model, ""))
 
 
@@ -98,7 +98,7 @@ def _leaves(model: Model, name: str) -> Iterator[tuple[str, Leaf]]:
 
 
 def named_parameters(model: Model) -> dict[str, Any]:
-    """All trained arrays by name, e.g. "scales" or "pair.model.terms.0.scales"."""
+    """Return all trained arrays by name, e.g. "scales" or "pair.model.terms.0.scales"."""
     return {
         f"{name}.{field}" if name else field: value
         for name, leaf in leaves(model)
@@ -107,12 +107,12 @@ def named_parameters(model: Model) -> dict[str, Any]:
 
 
 def on_atoms(model: Model, kinds: tuple[int, ...]) -> Model:
-    """A network, or the mean of several, for another molecule; `kinds` as in `AtomCentredNetwork`.
+    """Return a network, or the mean of several, for another molecule with the given `kinds`.
 
     Raises
     ------
     ValueError
-        If the model is anything else: its numbers are for its own atoms.
+        If the model is anything else: its parameters belong to its own atoms.
     """
     match model:
         case Committee():

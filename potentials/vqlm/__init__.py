@@ -1,1 +1,1 @@
-"""The generic variational circuit without built-in symmetry, as a baseline."""
+"""Generic variational circuit without built-in symmetry, for comparison."""

@@ -1,4 +1,4 @@
-"""The family of generic circuits."""
+"""Family of generic circuits."""
 
 from dataclasses import replace
 from typing import Any
@@ -11,7 +11,7 @@ from .vqlm import Vqlm, VqlmParameters
 
 
 def _circuit(leaf: Vqlm) -> LeafCircuit:
-    """A ring of two-qubit gates in each layer, two CNOTs each; rotations about fixed axes."""
+    """Describe the circuit: a ring of two-qubit gates per layer, and rotations about fixed axes."""
     n, d = leaf.n_qubits, leaf.n_layers
 
     def node(n_layers: int) -> tuple[Any, tuple[Any, ...]]:

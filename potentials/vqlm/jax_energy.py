@@ -1,4 +1,4 @@
-"""The JAX interpreter of the generic circuit."""
+"""JAX interpreter of the generic circuit."""
 
 import jax
 import jax.numpy as jnp
@@ -8,11 +8,11 @@ from jaxtyping import Array, Complex, Float
 from .vqlm import Coordinate, Vqlm, layer_matrices, signs
 
 COLLINEAR = 1e-15
-"""Sine of an angle, times both bonds (angstrom^2), below which it has no direction to change in."""
+"""Sine of an angle times both bonds (angstrom^2) below which its gradient has no direction."""
 
 
 def energy(model: Vqlm, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
-    """Energy (eV), a scalar, at `positions` (angstrom), shape (n_atoms, 3)."""
+    """Return the energy (eV), a scalar, at `positions` (angstrom), shape (n_atoms, 3)."""
     parameters, n_states = model.parameters, 2**model.n_qubits
     angles = jnp.asarray(parameters.scales) * encoding_angles(model, positions)[None]
     half = angles @ signs(model.n_qubits).T / 2
@@ -29,7 +29,7 @@ def energy(model: Vqlm, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
 
 
 def encoding_angles(model: Vqlm, positions: Float[Array, "atoms 3"]) -> Float[Array, " qubits"]:
-    """phi_q (rad): the coordinates mapped to [0, pi], evenly continued."""
+    """Return phi_q (rad): the coordinates mapped to [0, pi], continued as even functions."""
     values = jnp.stack([_coordinate(atoms, positions) for atoms in model.coordinates])
     low, high = np.array(model.ranges).T
     x = (values - low) / (high - low)
@@ -45,7 +45,7 @@ def _coordinate(atoms: Coordinate, positions: Float[Array, "atoms 3"]) -> Float[
 
 
 def _angle(a: Float[Array, " 3"], b: Float[Array, " 3"]) -> Float[Array, ""]:
-    """Angle between two vectors; exact near 0 and pi, and there with a finite gradient."""
+    """Return the angle between two vectors; exact near 0 and pi, with a finite gradient there."""
     normal = jnp.cross(a, b)
     square = jnp.dot(normal, normal)
     bent = square > COLLINEAR**2

@@ -1,6 +1,6 @@
-"""The native kernel of the generic circuit: energy and forces in Numba, by the adjoint method.
+"""Native kernel of the generic circuit: energy and forces in Numba, by the adjoint method.
 
-In the X basis an encoding is a phase a basis state, P, and a layer a matrix, U::
+In the X basis an encoding is a phase for each basis state, P, and a layer is a matrix, U::
 
     psi_0 = P_0 / sqrt N,    psi_d = P_d U_d psi_{d-1},    lambda_D = s Z_0 psi_D,
     lambda_{d-1} = U_d^+ P_d^* lambda_d,    dE/dphi_q = sum_d a_dq Im <lambda_d| X_q |psi_d>
@@ -25,11 +25,11 @@ from .vqlm import Vqlm, layer_matrices, signs
 NO_ATOM = -1
 """Third atom of a distance."""
 COLLINEAR = 1e-15
-"""As in `vqlm_jax`."""
+"""Threshold for collinear bonds; see `jax_energy.COLLINEAR`."""
 
 
 def native_kernel(model: Vqlm) -> NativeKernel:
-    """Native energy and forces of a generic circuit.
+    """Return the native kernel of a generic circuit.
 
     Raises
     ------

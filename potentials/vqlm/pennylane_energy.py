@@ -1,6 +1,6 @@
-"""The PennyLane interpreter of the generic circuit: the oracle of the other two.
+"""PennyLane interpreter of the generic circuit, against which the other two are tested.
 
-Importing PennyLane takes seconds: nothing on the way of `qmd run` imports this module.
+Importing PennyLane takes seconds: `qmd run` never imports this module.
 """
 
 from collections.abc import Callable
@@ -16,14 +16,14 @@ from .vqlm import Vqlm
 
 
 def qnode(model: Vqlm, device: Any = None, **options: Any) -> Callable[..., Any]:
-    """QNode ``(parameters, angles) -> <Z_0>`` of a generic circuit.
+    """Return the QNode ``(parameters, angles) -> <Z_0>`` of a generic circuit.
 
     Parameters
     ----------
     device : PennyLane device, optional
-        Default: `default.qubit` with analytic expectation values.
+        Device; default: `default.qubit` with analytic expectation values.
     **options
-        Passed on to `pennylane.QNode`, e.g. ``diff_method="adjoint"``, ``interface="jax"``.
+        Options of `pennylane.QNode`, e.g. ``diff_method="adjoint"``, ``interface="jax"``.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def _encode(scales: Any, angles: Any) -> None:
 def energy_and_forces(
     model: Vqlm, positions: np.ndarray, device: Any = None, **options: Any
 ) -> tuple[float, np.ndarray]:
-    """Energy (eV) and forces (eV/angstrom) through PennyLane."""
+    """Return energy (eV) and forces (eV/angstrom) by PennyLane."""
     node = qnode(model, device, interface="jax", **options)
 
     def energy(x: Any) -> Any:

@@ -1,17 +1,17 @@
-"""The generic variational circuit on internal coordinates, as data: the baseline of the siVQLM.
+"""Generic variational circuit on internal coordinates, as data, to compare with the siVQLM.
 
-Kiss et al. [1]_ feed bond lengths and angles to a re-uploading circuit that knows nothing of the
-symmetries; Le et al. [2]_ compare their invariant circuits with it. The gates of that comparison
-are not published. What follows is a reconstruction that gives its numbers of parameters, 94 for
-LiH and 80 for water. Every qubit q has one coordinate, scaled to an angle phi_q::
+Kiss et al. [1]_ use bond lengths and angles as input of a re-uploading circuit without symmetries;
+Le et al. [2]_ compare their invariant circuits with it. The gates of that comparison are not
+published. This is a reconstruction that has its numbers of parameters, 94 for LiH and 80 for
+water. Every qubit q has one coordinate, scaled to an angle phi_q::
 
     M = [prod_{d=D..1} Phi_d U_d] Phi_0            on |0...0>
     Phi_d = prod_q exp(-i/2 a_dq phi_q X_q)
     U_d   = exp(-i/2 J_d sum_ring Z_p Z_q) prod_q exp(-i/2 theta_dq Y_q)
     E     = s <Z_0> + b
 
-The range of each coordinate is mapped to [0, pi] and continued evenly beyond both ends, which
-makes the energy periodic whatever the parameters. It also turns the force round at the ends of
+The range of each coordinate is mapped to [0, pi] and continued as an even function beyond both
+ends, which makes the energy periodic for any parameters. It also reverses the force at the ends of
 the range: keep trajectories inside.
 
 References
@@ -31,46 +31,46 @@ from ..circuit.circuit import MAX_LAYERS
 from ..parameters import check_arrays
 
 MAX_QUBITS = 8
-"""Layers are multiplied out to matrices of 2**n_qubits rows."""
+"""Largest number of qubits; layers are multiplied out to matrices of 2**n_qubits rows."""
 
 Coordinate = tuple[int, int] | tuple[int, int, int]
-"""Atoms (i, j): their distance, angstrom; (i, j, k): the angle at j, rad."""
+"""Atoms of a coordinate: (i, j) for a distance, angstrom; (i, j, k) for the angle at j, rad."""
 
 
 class VqlmParameters(NamedTuple):
-    """Everything trainable; a pytree of arrays (NumPy or JAX)."""
+    """All trainable arrays; a pytree (NumPy or JAX)."""
 
     scales: Any
-    """a, dimensionless, shape (n_layers + 1, n_qubits)."""
+    """Scales a, dimensionless, shape (n_layers + 1, n_qubits)."""
     rotations: Any
-    """theta, rad, shape (n_layers, n_qubits)."""
+    """Rotation angles theta, rad, shape (n_layers, n_qubits)."""
     couplings: Any
-    """J, rad, shape (n_layers,)."""
+    """Couplings J, rad, shape (n_layers,)."""
     slope: Any
-    """s, eV, a scalar."""
+    """Slope s of the head, eV, a scalar."""
     offset: Any
-    """b, eV, a scalar."""
+    """Offset b of the head, eV, a scalar."""
 
 
 @dataclass(frozen=True)
 class Vqlm:
-    """A generic circuit with its coordinates and parameters.
+    """Generic circuit with its coordinates and parameters.
 
     Parameters
     ----------
     coordinates : tuple, shape (n_qubits,)
-        Of each qubit: two atoms for a distance, three for the angle at the second.
+        Atoms of each qubit: two for a distance, three for the angle at the second.
     ranges : tuple of pairs, shape (n_qubits, 2)
-        What is mapped to [0, pi]; angstrom for distances, rad for angles.
+        Ranges that are mapped to [0, pi]; angstrom for distances, rad for angles.
     n_layers : int
-        D; there are ``n_layers + 1`` encodings.
+        Number of layers D; there are ``n_layers + 1`` encodings.
     parameters : VqlmParameters
 
     Raises
     ------
     ValueError
-        If a coordinate or range makes no sense, or the size is out of bounds. Parameters are
-        looked at by `check`, because they may be abstract while JAX traces.
+        If a coordinate or range is not valid, or the size is out of bounds. `check` checks the
+        parameters, because they may be abstract while JAX traces.
     """
 
     coordinates: tuple[Coordinate, ...]
@@ -100,12 +100,12 @@ class Vqlm:
 
     @property
     def n_qubits(self) -> int:
-        """Qubits, one a coordinate."""
+        """Number of qubits, one per coordinate."""
         return len(self.coordinates)
 
     @property
     def n_atoms(self) -> int:
-        """Atoms whose positions are the input."""
+        """Number of atoms whose positions are the input."""
         return 1 + max(atom for atoms in self.coordinates for atom in atoms)
 
     def check(self) -> None:
@@ -115,15 +115,15 @@ class Vqlm:
 
 
 def lih(n_layers: int = 13, *, seed: int = 0, range_A: tuple[float, float] = (0.7, 4.7)) -> Vqlm:
-    """LiH, the bond length on three qubits; random parameters to start a training from.
+    """Return the circuit of LiH, the bond length on three qubits, with random parameters.
 
     Parameters
     ----------
     n_layers : int
     seed : int
-        Of the parameters.
+        Seed of the parameters.
     range_A : pair of floats
-        Bond lengths mapped to [0, pi], angstrom: a little wider than those of the labels.
+        Bond lengths that are mapped to [0, pi], angstrom: slightly wider than those of the labels.
     """
     coordinates: tuple[Coordinate, ...] = ((0, 1),) * 3
     return Vqlm(coordinates, (range_A,) * 3, n_layers, random_parameters(3, n_layers, seed))
@@ -136,7 +136,7 @@ def water(
     range_A: tuple[float, float] = (0.7, 1.6),
     range_rad: tuple[float, float] = (1.0, 3.0),
 ) -> Vqlm:
-    """Water, atom order O H H: both bond lengths and the angle, a qubit each.
+    """Return the circuit of water, atom order O H H: a qubit for each bond and for the angle.
 
     The exchange of the hydrogens is not a symmetry of the circuit. See `lih` for the arguments;
     `range_rad` is that of the angle.
@@ -147,7 +147,7 @@ def water(
 
 
 def random_parameters(n_qubits: int, n_layers: int, seed: int) -> VqlmParameters:
-    """Rotations of spread 0.3, scales about 0.3, slope 1 eV, offset 0: low frequencies first."""
+    """Return random parameters of low frequency: rotations and scales of about 0.3, slope 1 eV."""
     rng = np.random.default_rng(seed)
     return VqlmParameters(
         scales=0.3 + 0.1 * rng.standard_normal((n_layers + 1, n_qubits)),
@@ -159,17 +159,17 @@ def random_parameters(n_qubits: int, n_layers: int, seed: int) -> VqlmParameters
 
 
 def signs(n_qubits: int) -> np.ndarray:
-    """1 or -1 of every qubit in every basis state, (2**n_qubits, n_qubits)."""
+    """Return 1 or -1 for every qubit in every basis state, (2**n_qubits, n_qubits)."""
     index = np.arange(2**n_qubits)[:, None]
     return 1.0 - 2.0 * (index >> np.arange(n_qubits)[::-1] & 1)
 
 
 def layer_matrices(parameters: VqlmParameters) -> tuple[Any, Any]:
-    """All U_d in the X basis: real and imaginary parts, NumPy or JAX as the parameters are.
+    """Return all U_d in the X basis: real and imaginary parts, in NumPy or JAX like the parameters.
 
-    Each part has the shape (n_layers, 2**n_qubits, 2**n_qubits). In the X basis the encodings
-    are diagonal, so that a layer is a matrix and a phase a basis state. The matrices do not depend
-    on the positions: for a batch they are made once.
+    Each part has the shape (n_layers, 2**n_qubits, 2**n_qubits). In the X basis the encodings are
+    diagonal, so a layer is a matrix and a phase for each basis state. The matrices do not depend on
+    the positions and are computed once for a batch.
     """
     theta, ring = parameters.rotations, _ring(parameters.rotations.shape[1])
     xp = theta.__array_namespace__()
@@ -184,7 +184,7 @@ def layer_matrices(parameters: VqlmParameters) -> tuple[Any, Any]:
 
 
 def _rotation(cosine: Any, sine: Any, xp: Any) -> Any:
-    """The Y rotations of all qubits of a layer as one matrix, for every layer."""
+    """Return the Y rotations of all qubits of a layer as one matrix, for every layer."""
     n_layers, n_qubits = cosine.shape
     single = xp.stack([cosine, -sine, sine, cosine], axis=-1).reshape(n_layers, n_qubits, 2, 2)
     matrix = single[:, 0]
@@ -196,13 +196,13 @@ def _rotation(cosine: Any, sine: Any, xp: Any) -> Any:
 
 
 def _ring(n_qubits: int) -> np.ndarray:
-    """``sum_q Z_q Z_(q+1)`` of every basis state."""
+    """Return ``sum_q Z_q Z_(q+1)`` of every basis state."""
     z = signs(n_qubits)
     return np.asarray((z * np.roll(z, -1, axis=1)).sum(axis=1))
 
 
 def _hadamard(size: int) -> np.ndarray:
-    """A Hadamard gate on every qubit."""
+    """Return the matrix of a Hadamard gate on every qubit."""
     index = np.arange(size)
     odd = np.bitwise_count(index[:, None] & index) % 2
     return np.asarray(np.where(odd, -1.0, 1.0) / np.sqrt(size))

@@ -73,7 +73,7 @@ def test_the_example_package_runs_by_its_names(
 ) -> None:
     monkeypatch.syspath_prepend(site)
     listed = table()
-    assert "morse-lih" in listed and "of qmd-example-potentials 1.0" in listed
+    assert "morse-lih" in listed and "from qmd-example-potentials 1.0" in listed
     assert "qmd_example" not in sys.modules  # listing imports nothing
     finished = session.run(load_config(write(tmp_path, "morse-lih", "lih")))
     record = json.loads(finished.paths.record.read_text())

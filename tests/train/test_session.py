@@ -324,7 +324,7 @@ def test_the_training_inputs_of_the_repository_are_in_order(path):
 
 def test_the_schema_documents_every_key():
     text = json.dumps(json_schema(TrainConfig))
-    assert "energy_weight_per_A" in text and "Optimisers, one after the other" in text
+    assert "energy_weight_per_A" in text and "Optimisers, which run one after the other" in text
 
 
 @pytest.mark.parametrize(
