@@ -11,7 +11,6 @@ import numba
 import numpy as np
 
 from qmd.forces.catalogue import load_package
-from qmd.integrators import Force
 from qmd.integrators.forces.force import compute, pointer
 from qmd.io.structure import BUILT_IN
 from qmd.potentials import (
@@ -77,20 +76,21 @@ def _circuit(architecture: Architecture, random: np.random.Generator) -> Quantum
 
 def native(model: Model) -> Task:
     """The native kernel, called from a Numba loop as the integrators do."""
-    force = Force(*native_model(model.potential))
+    force = native_model(model.potential)
     positions, forces = model.positions, np.empty_like(model.positions)
 
     def task(n: int) -> Result:
-        return Result(_repeat(pointer(force), positions, forces, n), forces.copy())
+        energy = _repeat(pointer(force), positions, np.zeros((3, 3)), forces, n)
+        return Result(energy, forces.copy())
 
     return task
 
 
 @numba.njit(cache=True)
-def _repeat(force, positions, forces, n):
+def _repeat(force, positions, cell, forces, n):
     energy = 0.0
     for _ in range(n):
-        energy = compute(force, positions, forces)
+        energy = compute(force, positions, cell, forces)
     return energy
 
 

@@ -13,7 +13,6 @@ import numpy as np
 from qmd import units
 from qmd.analysis.statistics import mean
 from qmd.integrators import (
-    Force,
     NoisyLangevinBAOAB,
     Status,
     Stream,
@@ -44,8 +43,8 @@ class Water:
     def __init__(self, shots):
         package, system = load(find("sivqlm-h2o")), load_system("h2o", Path())
         self.positions, self.masses = system.positions, system.masses
-        self.force = Force(*package.native())
-        self.covariance = Force(*shot_covariance(package.model, shots))
+        self.force = package.native()
+        self.covariance = shot_covariance(package.model, shots)
 
     def method(self, friction_per_ps, *, compensate):
         dt, kT = TIMESTEP_FS * units.fs, TEMPERATURE_K * units.kB

@@ -5,8 +5,18 @@ the splitting literature are `kick` (B), `drift` (A) and `ou` (O); each method h
 """
 
 from .batch import AdvancedBatch, Batch
-from .forces.evaluate import evaluate, initial_state
-from .forces.force import FORCE_SIGNATURE, Force, compute, pointer
+from .forces.evaluate import evaluate, evaluate_all, evaluate_virial, initial_state
+from .forces.force import (
+    ANY_NUMBER,
+    FORCE_SIGNATURE,
+    N_ATOMS,
+    Force,
+    call,
+    call_address,
+    compute,
+    compute_virial,
+    pointer,
+)
 from .forces.python_force import python_force, raise_pending
 from .kernels import drift, kick, kinetic_energies, kinetic_energy, ou
 from .limits import Limits, Status, unlimited
@@ -16,10 +26,14 @@ from .methods.noisy_langevin import NoisyLangevinBAOAB, with_noise
 from .methods.verlet import VelocityVerlet
 from .noise import SHOTS, THERMOSTAT, VELOCITIES, Stream, gaussian
 from .replicas import AbstractReplicas, BatchedReplicas, NativeReplicas
-from .state import Advanced, State
+from .state import ISOLATED, NO_BATH, Advanced, State
 
 __all__ = [
+    "ANY_NUMBER",
     "FORCE_SIGNATURE",
+    "ISOLATED",
+    "NO_BATH",
+    "N_ATOMS",
     "SHOTS",
     "THERMOSTAT",
     "VELOCITIES",
@@ -38,9 +52,14 @@ __all__ = [
     "Status",
     "Stream",
     "VelocityVerlet",
+    "call",
+    "call_address",
     "compute",
+    "compute_virial",
     "drift",
     "evaluate",
+    "evaluate_all",
+    "evaluate_virial",
     "gaussian",
     "initial_state",
     "kick",

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from .batch import AdvancedBatch, Batch, IntArray, owned_batch
 from .forces.deferred import DeferredForce
-from .forces.force import Force, ForcePointer, pointer
+from .forces.force import Force, ForcePointer, pointer, require_fits
 from .forces.python_force import raise_pending
 from .limits import Limits, Status, unlimited
 from .methods.base import STATUS, STEP, WARNED, AbstractIntegrator
@@ -145,6 +145,7 @@ class NativeReplicas(AbstractReplicas):
 
     def advance(self, batch: Batch, n_steps: int) -> AdvancedBatch:
         own = self._checked(batch, n_steps)
+        require_fits(self._forces[0], own.positions.shape[1], own.cells)
         ended = self._loop(own, self._pointers, self._limits, n_steps)
         if ended[:, STATUS].any():  # OK is 0
             for force in self._forces:

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from .circuit import jax_energy as vqc
     from .circuit import pennylane_energy as reference
     from .circuit.native import native_kernel
-    from .contract import NativeKernel, evaluate, evaluate_all
+    from .contract import evaluate, evaluate_all
     from .network import native as centred_native
     from .network import pennylane_energy as network_reference
     from .shots.covariance import shot_covariance
@@ -84,7 +84,6 @@ __all__ = [
     "Model",
     "ModelPotential",
     "MorseBonds",
-    "NativeKernel",
     "AtomCentredNetwork",
     "NetworkParameters",
     "Observable",
@@ -142,7 +141,6 @@ __all__ = [
 _LAZY = {
     "AbstractPotential": "tree.potential",
     "compiled": "tree.potential",
-    "NativeKernel": "contract",
     "evaluate": "contract",
     "evaluate_all": "contract",
     "ParameterGradient": "tree.gradient",
@@ -172,6 +170,12 @@ def __getattr__(name: str) -> Any:
         text = f"qmd.potentials.{name} is now {new}; the old name goes with release 0.3"
         warnings.warn(text, DeprecationWarning, stacklevel=2)
         return globals()[new]
+    if name == "NativeKernel":
+        from qmd.integrators import Force
+
+        text = "qmd.potentials.NativeKernel is now qmd.integrators.Force; it goes with release 0.3"
+        warnings.warn(text, DeprecationWarning, stacklevel=2)
+        return Force
     if name in _LAZY_MODULES:
         return import_module(f".{_LAZY_MODULES[name]}", __name__)
     if name in _LAZY:

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
-from llvmlite import ir
 from numba.extending import register_jitable
 
 _COUNTED: Any = {"error_model": "numpy"}
@@ -40,10 +39,3 @@ def when_needed(
         return functools.cache(functools.wraps(function)(lambda: compiled(function)))
 
     return decorate
-
-
-def call_address(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    """Emit a call of the C function whose address is ``args[0]`` with the other arguments."""
-    return_type = context.get_value_type(signature.return_type)
-    function_type = ir.FunctionType(return_type, [a.type for a in args[1:]])
-    return builder.call(builder.inttoptr(args[0], function_type.as_pointer()), args[1:])

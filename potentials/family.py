@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, P
 import numpy as np
 
 if TYPE_CHECKING:
-    from .contract import NativeKernel
+    from qmd.integrators import Force
 
 Array = np.ndarray
 
@@ -132,7 +132,7 @@ class Family(Generic[L]):
     parameters: type[Any] | None = None
     """NamedTuple of the trained arrays."""
 
-    native: "Callable[[L], NativeKernel] | None" = None
+    native: "Callable[[L], Force] | None" = None
     """The native kernel; None: JAX only. It raises ValueError for a leaf that it cannot take."""
     gradient: Callable[[L], LeafGradient] | None = None
     """Compiled derivatives by the trained parameters; None: by JAX."""

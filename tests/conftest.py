@@ -49,7 +49,7 @@ def harmonic() -> Any:
     from qmd.integrators import FORCE_SIGNATURE, Force
 
     @numba.cfunc(FORCE_SIGNATURE, cache=True)
-    def function(positions, forces_out, program, workspace):
+    def function(positions, cell, forces_out, virial_out, program, workspace):
         energy = 0.0
         for i in range(positions.shape[0]):
             for c in range(3):
@@ -57,7 +57,7 @@ def harmonic() -> Any:
                 energy += 0.5 * workspace[0] * positions[i, c] ** 2
         return energy
 
-    return Force(function, np.zeros(0, dtype=np.int64), np.array([2.0]))
+    return Force(function, np.zeros(1, dtype=np.int64), np.array([2.0]))
 
 
 @pytest.fixture(scope="session")
@@ -72,7 +72,7 @@ def water() -> Bed:
     from qmd.integrators import FORCE_SIGNATURE, Force
 
     @numba.cfunc(FORCE_SIGNATURE, cache=True)
-    def function(positions, forces_out, program, workspace):
+    def function(positions, cell, forces_out, virial_out, program, workspace):
         depth, alpha, r0, k, theta0 = workspace
         energy = 0.0
         bonds, lengths, slopes = np.empty((2, 3)), np.empty(2), np.empty(2)
@@ -101,7 +101,7 @@ def water() -> Bed:
     constants = np.array([5.0341, 2.287, r0, 3.8095, theta0])
     x, y = r0 * math.sin(theta0 / 2), r0 * math.cos(theta0 / 2)
     return Bed(
-        Force(function, np.zeros(0, dtype=np.int64), constants),
+        Force(function, np.zeros(1, dtype=np.int64), constants),
         np.array([15.999, 1.008, 1.008]),
         np.array([[0.0, 0.0, 0.0], [x, y, 0.0], [-x, y, 0.0]]),
     )

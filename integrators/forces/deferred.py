@@ -13,8 +13,9 @@ import numba
 import numpy as np
 
 from ..state import FloatArray
-from .force import FORCE_SIGNATURE, Force
+from .force import ANY_NUMBER, FORCE_SIGNATURE, Force
 
+_SLOT_COUNT = 1  # place in the program
 _CURSOR, _SLOTS = 0, 1  # places in the workspace
 
 
@@ -30,7 +31,7 @@ class DeferredForce:
 
     def __init__(self, n: int, n_atoms: int) -> None:
         self._shape = (n, n_atoms, 3)
-        self._program = np.array([n], np.int64)
+        self._program = np.array([ANY_NUMBER, n], np.int64)
         self._workspace = np.zeros(_SLOTS + n * (1 + 3 * n_atoms))
 
     def recorder(self) -> Force:
@@ -81,11 +82,11 @@ def _player() -> Any:
     return numba.cfunc(FORCE_SIGNATURE, cache=True)(_play_back)
 
 
-def _record(positions, forces_out, program, workspace):
+def _record(positions, cell, forces_out, virial_out, program, workspace):
     call, size = int(workspace[_CURSOR]), 3 * positions.shape[0]
     workspace[_CURSOR] += 1
     forces_out[:] = 0.0
-    if call < program[0]:
+    if call < program[_SLOT_COUNT]:
         slot = _SLOTS + call * (1 + size)
         for i in range(positions.shape[0]):
             for k in range(3):
@@ -93,10 +94,10 @@ def _record(positions, forces_out, program, workspace):
     return 0.0
 
 
-def _play_back(positions, forces_out, program, workspace):
+def _play_back(positions, cell, forces_out, virial_out, program, workspace):
     call, size = int(workspace[_CURSOR]), 3 * positions.shape[0]
     workspace[_CURSOR] += 1
-    if call >= program[0]:
+    if call >= program[_SLOT_COUNT]:
         forces_out[:] = np.nan
         return np.nan
     slot = _SLOTS + call * (1 + size)

@@ -1,4 +1,4 @@
-"""How a loop calls a potential: one type of compiled function for all of them.
+"""The contract of a force: how a loop calls a potential, one type of compiled function for all.
 
 A loop receives the *address* of that function. Two measured reasons: a loop that took the
 function itself, as Numba's first-class function type, spent 17 us per call unpacking it (1 us
@@ -17,30 +17,46 @@ from numba.extending import intrinsic
 
 from ..state import FloatArray
 
-FORCE_SIGNATURE = types.float64(
-    types.float64[:, ::1], types.float64[:, ::1], types.int64[::1], types.float64[::1]
-)
-"""``energy = function(positions, forces_out, program, workspace)``, all in ASE's units."""
+_MATRIX, _INTEGERS, _NUMBERS = types.float64[:, ::1], types.int64[::1], types.float64[::1]
+FORCE_SIGNATURE = types.float64(_MATRIX, _MATRIX, _MATRIX, _MATRIX, _INTEGERS, _NUMBERS)
+"""``energy = function(positions, cell, forces_out, virial_out, program, workspace)``, all in ASE's
+units; see `Force`."""
+N_ATOMS = 0
+"""Word of every program that holds the number of atoms."""
+ANY_NUMBER = 0
+"""In its place: the function takes any number of atoms."""
 
 
 class Force(NamedTuple):
-    """A potential as the integrators see it.
+    """A potential as the integrators see it: a compiled function and its two arrays.
 
     Parameters
     ----------
     function : numba cfunc of `FORCE_SIGNATURE`
-        Reads `positions` (angstrom), writes `forces_out` (eV/angstrom), both of shape
-        (n_atoms, 3), and returns the potential energy (eV). Made by
-        ``numba.cfunc(FORCE_SIGNATURE, cache=True)``.
+        Returns the potential energy (eV) and writes the forces. Made by
+        ``numba.cfunc(FORCE_SIGNATURE, cache=True)``. Its arguments are
+
+        positions : shape (n_atoms, 3), angstrom
+        cell : shape (3, 3), angstrom
+            Lattice vectors in rows; zeros for an isolated system.
+        forces_out : shape (n_atoms, 3), eV/angstrom
+        virial_out : shape (3, 3), or (0, 3) where nobody asks for it, eV
+            The negative derivative of the energy by a strain of positions and cell. Its elements
+            are NaN at the call, so that a function without a virial leaves it alone, and no
+            caller can take zeros for one.
     program : int64 array, shape (n,)
-        Integer constants of the potential.
+        Integer constants of the potential. Word `N_ATOMS` is the number of atoms that it is made
+        for, or `ANY_NUMBER`; other numbers of atoms are refused before the first call.
     workspace : float64 array, shape (m,)
         Real constants and scratch. Two threads must not share one.
+    periodic : bool
+        Whether the function reads `cell`. Otherwise a system with a cell is refused.
     """
 
     function: Any
     program: npt.NDArray[np.int64]
     workspace: FloatArray
+    periodic: bool = False
 
 
 class ForcePointer(NamedTuple):
@@ -61,7 +77,20 @@ def pointer(force: Force) -> ForcePointer:
     """
     _require_vector("program", force.program, np.dtype(np.int64))
     _require_vector("workspace", force.workspace, np.dtype(np.float64))
+    if not len(force.program):
+        raise TypeError("`program` of a force must begin with the number of atoms.")
     return ForcePointer(_address(force.function), force.program, force.workspace)
+
+
+def require_fits(force: Force, n_atoms: int, cell: FloatArray) -> None:
+    """Raise ValueError unless `force` is made for `n_atoms` atoms and for such a cell."""
+    expected = int(force.program[N_ATOMS])
+    if expected not in (ANY_NUMBER, n_atoms):
+        raise ValueError(
+            f"`positions` must have shape ({expected}, 3) for this force, but have ({n_atoms}, 3)."
+        )
+    if not force.periodic and cell.any():
+        raise ValueError("The system has a cell, but its force is for isolated systems.")
 
 
 def _require_vector(name: str, array: npt.NDArray[Any], dtype: np.dtype[Any]) -> None:
@@ -87,16 +116,7 @@ def _address(function: Any) -> int:
     return int(function.address)
 
 
-@numba.njit(cache=True)
-def compute(force, positions, forces_out):
-    """Call `force` (a `ForcePointer`): write `forces_out`, return the energy (eV)."""
-    return _call_force(  # type: ignore[call-arg]  # Numba passes the first argument itself
-        force.address, positions, forces_out, force.program, force.workspace
-    )
-
-
-@intrinsic
-def _call_force(typingctx, address, positions, forces_out, program, workspace):
+def _call(typingctx, address, positions, cell, forces_out, virial_out, program, workspace):
     return FORCE_SIGNATURE.return_type(types.int64, *FORCE_SIGNATURE.args), call_address
 
 
@@ -105,3 +125,27 @@ def call_address(context, builder, signature, args):
     return_type = context.get_value_type(signature.return_type)
     function_type = ir.FunctionType(return_type, [a.type for a in args[1:]])
     return builder.call(builder.inttoptr(args[0], function_type.as_pointer()), args[1:])
+
+
+call: Any = intrinsic(_call)
+"""Energy (eV) from the function of `FORCE_SIGNATURE` at an address:
+``call(address, positions, cell, forces_out, virial_out, program, workspace)``."""
+
+
+@numba.njit(cache=True)
+def compute(force, positions, cell, forces_out):
+    """Call `force` (a `ForcePointer`): write `forces_out`, return the energy (eV)."""
+    return call(
+        force.address, positions, cell, forces_out, forces_out[:0], force.program, force.workspace
+    )
+
+
+@numba.njit(cache=True)
+def compute_virial(force, positions, cell, forces_out, virial_out):
+    """Call `force` as `compute` does, and ask for `virial_out`: NaN where it has none."""
+    for i in range(3):
+        for k in range(3):
+            virial_out[i, k] = np.nan
+    return call(
+        force.address, positions, cell, forces_out, virial_out, force.program, force.workspace
+    )

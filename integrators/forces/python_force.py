@@ -1,7 +1,7 @@
 """Python functions as forces.
 
-The native side cannot hold a Python object. It holds a number (``program[0]``) under which the
-function is registered here, and the address (``program[1]``) of the one ctypes callback that
+The native side cannot hold a Python object. It holds a number (``program[1]``) under which the
+function is registered here, and the address (``program[2]``) of the one ctypes callback that
 serves all of them. Not `numba.objmode`: its cached code fails in the next process (Numba 0.68),
 and compiling it anew takes 1.5 s. A call costs 8 us, copies and checks included.
 """
@@ -20,13 +20,14 @@ from numba import types
 from numba.extending import intrinsic
 
 from ..state import FloatArray
-from .force import FORCE_SIGNATURE, Force, call_address
+from .force import ANY_NUMBER, FORCE_SIGNATURE, Force, call_address
 
 EnergyAndForces = Callable[[FloatArray], tuple[Any, Any]]
 
 _functions: dict[int, EnergyAndForces] = {}
 _pending: dict[int, BaseException] = {}
 _handles = itertools.count()
+_HANDLE, _ADDRESS, _SIZE = 1, 2, 3  # of the program
 _ENERGY, _ANSWERED = 0, 1  # places in the workspace
 
 
@@ -53,7 +54,7 @@ def python_force(function: EnergyAndForces) -> Force:
     """
     handle = next(_handles)
     _functions[handle] = function
-    program = np.array([handle, _ANSWER_ADDRESS], dtype=np.int64)
+    program = np.array([ANY_NUMBER, handle, _ANSWER_ADDRESS], dtype=np.int64)
     weakref.finalize(program, _forget, handle).atexit = False
     return Force(_python_callback(), program, np.array([np.nan, 1.0]))
 
@@ -72,9 +73,9 @@ def raise_pending(force: Force) -> None:
         Also if a signal's exception came before the first line of the callback, where Python
         cannot but print it and go on.
     """
-    if force.program.size != 2 or force.program[1] != _ANSWER_ADDRESS:
+    if force.program.size != _SIZE or force.program[_ADDRESS] != _ANSWER_ADDRESS:
         return
-    error = _pending.pop(int(force.program[0]), None)
+    error = _pending.pop(int(force.program[_HANDLE]), None)
     answered, force.workspace[_ANSWERED] = force.workspace[_ANSWERED], 1.0
     if error is not None:
         raise error
@@ -92,14 +93,14 @@ def _python_callback() -> Any:
     return numba.cfunc(FORCE_SIGNATURE, cache=True)(_ask)  # on first use: most runs need none
 
 
-def _ask(positions, forces_out, program, workspace):
+def _ask(positions, cell, forces_out, virial_out, program, workspace):
     """The native side of every Python force; a cfunc of `FORCE_SIGNATURE`."""
     workspace[_ENERGY] = np.nan  # this and the next two stay if Python does not answer
     workspace[_ANSWERED] = 0.0
     forces_out[:] = np.nan
     _call_python(  # type: ignore[call-arg]  # Numba passes the first argument itself
-        program[1],
-        program[0],
+        program[_ADDRESS],
+        program[_HANDLE],
         positions.shape[0],
         positions.ctypes.data,
         forces_out.ctypes.data,

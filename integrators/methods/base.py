@@ -16,7 +16,7 @@ from numba.extending import overload
 
 from ..batch import Batch, IntArray
 from ..compiled import INNER, NO_REFERENCES
-from ..forces.force import Force, ForcePointer, pointer
+from ..forces.force import Force, ForcePointer, pointer, require_fits
 from ..kernels import copy_into
 from ..limits import Limits, Status, check, require_valid
 from ..noise import Stream, checked_stream
@@ -131,8 +131,8 @@ class AbstractIntegrator(abc.ABC):
         Raises
         ------
         ValueError
-            If the shapes do not fit each other or the method, `n_steps` is negative, or the stream
-            or the limits are not valid.
+            If the shapes do not fit each other or the method, the force is not made for these
+            atoms or this cell, `n_steps` is negative, or the stream or the limits are not valid.
         TypeError
             If `force` does not fit `FORCE_SIGNATURE`.
         """
@@ -145,6 +145,7 @@ class AbstractIntegrator(abc.ABC):
         if n_steps < 0:
             raise ValueError(f"`n_steps` must not be negative, but n_steps={n_steps}.")
         address = pointer(force)
+        require_fits(force, len(w), own.cell)
         batch, ended = Batch.of_one(own, replica), np.zeros((1, 3), np.int64)
         self.advance_each(batch, ended, w, address, seed, limits, n_steps)
         moved = batch._replace(step=int(ended[0, STEP])).state(0)

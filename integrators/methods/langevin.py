@@ -121,6 +121,6 @@ def baoab_step(state, noise, inv_masses, dt, kT, friction, force):
     drift(x, v, dt / 2)  # A
     ou(v, noise, inv_masses, friction, kT, dt)  # O
     drift(x, v, dt / 2)  # A
-    energy = compute(force, x, f)
+    energy = compute(force, x, state.cell, f)
     kick(v, f, inv_masses, dt / 2)  # B
     return energy

@@ -12,7 +12,7 @@ from ..forces.force import Force, ForcePointer, compute, pointer
 from ..kernels import drift, kick, ou
 from ..limits import Status
 from ..noise import SHOTS, Stream, checked_stream, gaussian
-from ..state import FloatArray, State, owned_copy
+from ..state import ISOLATED, FloatArray, State, owned_copy
 from .base import AbstractIntegrator, begin_of, step_of
 
 _SINGULAR = 1e-12
@@ -102,7 +102,7 @@ class NoisyLangevinBAOAB(AbstractIntegrator):
         """C (eV^2/angstrom^2), shape (3 n_atoms, 3 n_atoms), at `positions` (angstrom)."""
         x = np.array(positions, dtype=np.float64, order="C")
         covariance = np.empty((x.size, x.size))
-        compute(pointer(self.covariance), x, covariance)
+        compute(pointer(self.covariance), x, np.array(ISOLATED), covariance)
         return covariance
 
     def share(self, positions: npt.ArrayLike, inv_masses: npt.ArrayLike) -> float:
@@ -145,7 +145,7 @@ def with_noise(state: State, covariance: Force, stream: Stream) -> State:
     own = owned_copy(state)
     n = own.positions.size
     matrix, root = np.empty((n, n)), np.empty((n, n))
-    compute(pointer(covariance), own.positions, matrix)
+    compute(pointer(covariance), own.positions, own.cell, matrix)
     add_noise(own.forces, matrix, root, np.empty_like(own.forces), checked_stream(stream), own.step)
     return own
 
@@ -153,7 +153,7 @@ def with_noise(state: State, covariance: Force, stream: Stream) -> State:
 @begin_of(_Parameters)
 def _begin(parameters, state, inv_masses):
     # A function of the positions, and so no part of the state.
-    compute(parameters.covariance, state.positions, parameters.matrix)
+    compute(parameters.covariance, state.positions, state.cell, parameters.matrix)
     return _bath_status(parameters, inv_masses)
 
 
@@ -169,8 +169,8 @@ def _step(parameters, state, inv_masses, force, stream, now):
     else:
         ou(v, noise, inv_masses, friction, kT, dt)  # O
     drift(x, v, dt / 2)  # A
-    energy = compute(force, x, f)
-    compute(covariance, x, matrix)
+    energy = compute(force, x, state.cell, f)
+    compute(covariance, x, state.cell, matrix)
     add_noise(f, matrix, root, noise, stream, now + 1)
     kick(v, f, inv_masses, dt / 2)  # B
     return energy, _bath_status(parameters, inv_masses)

@@ -63,6 +63,6 @@ def _step(parameters, state, inv_masses, force, stream, now):
     x, v, f, dt = state.positions, state.velocities, state.forces, parameters.dt
     kick(v, f, inv_masses, dt / 2)  # B
     drift(x, v, dt)  # A
-    energy = compute(force, x, f)
+    energy = compute(force, x, state.cell, f)
     kick(v, f, inv_masses, dt / 2)  # B
     return energy, Status.OK

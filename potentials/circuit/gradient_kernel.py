@@ -12,9 +12,11 @@ They are written to one row in the order of `Parameters`: scales, couplings, wei
 import math
 
 import numba
+import numpy as np
+
+from qmd.integrators import call
 
 from ..compilation import inner
-from ..contract import call
 from ..simd.gaussians import fill_gaussians
 from ..simd.vectors import padded
 from .kernel import apply_graded, encode_vectors, exchange_sectors, turn_pair
@@ -214,9 +216,9 @@ def _gaussians(w, factor, positions, record, program):
 
 
 @inner
-def _add(address, positions, forces, row, factor, program, workspace, base):
+def _add(address, positions, cell, forces, row, factor, program, workspace, base):
     """Add `factor` times the derivatives of the energy to `row`; return the energy."""
-    energy = call(address, positions, forces, program, workspace)
+    energy = call(address, positions, cell, forces, forces[:0], program, workspace)
     if program[N_ENTRIES] > 0:
         _add_radial_scales(workspace, row, factor, positions, program, base)
     else:
@@ -235,15 +237,17 @@ def rows_into(address, positions, energies, rows, program, workspace, base):
 
     `address` is that of `kernel.energy_and_forces`.
     """
-    forces = positions[0].copy()
+    cell, forces = np.zeros((3, 3)), positions[0].copy()
     rows[:, :] = 0.0
     for i in range(len(positions)):
-        energies[i] = _add(address, positions[i], forces, rows[i], 1.0, program, workspace, base)
+        energies[i] = _add(
+            address, positions[i], cell, forces, rows[i], 1.0, program, workspace, base
+        )
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
 def add_into(address, positions, factors, row, program, workspace, base):
     """Add the derivatives at `positions`, each times its factor, to `row` (n_parameters,)."""
-    forces = positions[0].copy()
+    cell, forces = np.zeros((3, 3)), positions[0].copy()
     for i in range(len(positions)):
-        _add(address, positions[i], forces, row, factors[i], program, workspace, base)
+        _add(address, positions[i], cell, forces, row, factors[i], program, workspace, base)

@@ -19,8 +19,10 @@ import math
 
 import numpy as np
 
+from qmd.integrators import FORCE_SIGNATURE
+
 from ..compilation import inner, when_needed
-from ..contract import SIGNATURE, fill
+from ..contract import fill
 from ..simd.vectors import (
     DIAGONAL,
     ROWS,
@@ -436,8 +438,8 @@ def write_linear(forces, w, program):
     return 0.0
 
 
-@when_needed(SIGNATURE)
-def energy_and_forces(positions, forces, program, workspace):
+@when_needed(FORCE_SIGNATURE)
+def energy_and_forces(positions, cell, forces, virial, program, workspace):
     """Energy (eV) of a lowered circuit; writes the forces (eV/angstrom).
 
     NaN if the number of atoms is not that of the model.

@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..contract import NativeKernel, check_bytes
+from qmd.integrators import Force
+
+from ..contract import check_bytes
 from ..simd.vectors import DIAGONAL, LANES, ROWS, padded
 from .architecture import Architecture, Parameters
 from .features import Features, LinearVectors, VectorDensities
@@ -60,7 +62,7 @@ from .lowering import GRADED, TURN, Operation, Program, Term, lower
 from .radial_kernel import read_densities, write_densities
 
 
-def native_kernel(architecture: Architecture, parameters: Parameters) -> NativeKernel:
+def native_kernel(architecture: Architecture, parameters: Parameters) -> Force:
     """Return the native kernel of a trained model.
 
     Raises
@@ -70,7 +72,7 @@ def native_kernel(architecture: Architecture, parameters: Parameters) -> NativeK
         to be lowered, or if the workspace would be larger than `MAX_BYTES`.
     """
     program, workspace, _ = packed(architecture, parameters)
-    return NativeKernel(energy_and_forces(), program, workspace)
+    return Force(energy_and_forces(), program, workspace)
 
 
 def packed(

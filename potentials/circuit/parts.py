@@ -9,7 +9,7 @@ from typing import Any
 from numba import float64, int64, types
 from numba.extending import intrinsic
 
-from ..compilation import call_address
+from qmd.integrators import call_address
 
 PART = float64(float64[:, ::1], float64[::1], int64[::1])
 """Signature (positions, or forces written; workspace; program) -> energy, or 0."""

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from qmd.integrators import FORCE_SIGNATURE, Force
+
 from ..compilation import inner, when_needed
 from ..constants import COULOMB
-from ..contract import SIGNATURE, NativeKernel, clear
+from ..contract import clear
 from .molecular import HarmonicAngles, HarmonicBonds, LennardJones, MorseBonds, PointCharges
 from .native import distance, push
 
@@ -20,42 +22,40 @@ N_ATOMS, N_GROUPS, GROUPS = range(3)
 """Places in a program."""
 
 
-def morse_kernel(model: MorseBonds) -> NativeKernel:
+def morse_kernel(model: MorseBonds) -> Force:
     """Native kernel of Morse bonds; numbers: depth, steepness, length."""
     return _kernel(
         _morse(), model.n_atoms, model.bonds, [model.depth, model.steepness, model.length]
     )
 
 
-def bonds_kernel(model: HarmonicBonds) -> NativeKernel:
+def bonds_kernel(model: HarmonicBonds) -> Force:
     """Native kernel of harmonic bonds; numbers: stiffness, length."""
     return _kernel(_bonds(), model.n_atoms, model.bonds, [model.stiffness, model.length])
 
 
-def angles_kernel(model: HarmonicAngles) -> NativeKernel:
+def angles_kernel(model: HarmonicAngles) -> Force:
     """Native kernel of harmonic angles; numbers: stiffness, angle."""
     return _kernel(_angles(), model.n_atoms, model.angles, [model.stiffness, model.angle])
 
 
-def lennard_jones_kernel(model: LennardJones) -> NativeKernel:
+def lennard_jones_kernel(model: LennardJones) -> Force:
     """Native kernel of Lennard-Jones; groups are single atoms; numbers: depth, diameter."""
     return _kernel(_lennard_jones(), model.n_atoms, model.atoms, [model.depth, model.diameter])
 
 
-def charges_kernel(model: PointCharges) -> NativeKernel:
+def charges_kernel(model: PointCharges) -> Force:
     """Native kernel of point charges; groups: molecules of the atoms; numbers: charges."""
     return _kernel(_charges(), model.n_atoms, model.molecules, model.charges)
 
 
-def _kernel(
-    function: Any, n_atoms: int, groups: Sequence[Any], numbers: Sequence[float]
-) -> NativeKernel:
+def _kernel(function: Any, n_atoms: int, groups: Sequence[Any], numbers: Sequence[float]) -> Force:
     program = [n_atoms, len(groups), *np.ravel(groups)]
-    return NativeKernel(function, np.array(program, np.int64), np.array(numbers, float))
+    return Force(function, np.array(program, np.int64), np.array(numbers, float))
 
 
-@when_needed(SIGNATURE)
-def _morse(positions, forces, program, workspace):
+@when_needed(FORCE_SIGNATURE)
+def _morse(positions, cell, forces, virial, program, workspace):
     """Energy (eV) of Morse bonds; writes the forces (eV/angstrom)."""
     if not clear(positions, forces, program):
         return math.nan
@@ -70,8 +70,8 @@ def _morse(positions, forces, program, workspace):
     return energy
 
 
-@when_needed(SIGNATURE)
-def _bonds(positions, forces, program, workspace):
+@when_needed(FORCE_SIGNATURE)
+def _bonds(positions, cell, forces, virial, program, workspace):
     """Energy (eV) of harmonic bonds; writes the forces (eV/angstrom)."""
     if not clear(positions, forces, program):
         return math.nan
@@ -85,8 +85,8 @@ def _bonds(positions, forces, program, workspace):
     return energy
 
 
-@when_needed(SIGNATURE)
-def _angles(positions, forces, program, workspace):
+@when_needed(FORCE_SIGNATURE)
+def _angles(positions, cell, forces, virial, program, workspace):
     """Energy (eV) of harmonic angles; writes the forces (eV/angstrom)."""
     if not clear(positions, forces, program):
         return math.nan
@@ -120,8 +120,8 @@ def _angle(x, forces, i, vertex, k, workspace):
     return 0.5 * workspace[0] * bend * bend
 
 
-@when_needed(SIGNATURE)
-def _lennard_jones(positions, forces, program, workspace):
+@when_needed(FORCE_SIGNATURE)
+def _lennard_jones(positions, cell, forces, virial, program, workspace):
     """Energy (eV) of Lennard-Jones; writes the forces (eV/angstrom)."""
     if not clear(positions, forces, program):
         return math.nan
@@ -138,8 +138,8 @@ def _lennard_jones(positions, forces, program, workspace):
     return energy
 
 
-@when_needed(SIGNATURE)
-def _charges(positions, forces, program, workspace):
+@when_needed(FORCE_SIGNATURE)
+def _charges(positions, cell, forces, virial, program, workspace):
     """Energy (eV) of point charges; writes the forces (eV/angstrom)."""
     if not clear(positions, forces, program):
         return math.nan

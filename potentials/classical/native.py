@@ -4,9 +4,11 @@ import math
 
 import numpy as np
 
+from qmd.integrators import FORCE_SIGNATURE, Force
+
 from ..compilation import inner, when_needed
 from ..constants import COULOMB
-from ..contract import SIGNATURE, NativeKernel, clear
+from ..contract import clear
 from .walls import ShortRangeWall, SphericalWall
 from .water import BOND, DAMPING, R6, WATER_KINDS, WATER_PAIRS, WaterBaseline
 
@@ -21,24 +23,24 @@ CHARGE, STRETCH, CROSS, SITE, REPULSION, DECAY, DISPERSION, SITES, SLOPES = (
 charge at SITES (4 numbers, 24 in all), slopes of the energy by them at SLOPES."""
 
 
-def baseline_kernel(model: WaterBaseline) -> NativeKernel:
+def baseline_kernel(model: WaterBaseline) -> Force:
     """Native kernel of a baseline; its workspace: its numbers in their order, then scratch."""
     numbers = np.concatenate([np.ravel(p) for p in model.parameters]).astype(float)
     workspace = np.concatenate([numbers, np.zeros(48)])
-    return NativeKernel(_baseline(), np.array([6], np.int64), workspace)
+    return Force(_baseline(), np.array([6], np.int64), workspace)
 
 
-def wall_kernel(model: ShortRangeWall) -> NativeKernel:
+def wall_kernel(model: ShortRangeWall) -> Force:
     """Native kernel of a wall; its workspace: stiffness, then the onset of each pair."""
     program = [model.n_atoms, len(model.pairs), *np.ravel(model.pairs)]
     workspace = np.array([model.stiffness, *model.onsets])
-    return NativeKernel(_wall(), np.array(program, np.int64), workspace)
+    return Force(_wall(), np.array(program, np.int64), workspace)
 
 
-def sphere_kernel(model: SphericalWall) -> NativeKernel:
+def sphere_kernel(model: SphericalWall) -> Force:
     """Native kernel of a sphere; its workspace: stiffness, radius."""
     workspace = np.array([model.stiffness, model.radius])
-    return NativeKernel(_sphere(), np.array([model.n_atoms], np.int64), workspace)
+    return Force(_sphere(), np.array([model.n_atoms], np.int64), workspace)
 
 
 @inner
@@ -56,8 +58,8 @@ def push(x, forces, i, j, factor):
         forces[j, axis] -= force
 
 
-@when_needed(SIGNATURE)
-def _baseline(positions, forces, program, workspace):
+@when_needed(FORCE_SIGNATURE)
+def _baseline(positions, cell, forces, virial, program, workspace):
     """Energy (eV) of a baseline; writes the forces (eV/angstrom)."""
     if not clear(positions, forces, program):
         return math.nan
@@ -135,8 +137,8 @@ def _charge_forces(x, forces, w, first):
         forces[first + 2, axis] -= w[site + 4 + axis] + 0.5 * w[SITE] * of_site
 
 
-@when_needed(SIGNATURE)
-def _wall(positions, forces, program, workspace):
+@when_needed(FORCE_SIGNATURE)
+def _wall(positions, cell, forces, virial, program, workspace):
     """Energy (eV) of a wall; writes the forces (eV/angstrom)."""
     if not clear(positions, forces, program):
         return math.nan
@@ -151,8 +153,8 @@ def _wall(positions, forces, program, workspace):
     return energy
 
 
-@when_needed(SIGNATURE)
-def _sphere(positions, forces, program, workspace):
+@when_needed(FORCE_SIGNATURE)
+def _sphere(positions, cell, forces, virial, program, workspace):
     """Energy (eV) of a sphere; writes the forces (eV/angstrom)."""
     if not clear(positions, forces, program):
         return math.nan

@@ -17,8 +17,10 @@ import math
 
 import numba
 
+from qmd.integrators import FORCE_SIGNATURE
+
 from ..compilation import inner, when_needed
-from ..contract import SIGNATURE, fill
+from ..contract import fill
 from ..simd.gaussians import fill_gaussians
 from ..simd.vectors import radial_rows
 from .lanes import (
@@ -355,8 +357,8 @@ def _energy(w, positions, program):
     return energy
 
 
-@when_needed(SIGNATURE)
-def energy_and_forces(positions, forces, program, workspace):
+@when_needed(FORCE_SIGNATURE)
+def energy_and_forces(positions, cell, forces, virial, program, workspace):
     """Energy (eV) of a network; writes the forces (eV/angstrom).
 
     NaN if the number of atoms is not that of the network.

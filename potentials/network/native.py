@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from qmd.integrators import Force
+
 from ..circuit.circuit import Circuit, Heisenberg
-from ..contract import NativeKernel, check_bytes
+from ..contract import check_bytes
 from ..simd.vectors import padded
 from . import kernel as layout
 from .lanes import AMPLITUDE, LANES
@@ -12,7 +14,7 @@ from .network import AtomCentredNetwork, NetworkParameters
 Array = np.ndarray
 
 
-def native_kernel(model: AtomCentredNetwork, *, parallel: bool = False) -> NativeKernel:
+def native_kernel(model: AtomCentredNetwork, *, parallel: bool = False) -> Force:
     """Return the native kernel of a network.
 
     Parameters
@@ -28,10 +30,10 @@ def native_kernel(model: AtomCentredNetwork, *, parallel: bool = False) -> Nativ
     """
     model.check()
     if not parallel:
-        return NativeKernel(layout.energy_and_forces(), *arrays(model))
+        return Force(layout.energy_and_forces(), *arrays(model))
     from .parallel import energy_and_forces
 
-    return NativeKernel(energy_and_forces(), *arrays(model, -(-model.n_atoms // LANES)))
+    return Force(energy_and_forces(), *arrays(model, -(-model.n_atoms // LANES)))
 
 
 def arrays(model: AtomCentredNetwork, n_at_once: int = 1) -> tuple[Array, Array]:

@@ -10,8 +10,10 @@ import math
 import numba
 import numpy as np
 
+from qmd.integrators import FORCE_SIGNATURE
+
 from ..compilation import when_needed
-from ..contract import SIGNATURE, fill
+from ..contract import fill
 from .kernel import N_ATOMS, SHIFT, add_channels, circuits, gaussians_of, pulls, write_force
 from .lanes import LANES
 
@@ -42,8 +44,8 @@ def evaluate_into(positions, forces, program, workspace):
     return energy
 
 
-@when_needed(SIGNATURE, allocates=True)
-def energy_and_forces(positions, forces, program, workspace):
+@when_needed(FORCE_SIGNATURE, allocates=True)
+def energy_and_forces(positions, cell, forces, virial, program, workspace):
     """Call `evaluate_into`; return NaN if the number of atoms is not that of the network."""
     if positions.shape[0] != program[N_ATOMS] or forces.shape[0] != program[N_ATOMS]:
         fill(forces, math.nan)

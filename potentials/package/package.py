@@ -39,7 +39,8 @@ from .json_form import model_from_json, model_to_json
 from .limits import MAX_AMPLITUDES, amplitudes_written, why_too_expensive
 
 if TYPE_CHECKING:
-    from ..contract import NativeKernel
+    from qmd.integrators import Force
+
     from ..tree.potential import ModelPotential
 
 SCHEMA = 2
@@ -154,7 +155,7 @@ class Package:
                 )
         raise ValueError(f"{self.name} does not serve {' '.join(species)}.")
 
-    def native(self) -> "NativeKernel":
+    def native(self) -> "Force":
         """The native kernel of the model, with a workspace of its own.
 
         Raises
@@ -166,7 +167,7 @@ class Package:
         return kernel._replace(workspace=kernel.workspace.copy())
 
     @cached_property
-    def _kernel(self) -> "NativeKernel":
+    def _kernel(self) -> "Force":
         from ..tree.native import native_model
 
         return native_model(self.model)

@@ -8,8 +8,10 @@ import math
 
 import numpy as np
 
+from qmd.integrators import FORCE_SIGNATURE, Force
+
 from ..compilation import inner, when_needed
-from ..contract import SIGNATURE, NativeKernel, clear
+from ..contract import clear
 from .polynomial import InvariantPolynomial
 
 # fmt: off
@@ -17,7 +19,7 @@ N_ATOMS, N_PAIRS, N_MONOMIALS, DEGREE, LENGTH, CENTRES, POWERS, SLOPES, WEIGHTS,
 # fmt: on
 
 
-def native_kernel(model: InvariantPolynomial) -> NativeKernel:
+def native_kernel(model: InvariantPolynomial) -> Force:
     """Return the native kernel of a polynomial.
 
     Raises
@@ -44,7 +46,7 @@ def native_kernel(model: InvariantPolynomial) -> NativeKernel:
     workspace[1 : 1 + n_pairs] = model.centres
     workspace[head[WEIGHTS] :] = weights
     program = np.concatenate([head, np.ravel(model.pairs), exponents.ravel()])
-    return NativeKernel(energy_and_forces(), program, workspace)
+    return Force(energy_and_forces(), program, workspace)
 
 
 @inner
@@ -82,8 +84,8 @@ def _monomial(w, program, exponents, weight):
     return value
 
 
-@when_needed(SIGNATURE)
-def energy_and_forces(positions, forces, program, workspace):
+@when_needed(FORCE_SIGNATURE)
+def energy_and_forces(positions, cell, forces, virial, program, workspace):
     """Energy (eV); writes the forces (eV/angstrom).
 
     NaN if the number of atoms is not that of the polynomial.

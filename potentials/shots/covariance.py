@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from qmd.integrators import Force
+
 from ..circuit import lowering, native
 from ..circuit.architecture import Quantum
 from ..circuit.layout import N_ENCODINGS, N_VECTORS, RECORD
-from ..contract import NativeKernel, check_bytes
+from ..contract import check_bytes
 from ..families import family_of
 from ..tree.native import append, switch_record
 from ..tree.nodes import Model
@@ -16,7 +18,7 @@ from ..tree.walk import flatten
 from . import kernel as layout
 
 
-def shot_covariance(model: Model, shots: float) -> NativeKernel:
+def shot_covariance(model: Model, shots: float) -> Force:
     """Return the covariance of forces that are measured by parameter shift, as a function.
 
     The function has the signature of a force. It writes the covariance (eV^2/angstrom^2), of shape
@@ -65,7 +67,7 @@ def shot_covariance(model: Model, shots: float) -> NativeKernel:
             atoms, leaf.n_atoms, *places[id(leaf)], *switch_record(term.switch, numbers)
         )  # fmt: skip
     workspace = np.concatenate(numbers)
-    return NativeKernel(layout.covariance_of_forces(), np.concatenate(integers), workspace)
+    return Force(layout.covariance_of_forces(), np.concatenate(integers), workspace)
 
 
 def _scaled(leaf: Quantum, factor: float) -> Quantum:

@@ -18,6 +18,8 @@ import math
 
 import numpy as np
 
+from qmd.integrators import FORCE_SIGNATURE
+
 from ..circuit.gradient_kernel import real_overlap
 from ..circuit.kernel import (
     apply_graded,
@@ -49,7 +51,6 @@ from ..circuit.layout import (
 )
 from ..circuit.parts import call_part
 from ..compilation import inner, when_needed
-from ..contract import SIGNATURE
 from ..simd.vectors import steps_two_pairs
 from ..tree.switch import NO_SWITCH, switch
 
@@ -268,8 +269,8 @@ def _add_pull(covariance, positions, i, j, factor):
             covariance[3 * j + a, 3 * i + b] -= value
 
 
-@when_needed(SIGNATURE)
-def covariance_of_forces(positions, covariance, program, workspace):
+@when_needed(FORCE_SIGNATURE)
+def covariance_of_forces(positions, cell, covariance, virial, program, workspace):
     """Variance of the energy (eV^2); writes that of the forces, (3 n, 3 n), eV^2/angstrom^2.
 
     NaN if the number of atoms is not that of the tree.

@@ -8,8 +8,10 @@ A term is called through the address of its function: only the families of a tre
 
 import math
 
+from qmd.integrators import FORCE_SIGNATURE, call
+
 from ..compilation import inner, when_needed
-from ..contract import SIGNATURE, call, clear
+from ..contract import clear
 from .switch import NO_SWITCH, switch
 
 # fmt: off
@@ -21,7 +23,7 @@ NO_FACTOR = -1
 
 
 @inner
-def _term(positions, forces, record, program, workspace):
+def _term(positions, cell, forces, virial, record, program, workspace):
     """Energy of one term; adds its forces."""
     factor, slope, r, i, j = 1.0, 0.0, 1.0, program[record + SWITCH_I], program[record + SWITCH_J]
     if i != NO_SWITCH:
@@ -45,7 +47,9 @@ def _term(positions, forces, record, program, workspace):
     energy = call(
         program[record + FUNCTION],
         local,
+        cell,
         local_forces,
+        virial,
         program[program[record + PROGRAM] : program[record + PROGRAM_END]],
         workspace[program[record + WORKSPACE] : program[record + WORKSPACE_END]],
     )
@@ -60,15 +64,16 @@ def _term(positions, forces, record, program, workspace):
     return factor * energy
 
 
-@when_needed(SIGNATURE)
-def energy_and_forces(positions, forces, program, workspace):
+@when_needed(FORCE_SIGNATURE)
+def energy_and_forces(positions, cell, forces, virial, program, workspace):
     """Energy (eV) of all terms; writes the forces (eV/angstrom).
 
     NaN if the number of atoms is not that of the tree.
     """
     if not clear(positions, forces, program):
         return math.nan
-    energy = 0.0
+    energy, no_virial = 0.0, virial[:0]
     for term in range(program[N_TERMS]):
-        energy += _term(positions, forces, HEAD + RECORD * term, program, workspace)
+        record = HEAD + RECORD * term
+        energy += _term(positions, cell, forces, no_virial, record, program, workspace)
     return energy

@@ -2,14 +2,16 @@
 
 import numpy as np
 
-from ..contract import NativeKernel, check_bytes
+from qmd.integrators import Force
+
+from ..contract import check_bytes
 from ..families import family_of
 from ..family import Leaf
 from .nodes import Committee, ManyBody, Model, OnAtoms, PerAtomSum, Scaled, Sum, Switched
 from .walk import Switch, Term, flatten
 
 
-def native_model(model: Model) -> NativeKernel:
+def native_model(model: Model) -> Force:
     """Return the native kernel of any tree.
 
     Raises
@@ -25,14 +27,14 @@ def native_model(model: Model) -> NativeKernel:
             return _leaf_kernel(model)
 
 
-def _leaf_kernel(leaf: Leaf) -> NativeKernel:
+def _leaf_kernel(leaf: Leaf) -> Force:
     family = family_of(leaf)
     if family.native is None:
         raise ValueError(f"A {family.kind} has no native kernel. Use the JAX backend.")
     return family.native(leaf)
 
 
-def _pack(n_atoms: int, terms: list[Term]) -> NativeKernel:
+def _pack(n_atoms: int, terms: list[Term]) -> Force:
     """Pack head, table, lists of atoms and programs; local arrays, switches and workspaces."""
     from . import kernel as layout
 
@@ -61,9 +63,7 @@ def _pack(n_atoms: int, terms: list[Term]) -> NativeKernel:
         record[layout.PROGRAM : layout.WORKSPACE_END + 1] = places[id(term.leaf)]
         record[layout.SWITCH_I : layout.SWITCH + 1] = switch_record(term.switch, numbers)
         record[layout.FACTOR] = factors.get(term.factor, layout.NO_FACTOR)
-    return NativeKernel(
-        layout.energy_and_forces(), np.concatenate(integers), np.concatenate(numbers)
-    )
+    return Force(layout.energy_and_forces(), np.concatenate(integers), np.concatenate(numbers))
 
 
 def append(parts: list[np.ndarray], part: np.ndarray) -> tuple[int, int]:

@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from qmd.integrators import FORCE_SIGNATURE, Force
+
 from ..compilation import inner, when_needed
-from ..contract import SIGNATURE, NativeKernel, fill
+from ..contract import fill
 from .vqlm import Vqlm, layer_matrices, signs
 
 # fmt: off
@@ -28,7 +30,7 @@ COLLINEAR = 1e-15
 """Threshold for collinear bonds; see `jax_energy.COLLINEAR`."""
 
 
-def native_kernel(model: Vqlm) -> NativeKernel:
+def native_kernel(model: Vqlm) -> Force:
     """Return the native kernel of a generic circuit.
 
     Raises
@@ -60,7 +62,7 @@ def native_kernel(model: Vqlm) -> NativeKernel:
     workspace = np.zeros(sum(lengths.values()))
     filled = np.concatenate([np.ravel(values) for values in constants.values()])
     workspace[: filled.size] = filled
-    return NativeKernel(energy_and_forces(), program, workspace)
+    return Force(energy_and_forces(), program, workspace)
 
 
 @inner
@@ -230,8 +232,10 @@ def _bend(x: Any, forces: Any, i: int, j: int, k: int, slope: float) -> None:
         forces[k, axis] -= at_k
 
 
-@when_needed(SIGNATURE)
-def energy_and_forces(positions: Any, forces: Any, program: Any, workspace: Any) -> Any:
+@when_needed(FORCE_SIGNATURE)
+def energy_and_forces(
+    positions: Any, cell: Any, forces: Any, virial: Any, program: Any, workspace: Any
+) -> Any:
     """Energy (eV) of a generic circuit; writes the forces (eV/angstrom).
 
     NaN if the number of atoms is not that of the model.

@@ -62,7 +62,7 @@ def potential_of_package(package: Package) -> RunPotential:
         return float(energy), forces.copy()
 
     limits = Limits(np.inf, 1.0, domain.pairs, domain.warn, domain.stop)
-    return RunPotential(package.name, energy_and_forces, Force(*kernel), limits, compiled=True)
+    return RunPotential(package.name, energy_and_forces, kernel, limits, compiled=True)
 
 
 def system(run: Series) -> System:

@@ -2,19 +2,18 @@
 
 import numpy as np
 
-from qmd.integrators import State, kinetic_energy
-from qmd.potentials import NativeKernel, evaluate_all
+from qmd.integrators import Force, State, evaluate_all, kinetic_energy
 
 STEP = 1e-4
 """Step of the differences along the velocity, in time units of ASE."""
 
 
-def shadow_energy(kernel: NativeKernel, state: State, masses: np.ndarray, dt: float) -> float:
+def shadow_energy(kernel: Force, state: State, masses: np.ndarray, dt: float) -> float:
     """Return the shadow energy (eV): ``H + dt^2 (v.U''.v / 12 - sum F^2/m / 24)``.
 
     Parameters
     ----------
-    kernel : NativeKernel
+    kernel : Force
     state : State
     masses : (n_atoms,)
         Masses, u.

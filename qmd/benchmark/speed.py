@@ -22,6 +22,7 @@ from qmd.errors import NumericalError
 from qmd.forces.config import PotentialConfig
 from qmd.forces.runnable import RunnablePotential
 from qmd.integrators import (
+    ISOLATED,
     VELOCITIES,
     Force,
     Limits,
@@ -102,17 +103,17 @@ def _forces(force: Force, system: System) -> Sample:
     def sample(n: int) -> None:
         # Methods that remember the last geometry must not be called with it twice.
         moved = positions + 0.01 * rng.standard_normal(positions.shape)
-        _repeat(pointer(force), moved, forces, n)
+        _repeat(pointer(force), moved, np.array(ISOLATED), forces, n)
 
     return sample
 
 
 @numba.njit(cache=True)
-def _repeat(force, positions, forces, n):  # type: ignore[no-untyped-def]
+def _repeat(force, positions, cell, forces, n):  # type: ignore[no-untyped-def]
     energy = 0.0
     for k in range(n):
         positions[0, 0] += 1e-7 * (k % 2 - 0.5)
-        energy += compute(force, positions, forces)
+        energy += compute(force, positions, cell, forces)
     return energy
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from qmd.errors import MismatchError
 from qmd.forces.origin import PotentialOrigin
 from qmd.integrators import Force, python_force
-from qmd.potentials import Model, NativeKernel, evaluate, native_model
+from qmd.potentials import Model, evaluate, native_model
 from qmd.typing import Array, EnergyAndForces
 
 ForceSpread = Callable[[Array], Array]
@@ -77,13 +77,13 @@ class RunnablePotential:
 def build_force(model: Model, backend: str) -> Force:
     """Return the force of a model: its native kernel, or its JAX function through a callback."""
     if backend == "native":
-        return Force(*_kernel(model))
+        return _kernel(model)
     from qmd.forces.jax_force import jax_force
 
     return jax_force(model)
 
 
-def _kernel(model: Model) -> NativeKernel:
+def _kernel(model: Model) -> Force:
     try:
         return native_model(model)
     except ValueError as error:

@@ -4,7 +4,7 @@ import math
 
 from qmd import units
 from qmd.errors import InputError, MismatchError
-from qmd.integrators import AbstractIntegrator, Force
+from qmd.integrators import AbstractIntegrator
 from qmd.potentials import Model, shot_covariance
 from qmd.run.config import ShotNoiseConfig
 from qmd.typing import Array
@@ -32,7 +32,7 @@ def on_shots(
             hint="remove `noise`",
         )
     try:
-        covariance = Force(*shot_covariance(model, noise.shots))
+        covariance = shot_covariance(model, noise.shots)
     except ValueError as error:
         raise MismatchError(str(error), hint="remove `noise`") from None
     noisy = integrator.on_noisy_forces(covariance, noise.compensate)

@@ -13,9 +13,9 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from scipy.linalg.blas import dsyrk
 
+from qmd.integrators import Force
 from qmd.potentials import (
     MAX_PARAMETER,
-    NativeKernel,
     ParameterGradient,
     evaluate_all,
     native_model,
@@ -96,7 +96,7 @@ class NativeEngine:
                 self._theta = key
             return self._last
 
-    def _residuals(self, kernel: NativeKernel, chunk: Chunk) -> Array:
+    def _residuals(self, kernel: Force, chunk: Chunk) -> Array:
         x, labels, directions, slopes, weights = chunk
         own = kernel._replace(workspace=kernel.workspace.copy())  # scratch of this thread
         energies, forces = evaluate_all(own, x)
@@ -128,5 +128,5 @@ class NativePredictor:
 
 
 class _Packed(NamedTuple):
-    kernel: NativeKernel
+    kernel: Force
     gradient: ParameterGradient

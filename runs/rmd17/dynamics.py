@@ -24,7 +24,6 @@ from qmd.analysis.shadow import shadow_energy
 from qmd.forces.catalogue import load_package
 from qmd.integrators import (
     VELOCITIES,
-    Force,
     Limits,
     Status,
     Stream,
@@ -67,7 +66,7 @@ def follow(molecule, seed):
     normals = np.empty((len(masses), 3))
     gaussian(normals, Stream(seed), 0, VELOCITIES)
     velocities = thermal_velocities(system, START_K, normals, exact=True)
-    force = Force(*kernel)
+    force = kernel
     state = initial_state(force, system.positions, velocities)
     rows = []
     for _ in range(BLOCKS):

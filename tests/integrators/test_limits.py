@@ -110,19 +110,19 @@ def failing() -> Force:
     """A free particle; at call workspace[1] the number workspace[2] replaces one result."""
 
     @numba.cfunc(FORCE_SIGNATURE, cache=True)
-    def function(positions, forces_out, program, workspace):
+    def function(positions, cell, forces_out, virial_out, program, workspace):
         workspace[0] += 1
         for i in range(positions.shape[0]):
             for c in range(3):
                 forces_out[i, c] = 0.0
         if workspace[0] != workspace[1]:
             return 0.0
-        if program[0] == 0:
+        if program[1] == 0:
             return workspace[2]
         forces_out[1, 2] = workspace[2]
         return 0.0
 
-    return Force(function, np.zeros(1, dtype=np.int64), np.zeros(3))
+    return Force(function, np.zeros(2, dtype=np.int64), np.zeros(3))
 
 
 @pytest.mark.parametrize("integrator", INTEGRATORS)
@@ -137,7 +137,7 @@ def failing() -> Force:
     ],
 )
 def test_a_run_ends_at_the_first_bad_step(failing, integrator, place, value, status):
-    force = Force(failing.function, np.array([place]), np.array([0.0, 13.0, value]))
+    force = Force(failing.function, np.array([2, place]), np.array([0.0, 13.0, value]))
     start = State(np.eye(2, 3), np.zeros((2, 3)), np.zeros((2, 3)), 0.0, 100)
     bounds = limits(warn=np.array([[0.0, 9.0]]), stop=np.array([[0.0, 9.0]]))
     end = integrator.advance(start, force, np.ones(2), Stream(1), bounds, 50)

@@ -131,7 +131,7 @@ def _scaling() -> Any:
     """A covariance that grows with the positions, computed by way of its workspace."""
 
     @numba.cfunc(FORCE_SIGNATURE, cache=True)
-    def function(positions, covariance, program, workspace):  # type: ignore[no-untyped-def]
+    def function(positions, cell, covariance, virial_out, program, workspace):  # type: ignore[no-untyped-def]
         covariance[:] = 0.0
         for i in range(positions.shape[0]):
             for k in range(3):

@@ -23,7 +23,7 @@ from qmd.integrators import (
     raise_pending,
     unlimited,
 )
-from qmd.integrators.forces.force import _call_force, pointer
+from qmd.integrators.forces.force import call, pointer
 from qmd.integrators.forces.python_force import _functions
 
 
@@ -150,9 +150,9 @@ def test_a_signal_just_before_the_callback_starts_is_not_lost():
     address = pointer(inner).address
 
     @numba.cfunc(FORCE_SIGNATURE)
-    def interrupted(positions, forces_out, program, workspace):
+    def interrupted(positions, cell, forces_out, virial_out, program, workspace):
         raise_in_c(sigint)
-        return _call_force(address, positions, forces_out, program, workspace)
+        return call(address, positions, cell, forces_out, virial_out, program, workspace)
 
     end = run(inner._replace(function=interrupted))
     assert (end.status, end.state.step) == (Status.NOT_FINITE, 1)

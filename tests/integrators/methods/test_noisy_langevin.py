@@ -32,7 +32,7 @@ OMEGA = math.sqrt(STIFFNESS / MASS)
 
 
 @numba.cfunc(FORCE_SIGNATURE, cache=True)
-def _constant(positions, covariance, program, workspace):
+def _constant(positions, cell, covariance, virial_out, program, workspace):
     n = covariance.shape[0]
     for i in range(n):
         for j in range(n):
@@ -41,7 +41,7 @@ def _constant(positions, covariance, program, workspace):
 
 
 @numba.cfunc(FORCE_SIGNATURE, cache=True)
-def _growing(positions, covariance, program, workspace):
+def _growing(positions, cell, covariance, virial_out, program, workspace):
     covariance[:, :] = 0.0
     for i in range(positions.shape[0]):
         for k in range(3):
@@ -50,7 +50,7 @@ def _growing(positions, covariance, program, workspace):
 
 
 def constant(covariance: np.ndarray) -> Force:
-    return Force(_constant, np.zeros(0, np.int64), np.array(covariance, float).ravel())
+    return Force(_constant, np.zeros(1, np.int64), np.array(covariance, float).ravel())
 
 
 def method(covariance: Force, **changes: object) -> NoisyLangevinBAOAB:
@@ -172,7 +172,7 @@ def test_the_temperature_is_right_with_compensation_and_too_high_by_the_noise_wi
 
 @pytest.mark.parametrize("blocks", [[1] * 100, [7] * 14 + [2]], ids=["1", "7"])
 def test_chunking_does_not_change_a_bit(harmonic, blocks):
-    growing = Force(_growing, np.zeros(0, np.int64), np.array([0.1]))
+    growing = Force(_growing, np.zeros(1, np.int64), np.array([0.1]))
     noisy, stream = method(growing), Stream(7, 3)
     start = initial_state(harmonic, 0.1 * np.eye(3), np.zeros((3, 3)))
     args = harmonic, np.ones(3), stream, unlimited()
@@ -188,7 +188,7 @@ def test_a_run_stops_where_the_noise_exceeds_the_bath(harmonic):
     # One atom falls back from 1 angstrom: the noise grows as x^2, and is too much beyond 0.5.
     dt, friction = 0.05, 0.4
     limit = strength(1.0, dt, friction) / MASS  # of a mass of 1
-    growing = Force(_growing, np.zeros(0, np.int64), np.array([limit / 0.25]))
+    growing = Force(_growing, np.zeros(1, np.int64), np.array([limit / 0.25]))
     noisy = method(growing, dt=dt, friction=friction)
     for x, share in ((0.1, 0.04), (0.5, 1.0), (1.0, 4.0)):
         assert noisy.share([[x, 0, 0]], [1.0]) == pytest.approx(share)

@@ -137,7 +137,7 @@ def cluster() -> Force:
     """Central forces: a Morse bond (2 eV, 1.2/angstrom, 1.5 angstrom) for each pair of atoms."""
 
     @numba.cfunc(FORCE_SIGNATURE, cache=True)
-    def function(positions, forces_out, program, workspace):
+    def function(positions, cell, forces_out, virial_out, program, workspace):
         energy = 0.0
         forces_out[:] = 0.0
         d = np.empty(3)
@@ -154,7 +154,7 @@ def cluster() -> Force:
                     forces_out[j, c] += pull
         return energy
 
-    return Force(function, np.zeros(0, dtype=np.int64), np.zeros(0))
+    return Force(function, np.zeros(1, dtype=np.int64), np.zeros(0))
 
 
 def test_momentum_and_angular_momentum_are_conserved_for_100_ps(cluster):

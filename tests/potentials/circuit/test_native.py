@@ -12,14 +12,13 @@ import pytest
 from circuits import FIXED, Model, model, random_parameters
 from numba.core.runtime import _nrt_python, rtsys
 
-import qmd.integrators
+from qmd.integrators import Force, compute, evaluate_virial, pointer
 from qmd.potentials import (
     Architecture,
     Circuit,
     Encode,
     Heisenberg,
     LinearVectors,
-    NativeKernel,
     Observable,
     evaluate,
     native_kernel,
@@ -27,7 +26,6 @@ from qmd.potentials import (
 )
 from qmd.potentials.circuit.layout import VECTORS
 from qmd.potentials.circuit.lowering import MAGIC, TURN, lower
-from qmd.potentials.contract import SIGNATURE
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +33,10 @@ def repeat():
     """Call a kernel n times without the interpreter lock; the last energy."""
 
     @numba.njit(nogil=True)
-    def loop(function, positions, forces, program, workspace, n):
+    def loop(force, positions, cell, forces, n):
         energy = 0.0
         for _ in range(n):
-            energy = function(positions, forces, program, workspace)
+            energy = compute(force, positions, cell, forces)
         return energy
 
     return loop
@@ -61,29 +59,24 @@ def spins(n_spins: int, *gates: Heisenberg, n_layers: int = 1) -> Model:
 # The contract with the integrators.
 
 
-def test_the_signature_is_that_of_the_integrators():
-    assert SIGNATURE == qmd.integrators.FORCE_SIGNATURE
-
-
-def test_a_kernel_is_a_force():
-    force = qmd.integrators.Force(*native_kernel(*model("water")))
-    positions = model("water").positions(0)
-    energy, forces = qmd.integrators.evaluate(force, positions)
-    expected_energy, expected_forces = evaluate(native_kernel(*model("water")), positions)
-    assert energy == expected_energy
-    np.testing.assert_array_equal(forces, expected_forces)
-
-
 @pytest.mark.parametrize("n_atoms", [1, 2, 4, 100])
 def test_another_number_of_atoms_gives_nan_and_touches_nothing_else(n_atoms):
-    force = qmd.integrators.Force(*native_kernel(*model("water")))
-    energy, forces = qmd.integrators.evaluate(force, np.ones((n_atoms, 3)))
+    force, forces = pointer(native_kernel(*model("water"))), np.zeros((n_atoms, 3))
+    energy = compute(force, np.ones((n_atoms, 3)), np.zeros((3, 3)), forces)
     assert np.isnan(energy) and np.isnan(forces).all()
+
+
+def test_a_cell_and_a_virial_are_refused_not_left_out():
+    force, positions = native_kernel(*model("water")), model("water").positions(0)
+    with pytest.raises(ValueError, match="has a cell, but its force is for isolated systems"):
+        evaluate(force, positions, 9 * np.eye(3))
+    with pytest.raises(ValueError, match="has no virial"):
+        evaluate_virial(force, positions, np.zeros((3, 3)))
 
 
 @pytest.mark.parametrize("shape", [(3,), (9,), (2, 3), (4, 3), (3, 2), (1, 3, 3)])
 def test_positions_of_a_wrong_shape_are_refused(shape):
-    with pytest.raises(ValueError, match=r"must have shape \(3, 3\), but got"):
+    with pytest.raises(ValueError, match=r"must have shape \(3, 3\), but have"):
         evaluate(native_kernel(*model("water")), np.zeros(shape))
 
 
@@ -117,7 +110,7 @@ def test_calls_allocate_nothing(name, repeat):
     kernel = native_kernel(*model(name))
     positions = model(name).positions(0)
     forces = np.empty_like(positions)
-    arguments = (kernel.function, positions, forces, kernel.program, kernel.workspace)
+    arguments = (pointer(kernel), positions, np.zeros((3, 3)), forces)
     repeat(*arguments, 1)  # compile
     counts = []
     was_enabled = _nrt_python.memsys_stats_enabled()
@@ -163,9 +156,9 @@ def test_two_copies_run_in_two_threads(repeat):
     expected = [evaluate(kernel, positions) for positions in geometries]
     copies = [kernel._replace(workspace=kernel.workspace.copy()) for _ in geometries]
 
-    def run(copy: NativeKernel, positions: np.ndarray) -> tuple[float, np.ndarray]:
+    def run(copy: Force, positions: np.ndarray) -> tuple[float, np.ndarray]:
         forces = np.empty_like(positions)
-        energy = repeat(copy.function, positions, forces, copy.program, copy.workspace, 2000)
+        energy = repeat(pointer(copy), positions, np.zeros((3, 3)), forces, 2000)
         return energy, forces
 
     with ThreadPoolExecutor(2) as pool:

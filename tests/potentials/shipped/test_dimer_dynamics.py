@@ -93,7 +93,7 @@ def slope(t: np.ndarray, y: np.ndarray, n_blocks: int = 10) -> tuple[float, floa
 @pytest.mark.parametrize("seed", SEEDS)
 def test_200_ps_of_a_bound_dimer_do_not_drift(dimer, seed):
     kernel, masses = dimer.package.native(), dimer.system.masses
-    force = Force(*kernel)
+    force = kernel
     state = dimer.start(force, 150, seed)
     totals, shadows, distances = [], [], []
     for _ in range(4000):
@@ -122,7 +122,7 @@ def test_200_ps_of_a_bound_dimer_do_not_drift(dimer, seed):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_two_waters_at_300_K_in_a_sphere_do_not_fail(dimer, seed):
     model = Sum((dimer.package.model, SphericalWall(6, 4.5, 1.0)))
-    force, masses = Force(*native_model(model)), dimer.system.masses
+    force, masses = native_model(model), dimer.system.masses
     state = dimer.start(force, 300, seed)
     bath = LangevinBAOAB(dt=0.5 * FS, kT=300 * units.kB, friction=1 / PS)
     temperatures, distances = [], []

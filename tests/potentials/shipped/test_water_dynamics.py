@@ -53,7 +53,7 @@ def water() -> Water:
     package = load(find("sivqlm-h2o"))
     domain = package.domain
     limits = Limits(50.0, 0.1, domain.pairs, domain.warn, domain.stop)
-    return Water(package, load_system("h2o", "."), Force(*package.native()), limits)
+    return Water(package, load_system("h2o", "."), package.native(), limits)
 
 
 def nve(water: Water, state: State, dt_fs: float, n_frames: int, every: int) -> list[State]:

@@ -13,7 +13,7 @@ import pennylane as qml
 import pytest
 from circuits import Model, model, random_parameters
 
-from qmd.integrators import Force, evaluate
+from qmd.integrators import compute, evaluate, pointer
 from qmd.potentials import (
     LinearVectors,
     Quantum,
@@ -151,10 +151,8 @@ def exact(case: Model, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
 
 def of_kernel(tree, x: np.ndarray, shots: float = 1) -> tuple[np.ndarray, float]:
     """Covariance and variance of the energy, by the native kernel."""
-    from qmd.integrators.forces.force import compute, pointer
-
     covariance = np.empty((x.size, x.size))
-    energy = compute(pointer(Force(*shot_covariance(tree, shots))), x, covariance)
+    energy = compute(pointer(shot_covariance(tree, shots)), x, np.zeros((3, 3)), covariance)
     return covariance, energy
 
 
@@ -174,7 +172,7 @@ def test_the_covariance_is_that_of_the_circuits_of_the_parameter_shift(name):
     forces, covariance, energy = exact(case, x)
     # The rule itself first: its means are the forces. Then all variances. Rounding only, of some
     # hundred circuits with energies of order one.
-    exact_forces = evaluate(Force(*native_model(tree)), x)[1]
+    exact_forces = evaluate(native_model(tree), x)[1]
     np.testing.assert_allclose(forces, exact_forces, rtol=0, atol=1e-10)
     found, of_energy = of_kernel(tree, x)
     np.testing.assert_allclose(found, covariance, rtol=0, atol=1e-10 * covariance.max())
@@ -217,7 +215,7 @@ def test_forces_that_pennylane_samples_have_the_mean_and_the_covariance():
     architecture = sivqlm.water(1, 1)
     case = Model(architecture, random_parameters(architecture, 3))
     tree, x = Quantum(*case), case.positions(4)
-    mean = evaluate(Force(*native_model(tree)), x)[1].ravel()
+    mean = evaluate(native_model(tree), x)[1].ravel()
     covariance, of_energy = of_kernel(tree, x, shots)
     noise = np.tile(-mean, (n, 1))
     sampled = Sampler.at(case, x, shots, n)
@@ -233,7 +231,7 @@ def test_forces_that_pennylane_samples_have_the_mean_and_the_covariance():
     error = (1 + (np.sqrt(2) - 1) * np.eye(6)) / np.sqrt(n)
     assert (np.abs(free.T @ free / n - np.eye(6)) <= 5 * error).all()
     energies = sampled(None) + case.parameters.offset
-    expected = evaluate(Force(*native_model(tree)), x)[0]
+    expected = evaluate(native_model(tree), x)[0]
     assert abs(energies.mean() - expected) <= 5 * np.sqrt(of_energy / n)
     assert energies.var() == pytest.approx(of_energy, rel=5 * np.sqrt(2 / n))
 
@@ -244,7 +242,7 @@ def test_energies_of_the_shipped_water_are_sampled_as_predicted():
     case = Model(package.model.architecture, package.model.parameters)
     x = np.array([[0.0, 0.0, 0.0], [0.79, 0.57, 0.0], [-0.79, 0.57, 0.1]])
     found = Sampler.at(case, x, shots, n)(None) + case.parameters.offset
-    energy, variance = evaluate(Force(*package.native()), x)[0], of_kernel(package.model, x)[1]
+    energy, variance = evaluate(package.native(), x)[0], of_kernel(package.model, x)[1]
     assert abs(found.mean() - energy) <= 5 * np.sqrt(variance / shots / n)
     assert found.var() == pytest.approx(variance / shots, rel=5 * np.sqrt(2 / n))
 

@@ -15,7 +15,7 @@ import pytest
 from numba.core.runtime import _nrt_python, rtsys
 from scipy.spatial.transform import Rotation
 
-from qmd.integrators import Force, evaluate
+from qmd.integrators import compute, evaluate, pointer
 from qmd.potentials import vqlm, vqlm_reference
 from qmd.potentials.package import json_form
 from qmd.potentials.vqlm import jax_energy as vqlm_jax
@@ -51,7 +51,7 @@ def positions(model: Vqlm, seed: int) -> np.ndarray:
 
 
 def native(model: Vqlm, x: np.ndarray) -> Evaluation:
-    return evaluate(Force(*vqlm_native.native_kernel(model)), x)
+    return evaluate(vqlm_native.native_kernel(model), x)
 
 
 @functools.cache
@@ -197,10 +197,10 @@ def test_a_straight_molecule_is_not_bent_to_any_side(evaluated):
 @pytest.fixture(scope="module")
 def repeat() -> Callable[..., float]:
     @numba.njit
-    def loop(function, x, forces, program, workspace, n):
+    def loop(force, x, cell, forces, n):
         energy = 0.0
         for _ in range(n):
-            energy = function(x, forces, program, workspace)
+            energy = compute(force, x, cell, forces)
         return energy
 
     return loop
@@ -208,9 +208,8 @@ def repeat() -> Callable[..., float]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_calls_allocate_nothing(name, repeat):
-    function, program, workspace = vqlm_native.native_kernel(MODELS[name])
-    x = positions(MODELS[name], 0)
-    arguments = (function, x, np.empty_like(x), program, workspace)
+    kernel, x = vqlm_native.native_kernel(MODELS[name]), positions(MODELS[name], 0)
+    arguments = (pointer(kernel), x, np.zeros((3, 3)), np.empty_like(x))
     repeat(*arguments, 1)
     counts = []
     was_enabled = _nrt_python.memsys_stats_enabled()
@@ -229,19 +228,20 @@ def test_calls_allocate_nothing(name, repeat):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_result_does_not_depend_on_what_the_scratch_held(name):
-    function, program, workspace = vqlm_native.native_kernel(MODELS[name])
-    x = positions(MODELS[name], 0)
-    spoilt = workspace.copy()
-    spoilt[program[vqlm_native.ANGLES] :] = np.nan
-    energy, forces = evaluate(Force(function, program, workspace), x)
-    again, same = evaluate(Force(function, program, spoilt), x)
+    kernel, x = vqlm_native.native_kernel(MODELS[name]), positions(MODELS[name], 0)
+    spoilt = kernel.workspace.copy()
+    spoilt[kernel.program[vqlm_native.ANGLES] :] = np.nan
+    energy, forces = evaluate(kernel, x)
+    again, same = evaluate(kernel._replace(workspace=spoilt), x)
     assert again == energy
     np.testing.assert_array_equal(same, forces)
 
 
 @pytest.mark.parametrize("n_atoms", [1, 2, 4])
 def test_another_number_of_atoms_gives_nan(n_atoms):
-    energy, forces = native(vqlm.water(), np.ones((n_atoms, 3)))
+    force = pointer(vqlm_native.native_kernel(vqlm.water()))
+    forces = np.zeros((n_atoms, 3))
+    energy = compute(force, np.ones((n_atoms, 3)), np.zeros((3, 3)), forces)
     assert np.isnan(energy) and np.isnan(forces).all()
 
 
