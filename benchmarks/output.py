@@ -86,14 +86,15 @@ def measure(options: argparse.Namespace, progress: _harness.Progress) -> dict[st
 def _profile(folder: Path, text: str, n_frames: int) -> dict[str, float]:
     """Microseconds a frame in each of `PARTS`, and in the rest."""
     from qmd.config import load as inputs
+    from qmd.integrators import NativeReplicas
     from qmd.io import trajectory
     from qmd.run import reporters, session, simulation
     from qmd.run.config import RunConfig
 
     owners = (
-        ("forces", simulation.Simulation, "_advance"),
+        ("forces", NativeReplicas, "advance"),
         ("frames", trajectory.TrajectoryWriter, "write"),
-        ("log", reporters.LogReporter, "report"),
+        ("log", reporters.TextReporter, "report"),
         ("checkpoints", simulation.AbstractSimulation, "checkpoint"),
         ("whole", simulation.AbstractSimulation, "begin"),
         ("whole", simulation.AbstractSimulation, "run"),

@@ -302,7 +302,7 @@ def _members(module: ModuleType) -> Iterator[Row]:
         if options := get_args(value):
             yield f"`{name}`", f"One of {', '.join(f'`{kind.__name__}`' for kind in options)}."
             continue
-        if not callable(value):
+        if name in constants or not callable(value):
             yield f"`{name}`", _summary(constants[name])
             continue
         summary = _summary(inspect.getdoc(value))
@@ -363,7 +363,10 @@ def _constant_docs(folder: Path) -> dict[str, str]:
         body = ast.parse(file.read_text()).body
         for line, below in zip(body, body[1:], strict=False):
             match line, below:
-                case ast.Assign([ast.Name(name)]), ast.Expr(ast.Constant(str(text))):
+                case (
+                    ast.Assign([ast.Name(name)]) | ast.AnnAssign(ast.Name(name)),
+                    ast.Expr(ast.Constant(str(text))),
+                ):
                     docs[name] = text
     return docs
 

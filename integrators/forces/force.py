@@ -24,7 +24,7 @@ units; see `Force`."""
 N_ATOMS = 0
 """Word of every program that holds the number of atoms."""
 ANY_NUMBER = 0
-"""In its place: the function takes any number of atoms."""
+"""Value of that word for a function that takes any number of atoms."""
 
 
 class Force(NamedTuple):
@@ -87,7 +87,8 @@ def require_fits(force: Force, n_atoms: int, cell: FloatArray) -> None:
     expected = int(force.program[N_ATOMS])
     if expected not in (ANY_NUMBER, n_atoms):
         raise ValueError(
-            f"`positions` must have shape ({expected}, 3) for this force, but have ({n_atoms}, 3)."
+            f"`positions` must have shape ({expected}, 3), but have ({n_atoms}, 3): the force is "
+            "made for this number of atoms."
         )
     if not force.periodic and cell.any():
         raise ValueError("The system has a cell, but its force is for isolated systems.")

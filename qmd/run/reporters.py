@@ -4,17 +4,16 @@ To add an output, write its reporter here and list it in `OUTPUTS`. A checkpoint
 returns under the name of the output, and gives it back when the run is resumed.
 """
 
-import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from qmd import __version__, units
-from qmd.errors import CorruptError, MismatchError
-from qmd.io import files
+from qmd.errors import MismatchError
 from qmd.io.run_folder import RunPaths
 from qmd.io.snapshot import Snapshot
+from qmd.io.text import TextWriter
 from qmd.io.trajectory import TrajectoryWriter
 from qmd.run.replica_reporters import PerReplicaTrajectoryReporter, open_writers
 from qmd.run.setup import RunSetup
@@ -159,103 +158,62 @@ def _open_trajectory(
     return TrajectoryReporter(writer, output.trajectory_every)
 
 
-class LogReporter:
-    """Rows of log.csv; kept in memory until `flush` or `sync`.
+class TextReporter:
+    """Lines of a text file, such as log.csv.
 
     Parameters
     ----------
-    path : Path
-    n_bytes : int or None
-        Length that a checkpoint recorded: what follows is cut off. None starts a new file.
+    writer : TextWriter
     every : int
-        Steps between rows.
-    columns : sequence of str
-        What `RunSnapshot.log_row` of the snapshots writes, and then `more`.
-    more : callable, optional
-        Snapshot -> further cells of its row, each after a comma.
-
-    Raises
-    ------
-    CorruptError
-        If the file is shorter than `n_bytes`, or missing.
-    OutputError
-        If the file cannot be written.
+        Steps between two reports.
+    render : callable
+        Snapshot -> its lines.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        n_bytes: int | None,
-        every: int,
-        columns: Sequence[str],
-        row: Callable[[Snapshot], Sequence[str]],
-    ) -> None:
-        self.every, self._path, self._row = every, path, row
-        self._rows: list[str] = []
-        if n_bytes is not None:
-            _check_length(path, n_bytes)
-        with files.output_errors(path):
-            flags = os.O_WRONLY | os.O_NOFOLLOW
-            if n_bytes is None:
-                flags |= os.O_CREAT | os.O_EXCL
-                self._rows.append(",".join(columns) + "\n")
-            self._fd = os.open(path, flags, 0o644)
-            self._size = n_bytes or 0
-            os.ftruncate(self._fd, self._size)
+    def __init__(self, writer: TextWriter, every: int, render: Callable[[Snapshot], str]) -> None:
+        self.every, self._writer, self._render = every, writer, render
 
     def report(self, snapshot: Snapshot) -> None:
-        """Take a row."""
-        self._rows.append(",".join(self._row(snapshot)) + "\n")
+        """Take the lines of a snapshot."""
+        self._writer.write(self._render(snapshot))
 
     def flush(self) -> None:
-        """Let other processes see the rows so far."""
-        data = "".join(self._rows).encode()
-        self._rows.clear()
-        with files.output_errors(self._path):
-            try:
-                files.write_all(self._fd, data, self._size)
-            except OSError:
-                with suppress(OSError):
-                    os.ftruncate(self._fd, self._size)  # no half of a row
-                raise
-        self._size += len(data)
+        """Let other processes see the lines so far."""
+        self._writer.flush()
 
     def sync(self) -> dict[str, Any]:
-        """Bring all rows to the disk; return the size of the file in bytes."""
-        self.flush()
-        with files.output_errors(self._path):
-            os.fsync(self._fd)
-        return {"bytes": self._size}
+        """Bring the lines to the disk; return the size of the file in bytes."""
+        return {"bytes": self._writer.sync()}
 
     def close(self) -> None:
         """Flush and close."""
-        self.flush()
-        os.close(self._fd)
+        self._writer.close()
 
 
-def _check_length(path: Path, n_bytes: int) -> None:
-    if not path.exists():
-        raise CorruptError(f"{path} is missing; the checkpoint counts {n_bytes} bytes in it.")
-    size = path.stat().st_size
-    if not size >= n_bytes:  # cutting it would fill it up with zeros
-        raise CorruptError(
-            f"{path} is truncated: {size} of {n_bytes} bytes present.",
-            "Restore it from a copy, or begin again with --overwrite.",
-        )
+def _open_log(setup: RunSetup, paths: RunPaths, synced: dict[str, Any] | None) -> TextReporter:
+    columns, row = _log_of(setup)
+    n_bytes = synced["bytes"] if synced else None
+    writer = TextWriter(paths.log, n_bytes, head=_line(columns))
+    every = setup.config.output.log_every
+    return TextReporter(writer, every, lambda snapshot: _line(row(snapshot)))
 
 
-def _open_log(setup: RunSetup, paths: RunPaths, synced: dict[str, Any] | None) -> LogReporter:
-    n_bytes, every = synced["bytes"] if synced else None, setup.config.output.log_every
+def _line(cells: Iterable[str]) -> str:
+    return ",".join(cells) + "\n"
+
+
+def _log_of(setup: RunSetup) -> tuple[Sequence[str], Callable[[Snapshot], Sequence[str]]]:
+    """Columns of the log, and the function that fills them."""
     if setup.config.replicas > 1:
-        return LogReporter(paths.log, n_bytes, every, REPLICAS_LOG_COLUMNS, _replicas_row)
+        return REPLICAS_LOG_COLUMNS, _replicas_row
     spread = setup.force_spread
     if spread is None:
-        return LogReporter(paths.log, n_bytes, every, LOG_COLUMNS, _row)
+        return LOG_COLUMNS, _row
 
     def row(snapshot: Snapshot) -> list[str]:
         return [*_row(snapshot), f"{spread(snapshot.batch.positions[0]).max():.9f}"]
 
-    return LogReporter(paths.log, n_bytes, every, (*LOG_COLUMNS, SPREAD_COLUMN), row)
+    return (*LOG_COLUMNS, SPREAD_COLUMN), row
 
 
 def _row(snapshot: Snapshot) -> list[str]:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,9 @@ from qmd.integrators import (
     AbstractReplicas,
     BatchedReplicas,
     Force,
-    LangevinBAOAB,
     Limits,
     NativeReplicas,
     Stream,
-    VelocityVerlet,
 )
 from qmd.io.structure import load_system
 from qmd.jobs.provenance import versions
@@ -32,10 +31,8 @@ from qmd.run.config import (
     MAY_CHANGE_ON_RESUME,
     ConfinementConfig,
     IntegratorConfig,
-    LangevinConfig,
     RunConfig,
     ShotNoiseConfig,
-    VelocityVerletConfig,
 )
 from qmd.system.system import System
 from qmd.system.velocities import degrees_of_freedom, n_rotations
@@ -181,18 +178,24 @@ def _dt(config: Any) -> float:
     return float(config.timestep_fs * units.fs)
 
 
-INTEGRATORS: dict[type, Callable[[Any], AbstractIntegrator]] = {
-    VelocityVerletConfig: lambda c: VelocityVerlet(_dt(c)),
-    LangevinConfig: lambda c: LangevinBAOAB(_dt(c), _kT(c), c.friction_per_ps / units.ps),
-}
-"""How each section `integrator` of an input becomes a method in internal units."""
+INTEGRATORS: dict[str, tuple[str, Callable[[Any], tuple[float, ...]]]] = {
+    "velocity_verlet": ("verlet.VelocityVerlet", lambda c: (_dt(c),)),
+    "langevin_baoab": (
+        "langevin.LangevinBAOAB", lambda c: (_dt(c), _kT(c), c.friction_per_ps / units.ps)
+    ),
+}  # fmt: skip
+"""For each kind of `integrator` in an input: its class in `qmd.integrators.methods`, and the
+arguments of the class, in internal units."""
 
 
 def build_integrator(
     config: IntegratorConfig, noise: ShotNoiseConfig | None = None, model: Model | None = None
 ) -> AbstractIntegrator:
     """Integrator of the input, in internal units; with `noise`, on the circuits of `model`."""
-    integrator = INTEGRATORS[type(config)](config)
+    place, arguments = INTEGRATORS[config.kind]
+    module, name = place.split(".")
+    method = getattr(import_module(f"qmd.integrators.methods.{module}"), name)
+    integrator: AbstractIntegrator = method(*arguments(config))
     if noise is None:
         return integrator
     from qmd.run.shot_noise import on_shots  # compiled when first needed

@@ -75,11 +75,17 @@ def test_the_virial_is_the_negative_derivative_by_a_strain(crystal: Force) -> No
             assert slope == pytest.approx(-virial[i, k], abs=1e-5)
 
 
-def test_the_forces_are_those_of_the_cell(crystal: Force) -> None:
-    moved = POSITIONS.copy()
-    moved[1] += CELL[0] - CELL[2]  # another image, still among the neighbours of the others
-    isolated = evaluate(crystal, POSITIONS)[1]
-    assert not np.allclose(evaluate(crystal, POSITIONS, CELL)[1], isolated, atol=1e-3)
+def test_the_cell_reaches_the_force(crystal: Force) -> None:
+    energy, forces = evaluate(crystal, POSITIONS, CELL)
+    # The 27 cells are the same in any order of the lattice vectors; only the sums are not.
+    other, same = evaluate(crystal, POSITIONS, CELL[[1, 2, 0]])
+    assert other == pytest.approx(energy, rel=1e-14)
+    np.testing.assert_allclose(same, forces, rtol=0, atol=1e-14)
+    # In a cell of 1000 angstrom no image is left: exp(-990) is 0 beside the pairs.
+    i, j = np.triu_indices(4, 1)
+    pairs = np.exp(-np.linalg.norm(POSITIONS[i] - POSITIONS[j], axis=1)).sum()
+    assert evaluate(crystal, POSITIONS, 1000 * np.eye(3))[0] == pytest.approx(pairs, rel=1e-14)
+    assert energy > 2 * pairs
     with pytest.raises(ValueError, match=r"`cell` must have shape \(3, 3\)"):
         evaluate(crystal, POSITIONS, np.eye(2))
 
@@ -115,7 +121,7 @@ def test_a_virial_that_a_force_lacks_is_refused_and_never_zero(harmonic: Force) 
 def test_a_force_is_for_the_atoms_that_its_program_counts(harmonic: Force, n_atoms: int) -> None:
     force = harmonic._replace(program=np.array([n_atoms]))
     for call in (evaluate, lambda f, x: evaluate_all(f, x[None])):
-        with pytest.raises(ValueError, match=rf"must have shape \({n_atoms}, 3\) for this force"):
+        with pytest.raises(ValueError, match=rf"must have shape \({n_atoms}, 3\), but have"):
             call(force, POSITIONS)
     start = initial_state(harmonic, POSITIONS, POSITIONS)
     with pytest.raises(ValueError, match=rf"must have shape \({n_atoms}, 3\)"):
