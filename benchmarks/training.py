@@ -112,7 +112,7 @@ def _start(model: str) -> tuple[Any, Any, Any]:
     if model == "h2o":
         from pathlib import Path
 
-        potential = WaterConfig(kind="sivqlm-h2o").first_model(Path(), frames, 1)
+        potential: Any = WaterConfig(kind="sivqlm-h2o").first_model(Path(), frames, 1)
     else:
         potential = water_pair.interaction(1, n_layers=8, n_radial=16)
     return potential, frames, np.asarray(ravel_pytree(potential)[0])

@@ -51,7 +51,7 @@ def train(row, seed, data):
         molecule: found[molecule][1].take(slice(N_VALIDATION, N_VALIDATION + row.frames))
         for molecule in row.molecules
     }
-    problems = [problem_of(row, *built[molecule], frames) for molecule, frames in fitted.items()]
+    problems = [problem_of(row, *[*built[molecule], frames]) for molecule, frames in fitted.items()]
     problem = problems[0] if len(problems) == 1 else JointProblem(problems)
     theta = np.array(ravel_pytree(built[row.molecules[0]][1])[0])
     theta = fit(problem, theta, row, seed)

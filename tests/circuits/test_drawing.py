@@ -32,7 +32,8 @@ def test_gates_with_the_ancilla_and_rz_are_drawn():
 
 
 def test_sums_that_do_not_commute_are_one_box():
-    assert boxes(drawing.text(part(star(4).model.architecture)), "RH(J1)") == 4
+    model: Any = star(4).model
+    assert boxes(drawing.text(part(model.architecture)), "RH(J1)") == 4
 
 
 def test_elementary_gates_are_those_of_the_reference():

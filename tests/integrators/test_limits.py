@@ -19,9 +19,9 @@ from qmd.integrators import (
     initial_state,
     unlimited,
 )
-from qmd.integrators import limits as guards
+from qmd.integrators.limits import check as guard
 
-check = numba.njit(cache=True)(guards.check)  # as the loops run it
+check = numba.njit(cache=True)(guard)  # as the loops run it
 NAN, INF = math.nan, math.inf
 INTEGRATORS = [VelocityVerlet(dt=0.01), LangevinBAOAB(dt=0.01, kT=0.025, friction=0.1)]
 

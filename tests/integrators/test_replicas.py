@@ -131,7 +131,7 @@ def _scaling() -> Any:
     """A covariance that grows with the positions, computed by way of its workspace."""
 
     @numba.cfunc(FORCE_SIGNATURE, cache=True)
-    def function(positions, cell, covariance, virial_out, program, workspace):  # type: ignore[no-untyped-def]
+    def function(positions, cell, covariance, virial_out, program, workspace):
         covariance[:] = 0.0
         for i in range(positions.shape[0]):
             for k in range(3):
@@ -212,7 +212,7 @@ def test_what_a_python_force_raises_in_a_thread_is_raised(water: Bed) -> None:
 def test_a_method_with_two_forces_a_step_is_refused_by_batched_forces(water: Bed) -> None:
     class Twice(VelocityVerlet):
         def advance_each(self, *arguments: Any) -> None:
-            super().advance_each(*arguments[:-1], 2 * arguments[-1])
+            super().advance_each(*[*arguments[:-1], 2 * arguments[-1]])
 
     loop = batched(water, Twice(DT), 1)
     with pytest.raises(RuntimeError, match="asked for 4 forces in a step of 2 replicas"):

@@ -41,7 +41,7 @@ def one_step(harmonic, q: float, p: float, noise: float, dt: float, friction: fl
 @pytest.mark.parametrize("damping", [0.01, 1.0])
 def test_the_stationary_covariance_is_the_exact_one_of_baoab(harmonic, wh, damping):
     dt, friction = wh / OMEGA, damping * OMEGA
-    a = np.array([one_step(harmonic, *e, 0.0, dt, friction) for e in np.eye(2)]).T
+    a = np.array([one_step(harmonic, q, p, 0.0, dt, friction) for q, p in np.eye(2)]).T
     b = one_step(harmonic, 0.0, 0.0, 1.0, dt, friction)[:, None]
     covariance = solve_discrete_lyapunov(a, b @ b.T)
     # Errors of the solver are 5e-14 to 2e-13. For comparison at wh = 0.35: a noise amplitude 1 %

@@ -239,7 +239,7 @@ def test_single_precision_is_refused():
 
 
 def test_every_public_name_can_be_imported():
-    for name in qmd.potentials.__all__:
+    for name in qmd.potentials.__all__:  # type: ignore[attr-defined]
         assert getattr(qmd.potentials, name) is not None
     with pytest.raises(AttributeError, match="has no attribute 'Morse'"):
-        qmd.potentials.Morse  # noqa: B018
+        getattr(qmd.potentials, "Morse")  # noqa: B009

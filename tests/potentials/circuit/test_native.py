@@ -10,7 +10,7 @@ import numba
 import numpy as np
 import pytest
 from circuits import FIXED, Model, model, random_parameters
-from numba.core.runtime import _nrt_python, rtsys
+from numba.core.runtime import _nrt_python, rtsys  # type: ignore[attr-defined]
 
 from qmd.integrators import Force, compute, evaluate_virial, pointer
 from qmd.potentials import (

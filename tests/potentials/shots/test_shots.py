@@ -282,7 +282,7 @@ def test_circuits_of_a_tree_add_their_noise_and_classical_terms_have_none():
         index = np.ravel([[3 * a, 3 * a + 1, 3 * a + 2] for a in atoms])
         expected[np.ix_(index, index)] += factor**2 * own
         expected += energy * np.outer(pull, pull)
-        of_energy += factor**2 * energy
+        of_energy += factor**2 * float(energy)
     found, total = of_kernel(Sum((tree, SphericalWall(6, 2.0, 1.0))), x)
     # The slope of the switch is a difference: good to 1e-9.
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-8 * expected.max())

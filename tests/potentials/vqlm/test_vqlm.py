@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numba
 import numpy as np
 import pytest
-from numba.core.runtime import _nrt_python, rtsys
+from numba.core.runtime import _nrt_python, rtsys  # type: ignore[attr-defined]
 from scipy.spatial.transform import Rotation
 
 from qmd.integrators import compute, evaluate, pointer
