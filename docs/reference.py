@@ -1,11 +1,11 @@
-"""The generated pages of the site: keys of the inputs, Python interface, errors of the models.
+"""Write the generated pages of the site: keys of the inputs, Python interface, model errors.
 
     python docs/reference.py
 
 Writes reference/input.md, train.md, label.md, ensemble.md and benchmark.md from the JSON Schemas of
 the inputs, and reference/python.md from signatures and docstrings; models.md from the cards of the
 packages.
-`tests/repository/test_docs.py` holds the committed pages to this script.
+`tests/repository/test_docs.py` compares the committed pages with this script.
 """
 
 import ast
@@ -38,17 +38,17 @@ GENERATED = "<!-- Written by docs/reference.py; edit the docstrings instead. -->
 INPUT_HEAD = """\
 # Input
 
-The keys of `input.yaml`, as `qmd schema` knows them. `qmd init` prints a commented example, and
-`qmd validate input.yaml` checks a file, its structure and its potential without running it. Both
-serve the other kinds of input, too: `qmd init train`, `qmd validate train.yaml`.
+The keys of `input.yaml`; `qmd schema` prints them as a JSON Schema. `qmd init` prints a commented
+example, and `qmd validate input.yaml` checks a file, its structure and its potential without
+running it. Both also accept the other kinds of input: `qmd init train`, `qmd validate train.yaml`.
 
-- Units stand in the key names. Unknown keys are errors, and so are numbers that are not finite.
+- The units are in the key names. Unknown keys and numbers that are not finite are errors.
 - Whole numbers may be written `200000` or `2e5`, but not `200_000`.
 - Paths are relative to the input file.
 - `--set integrator.temperature_K=350` overrides a key for one command, checked like the file.
 - `system.temperature_K` is needed for `velocities: thermal`, and refused with the others.
-- Only `steps`, `wall_time_h`, `output`, `threads` and `guards.on_failure` may change when a run is
-  continued, and `output.trajectories` may not.
+- Only `steps`, `wall_time_h`, `threads`, `guards.on_failure` and `output` (except
+  `output.trajectories`) may change when a run is resumed.
 - `threads`, `output.trajectories: separate` and `guards.on_failure: drop` need `replicas`.
 
 """
@@ -57,14 +57,15 @@ TRAIN_HEAD = """\
 # Training input
 
 The keys of `train.yaml`. `qmd train train.yaml --check` checks a file and its labels without
-training; [Train a potential](../train.md) shows it at work.
+training. [Train a potential](../train.md) has examples.
 
-- Units stand in the key names. Unknown keys are errors, and so are numbers that are not finite.
-- Paths are relative to the input file; that of the labels may also start where you are.
+- The units are in the key names. Unknown keys and numbers that are not finite are errors.
+- Paths are relative to the input file; the path of the labels may also be relative to the current
+  folder.
 - `--set starts.count=4` overrides a key for one command, checked like the file.
-- A key that is a list, `stages`, can only be changed in the file.
+- `stages` is a list and can only be changed in the file.
 - Only names, texts, `workers`, `executor` and the paths of the same labels may change when a
-  training goes on.
+  training is resumed.
 - `executor` has [several kinds](ensemble.md#executor-kind-serial).
 
 """
@@ -73,35 +74,36 @@ LABEL_HEAD = """\
 # Label input
 
 The keys of `label.yaml`. `qmd label label.yaml` writes `labels.npz` and its card, `labels.json`;
-[Analyse and compare](../analyze.md#references-of-your-own) shows it at work.
+[Analyse and compare](../analyze.md#references-of-your-own) has an example.
 
-- Units stand in the key names. Unknown keys are errors, and so are numbers that are not finite.
+- The units are in the key names. Unknown keys and numbers that are not finite are errors.
 - `executor` has [several kinds](ensemble.md#executor-kind-serial).
-- Atoms count from 0. Charges and open shells have no keys: molecules are neutral, closed shells.
+- Atoms are counted from 0. There are no keys for charges and open shells: molecules are neutral and
+  have closed shells.
 
 """
 
 ENSEMBLE_HEAD = """\
 # Ensemble input
 
-The keys of `ensemble.yaml`. `qmd ensemble ensemble.yaml --check` checks the input of every run;
-[Run many at once](../howto.md#run-many-at-once) shows it at work. `qmd label` and `qmd train` take
+The keys of `ensemble.yaml`. `qmd ensemble ensemble.yaml --check` checks the input of every run.
+[Run many at once](../howto.md#run-many-at-once) has an example. `qmd label` and `qmd train` have
 the same `executor`.
 
-- Unknown keys are errors, also those under `vary`, which are the keys of a [run](input.md).
-- The runs are every combination of the items of `vary`; the last one changes fastest.
-- `executor` may change when an ensemble goes on, and values may be added.
+- Unknown keys are errors. The keys under `vary` are those of the [input of a run](input.md).
+- There is one run for each combination of the items of `vary`; the last one changes fastest.
+- When an ensemble is resumed, `executor` may change, and values may be added.
 
 """
 
 BENCHMARK_HEAD = """\
 # Benchmark input
 
-The keys of `bench.yaml`; [Compare many potentials](../howto.md#compare-many-potentials) shows it at
+The keys of `bench.yaml`. [Compare many potentials](../howto.md#compare-many-potentials) has an
 work.
 
 - Paths of labels, references and packages are relative to the input file.
-- A potential is what stands behind `potential` in the input of a [run](input.md#potential).
+- A potential has the same form as `potential` in the [input of a run](input.md#potential).
 - `executor` has [several kinds](ensemble.md#executor-kind-serial).
 
 """
@@ -112,23 +114,23 @@ PYTHON_HEAD = """\
 Arrays are float64 in internal units: eV, angstrom, u, and for the time angstrom sqrt(u/eV) =
 10.18 fs; `qmd.units` has the factors (`fs`, `ps`, `kB`, `kcal_per_mol`). Positions, velocities
 and forces have the shape (n_atoms, 3). `help(name)` shows shapes, units, errors and sources.
-[Recipes](../howto.md#use-a-potential-from-python) show most of these names at work.
+The [recipes](../howto.md#use-a-potential-from-python) use most of these names.
 
 """
 
 PYTHON_SECTIONS = {
     "qmd": "",
-    "qmd.integrators": "Numba: the steps of dynamics.",
-    "qmd.potentials": "Trees of circuits and classical terms as data, interpreters, packages.",
+    "qmd.integrators": "The steps of dynamics, compiled by Numba.",
+    "qmd.potentials": "Models as trees of circuits and classical terms, and packages.",
 }
 
-SUBMODULES = {  # names of the front door, whose files lie deeper
+SUBMODULES = {  # public names; the files are in folders below
     "qmd.potentials.sivqlm": "Ready-made architectures.",
-    "qmd.potentials.spc_fw": "Flexible water by name.",
+    "qmd.potentials.spc_fw": "SPC/Fw, a flexible water model.",
     "qmd.potentials.water_pair": "The interaction of two waters.",
-    "qmd.potentials.vqlm": "The generic circuit.",
+    "qmd.potentials.vqlm": "The generic circuit on distances and angles.",
     "qmd.potentials.jax_model": "JAX; importing it makes the tree a pytree of its trained arrays.",
-    "qmd.potentials.reference": "PennyLane; imported only by those who ask for it.",
+    "qmd.potentials.reference": "PennyLane, which is imported only with this module.",
     "qmd.potentials.network_reference": "PennyLane, for atom-centred networks.",
 }
 
@@ -146,11 +148,11 @@ PATTERNS = {
     "^[A-Za-z0-9][A-Za-z0-9 ._()+/-]{0,59}$": "a label",
     "^[A-Z][a-z]?$": "a symbol",
 }
-"""What a pattern of the schema means, in words."""
+"""Descriptions of the patterns of the schemas."""
 
 
 def input_page() -> str:
-    """Tables of all keys, one for each section of the input."""
+    """Return tables of all keys, one for each section of the input."""
     schema = json_schema(RunConfig)
     definitions = schema["$defs"]
     parts = [_section("Top level", schema)]
@@ -166,7 +168,7 @@ def input_page() -> str:
 
 
 def train_page() -> str:
-    """Tables of all keys, one for each section of the training input."""
+    """Return tables of all keys, one for each section of the training input."""
     schema = json_schema(TrainConfig)
     definitions, keys = schema["$defs"], schema["properties"]
     parts = [_section("Top level", schema), _section("labels", definitions["LabelsConfig"])]
@@ -181,7 +183,7 @@ def train_page() -> str:
 
 
 def label_page() -> str:
-    """Tables of all keys, one for each section of the label input."""
+    """Return tables of all keys, one for each section of the label input."""
     schema = json_schema(LabelConfig)
     parts = [_section("Top level", schema)]
     parts += _kinds("method", schema["properties"]["method"], schema["$defs"])
@@ -189,7 +191,7 @@ def label_page() -> str:
 
 
 def ensemble_page() -> str:
-    """Tables of all keys of an ensemble, and of the executors of all inputs."""
+    """Return tables of all keys of an ensemble, and of the executors of all inputs."""
     schema = json_schema(EnsembleConfig)
     definitions = schema["$defs"]
     parts = [_section("Top level", schema)]
@@ -199,7 +201,7 @@ def ensemble_page() -> str:
 
 
 def benchmark_page() -> str:
-    """Tables of all keys of a benchmark."""
+    """Return tables of all keys of a benchmark."""
     schema = json_schema(BenchmarkConfig)
     parts = [_section("Top level", schema)]
     parts += _kinds("measures", schema["properties"]["measures"]["items"], schema["$defs"])
@@ -207,7 +209,7 @@ def benchmark_page() -> str:
 
 
 def _kinds(title: str, node: dict[str, Any], definitions: dict[str, Any]) -> Iterator[str]:
-    """A section for each kind of a union."""
+    """Yield a section for each kind of a union."""
     options = node.get("oneOf") or [o for o in node["anyOf"] if "$ref" in o]
     for option in options:
         definition = definitions[option["$ref"].rpartition("/")[2]]
@@ -236,7 +238,7 @@ def _default(key: str, value: dict[str, Any], required: list[str]) -> str:
 
 
 def _kind(node: dict[str, Any]) -> str:
-    """What may stand there, in words."""
+    """Describe the values that a key accepts."""
     match node:
         case {"$ref": _} | {"oneOf": _}:
             return "a section"
@@ -276,18 +278,18 @@ def _kind(node: dict[str, Any]) -> str:
 
 
 def python_page() -> str:
-    """Tables of all public names."""
+    """Return tables of all public names."""
     parts = []
     for name, text in PYTHON_SECTIONS.items():
         rows = _members(import_module(name))
         parts.append(f"## {name}\n\n{text}\n\n" + _table(("name", "meaning"), rows))
     for name, text in SUBMODULES.items():
-        rows = _functions(Path(_of_the_front_door(name).__file__ or ""))
+        rows = _functions(Path(_submodule(name).__file__ or ""))
         parts.append(f"## {name}\n\n{text}\n\n" + _table(("name", "meaning"), rows))
     return GENERATED + PYTHON_HEAD + re.sub("\n\n\n+", "\n\n", "\n".join(parts))
 
 
-def _of_the_front_door(name: str) -> ModuleType:
+def _submodule(name: str) -> ModuleType:
     package, _, module = name.rpartition(".")
     found: ModuleType = getattr(import_module(package), module)
     return found
@@ -332,7 +334,7 @@ class _Text(str):
 
 
 def _signature(value: Any) -> str:
-    """Names and defaults only: types, shapes and units are in the docstring."""
+    """Return names and defaults only: types, shapes and units are in the docstring."""
     signature = inspect.signature(getattr(value, "py_func", value))
     parameters = [
         p.replace(
@@ -347,7 +349,7 @@ def _signature(value: Any) -> str:
 
 
 def _functions(path: Path) -> Iterator[Row]:
-    """Public functions of a source file, read without importing it: PennyLane takes seconds."""
+    """Yield the public functions of a source file without an import: PennyLane takes seconds."""
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
             for argument in ast.walk(node.args):
@@ -357,7 +359,7 @@ def _functions(path: Path) -> Iterator[Row]:
 
 
 def _constant_docs(folder: Path) -> dict[str, str]:
-    """The string below each constant of the modules in `folder`."""
+    """Return the docstring of each constant of the modules in `folder`."""
     docs = {}
     for file in sorted(folder.rglob("*.py")):
         body = ast.parse(file.read_text()).body
@@ -372,7 +374,7 @@ def _constant_docs(folder: Path) -> dict[str, str]:
 
 
 def _summary(docstring: str | None) -> str:
-    """First paragraph, on one line, without the marks of footnotes."""
+    """Return the first paragraph, on one line, without the marks of footnotes."""
     assert docstring, "every public name has a docstring"
     first = " ".join(docstring.strip().split("\n\n")[0].split())
     return re.sub(r" ?\[\d\]_", "", first)
@@ -386,7 +388,7 @@ def _table(head: Row, rows: Iterable[Row]) -> str:
 
 
 def models_page() -> str:
-    """Errors of the shipped models, from their training cards; included in results.md."""
+    """Return the errors of the shipped models, from their cards; the page is part of results.md."""
     head = ("model", "part", "frames", "energy, meV", "forces, meV/angstrom")
     rows = []
     for name in shipped():
