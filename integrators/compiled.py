@@ -1,4 +1,4 @@
-"""How functions that only compiled loops call are compiled."""
+"""Compilation of functions that only compiled loops call."""
 
 from typing import Any
 

@@ -120,7 +120,7 @@ def _all_finite(array):
 
 @inner
 def _outside(positions, limits):
-    """Whether any watched distance is outside `warn`, and any outside `stop`."""
+    """Tell if any watched distance is outside `warn`, and if any is outside `stop`."""
     warned, stopped = False, False
     for p in range(limits.pairs.shape[0]):
         square = _square_distance(positions, limits.pairs[p, 0], positions, limits.pairs[p, 1])

@@ -1,4 +1,4 @@
-"""What a step of dynamics starts from and ends with."""
+"""States of dynamics: the start and the end of a step."""
 
 from typing import NamedTuple
 

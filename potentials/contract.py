@@ -1,4 +1,4 @@
-"""What the native kernels of all families share.
+"""Code that the native kernels of all families share.
 
 Each is a `qmd.integrators.Force`: that class states the contract. Word 0 of its program is the
 number of atoms. None reads a cell or computes a virial yet: they leave the virial as it is, which

@@ -47,7 +47,7 @@ class DeferredForce:
         return Force(function, self._program, self._workspace)
 
     def positions(self) -> FloatArray:
-        """Where the force was asked for, shape (n, n_atoms, 3), in angstrom.
+        """Return the positions where the force was asked for, shape (n, n_atoms, 3), in angstrom.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""What all integrators share: the interface, what each says of itself, and the two loops.
+"""The base of all integrators: the interface, what each says of itself, and the two loops.
 
 The loops over replicas and over steps are compiled once for each method: Numba compiles them for
 the type of `AbstractIntegrator._parameters`, and finds the step that `step_of` has registered for

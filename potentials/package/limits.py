@@ -1,4 +1,4 @@
-"""How much work the check of a package may be: a stranger's is refused before it takes long."""
+"""Limits of the work that a check of a package may be: a long one is refused beforehand."""
 
 from collections.abc import Sequence
 

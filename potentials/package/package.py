@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 SCHEMA = 2
 MEMBERS = ("model.json", "parameters.safetensors", "test_vectors.safetensors")
 MAX_BYTES, MAX_MODEL_BYTES = 2**24, 2**20
-"""Of the file and of its contents; of model.json. A water model takes 3 kB."""
+"""Sizes of the file and of its contents, and of model.json. A water model takes 3 kB."""
 ENERGY_TOLERANCE, FORCE_TOLERANCE = 1e-10, 1e-8
 """eV, eV/angstrom: rounding of another processor is 1e-13; a miscompilation is not."""
 UNITS = {"energy": "eV", "length": "angstrom", "forces": "eV/angstrom", "angles": "rad"}
@@ -68,7 +68,7 @@ class Variant:
 
     species: tuple[str, ...]
     kinds: tuple[int, ...]
-    """Of the atoms, as in `AtomCentredNetwork`."""
+    """Kind of each atom, as in `AtomCentredNetwork`."""
     reference_energy_eV: float
     domain: Domain
     test_positions: np.ndarray
@@ -101,7 +101,7 @@ class Package:
     test_positions: np.ndarray
     """angstrom, (n_vectors, n_atoms, 3)"""
     sha256: str = ""
-    """Of the file it was read from."""
+    """Hash of the file that the package was read from."""
     variants: tuple[Variant, ...] = ()
     """Other molecules, for a network."""
 

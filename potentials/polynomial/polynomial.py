@@ -104,7 +104,7 @@ class InvariantPolynomial:
 
     @cached_property
     def orbits(self) -> tuple[tuple[tuple[int, ...], ...], ...]:
-        """Of each term its monomials: the exponent of every pair."""
+        """Monomials of each term: the exponent of every pair."""
         return tuple(_orbits(self.like, self.pairs, self.degree))
 
     def check(self) -> None:

@@ -37,7 +37,7 @@ class ParameterGradient:
         self._of_leaf = {id(leaf): _gradient(leaf) for _, leaf in leaves(model)}
 
     def rows(self, positions: Array) -> Array:
-        """Of the energies at `positions` (n, n_atoms, 3), angstrom: (n, n_parameters)."""
+        """Derivatives, (n, n_parameters), of the energies at `positions`, (n, n_atoms, 3)."""
         return self._rows(self._model, positions)
 
     def sum(self, positions: Array, factors: Array) -> Array:

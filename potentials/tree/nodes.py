@@ -257,7 +257,7 @@ class PerAtomSum:
 
     @property
     def surroundings(self) -> tuple[tuple[int, ...], ...]:
-        """Of each atom: itself, then all others, kind by kind."""
+        """For each atom: itself, then all others, kind by kind."""
         return tuple(self.surroundings_of(self.kinds, i) for i in range(self.n_atoms))
 
     @staticmethod

@@ -52,7 +52,7 @@ class Variable(NamedTuple):
 
 @dataclass(frozen=True)
 class Header:
-    """What the header says about the file.
+    """Contents of the header of a file.
 
     Attributes
     ----------
@@ -289,7 +289,7 @@ def _padded_size(variable: Variable, dims: Mapping[str, int]) -> int:
 def _lay_out(
     dims: Mapping[str, int], variables: Mapping[str, Variable], end: int
 ) -> tuple[int, np.dtype[np.void]]:
-    """Where the records begin, and their type; `end` is the length of the header."""
+    """Return the offset of the records and their type; `end` is the length of the header."""
     records = {name: v for name, v in variables.items() if _is_record(v, dims)}
     for name, variable in variables.items():
         if name not in records:

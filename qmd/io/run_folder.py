@@ -58,7 +58,7 @@ class RunPaths:
         return self.directory / "replicas.csv"
 
     def trajectory_of(self, replica: int) -> Path:
-        """Where replicas have a file each."""
+        """Return the trajectory of one replica, where each has a file."""
         return self.directory / f"trajectory-{replica:04d}.nc"
 
     def failure_of(self, replica: int) -> Path:

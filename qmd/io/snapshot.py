@@ -1,4 +1,4 @@
-"""What a run has reached: the one record that goes from the loop to every file and display."""
+"""The state that a run has reached: one record, from the loop to every file and display."""
 
 from typing import NamedTuple, Self
 

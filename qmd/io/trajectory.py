@@ -74,7 +74,7 @@ _BLOCK_BYTES = 2**23
 
 
 class Synced(NamedTuple):
-    """What is on the disk, for the checkpoint: frames, file size (bytes), `digest` of the file."""
+    """State of the file on the disk, for the checkpoint: frames, size (bytes), `digest`."""
 
     frames: int
     bytes: int
@@ -369,7 +369,7 @@ def _encode_start(
 
 
 def _start_and_last(path: Path, header: Header, n_frames: int) -> tuple[bytes, bytes]:
-    """What stands before the first frame, and frame `n_frames` (nothing if that is 0)."""
+    """Read the bytes before the first frame, and those of frame `n_frames` (none if that is 0)."""
     with open(path, "rb") as file:
         start = file.read(header.begin)
         if not n_frames:

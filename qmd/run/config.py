@@ -117,7 +117,7 @@ class ShotNoiseConfig(Config):
 
 
 class OutputConfig(Config):
-    """How often results are written."""
+    """Steps between results."""
 
     trajectory_every: Count = 100
     """Steps between frames of trajectory.nc."""
@@ -137,7 +137,7 @@ class GuardsConfig(Config):
     max_displacement_A_per_step: Annotated[float, Field(gt=0, le=10)] = 0.1
     """Largest displacement (angstrom) of an atom in one step."""
     on_leaving_domain: Literal["stop", "warn"] = "stop"
-    """What to do beyond the stop level of the trained domain."""
+    """Answer to a geometry beyond the stop level of the trained domain."""
     on_failure: Literal["stop", "drop"] = "stop"
     """With replicas: a guard stops them all, or drops the one that failed, on record."""
 
@@ -169,7 +169,7 @@ class RunConfig(Config):
     threads: Annotated[int, Field(ge=1, le=1024), BeforeValidator(integral)] | None = None
     """Threads that share the replicas; default: one for each core that the process may use."""
     output: OutputConfig = OutputConfig()
-    """How often results are written."""
+    """Steps between results."""
     guards: GuardsConfig = GuardsConfig()
     """When the run stops itself."""
     wall_time_h: WallTime | None = None

@@ -1,4 +1,4 @@
-"""What only a run of replicas writes: a trajectory for each, and the table replicas.csv."""
+"""Outputs that only a run of replicas has: a trajectory for each, and the table replicas.csv."""
 
 import csv
 import io

@@ -57,7 +57,7 @@ class RunSetup:
     identity: str
     """SHA-256 of the start and of all settings that a resumed run must share."""
     force_spread: ForceSpread | None = None
-    """Of a committee: positions, angstrom -> spread of the force on each atom, eV/angstrom."""
+    """Function of a committee: positions (angstrom) -> spread of the force on each atom (eV/A)."""
     jax_model: Model | None = None
     """The model whose JAX function gives the forces, if that is what the input asks for."""
 

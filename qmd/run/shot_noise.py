@@ -10,7 +10,7 @@ from qmd.run.config import ShotNoiseConfig
 from qmd.typing import Array
 
 MARGIN = 1.25
-"""How many times the power of the noise an advice leaves to the bath."""
+"""Power that an advice leaves to the bath, over the power of the noise."""
 
 
 def on_shots(

@@ -40,7 +40,7 @@ BLOCK_S = 0.25
 CHECKPOINT_S = 1.0
 """A checkpoint that comes due sooner (s) after the last one is left out: it costs several ms."""
 FLUSH_S = 2.0
-"""How often (s) log and trajectory are shown to readers between checkpoints."""
+"""Seconds between two times that readers see log and trajectory, between checkpoints."""
 LONG_CHECKPOINT_S = 0.05
 """A checkpoint that takes n times as long lets the next one, and the readers, wait n times."""
 LAST_STATES = 20
