@@ -46,20 +46,21 @@ MAX_REPLICAS = 100_000
 
 
 class SystemConfig(Config):
-    """The molecule and its first velocities."""
+    """Molecule and initial velocities."""
 
     structure: Name
     """Built-in name (h2o, lih, h2o-dimer) or a structure file, relative to this file."""
     velocities: Literal["thermal", "file", "zero"] = "thermal"
-    """Maxwell-Boltzmann at temperature_K, those of the structure file, or none."""
+    """Initial velocities: Maxwell-Boltzmann at temperature_K, those of the structure file, or
+    zero."""
     temperature_K: Annotated[float, Field(ge=0, le=100_000)] | None = Field(
         None, validate_default=True
     )
-    """Temperature (K) of the thermal start."""
+    """Temperature of thermal velocities (K)."""
     exact_temperature: bool = False
-    """Rescale the thermal start to exactly temperature_K."""
+    """If true, rescale thermal velocities to exactly temperature_K."""
     remove_rotation: bool = False
-    """Remove the overall rotation of the thermal start; translation is always removed."""
+    """If true, remove the overall rotation of thermal velocities; translation is always removed."""
 
     @field_validator("temperature_K", "exact_temperature", "remove_rotation")
     @classmethod
@@ -77,69 +78,73 @@ CommitteeConfig.model_rebuild()
 
 
 class VelocityVerletConfig(Config):
-    """Constant energy."""
+    """Dynamics at constant energy."""
 
     kind: Literal["velocity_verlet"]
-    """The method."""
+    """Velocity Verlet."""
     timestep_fs: Timestep
-    """Time step (fs); with O-H bonds 0.5 is usual, and above 2.8 no step is stable."""
+    """Time step (fs); with O-H bonds 0.5 is usual, and steps above 2.8 are unstable."""
 
 
 class LangevinConfig(Config):
-    """Constant temperature."""
+    """Dynamics at constant temperature."""
 
     kind: Literal["langevin_baoab"]
-    """The method."""
+    """Langevin dynamics in the BAOAB splitting."""
     timestep_fs: Timestep
     """Time step (fs)."""
     temperature_K: Temperature
-    """Temperature (K) of the bath."""
+    """Temperature of the thermostat (K)."""
     friction_per_ps: Annotated[float, Field(gt=0, le=1_000_000)] = 1.0
-    """Coupling to the bath (1/ps), not a property of the molecule."""
+    """Friction of the thermostat (1/ps), not a property of the molecule."""
 
 
 class ConfinementConfig(Config):
-    """A sphere about the origin that keeps the molecules together."""
+    """Sphere about the origin that keeps the molecules together."""
 
     radius_A: Annotated[float, Field(gt=0, le=1_000_000)]
-    """Distance (angstrom) from the origin beyond which an atom is pushed back."""
+    """Distance from the origin beyond which an atom is pushed back (angstrom)."""
     stiffness_eV_per_A3: Annotated[float, Field(gt=0, le=1_000_000)] = 1.0
-    """Its energy is stiffness times the cube of the distance beyond the radius."""
+    """Stiffness of the wall (eV/angstrom^3): its energy is the stiffness times the cube of the
+    distance beyond the radius."""
 
 
 class ShotNoiseConfig(Config):
-    """Forces as a quantum computer would give them."""
+    """Forces with the shot noise of a quantum computer."""
 
     shots: Annotated[int, Field(ge=1, le=10**12), BeforeValidator(integral)]
-    """Repetitions of each circuit: of every quarter turn, in each of three settings."""
+    """Number of repetitions of each circuit: of every quarter turn, in each of three settings."""
     compensate: bool = True
-    """Let the bath give less by what the noise gives; false: a temperature that is too high."""
+    """Reduce the thermostat noise by the heating of the shot noise. If false, the temperature comes
+    out too high."""
 
 
 class OutputConfig(Config):
-    """Steps between results."""
+    """Intervals at which results are written."""
 
     trajectory_every: Count = 100
-    """Steps between frames of trajectory.nc."""
+    """Number of steps between frames of trajectory.nc."""
     log_every: Count = 100
-    """Steps between rows of log.csv."""
+    """Number of steps between rows of log.csv."""
     checkpoint_every: Count = 10_000
-    """Steps between checkpoints, of which at most one a second is written."""
+    """Number of steps between checkpoints, of which at most one per second is written."""
     trajectories: Literal["together", "separate"] = "together"
-    """With replicas: all in trajectory.nc, or trajectory-0000.nc and so on, one file each."""
+    """Files of replicas: one trajectory.nc for all (`together`), or one file for each replica,
+    trajectory-0000.nc and so on (`separate`)."""
 
 
 class GuardsConfig(Config):
-    """When a run stops itself, with exit code 4."""
+    """Limits beyond which a run stops itself, with exit code 4."""
 
     max_force_eV_per_A: Annotated[float, Field(gt=0, le=1_000_000)] = 50.0
-    """Largest force (eV/angstrom) on an atom."""
+    """Largest force on an atom (eV/angstrom)."""
     max_displacement_A_per_step: Annotated[float, Field(gt=0, le=10)] = 0.1
-    """Largest displacement (angstrom) of an atom in one step."""
+    """Largest displacement of an atom in one step (angstrom)."""
     on_leaving_domain: Literal["stop", "warn"] = "stop"
-    """Answer to a geometry beyond the stop level of the trained domain."""
+    """Action beyond the stop level of the trained domain."""
     on_failure: Literal["stop", "drop"] = "stop"
-    """With replicas: a guard stops them all, or drops the one that failed, on record."""
+    """Action of a guard in a run of replicas: stop all of them, or drop and record the one that
+    failed."""
 
 
 IntegratorConfig = VelocityVerletConfig | LangevinConfig
@@ -149,31 +154,31 @@ class RunConfig(Config):
     """The input of `qmd run`."""
 
     system: SystemConfig
-    """The molecule and its first velocities."""
+    """Molecule and initial velocities."""
     potential: Potential
-    """Name or .qmdp path of a potential, or a mapping with more settings."""
+    """Potential: a name, a .qmdp path, or a mapping with more settings."""
     integrator: Annotated[IntegratorConfig, Field(discriminator="kind")]
-    """The method of integration."""
+    """Integrator."""
     confinement: ConfinementConfig | None = None
-    """A sphere that keeps the molecules together; default: none."""
+    """Sphere that keeps the molecules together; default: none."""
     noise: ShotNoiseConfig | None = None
-    """Finite shots, of circuits on the native kernel under a bath; default: exact forces."""
+    """Finite shots, for circuits on the native kernel with a thermostat; default: exact forces."""
     steps: Count
-    """Total number of steps: running the same input again continues to it."""
+    """Total number of steps; the same command resumes a stopped run up to it."""
     seed: Seed = 1
-    """Seed of the start velocities, of the bath and of the shots."""
+    """Seed of initial velocities, thermostat noise and shots."""
     replica: Annotated[int, Field(ge=0, lt=2**32), BeforeValidator(integral)] = 0
-    """Which stream of the seed, from 0 to 2**32 - 1; with replicas that of the first."""
+    """Index of the noise stream, from 0 to 2**32 - 1; with replicas, that of the first."""
     replicas: Annotated[int, Field(ge=1, le=MAX_REPLICAS), BeforeValidator(integral)] = 1
-    """Copies of the system to run together, each with the stream of its own."""
+    """Number of copies of the system, each with a noise stream of its own."""
     threads: Annotated[int, Field(ge=1, le=1024), BeforeValidator(integral)] | None = None
-    """Threads that share the replicas; default: one for each core that the process may use."""
+    """Number of threads that share the replicas; default: the cores available to the process."""
     output: OutputConfig = OutputConfig()
-    """Steps between results."""
+    """Intervals at which results are written."""
     guards: GuardsConfig = GuardsConfig()
-    """When the run stops itself."""
+    """Limits beyond which the run stops itself."""
     wall_time_h: WallTime | None = None
-    """Stop in good time before this many hours, resumable; also h:mm:ss."""
+    """Time limit, in hours or as h:mm:ss, before which the run stops so that it can be resumed."""
 
     @field_validator("noise")
     @classmethod
