@@ -34,7 +34,7 @@ from qmd.io.structure import load_system
 from qmd.potentials import Package, compiled
 from qmd.run.config import RunConfig
 from qmd.run.setup import build_limits
-from qmd.run.start import start_velocities
+from qmd.run.velocities import start_velocities
 from qmd.system.system import System, check_species
 
 

@@ -86,14 +86,15 @@ def replay(
         raise NumericalError(f"{source.name} fails immediately from this start: {failure}")
     potential = np.array([s.energy for s in states])
     kinetic = np.array([kinetic_energy(s.velocities, reference.masses) for s in states])
-    temperature = 2 * kinetic / (units.kB * reference.degrees_of_freedom)
+    velocities = np.array([s.velocities for s in states])
+    temperature = reference.thermometer.temperatures(velocities, kinetic)
     times = reference.times_ps[: len(states)]
     replayed = replace(
         reference,
         name=source.name,
         times_ps=times,
         positions=np.array([s.positions for s in states]),
-        velocities=np.array([s.velocities for s in states]),
+        velocities=velocities,
         forces=np.array([s.forces for s in states]),
         potential=potential,
         kinetic=kinetic,

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from qmd import units
 from qmd.errors import CorruptError, InputError
+from qmd.system.thermometer import Thermometer
 from qmd.typing import Array
 
 
@@ -66,6 +67,12 @@ class Series:
     @property
     def degrees_of_freedom(self) -> int:
         return int(self.record["degrees_of_freedom"])
+
+    @property
+    def thermometer(self) -> Thermometer:
+        """That of the run; version 0.1 counted all motion."""
+        about_centre = self.record.get("temperature_about_centre", False)
+        return Thermometer(self.masses, self.degrees_of_freedom, about_centre, drift=0.0)
 
     @property
     def timestep_fs(self) -> float:
@@ -141,9 +148,8 @@ def read(run_dir: str | PathLike[str], replica: int | None = None) -> Series:
     if replica is None:
         log = _log(folder / "log.csv")
     else:
-        temperature = 2 * kinetic / (record["degrees_of_freedom"] * units.kB)
-        log = Log(times, potential - potential[0], kinetic, temperature)
-    return Series(
+        log = Log(times, potential - potential[0], kinetic, np.zeros_like(kinetic))
+    found = Series(
         folder=folder,
         name=str(record["potential"]["name"]),
         species=tuple(record["species"]),
@@ -158,6 +164,10 @@ def read(run_dir: str | PathLike[str], replica: int | None = None) -> Series:
         log=log,
         record=record,
     )
+    if replica is None:
+        return found
+    temperature = found.thermometer.temperatures(found.velocities, kinetic)
+    return replace(found, log=replace(log, temperature=temperature))
 
 
 def _record(path: Path) -> dict[str, Any]:

@@ -162,7 +162,8 @@ def summary(finished: "RunResult") -> str:
     if progress.snapshot is not None and progress.first is not None:
         first, last = progress.first, progress.snapshot
         change = 1000 * (last.total_energy - first.total_energy)
-        text = f"temperature {last.temperature_K:.1f} K ({setup.dof} degrees of freedom)"
+        about = " about the drifting centre of mass" if setup.thermometer.drift else ""
+        text = f"temperature {last.temperature_K:.1f} K ({setup.dof} degrees of freedom{about})"
         if not progress.failed:  # means over different replicas cannot be compared
             text += (
                 f", total energy {change:+.4f} meV in {(last.time - first.time) / units.ps:g} ps"

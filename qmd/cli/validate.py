@@ -76,11 +76,12 @@ def _run(path: Path, overrides: Sequence[str]) -> str:
     setup = set_up(load_config(path, overrides))
     state, n = start_state(setup), setup.config.replicas
     many = f"{n} replicas of " if n > 1 else ""
+    about = " about the drifting centre of mass" if setup.thermometer.drift else ""
     return (
         f"{many}{setup.system.name} ({', '.join(setup.system.symbols)}) on "
         f"{setup.potential.name}, {setup.config.steps} steps of "
-        f"{setup.config.integrator.timestep_fs:g} fs, {setup.dof} degrees of freedom, start at "
-        f"{state.energy:.4f} eV."
+        f"{setup.config.integrator.timestep_fs:g} fs, {setup.dof} degrees of freedom{about}, "
+        f"start at {state.energy:.4f} eV."
     )
 
 

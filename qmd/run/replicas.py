@@ -80,7 +80,7 @@ class ReplicaSimulation(AbstractSimulation):
         """Replicas that broke a limit, in the order in which they did."""
         causes: dict[int, str | None] = {}
         if self._on_grid(snapshot.step):
-            energies = zip(snapshot.batch.energies, snapshot.kinetic_energies, strict=True)
+            energies = zip(snapshot.batch.energies, snapshot.temperatures, strict=True)
             causes = {row: self._too_energetic(*both) for row, both in enumerate(energies)}
         for row in np.flatnonzero(advanced.status != Status.OK).tolist():
             state, status = advanced.batch.state(row), int(advanced.status[row])

@@ -86,6 +86,7 @@ def run(
             simulation.progress.on_progress = on_progress
         with closing(simulation):
             if not resumed:
+                _say_drift(setup, log)
                 simulation.begin()
             finished = RunResult(setup, paths, simulation.progress, time.perf_counter() - begin)
             if not resumed:
@@ -101,6 +102,16 @@ def run(
             )
         simulation.write_final()
     return finished
+
+
+def _say_drift(setup: RunSetup, log: Log) -> None:
+    speed = setup.thermometer.drift * units.ps
+    if speed:
+        energy = 0.5 * setup.system.masses.sum() * setup.thermometer.drift**2
+        log(
+            f"The centre of mass drifts at {speed:.4g} angstrom/ps ({1000 * energy:.4g} meV); "
+            "temperatures are those of the motion about it."
+        )
 
 
 def _seconds(hours: float | None) -> float | None:
@@ -239,6 +250,8 @@ def _write_record(finished: RunResult) -> None:
             "species": list(setup.system.symbols),
             "masses_u": setup.system.masses.tolist(),
             "degrees_of_freedom": setup.dof,
+            "temperature_about_centre": setup.thermometer.about_centre,
+            "drift_A_per_ps": round(setup.thermometer.drift * units.ps, 9),
             "integrator": _described(setup.integrator),
             "versions": setup.versions,
             "machine": machine(),

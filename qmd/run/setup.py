@@ -34,8 +34,9 @@ from qmd.run.config import (
     RunConfig,
     ShotNoiseConfig,
 )
+from qmd.run.velocities import first_velocities
 from qmd.system.system import System
-from qmd.system.velocities import degrees_of_freedom, n_rotations
+from qmd.system.thermometer import Thermometer, thermometer
 
 MAX_BATCH_ATOMS = 1_000_000
 """In all replicas: what a checkpoint has room for."""
@@ -52,8 +53,7 @@ class RunSetup:
     force: Force
     limits: Limits
     stream: Stream
-    dof: int
-    """Kinetic degrees of freedom."""
+    thermometer: Thermometer
     identity: str
     """SHA-256 of the start and of all settings that a resumed run must share."""
     force_spread: ForceSpread | None = None
@@ -64,6 +64,11 @@ class RunSetup:
     @property
     def config(self) -> RunConfig:
         return self.loaded.config
+
+    @property
+    def dof(self) -> int:
+        """Kinetic degrees of freedom."""
+        return self.thermometer.dof
 
     @property
     def title(self) -> str:
@@ -96,6 +101,7 @@ def set_up(loaded: LoadedConfig[RunConfig]) -> RunSetup:
     _check_replicas(config, system, potential, integrator)
     if config.confinement is not None:
         potential = confined(potential, _sphere(system.n_atoms, config.confinement))
+    stream = Stream(config.seed, config.replica)
     return RunSetup(
         loaded=loaded,
         system=system,
@@ -103,8 +109,13 @@ def set_up(loaded: LoadedConfig[RunConfig]) -> RunSetup:
         integrator=integrator,
         force=potential.force(),
         limits=build_limits(config, potential.source.domain),
-        stream=Stream(config.seed, config.replica),
-        dof=_degrees_of_freedom(config, system, integrator),
+        stream=stream,
+        thermometer=thermometer(
+            system,
+            first_velocities(system, config.system, stream),
+            thermostatted=integrator.reaches_all_momenta,
+            confined=config.confinement is not None,
+        ),
         identity=_identity(config, system),
         force_spread=potential.force_spread,
         jax_model=potential.model if potential.backend == "jax" else None,
@@ -216,12 +227,6 @@ def build_limits(config: RunConfig, domain: Domain) -> Limits:
         warn=domain.warn,
         stop=stop,
     )
-
-
-def _degrees_of_freedom(config: RunConfig, system: System, integrator: AbstractIntegrator) -> int:
-    rotations = n_rotations(system) if config.system.remove_rotation else 0
-    thermostatted = integrator.reaches_all_momenta
-    return degrees_of_freedom(system.n_atoms, thermostatted=thermostatted, n_rotations=rotations)
 
 
 def build_replicas(setup: RunSetup, threads: int) -> AbstractReplicas:

@@ -33,7 +33,7 @@ from qmd.run.replica_reporters import Failure
 from qmd.run.reporters import Reporter, steps_until_due
 from qmd.run.setup import RunSetup
 from qmd.run.start import unchecked_start
-from qmd.system.velocities import kinetic_temperature
+from qmd.typing import Array
 
 BLOCK_S = 0.25
 """Longest time (s) in compiled code: Python sees signals only between two calls."""
@@ -116,9 +116,9 @@ class AbstractSimulation(abc.ABC):
         progress.conserves_energy = setup.integrator.conserves_energy
         # That of step 0, also in a session that goes on: all sessions stop at the same limits.
         start, config = unchecked_start(setup), setup.config
-        kinetic = float(kinetic_energies(start.velocities[None], setup.system.masses)[0])
         bath_K = (setup.integrator.target_kT or 0.0) / units.kB
-        wanted = bath_K or config.system.temperature_K or kinetic_temperature(kinetic, setup.dof)
+        first_K = self._temperatures(start.velocities[None])[1][0]
+        wanted = bath_K or config.system.temperature_K or first_K
         self._start_energy, self._hottest_K = start.energy, 10 * float(wanted) + 2000
 
     @property
@@ -197,13 +197,13 @@ class AbstractSimulation(abc.ABC):
         self.progress.in_kernel_s += seconds
         self._report(snapshot)
 
-    def _too_energetic(self, potential: float, kinetic: float) -> str | None:
-        """Describe the fault of these energies (eV), or return None."""
+    def _too_energetic(self, potential: float, temperature: float) -> str | None:
+        """Describe the fault of a potential energy (eV) or temperature (K), or return None."""
         change = potential - self._start_energy
         if not abs(change) <= MAX_KT * units.kB * self._hottest_K:
             return f"the potential energy is {potential:.4g} eV"
         # Heat that a stretched start released is no sign of an explosion.
-        temperature = kinetic_temperature(kinetic + min(0.0, change), self._setup.dof)
+        temperature += min(0.0, change) * self._setup.thermometer.kelvin_per_eV
         if not temperature <= self._hottest_K:
             return f"the temperature is {temperature:.0f} K (limit {self._hottest_K:.0f} K)"
         return None
@@ -219,9 +219,13 @@ class AbstractSimulation(abc.ABC):
             self._flushed = time.monotonic()
 
     def _snapshot(self, batch: Batch) -> Snapshot:
-        kinetic = kinetic_energies(batch.velocities, self._setup.system.masses)
-        temperatures = np.array([kinetic_temperature(k, self._setup.dof) for k in kinetic])
+        kinetic, temperatures = self._temperatures(batch.velocities)
         return Snapshot(batch, batch.step * self._setup.dt, kinetic, temperatures)
+
+    def _temperatures(self, velocities: Array) -> tuple[Array, Array]:
+        """Return kinetic energies (eV) and temperatures (K) of all replicas."""
+        kinetic = kinetic_energies(velocities, self._setup.system.masses)
+        return kinetic, self._setup.thermometer.temperatures(velocities, kinetic)
 
     def _accept(self, batch: Batch) -> None:
         """Make `batch` the present one; the LAST_STATES steps up to it can be made again."""
@@ -283,7 +287,7 @@ class Simulation(AbstractSimulation):
             self._fail(advanced)
         snapshot = self._snapshot(advanced.batch)
         # A guard of each block, for what the forces of each step need not notice.
-        cause = self._too_energetic(snapshot.batch.energies[0], snapshot.kinetic_energies[0])
+        cause = self._too_energetic(snapshot.batch.energies[0], snapshot.temperatures[0])
         if cause:
             self._give_up(snapshot.step, cause)
         self._accept(advanced.batch)

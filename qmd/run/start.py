@@ -2,59 +2,10 @@
 
 import numpy as np
 
-from qmd.errors import InputError, MismatchError, NumericalError
-from qmd.integrators import (
-    VELOCITIES,
-    Batch,
-    State,
-    Stream,
-    gaussian,
-    initial_state,
-)
-from qmd.run.config import SystemConfig
+from qmd.errors import MismatchError, NumericalError
+from qmd.integrators import Batch, State, initial_state
 from qmd.run.setup import RunSetup
-from qmd.system.system import System
-from qmd.system.velocities import thermal_velocities
-from qmd.typing import Array
-
-
-def start_velocities(system: System, config: SystemConfig, normals: Array) -> Array:
-    """The velocities a run starts with, as `config` asks.
-
-    Parameters
-    ----------
-    system : System
-    config : SystemConfig
-    normals : array, shape (n_atoms, 3)
-        Unit normal deviates, used for ``velocities: thermal`` only.
-
-    Returns
-    -------
-    array, shape (n_atoms, 3)
-        Internal units. Those of a file are kept as they are, with any overall motion.
-
-    Raises
-    ------
-    InputError
-        If the velocities of a file are asked for and it has none.
-    """
-    if config.velocities == "zero":
-        return np.zeros((system.n_atoms, 3))
-    if config.velocities == "file":
-        if system.velocities is None:
-            raise InputError(
-                f"{system.name} has no velocities",
-                hint="use `velocities: thermal`, or an extxyz file with a momenta column",
-            )
-        return system.velocities.copy()
-    assert config.temperature_K is not None  # the schema asks for it
-    return thermal_velocities(
-        system,
-        config.temperature_K,
-        normals,
-        exact=config.exact_temperature,
-        remove_rotation=config.remove_rotation,
-    )
+from qmd.run.velocities import first_velocities
 
 
 def start_state(setup: RunSetup) -> State:
@@ -92,7 +43,7 @@ def unchecked_start(setup: RunSetup) -> State:
 
 
 def _exact_start(setup: RunSetup) -> State:
-    velocities = _velocities(setup, setup.stream)
+    velocities = first_velocities(setup.system, setup.config.system, setup.stream)
     return initial_state(setup.force, setup.system.positions, velocities)
 
 
@@ -101,15 +52,10 @@ def start_batch(setup: RunSetup) -> Batch:
     first, exact = setup.stream.replica, _exact_start(setup)
     replicas = range(first, first + setup.config.replicas)
     streams = [setup.stream._replace(replica=replica) for replica in replicas]
-    states = [exact._replace(velocities=_velocities(setup, stream)) for stream in streams]
+    velocities = (first_velocities(setup.system, setup.config.system, each) for each in streams)
+    states = [exact._replace(velocities=each) for each in velocities]
     starts = map(setup.integrator.start, states, streams)
     return Batch.of(list(starts), replicas)
-
-
-def _velocities(setup: RunSetup, stream: Stream) -> Array:
-    normals = np.empty_like(setup.system.positions)
-    gaussian(normals, stream, 0, VELOCITIES)
-    return start_velocities(setup.system, setup.config.system, normals)
 
 
 def _check_domain(setup: RunSetup) -> None:

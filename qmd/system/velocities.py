@@ -46,26 +46,22 @@ def thermal_velocities(
         velocities -= _rigid_rotation(system, velocities)
     if exact:
         rotations = n_rotations(system) if remove_rotation else 0
-        dof = degrees_of_freedom(system.n_atoms, thermostatted=False, n_rotations=rotations)
+        dof = degrees_of_freedom(system.n_atoms, rotations)
         now = kinetic_temperature(0.5 * float((masses * velocities**2).sum()), dof)
         velocities *= np.sqrt(temperature_K / now) if now > 0 else 0.0
     return velocities
 
 
-def degrees_of_freedom(n_atoms: int, *, thermostatted: bool, n_rotations: int = 0) -> int:
-    """Return the number of kinetic degrees of freedom.
+def degrees_of_freedom(n_atoms: int, n_rotations: int = 0) -> int:
+    """Return the number of kinetic degrees of freedom of thermal start velocities: 3N-3.
 
     Parameters
     ----------
     n_atoms : int
-    thermostatted : bool
-        True if Langevin noise reaches all 3N degrees of freedom. Otherwise the total momentum stays
-        zero and does not count: 3N-3.
     n_rotations : int
-        Overall rotations that were removed at the start, see `n_rotations`: 3N-6, or 3N-5 for a
-        linear molecule.
+        Overall rotations that were removed, see `n_rotations`: 3N-6, or 3N-5 for a linear molecule.
     """
-    return 3 * n_atoms if thermostatted else 3 * n_atoms - 3 - n_rotations
+    return 3 * n_atoms - 3 - n_rotations
 
 
 def kinetic_temperature(kinetic_energy: float, dof: int) -> float:
@@ -75,6 +71,8 @@ def kinetic_temperature(kinetic_energy: float, dof: int) -> float:
 
 def n_rotations(system: System) -> int:
     """Return the number of overall rotations: 3, or 2 for a linear molecule, or 0 for an atom."""
+    if system.n_atoms == 1:  # its arms are the rounding of its place
+        return 0
     return int(np.count_nonzero(_inertia(system)[2]))
 
 

@@ -62,3 +62,10 @@ def test_a_run_in_a_sphere_is_another_run(tmp_path):
 def test_bad_spheres_are_refused(tmp_path, text):
     with pytest.raises(InputError):
         setup(tmp_path, f"confinement: {text}\n")
+
+
+def test_at_constant_energy_all_motion_has_the_temperature(tmp_path):
+    run = confined(tmp_path)
+    assert (run.dof, run.thermometer.about_centre) == (9, False)
+    free = setup(tmp_path)
+    assert (free.dof, free.thermometer.about_centre) == (6, True)

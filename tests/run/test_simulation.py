@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import ase.io
+import ase.units
 import MDAnalysis
 import numpy as np
 import pytest
 from forked import Lab, everything
 
 from qmd import units
+from qmd.analysis import series
+from qmd.cli.console import summary
 from qmd.integrators import State
 from qmd.io import checkpoint, trajectory
 from qmd.io.run_folder import RunPaths
@@ -216,3 +219,43 @@ def test_the_jax_backend_runs_the_same_trajectory(tmp_path: Path, lab: Lab) -> N
     # The forces agree to 1e-10 eV/angstrom; water is not chaotic enough to lose that in 0.1 ps.
     for one, other in zip(*states, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-9)
+
+
+def test_a_drift_is_named_and_no_temperature(tmp_path: Path) -> None:
+    (still := tmp_path / "still").mkdir()
+    (flying := tmp_path / "flying").mkdir()
+    atoms = ase.io.read(run(still, steps=99).paths.final)
+    atoms.set_velocities(atoms.get_velocities() + [0, 0, 0.01 / ase.units.fs])  # 10 angstrom/ps
+    ase.io.write(flying / "start.extxyz", atoms)
+    system = {"structure": "start.extxyz", "velocities": "file"}
+    lines: list[str] = []
+    path = write_input(
+        flying, system=system, steps=99, output={"trajectory_every": 3, "log_every": 3}
+    )
+    finished = session.run(load_config(path), log=lines.append)
+    # Eight digits of the momenta: the speed is known to 1e-7.
+    energy = 1000 * 0.5 * finished.setup.system.masses.sum() * (10 / units.ps) ** 2
+    assert lines == [
+        f"The centre of mass drifts at 10 angstrom/ps ({energy:.4g} meV); temperatures are those "
+        "of the motion about it."
+    ]
+    log, record = read_log(finished.paths), json.loads(finished.paths.record.read_text())
+    internal = log["kinetic_energy_eV"] - energy / 1000
+    # Momenta of 1 to 1e-8, energies of 0.1 eV: the temperature is known to 1e-4 K.
+    np.testing.assert_allclose(log["temperature_K"], 2 * internal / (6 * units.kB), atol=1e-3)
+    assert record["drift_A_per_ps"] == pytest.approx(10, abs=1e-6)
+    assert record["degrees_of_freedom"] == 6 and record["temperature_about_centre"]
+    # The first row goes on where the other run ended.
+    assert log["temperature_K"][0] == pytest.approx(
+        finished_temperature(still / "output"), abs=1e-3
+    )
+    text = summary(finished)
+    assert f"temperature {log['temperature_K'][-1]:.1f} K (6 degrees of freedom about" in text
+    found = series.read(flying)
+    assert found.thermometer.temperatures(found.velocities, found.kinetic) == pytest.approx(
+        log["temperature_K"], abs=1e-3
+    )
+
+
+def finished_temperature(output: Path) -> float:
+    return float(np.genfromtxt(output / "log.csv", delimiter=",", names=True)["temperature_K"][-1])

@@ -12,7 +12,7 @@ from qmd import units
 from qmd.errors import InputError, MismatchError
 from qmd.io.structure import BUILT_IN, MAX_ATOMS, load_system
 from qmd.run.config import SystemConfig
-from qmd.run.start import start_velocities
+from qmd.run.velocities import start_velocities
 from qmd.system.system import System, check_species
 from qmd.system.velocities import (
     degrees_of_freedom,
@@ -273,9 +273,7 @@ def test_thermal_velocities_have_the_exact_covariance_at_zero_momentum(molecule)
 @every_molecule
 def test_without_rotation_the_covariance_is_a_projector_of_rank_dof(molecule):
     projector = covariance(molecule, remove_rotation=True)
-    dof = degrees_of_freedom(
-        molecule.n_atoms, thermostatted=False, n_rotations=n_rotations(molecule)
-    )
+    dof = degrees_of_freedom(molecule.n_atoms, n_rotations(molecule))
     np.testing.assert_allclose(projector @ projector, projector, atol=1e-13)
     assert np.trace(projector) == pytest.approx(dof, abs=1e-13)
 
@@ -300,7 +298,7 @@ def test_an_exact_start_has_exactly_its_temperature(molecule, remove_rotation):
         molecule, 300.0, normals(molecule), exact=True, remove_rotation=remove_rotation
     )
     rotations = n_rotations(molecule) if remove_rotation else 0
-    dof = degrees_of_freedom(molecule.n_atoms, thermostatted=False, n_rotations=rotations)
+    dof = degrees_of_freedom(molecule.n_atoms, rotations)
     assert kinetic_temperature(kinetic_energy(molecule, v), dof) == pytest.approx(300, rel=1e-13)
 
 
@@ -316,19 +314,18 @@ def test_the_mean_kinetic_energy_is_half_kT_per_degree_of_freedom(molecule, remo
         for xi in deviates
     ]
     rotations = n_rotations(molecule) if remove_rotation else 0
-    dof = degrees_of_freedom(molecule.n_atoms, thermostatted=False, n_rotations=rotations)
+    dof = degrees_of_freedom(molecule.n_atoms, rotations)
     # K = kT/2 chi^2(dof) has the variance dof/2 kT^2: five standard errors of the mean.
     error = np.sqrt(dof / 2 / n) * kT
     assert np.mean(energies) == pytest.approx(dof / 2 * kT, abs=5 * error)
 
 
 def test_degrees_of_freedom_of_small_molecules():
-    assert degrees_of_freedom(3, thermostatted=True) == 9
-    assert degrees_of_freedom(3, thermostatted=False) == 6
+    assert degrees_of_freedom(3) == 6
     for molecule, vibrations in [(WATER, 3), (LINEAR, 4), (TILTED, 4), (LIH, 1), (DIMER, 12)]:
         rotations = n_rotations(molecule)
         n_atoms = molecule.n_atoms
-        assert degrees_of_freedom(n_atoms, thermostatted=False, n_rotations=rotations) == vibrations
+        assert degrees_of_freedom(n_atoms, rotations) == vibrations
 
 
 def test_a_single_atom_has_no_temperature_and_does_not_move():
@@ -337,7 +334,7 @@ def test_a_single_atom_has_no_temperature_and_does_not_move():
         v = thermal_velocities(atom, 300.0, normals(atom), exact=exact, remove_rotation=True)
         np.testing.assert_allclose(v, 0, atol=1e-16)
     assert n_rotations(atom) == 0
-    assert kinetic_temperature(0.0, degrees_of_freedom(1, thermostatted=False)) == 0.0
+    assert kinetic_temperature(0.0, degrees_of_freedom(1)) == 0.0
 
 
 def test_absolute_zero_is_at_rest():
