@@ -55,18 +55,17 @@ def driver(
             raise InputError(f"{potential} is built for given atoms", "name them with --structure")
         atoms = Atoms("".join(species), calculator=calculator)
         client = _connect(wait, {"unixsocket": unix} if unix else {"host": host, "port": port})
-        client.run(atoms, use_stress=False)
+        client.run(atoms)
 
 
 def _connect(wait_s: float, address: dict[str, Any]) -> Any:
-    from ase.calculators.socketio import SocketClient
-
     from qmd.errors import MismatchError
+    from qmd.interop.ipi_client import Client
 
     end = time.monotonic() + wait_s
     while True:
         try:
-            return SocketClient(**address)
+            return Client(**address)  # type: ignore[no-untyped-call]  # ASE has no types
         except OSError as error:
             if time.monotonic() > end:
                 where = address.get("unixsocket") or f"{address['host']}:{address['port']}"

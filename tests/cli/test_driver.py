@@ -90,6 +90,56 @@ def test_i_pi_conserves_energy_on_our_forces(tmp_path):
     assert np.ptp(log[:, 1]) < 0.01 * abs(kinetic)  # (omega dt)^2/8 of the ring polymer's modes
 
 
+PRESSURE = """\
+<properties stride='1' filename='pressure'>
+      [virial_md{ev/ang3}, kstress_md{ev/ang3}, stress_md{ev/ang3}, volume{angstrom3}]
+    </properties>
+    <trajectory"""
+BAROSTAT = """\
+<barostat mode='isotropic'>
+          <tau units='femtosecond'>200</tau>
+          <thermostat mode='langevin'><tau units='femtosecond'>100</tau></thermostat>
+        </barostat>
+        <thermostat mode='pile_g'>"""
+
+
+@needs_ipi
+def test_the_barostat_of_i_pi_is_told_the_virial(tmp_path, monkeypatch):
+    # In an NPT run of i-PI the virial is that of the positions, by a strain of the molecule.
+    text = INPUT.replace("<trajectory", PRESSURE, 1).replace("<thermostat mode='pile_g'>", BAROSTAT)
+    text = text.replace("</temperature>", "</temperature> <pressure units='bar'>1</pressure>")
+    monkeypatch.setitem(globals(), "INPUT", text.replace("{ev/ang3}", "{{ev/ang3}}").replace(
+        "{angstrom3}", "{{angstrom3}}"))  # fmt: skip
+    _, beads = path_integrals(tmp_path / "npt", beads=1, steps=20, ensemble="npt")
+    rows = np.loadtxt(tmp_path / "npt" / "out.pressure")
+    virial, kinetic, stress, volumes = np.split(rows, [6, 12, 18], axis=1)
+    assert len(rows) == 21
+    calculator = QmdCalculator("sivqlm-h2o")
+    for x, found, volume in zip(beads[0], virial, volumes[:, 0], strict=True):
+        expected = strain_virial(x, calculator)[[0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]]
+        # i-PI writes positions to 5e-6 of an angstrom, with force constants of 50 eV/angstrom^2
+        # and arms of 1 angstrom; its electronvolt has eight digits.
+        np.testing.assert_allclose(found * volume, expected, atol=2e-3)
+    assert np.abs(virial * volumes).max() > 0.1
+    np.testing.assert_allclose(stress, virial + kinetic, atol=1e-9)
+
+
+def strain_virial(positions: np.ndarray, calculator: QmdCalculator, h: float = 1e-4) -> np.ndarray:
+    """Return ``-dE/d(strain)`` by central differences, eV."""
+    from ase import Atoms
+
+    virial = np.empty((3, 3))
+    for a, b in np.ndindex(3, 3):
+        energies = []
+        for sign in (1, -1):
+            strain = np.eye(3)
+            strain[a, b] += sign * h
+            atoms = Atoms("OHH", positions @ strain, calculator=calculator)
+            energies.append(atoms.get_potential_energy())
+        virial[a, b] = -(energies[0] - energies[1]) / (2 * h)
+    return virial
+
+
 @pytest.mark.physics
 @needs_ipi
 def test_quantum_water_is_longer_and_hotter(tmp_path):
