@@ -7,11 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
 from qmd.forces.catalogue import load_package
-from qmd.integrators.forces.force import compute, pointer
+from qmd.integrators import compute, njit, pointer
 from qmd.io.structure import BUILT_IN
 from qmd.potentials import (
     Architecture,
@@ -86,7 +85,7 @@ def native(model: Model) -> Task:
     return task
 
 
-@numba.njit(cache=True)
+@njit()
 def _repeat(force, positions, cell, forces, n):
     energy = 0.0
     for _ in range(n):

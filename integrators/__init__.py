@@ -18,6 +18,7 @@ from .forces.force import (
     pointer,
 )
 from .forces.python_force import python_force, raise_pending
+from .kernel_cache import cfunc, njit
 from .kernels import drift, kick, kinetic_energies, kinetic_energy, ou
 from .limits import Limits, Status, unlimited
 from .methods.base import AbstractIntegrator
@@ -54,6 +55,7 @@ __all__ = [
     "VelocityVerlet",
     "call",
     "call_address",
+    "cfunc",
     "compute",
     "compute_virial",
     "drift",
@@ -65,6 +67,7 @@ __all__ = [
     "kick",
     "kinetic_energies",
     "kinetic_energy",
+    "njit",
     "ou",
     "pointer",
     "python_force",

@@ -7,10 +7,10 @@ those would allocate in each step.
 
 import math
 
-import numba
 import numpy as np
 
 from .compiled import inner
+from .kernel_cache import njit
 
 
 @inner
@@ -52,13 +52,13 @@ def copy_into(target, source):
             target[i, k] = source[i, k]
 
 
-@numba.njit(cache=True)
+@njit()
 def kinetic_energy(velocities, masses):
     """Kinetic energy ``sum m v^2 / 2`` (eV) of `velocities` with `masses` (u)."""
     return _kinetic_energy(velocities, masses)
 
 
-@numba.njit(cache=True)
+@njit()
 def kinetic_energies(velocities, masses):
     """`kinetic_energy` (eV) of each replica; `velocities` of shape (n, n_atoms, 3)."""
     energies = np.empty(velocities.shape[0])

@@ -16,10 +16,10 @@ References
 import math
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from .compiled import inner
+from .kernel_cache import njit
 
 THERMOSTAT = 0
 """Purpose of the noise of a stochastic integrator."""
@@ -90,7 +90,7 @@ def philox4x32(c0, c1, c2, c3, k0, k1):
     return c0, c1, c2, c3
 
 
-@numba.njit(cache=True)
+@njit()
 def gaussian(out, stream, step, purpose=THERMOSTAT):
     """Fill `out` with independent standard normal numbers.
 

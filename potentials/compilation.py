@@ -11,8 +11,9 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import numba
 from numba.extending import register_jitable
+
+from qmd.integrators import cfunc
 
 _COUNTED: Any = {"error_model": "numpy"}
 _OPTIONS: Any = _COUNTED | {"_nrt": False}
@@ -27,7 +28,7 @@ It cannot allocate arrays: without reference counts the compiler has less to do.
 def when_needed(
     signature: Any, *, allocates: bool = False
 ) -> Callable[[Callable[..., Any]], Callable[[], Any]]:
-    """Make a function a `numba.cfunc` of `signature` that is compiled, or read, when first needed.
+    """Make a function a cfunc of `signature` that is compiled, or read, when first needed.
 
     The name of the decorated function then stands for a function without arguments that returns
     the cfunc, always the same one. Only one that `allocates` may make arrays.
@@ -35,7 +36,7 @@ def when_needed(
 
     def decorate(function: Callable[..., Any]) -> Callable[[], Any]:
         options = _COUNTED if allocates else _OPTIONS
-        compiled = numba.cfunc(signature, cache=True, **options)
+        compiled = cfunc(signature, **options)
         return functools.cache(functools.wraps(function)(lambda: compiled(function)))
 
     return decorate

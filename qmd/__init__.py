@@ -5,10 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 _checkout = Path(__file__).parents[1]  # here `integrators/` and `potentials/` lie beside `qmd/`
 if (_checkout / "pyproject.toml").is_file():
-    from qmd._kernel_cache import discard_stale_cache
-
     __path__.append(str(_checkout))
-    discard_stale_cache(_checkout)
 
 __version__ = "0.2.0"
 __all__ = ["load"]

@@ -11,44 +11,34 @@ import numpy as np
 import pytest
 from beds import Bed
 
-from qmd._kernel_cache import kernel_sources
-
-ROOT = Path(__file__).parents[1]
-
 os.environ.setdefault("JAX_ENABLE_X64", "true")
 os.environ.setdefault("JAX_NUMPY_DTYPE_PROMOTION", "strict")
 os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Listen to signals, and give each version of the compiled sources a cache of its own.
+    """Listen to signals, and keep compiled kernels apart from those of ordinary runs.
 
     A job in the background begins with SIGINT ignored, and one under nohup with SIGHUP: tests that
     send them, and the programs they start, would wait for ever.
-
-    Numba's cache notices a change of the file that defines a function, not of the files it calls
-    into: after an edit of kernels.py alone, the loops of verlet.py would run as they were.
     """
     for number, handler in (
         (signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)
     ):  # fmt: skip
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
-    digest, _ = kernel_sources(ROOT)
-    directory = Path(tempfile.gettempdir()) / f"qmd-kernels-{os.getuid()}" / digest[:12]
+    directory = Path(tempfile.gettempdir()) / f"qmd-kernels-{os.getuid()}"
     if cache := getattr(config, "cache", None):  # none with `-p no:cacheprovider`
-        directory = cache.mkdir(f"numba-{digest[:12]}")
+        directory = cache.mkdir("numba")
     os.environ.setdefault("NUMBA_CACHE_DIR", str(directory))
 
 
 @pytest.fixture(scope="session")
 def harmonic() -> Any:
     """Each atom in a well ``U = k/2 |x|^2`` around the origin, with k = 2 eV/angstrom^2."""
-    import numba
+    from qmd.integrators import FORCE_SIGNATURE, Force, cfunc
 
-    from qmd.integrators import FORCE_SIGNATURE, Force
-
-    @numba.cfunc(FORCE_SIGNATURE, cache=True)
+    @cfunc(FORCE_SIGNATURE)
     def function(positions, cell, forces_out, virial_out, program, workspace):
         energy = 0.0
         for i in range(positions.shape[0]):
@@ -67,11 +57,9 @@ def water() -> Bed:
     Given 3 n atoms, the force takes them for n molecules that do not see each other: n replicas.
     The parameters are those for which the reliability figures were measured.
     """
-    import numba
+    from qmd.integrators import FORCE_SIGNATURE, Force, cfunc
 
-    from qmd.integrators import FORCE_SIGNATURE, Force
-
-    @numba.cfunc(FORCE_SIGNATURE, cache=True)
+    @cfunc(FORCE_SIGNATURE)
     def function(positions, cell, forces_out, virial_out, program, workspace):
         depth, alpha, r0, k, theta0 = workspace
         energy = 0.0

@@ -9,9 +9,9 @@ force, so that the positions are those of the real step, to the last bit.
 import functools
 from typing import Any
 
-import numba
 import numpy as np
 
+from ..kernel_cache import cfunc
 from ..state import FloatArray
 from .force import ANY_NUMBER, FORCE_SIGNATURE, Force
 
@@ -74,12 +74,12 @@ class DeferredForce:
 
 @functools.cache
 def _recorder() -> Any:
-    return numba.cfunc(FORCE_SIGNATURE, cache=True)(_record)  # on first use: most runs need none
+    return cfunc(FORCE_SIGNATURE)(_record)  # on first use: most runs need none
 
 
 @functools.cache
 def _player() -> Any:
-    return numba.cfunc(FORCE_SIGNATURE, cache=True)(_play_back)
+    return cfunc(FORCE_SIGNATURE)(_play_back)
 
 
 def _record(positions, cell, forces_out, virial_out, program, workspace):

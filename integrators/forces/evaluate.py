@@ -1,9 +1,9 @@
 """A force called from Python, outside a loop."""
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from ..kernel_cache import njit
 from ..state import ISOLATED, FloatArray, State
 from .force import N_ATOMS, Force, ForcePointer, compute, compute_virial, pointer, require_fits
 from .python_force import raise_pending
@@ -116,7 +116,7 @@ def evaluate_all(force: Force, positions: npt.ArrayLike) -> tuple[FloatArray, Fl
     return energies, forces
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _compute_all(force, positions, cell, energies, forces):
     for i in range(len(positions)):
         energies[i] = compute(force, positions[i], cell, forces[i])

@@ -15,6 +15,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from ..kernel_cache import njit
 from ..state import FloatArray
 
 _MATRIX, _INTEGERS, _NUMBERS = types.float64[:, ::1], types.int64[::1], types.float64[::1]
@@ -34,7 +35,7 @@ class Force(NamedTuple):
     ----------
     function : numba cfunc of `FORCE_SIGNATURE`
         Returns the potential energy (eV) and writes the forces. Made by
-        ``numba.cfunc(FORCE_SIGNATURE, cache=True)``. Its arguments are
+        ``qmd.integrators.cfunc(FORCE_SIGNATURE)``. Its arguments are
 
         positions : shape (n_atoms, 3), angstrom
         cell : shape (3, 3), angstrom
@@ -133,7 +134,7 @@ call: Any = intrinsic(_call)
 ``call(address, positions, cell, forces_out, virial_out, program, workspace)``."""
 
 
-@numba.njit(cache=True)
+@njit()
 def compute(force, positions, cell, forces_out):
     """Call `force` (a `ForcePointer`): write `forces_out`, return the energy (eV)."""
     return call(
@@ -141,7 +142,7 @@ def compute(force, positions, cell, forces_out):
     )
 
 
-@numba.njit(cache=True)
+@njit()
 def compute_virial(force, positions, cell, forces_out, virial_out):
     """Call `force` as `compute` does, and ask for `virial_out`: NaN where it has none."""
     for i in range(3):

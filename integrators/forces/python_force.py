@@ -13,12 +13,12 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from numba import types
 from numba.extending import intrinsic
 
+from ..kernel_cache import cfunc
 from ..state import FloatArray
 from .force import ANY_NUMBER, FORCE_SIGNATURE, Force, call_address
 
@@ -90,7 +90,7 @@ def _forget(handle: int) -> None:
 
 @functools.cache
 def _python_callback() -> Any:
-    return numba.cfunc(FORCE_SIGNATURE, cache=True)(_ask)  # on first use: most runs need none
+    return cfunc(FORCE_SIGNATURE)(_ask)  # on first use: most runs need none
 
 
 def _ask(positions, cell, forces_out, virial_out, program, workspace):

@@ -9,7 +9,6 @@ import abc
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from numba.extending import overload
@@ -17,6 +16,7 @@ from numba.extending import overload
 from ..batch import Batch, IntArray
 from ..compiled import INNER, NO_REFERENCES
 from ..forces.force import Force, ForcePointer, pointer, require_fits
+from ..kernel_cache import njit
 from ..kernels import copy_into
 from ..limits import Limits, Status, check, require_valid
 from ..noise import Stream, checked_stream
@@ -237,7 +237,7 @@ def _step_of(parameters, state, inv_masses, force, stream, now):
     return _steps[parameters.instance_class]
 
 
-@numba.njit(cache=True, nogil=True, **NO_REFERENCES)
+@njit(nogil=True, **NO_REFERENCES)
 def _advance_each(batch, ended, inv_masses, parameters, force, seed, limits, n_steps, previous):
     require_valid(limits, batch.positions.shape[1])
     for r in range(batch.replicas.size):

@@ -11,10 +11,9 @@ They are written to one row in the order of `Parameters`: scales, couplings, wei
 
 import math
 
-import numba
 import numpy as np
 
-from qmd.integrators import call
+from qmd.integrators import call, njit
 
 from ..compilation import inner
 from ..simd.gaussians import fill_gaussians
@@ -231,7 +230,7 @@ def _add(address, positions, cell, forces, row, factor, program, workspace, base
     return energy
 
 
-@numba.njit(cache=True, error_model="numpy", nogil=True)
+@njit(error_model="numpy", nogil=True)
 def rows_into(address, positions, energies, rows, program, workspace, base):
     """Energies (n,) and their derivatives (n, n_parameters) at `positions` (n, n_atoms, 3).
 
@@ -245,7 +244,7 @@ def rows_into(address, positions, energies, rows, program, workspace, base):
         )
 
 
-@numba.njit(cache=True, error_model="numpy", nogil=True)
+@njit(error_model="numpy", nogil=True)
 def add_into(address, positions, factors, row, program, workspace, base):
     """Add the derivatives at `positions`, each times its factor, to `row` (n_parameters,)."""
     cell, forces = np.zeros((3, 3)), positions[0].copy()

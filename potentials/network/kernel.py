@@ -15,9 +15,7 @@ has sizes and places, `workspace` constants, then scratch.
 
 import math
 
-import numba
-
-from qmd.integrators import FORCE_SIGNATURE
+from qmd.integrators import FORCE_SIGNATURE, njit
 
 from ..compilation import inner, when_needed
 from ..contract import fill
@@ -405,7 +403,7 @@ def _add_derivatives(w, factor, program):
         w[program[OFFSET_SLOPES] + kind] += factor
 
 
-@numba.njit(cache=True, error_model="numpy", nogil=True)
+@njit(error_model="numpy", nogil=True)
 def rows_into(positions, rows, program, workspace, begin, end):
     """Write the derivatives of the energies at `positions` (n, n_atoms, 3) by all parameters.
 
@@ -418,7 +416,7 @@ def rows_into(positions, rows, program, workspace, begin, end):
         rows[i, :] = workspace[begin:end]
 
 
-@numba.njit(cache=True, error_model="numpy", nogil=True)
+@njit(error_model="numpy", nogil=True)
 def add_into(positions, factors, program, workspace):
     """Add the derivatives at `positions`, each times its factor, to the workspace."""
     for i in range(len(positions)):

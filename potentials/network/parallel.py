@@ -10,7 +10,7 @@ import math
 import numba
 import numpy as np
 
-from qmd.integrators import FORCE_SIGNATURE
+from qmd.integrators import FORCE_SIGNATURE, njit
 
 from ..compilation import when_needed
 from ..contract import fill
@@ -20,7 +20,7 @@ from .lanes import LANES
 numba.get_num_threads()  # starts them: what comes from the cache needs their symbols
 
 
-@numba.njit(cache=True, error_model="numpy", parallel=True)
+@njit(error_model="numpy", parallel=True)
 def evaluate_into(positions, forces, program, workspace):
     """Return the energy (eV) of a network; write the forces (eV/angstrom)."""
     n = program[N_ATOMS]

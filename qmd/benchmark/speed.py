@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numba
 import numpy as np
 
 from qmd import units
@@ -31,6 +30,7 @@ from qmd.integrators import (
     compute,
     gaussian,
     initial_state,
+    njit,
     pointer,
 )
 from qmd.system.system import System
@@ -108,7 +108,7 @@ def _forces(force: Force, system: System) -> Sample:
     return sample
 
 
-@numba.njit(cache=True)
+@njit()
 def _repeat(force, positions, cell, forces, n):  # type: ignore[no-untyped-def]
     energy = 0.0
     for k in range(n):

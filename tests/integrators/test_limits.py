@@ -2,7 +2,6 @@
 
 import math
 
-import numba
 import numpy as np
 import pytest
 
@@ -16,12 +15,14 @@ from qmd.integrators import (
     Status,
     Stream,
     VelocityVerlet,
+    cfunc,
     initial_state,
+    njit,
     unlimited,
 )
 from qmd.integrators.limits import check as guard
 
-check = numba.njit(cache=True)(guard)  # as the loops run it
+check = njit()(guard)  # as the loops run it
 NAN, INF = math.nan, math.inf
 INTEGRATORS = [VelocityVerlet(dt=0.01), LangevinBAOAB(dt=0.01, kT=0.025, friction=0.1)]
 
@@ -109,7 +110,7 @@ def test_unlimited_stops_on_nothing_but_nan_and_infinity():
 def failing() -> Force:
     """A free particle; at call workspace[1] the number workspace[2] replaces one result."""
 
-    @numba.cfunc(FORCE_SIGNATURE, cache=True)
+    @cfunc(FORCE_SIGNATURE)
     def function(positions, cell, forces_out, virial_out, program, workspace):
         workspace[0] += 1
         for i in range(positions.shape[0]):

@@ -2,15 +2,14 @@
 
 import math
 
-import numba
 import numpy as np
 import pytest
 from scipy import stats
 
-from qmd.integrators import THERMOSTAT, VELOCITIES, Stream, gaussian, noise
+from qmd.integrators import THERMOSTAT, VELOCITIES, Stream, gaussian, njit, noise
 from qmd.integrators.noise import checked_stream
 
-philox4x32 = numba.njit(cache=True)(noise.philox4x32)  # as the loops run it
+philox4x32 = njit()(noise.philox4x32)  # as the loops run it
 ALL_ONES = 0xFFFFFFFF
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 import pytest
 from beds import Bed
@@ -25,6 +24,7 @@ from qmd.integrators import (
     Status,
     Stream,
     VelocityVerlet,
+    cfunc,
     evaluate,
     gaussian,
     initial_state,
@@ -130,7 +130,7 @@ def test_threads_do_not_share_the_scratch_of_a_method(harmonic: Force, threads: 
 def _scaling() -> Any:
     """A covariance that grows with the positions, computed by way of its workspace."""
 
-    @numba.cfunc(FORCE_SIGNATURE, cache=True)
+    @cfunc(FORCE_SIGNATURE)
     def function(positions, cell, covariance, virial_out, program, workspace):
         covariance[:] = 0.0
         for i in range(positions.shape[0]):

@@ -2,7 +2,6 @@
 
 import math
 
-import numba
 import numpy as np
 import pytest
 
@@ -12,6 +11,7 @@ from qmd.integrators import (
     Status,
     Stream,
     VelocityVerlet,
+    cfunc,
     compute,
     evaluate,
     evaluate_all,
@@ -30,7 +30,7 @@ POSITIONS = np.array([[0.1, 0.2, 0.3], [3.6, 0.4, 0.2], [1.0, 1.5, 4.6], [2.5, 0
 def crystal() -> Force:
     """Each pair of neighbouring images: ``exp(-r)``, summed over the 27 cells around an atom."""
 
-    @numba.cfunc(FORCE_SIGNATURE, cache=True)
+    @cfunc(FORCE_SIGNATURE)
     def function(positions, cell, forces_out, virial_out, program, workspace):
         n, energy, d = positions.shape[0], 0.0, np.empty(3)
         forces_out[:, :] = 0.0

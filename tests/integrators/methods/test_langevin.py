@@ -2,7 +2,6 @@
 
 import math
 
-import numba
 import numpy as np
 import pytest
 from scipy.linalg import solve_discrete_lyapunov
@@ -15,12 +14,13 @@ from qmd.integrators import (
     VelocityVerlet,
     gaussian,
     initial_state,
+    njit,
     unlimited,
 )
 from qmd.integrators.forces.force import pointer
 from qmd.integrators.methods import langevin
 
-baoab_step = numba.njit(cache=True)(langevin.baoab_step)  # as the loop runs it
+baoab_step = njit()(langevin.baoab_step)  # as the loop runs it
 MASS, KT = 1.7, 0.025
 STIFFNESS = 2.0  # of the `harmonic` fixture
 OMEGA = math.sqrt(STIFFNESS / MASS)

@@ -2,7 +2,6 @@
 
 import math
 
-import numba
 import numpy as np
 import pytest
 from scipy.linalg import solve_discrete_lyapunov
@@ -17,21 +16,23 @@ from qmd.integrators import (
     State,
     Status,
     Stream,
+    cfunc,
     gaussian,
     initial_state,
+    njit,
     unlimited,
     with_noise,
 )
 from qmd.integrators.methods import noisy_langevin
 
-bath_root = numba.njit(cache=True)(noisy_langevin.bath_root)  # as the loop runs them
-lower_root = numba.njit(cache=True)(noisy_langevin.lower_root)
+bath_root = njit()(noisy_langevin.bath_root)  # as the loop runs them
+lower_root = njit()(noisy_langevin.lower_root)
 MASS, KT = 1.7, 0.025
 STIFFNESS = 2.0  # of the `harmonic` fixture
 OMEGA = math.sqrt(STIFFNESS / MASS)
 
 
-@numba.cfunc(FORCE_SIGNATURE, cache=True)
+@cfunc(FORCE_SIGNATURE)
 def _constant(positions, cell, covariance, virial_out, program, workspace):
     n = covariance.shape[0]
     for i in range(n):
@@ -40,7 +41,7 @@ def _constant(positions, cell, covariance, virial_out, program, workspace):
     return 0.0
 
 
-@numba.cfunc(FORCE_SIGNATURE, cache=True)
+@cfunc(FORCE_SIGNATURE)
 def _growing(positions, cell, covariance, virial_out, program, workspace):
     covariance[:, :] = 0.0
     for i in range(positions.shape[0]):

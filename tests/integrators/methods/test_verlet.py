@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numba
 import numpy as np
 import pytest
 from ase import Atoms
@@ -22,6 +21,7 @@ from qmd.integrators import (
     Status,
     Stream,
     VelocityVerlet,
+    cfunc,
     evaluate,
     gaussian,
     initial_state,
@@ -136,7 +136,7 @@ def test_energy_does_not_drift_in_100_ps(water):
 def cluster() -> Force:
     """Central forces: a Morse bond (2 eV, 1.2/angstrom, 1.5 angstrom) for each pair of atoms."""
 
-    @numba.cfunc(FORCE_SIGNATURE, cache=True)
+    @cfunc(FORCE_SIGNATURE)
     def function(positions, cell, forces_out, virial_out, program, workspace):
         energy = 0.0
         forces_out[:] = 0.0

@@ -1,12 +1,12 @@
 """Gaussians of the kernels against their definition."""
 
-import numba
 import numpy as np
 import pytest
 
+from qmd.integrators import njit
 from qmd.potentials.simd import gaussians
 
-fill_gaussians = numba.njit(cache=True, error_model="numpy")(gaussians.fill_gaussians)
+fill_gaussians = njit(error_model="numpy")(gaussians.fill_gaussians)
 
 
 @pytest.mark.parametrize("n", [2, 12, 38, 60, 100])
