@@ -50,7 +50,7 @@ def set_up_jax() -> None:
     """
     import jax
 
-    from qmd.forces.jax_force import use_compilation_cache
+    from qmd.forces.jax_cache import use_compilation_cache
 
     jax.config.update("jax_enable_x64", True)
     jax.config.update("jax_cpu_enable_async_dispatch", False)  # read at the first use of XLA only

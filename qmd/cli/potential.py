@@ -75,7 +75,7 @@ def check(
         from qmd.audit import audit
         from qmd.cli import console
         from qmd.errors import MismatchError, NumericalError
-        from qmd.forces.jax_force import use_compilation_cache
+        from qmd.forces.jax_cache import use_compilation_cache
 
         use_compilation_cache()
         package = named_package(potential, structure)
@@ -132,7 +132,7 @@ def evaluate(
     with errors_in_one_line(debug):
         from qmd.audit import evaluation
         from qmd.forces.catalogue import load_package
-        from qmd.forces.jax_force import use_compilation_cache
+        from qmd.forces.jax_cache import use_compilation_cache
 
         use_compilation_cache()
         package = load_package(potential, Path())

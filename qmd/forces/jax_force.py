@@ -1,12 +1,11 @@
-"""JAX potential as the force of a run; the only module of `qmd run` that imports JAX."""
+"""JAX potential as the force of a run; with `jax_cache` all of `qmd run` that imports JAX."""
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import jax
 import numpy as np
 
+from qmd.forces.jax_cache import use_compilation_cache
 from qmd.integrators import Force, python_force
 from qmd.potentials import Model, ModelPotential, compiled
 
@@ -66,16 +65,3 @@ def _set_up() -> None:
     # 1.5 to 2 times the time of a call). Takes effect if JAX has not computed anything yet.
     jax.config.update("jax_cpu_enable_async_dispatch", False)
     use_compilation_cache()
-
-
-def use_compilation_cache() -> Path:
-    """Let JAX cache compiled programs in a folder that belongs to this user alone.
-
-    JAX trusts the cache, so others must not be able to write to it.
-    """
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = base / "qmd" / f"jax-{jax.__version__}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    return folder

@@ -24,7 +24,7 @@ from qmd.audit import evaluation
 from qmd.config import load as inputs
 from qmd.data.datasets import Dataset
 from qmd.errors import InputError
-from qmd.forces.jax_force import use_compilation_cache
+from qmd.forces.jax_cache import use_compilation_cache
 from qmd.io import files
 from qmd.jobs.provenance import machine, versions
 from qmd.potentials import load

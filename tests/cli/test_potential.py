@@ -11,7 +11,7 @@ import pytest
 from qmd.audit import audit
 from qmd.audit.findings import Finding, Verdict
 from qmd.cli.app import app
-from qmd.forces import jax_force
+from qmd.forces import jax_cache
 
 ROOT = Path(__file__).parents[2]
 LABELS = ROOT / "runs" / "labels-h2o" / "h2o.npz"
@@ -29,7 +29,7 @@ Run = Callable[..., Answer]
 @pytest.fixture
 def potential(tmp_path: Path, monkeypatch, capfd) -> Iterator[Run]:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(jax_force, "use_compilation_cache", lambda: tmp_path)
+    monkeypatch.setattr(jax_cache, "use_compilation_cache", lambda: tmp_path)
 
     def run(*arguments: str) -> Answer:
         with pytest.raises(SystemExit) as end:
