@@ -220,11 +220,15 @@ def _kinds(title: str, node: dict[str, Any], definitions: dict[str, Any]) -> Ite
 def _section(title: str, node: dict[str, Any], text: str | None = None) -> str:
     required = node.get("required", ())
     rows = [
-        (f"`{key}`", _kind(value), _default(key, value, required), value["description"])
+        (f"`{key}`", _kind(value), _default(key, value, required), _one_line(value))
         for key, value in node["properties"].items()
     ]
     text = text or node["description"]
     return f"## {title}\n\n{text}\n\n" + _table(("key", "value", "default", "meaning"), rows)
+
+
+def _one_line(node: dict[str, Any]) -> str:
+    return " ".join(node["description"].split())
 
 
 def _default(key: str, value: dict[str, Any], required: list[str]) -> str:

@@ -168,6 +168,8 @@ def _in_words(leaf: dict[str, Any]) -> str:
             return "a list"
         case {"type": "object", "properties": properties}:
             return f"a mapping with the keys {', '.join(properties)}"
+        case {"type": "object"}:
+            return "a mapping"
         case {"pattern": pattern}:
             return f"text of the form {pattern.strip('^$')}"
     return "text"

@@ -6,9 +6,7 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from qmd.errors import InputError, quoted
-
-HEAVY_HYDROGEN_U = {"D": 2.01410177812, "T": 3.01604928199}
-"""Masses (u) of deuterium and tritium: W. J. Huang et al., Chinese Phys. C 45, 030002 (2021)."""
+from qmd.system.isotopes import HEAVY_HYDROGEN_U
 
 _TOTALS = {
     "charge": 0, "total_charge": 0, "net_charge": 0, "spin": 0, "uhf": 0, "multiplicity": 1,

@@ -36,6 +36,7 @@ from qmd.forces.config import (
     Potential,
     SumConfig,
 )
+from qmd.system.isotopes import HEAVIEST_U, LIGHTEST_U, check_masses
 
 MAY_CHANGE_ON_RESUME = ("steps", "wall_time_h", "output", "threads", "guards.on_failure")
 """Keys, or sections, that do not change the trajectory of a run that is continued."""
@@ -43,6 +44,9 @@ MAY_CHANGE_ON_RESUME = ("steps", "wall_time_h", "output", "threads", "guards.on_
 
 MAX_REPLICAS = 100_000
 """Each costs memory, and a place in every checkpoint."""
+
+
+Mass = Annotated[float, Field(ge=LIGHTEST_U, le=HEAVIEST_U)]
 
 
 class SystemConfig(Config):
@@ -61,6 +65,16 @@ class SystemConfig(Config):
     """If true, rescale thermal velocities to exactly temperature_K."""
     remove_rotation: bool = False
     """If true, remove the overall rotation of thermal velocities; translation is always removed."""
+    masses_u: list[Mass] | dict[str, Mass] | None = None
+    """Masses (u) of the atoms in their order, or by symbol such as {H: 2.014}; default: those of
+    the structure file, or else of the elements."""
+
+    @field_validator("masses_u", mode="before")
+    @classmethod
+    def _are_masses(cls, value: object) -> object:
+        if value is not None:
+            check_masses(value)
+        return value
 
     @field_validator("temperature_K", "exact_temperature", "remove_rotation")
     @classmethod

@@ -35,6 +35,7 @@ from qmd.run.config import (
     ShotNoiseConfig,
 )
 from qmd.run.velocities import first_velocities
+from qmd.system.isotopes import with_masses
 from qmd.system.system import System
 from qmd.system.thermometer import Thermometer, thermometer
 
@@ -96,6 +97,8 @@ def set_up(loaded: LoadedConfig[RunConfig]) -> RunSetup:
     """
     config, folder = loaded.config, loaded.path.parent
     system = load_system(config.system.structure, folder)
+    if config.system.masses_u is not None:
+        system = with_masses(system, config.system.masses_u)
     potential = build_potential(config.potential, system, folder)
     integrator = build_integrator(config.integrator, config.noise, potential.native_model)
     _check_replicas(config, system, potential, integrator)
