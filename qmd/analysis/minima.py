@@ -10,7 +10,7 @@ import numpy as np
 from qmd.analysis.minimum import Minimum, minimum
 from qmd.analysis.potential_of_run import RunPotential
 from qmd.analysis.series import Series
-from qmd.errors import MismatchError, NumericalError
+from qmd.errors import CorruptError, MismatchError
 from qmd.io import files
 from qmd.typing import Array
 
@@ -56,14 +56,14 @@ def reference_minimum(
 
 def _read(path: Path, settings: str, n_atoms: int) -> Minimum | None:
     try:
-        data = json.loads(path.read_text())
+        data = files.read_json(path)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
-        raise NumericalError(f"{path} cannot be read: {error}", hint="delete it") from None
+    except CorruptError as error:
+        raise CorruptError(error.message, hint="delete it; it is computed again") from None
     if data.get("settings_sha256") != settings:
         return None
     positions = np.array(data["positions_A"], float)
     if positions.shape != (n_atoms, 3):
-        raise NumericalError(f"{path} belongs to other atoms", hint="delete it")
+        raise MismatchError(f"{path} belongs to other atoms", hint="delete it")
     return Minimum(positions, float(data["energy_eV"]), np.array(data["wavenumbers_per_cm"]))

@@ -1,7 +1,6 @@
 """Run as arrays, read through MDAnalysis."""
 
 import csv
-import json
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 
 from qmd import units
 from qmd.errors import CorruptError, InputError
+from qmd.io import files
 from qmd.system.thermometer import Thermometer
 from qmd.typing import Array
 
@@ -172,7 +172,7 @@ def read(run_dir: str | PathLike[str], replica: int | None = None) -> Series:
 
 def _record(path: Path) -> dict[str, Any]:
     try:
-        record: dict[str, Any] = json.loads(path.read_text())
+        record: dict[str, Any] = files.read_json(path)
         record.setdefault("integrator", _by_the_input(record["input"]["integrator"]))
         record["input"]["integrator"], record["potential"]["name"]
         record["masses_u"], record["species"], record["degrees_of_freedom"]

@@ -133,7 +133,8 @@ def check_atoms(package: Package, labels: "Dataset") -> None:
         found = [chemical_symbols[z] for z in labels.numbers]
     if found == served:
         return
-    what = f"{labels.name} is for {' '.join(found)}, but {package.name} serves {' '.join(served)}"
+    listed = ", or ".join(" ".join(symbols) for symbols in package.served)
+    what = f"{labels.name} is for {' '.join(found)}, but {package.name} serves {listed}"
     if sorted(found) == sorted(served):
         raise MismatchError(what, "reorder the atoms of the data set")
     raise MismatchError(what, "use labels of these atoms, or another potential")

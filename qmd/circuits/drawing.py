@@ -60,7 +60,11 @@ def picture(part: CircuitInstance, path: Path, n_layers: int = 1, *, gates: bool
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.backend_bases import FigureCanvasBase
 
+    known = sorted(FigureCanvasBase.get_supported_filetypes())
+    if path.suffix.lower().lstrip(".") not in known:
+        raise InputError(f"{path}: expected a suffix of {', '.join(known)}")
     marked = _marked(part, n_layers, gates)
     figure, axes = qml.drawer.tape_mpl(
         marked, wire_order=range(part.n_qubits), show_all_wires=True, style="pennylane"
@@ -72,8 +76,6 @@ def picture(part: CircuitInstance, path: Path, n_layers: int = 1, *, gates: bool
     axes.text(0, part.n_qubits - 0.1, _title(part, n_layers), fontsize=14)
     try:
         figure.savefig(path, bbox_inches="tight", dpi=120)
-    except ValueError as error:  # matplotlib lists the formats that it knows
-        raise InputError(f"{path}: {error}") from None
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from None
     finally:

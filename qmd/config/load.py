@@ -118,7 +118,8 @@ def read_document(path: str | Path) -> Document:
     InputError
         In one line, with the line of the file.
     """
-    return parse(_decode(read_regular_file(path, MAX_BYTES), str(path)), str(path))
+    content = read_regular_file(path, MAX_BYTES, "`qmd init` prints an example of an input")
+    return parse(_decode(content, str(path)), str(path))
 
 
 def changed_keys(
@@ -173,8 +174,20 @@ def _override(data: dict[str, Any], text: str) -> KeyPath:
     try:
         data[path[-1]] = parse_scalar(value)
     except InputError as error:
-        raise InputError(f"--set: {dotted(path)}: {error.message}") from None
+        raise InputError(
+            f"--set: {dotted(path)}: {error.message}", _plain_advice(path, value)
+        ) from None
     return path
+
+
+def _plain_advice(path: KeyPath, value: str) -> str | None:
+    """Advise what to do where `--set` is given a YAML mapping or list."""
+    match value.strip()[:1]:
+        case "{":
+            return f"set the keys of the section one by one: --set {dotted(path)}.KEY=VALUE"
+        case "[":
+            return "write the list in the input file"
+    return None
 
 
 _ABSENT = object()

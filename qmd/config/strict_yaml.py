@@ -132,6 +132,9 @@ def parse_scalar(text: str) -> bool | int | float | str | None:
         If the value is ambiguous, not finite or not one scalar.
     """
     text = text.strip(" ")
+    for opening, kind in (("{", "mapping"), ("[", "list")):
+        if text.startswith(opening):
+            raise InputError(f"{quoted(text)} is a YAML {kind}; expected one plain value")
     if text[:1] in ("'", '"'):
         try:
             [value] = parse(f"value: {text}", "").data.values()
@@ -212,7 +215,10 @@ class _Composer:
         while isinstance(event, (StreamStartEvent, DocumentStartEvent)):
             event = self.next()
         if isinstance(event, StreamEndEvent):
-            raise InputError(f"{self.source}: the file is empty")
+            raise InputError(
+                f"{self.source}: the file has no keys; expected lines of the form `key: value`",
+                hint="`qmd init` prints an example of an input",
+            )
         self.check(event, ())
         if not isinstance(event, MappingStartEvent):
             raise self.error(event, "expected lines of the form `key: value`")

@@ -197,6 +197,8 @@ def load_npz(content: bytes, name: str) -> dict[str, np.ndarray]:
             return {key: data[key] for key in data.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
         reason = "it has arrays of objects" if "allow_pickle" in str(error) else "damaged"
+        if not content.startswith(b"PK"):
+            reason = "it is no archive of arrays, as np.savez writes"
         raise InputError(f"dataset {name} is not a usable .npz file: {reason}") from None
 
 

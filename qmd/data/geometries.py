@@ -83,6 +83,8 @@ def _by_ase(path: Path, name: str) -> tuple[npt.NDArray[np.int64], Array]:
         kind, frames = filetype(str(path)), ase.io.read(path, index=":")
     except Exception as error:  # each parser of ASE fails in its own way
         raise InputError(f"{name} cannot be read by ASE ({type(error).__name__})") from None
+    if not frames:
+        raise InputError(f"{name} has no frames")
     for n, atoms in enumerate(frames):
         check_isolated(atoms, f"{name}, frame {n}")
         check_stated(atoms, f"{name}, frame {n}")

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from qmd.errors import InputError, MismatchError, NumericalError
-from qmd.forces.catalogue import check_sha256, find_potential
+from qmd.forces.catalogue import check_sha256, find_potential, molecules_of
 from qmd.forces.combine import committee, variance_of_tree, weighted_sum
 from qmd.forces.config import (
     ASEConfig,
@@ -90,7 +90,7 @@ def _named(config: PackageConfig, system: System, folder: Path) -> RunnablePoten
     entry = find_potential(config.name, folder, system)
     check_sha256(config.name, entry, config.sha256)
     found, needs = entry.found, entry.needs
-    check_species(system, found.species)
+    check_species(system, *molecules_of(found), name=config.name)
     if isinstance(found, External):
         source = PotentialOrigin(
             config.name, entry.sha256, found.citation, 0.0, needs, UNBOUNDED_DOMAIN, SLOPE_ERROR

@@ -68,11 +68,17 @@ def find_potential(name: str, folder: Path, system: System | None = None) -> Cat
         water = _flexible_water(name, system)
         return CatalogueEntry(water, water.sha256)
     try:
-        package = load(find(name, folder))
+        path = find(name, folder)
     except FileNotFoundError:
         return _find_installed(name, system)
-    except (PackageError, OSError) as error:
+    try:
+        if path.stat().st_size == 0:
+            raise PackageError(f"{path}: not a usable .qmdp package: it is empty.")
+        package = load(path)
+    except PackageError as error:
         raise MismatchError(str(error), hint="copy the package again, or train it again") from None
+    except OSError as error:
+        raise MismatchError(f"{path} cannot be read: {error.strerror}") from None
     return CatalogueEntry(serving(package, system), package.sha256)
 
 
@@ -104,13 +110,18 @@ def load_package(
     entry = find_potential(name, folder, system)
     check_sha256(name, entry, sha256)
     if system is not None:
-        check_species(system, entry.found.species)
+        check_species(system, *molecules_of(entry.found), name=name)
     if isinstance(entry.found, External):
         raise MismatchError(
             f"{name} is a Python function of another package, without a model",
             hint="it serves `qmd run`, sums, committees and QmdCalculator only",
         )
     return entry.found
+
+
+def molecules_of(found: Package | External) -> tuple[tuple[str, ...], ...]:
+    """Return the chemical symbols of every molecule that a potential serves."""
+    return found.served if isinstance(found, Package) else (found.species,)
 
 
 def check_sha256(name: str, entry: CatalogueEntry, sha256: str | None) -> None:
@@ -149,7 +160,7 @@ def _flexible_water(name: str, system: System | None) -> Package:
 
         system = load_system("h2o-dimer", Path())
     water = spc_fw.BY_NAME[name]
-    check_species(system, spc_fw.WATER * max(1, system.symbols.count("O")))
+    check_species(system, spc_fw.WATER * max(1, system.symbols.count("O")), name=name)
     try:
         model = water.model(spc_fw.n_molecules(system.symbols))
     except ValueError as error:
@@ -217,9 +228,12 @@ def _load_entry_point(point: EntryPoint, system: System | None) -> Package | Ext
         return _checked(what, found(system.symbols))
     except MismatchError:
         raise
-    except Exception as error:
+    except Exception as error:  # any kind: the code is not ours
+        refused = isinstance(error, ValueError) and not isinstance(error, np.linalg.LinAlgError)
         raise MismatchError(
-            f"{what} does not serve {' '.join(system.symbols[:12])}: {_first_line(error)}"
+            f"{what} {'does not serve' if refused else 'failed on'} "
+            f"{' '.join(system.symbols[:12])}: {_first_line(error)}",
+            None if refused else "tell the authors of the package",
         ) from None
 
 

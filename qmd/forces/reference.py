@@ -14,7 +14,7 @@ import numpy as np
 
 from qmd.errors import MismatchError, NotInstalledError, NumericalError
 from qmd.forces.config import ASEConfig, DFTConfig, FCIConfig
-from qmd.forces.dft import DFT, SCFError, declare_processor
+from qmd.forces.dft import DFT, declare_processor
 from qmd.forces.fci import FCI
 from qmd.forces.results import checked
 from qmd.system.system import System
@@ -23,6 +23,9 @@ from qmd.typing import Array, EnergyAndForces
 CLOSE_A, NEAR_A = 0.05, 0.5
 """Largest moves of an atom over which densities are extrapolated, and over which the last density
 is used as a guess."""
+PYSCF_ERRORS = (RuntimeError, ValueError, KeyError)
+"""What PySCF raises where a method fails: no convergence, a singular matrix (LinAlgError is a
+ValueError), an unknown basis."""
 INSTALL = 'install the extra, in the checkout: pip install -e ".[reference]"'
 
 
@@ -63,7 +66,7 @@ def _dft(config: DFTConfig, system: System) -> tuple[str, EnergyAndForces, tuple
                 energy, forces, density = method.energy_and_forces(
                     system.numbers, positions, _next_density(before, positions)
                 )
-        except (SCFError, KeyError, RuntimeError) as error:
+        except PYSCF_ERRORS as error:
             raise _failed(name, error) from None
         before.append((positions.copy(), density))
         return checked(name, energy, forces, positions.shape)
@@ -94,7 +97,7 @@ def _fci(config: FCIConfig, system: System) -> tuple[str, EnergyAndForces, tuple
     def energy_and_forces(positions: Array) -> tuple[float, Array]:
         try:
             energy, forces = method.energy_and_forces(system.numbers, positions)
-        except (SCFError, KeyError, RuntimeError) as error:
+        except PYSCF_ERRORS as error:
             raise _failed(name, error) from None
         return checked(name, energy, forces, positions.shape)
 
@@ -152,9 +155,15 @@ def _calculator(config: ASEConfig) -> Any:
         raise MismatchError(f"potential.calculator {config.calculator} is not an ASE calculator")
     try:
         return kind(**config.arguments)
-    except (Exception, SystemExit) as error:  # calculators raise errors of any kind
+    except TypeError as error:
         raise MismatchError(
             f"{config.calculator} does not take potential.arguments: {_first_line(error)}"
+        ) from None
+    except (Exception, SystemExit) as error:  # calculators raise errors of any kind
+        raise MismatchError(
+            f"{config.calculator} cannot be set up: {_first_line(error)}",
+            hint="this is an error of the calculator; check its installation, and the values in "
+            "potential.arguments",
         ) from None
 
 
@@ -187,7 +196,8 @@ def _closed_shell(system: System) -> None:
 def _failed(name: str, error: BaseException) -> NumericalError:
     return NumericalError(
         f"{name} failed: {_first_line(error)}",
-        hint="all steps up to the last checkpoint are saved; the same command resumes from there",
+        hint="check the settings of the method and the geometry; a run that has begun resumes from "
+        "its last checkpoint",
     )
 
 

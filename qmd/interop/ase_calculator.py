@@ -126,14 +126,17 @@ class QmdCalculator(Calculator):
         """Return the potential for the present atoms, built again if they have changed."""
         atoms: Any = self.atoms
         species = tuple(atoms.get_chemical_symbols())
+        if atoms.pbc.any():
+            raise CalculatorSetupError(
+                f"The atoms have pbc = {atoms.pbc.tolist()}, but potentials of qmd are for "
+                "isolated molecules. If it is one molecule, in one piece, set `atoms.pbc = False`."
+            )
         if self.package and species not in self.package.served:
             served = ", or ".join(" ".join(symbols) for symbols in self.package.served)
             raise CalculatorSetupError(
                 f"{self.package.name} is for {served} in this order, but the atoms are "
                 f"{' '.join(species)}."
             )
-        if atoms.pbc.any():
-            raise CalculatorSetupError("Potentials of qmd are for isolated molecules.")
         if self._runnable is None or species != self._species:
             self._runnable, self._species = self._build_for(atoms, species), species
         return self._runnable

@@ -73,7 +73,10 @@ class QmdPotential(MLPotentialImpl):  # type: ignore[misc]  # has no types
 
         chosen = None if atoms is None else [int(atom) for atom in atoms]
         if chosen is None and topology.getPeriodicBoxVectors() is not None:
-            raise MismatchError("the topology is periodic; potentials are for isolated molecules")
+            raise MismatchError(
+                "the topology is periodic; potentials are for isolated molecules",
+                hint="for one molecule, in one piece: topology.setPeriodicBoxVectors(None)",
+            )
         every = list(topology.atoms())
         numbers = [
             0 if every[k].element is None else every[k].element.atomic_number

@@ -8,13 +8,15 @@ The tests set ``QMD_FAULT=POINT`` (or ``POINT:FILE_NAME``) to die as under ``kil
 """
 
 import errno
+import json
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from qmd.errors import AbsentDataError, InputError, OutputError, quoted
+from qmd.errors import AbsentDataError, CorruptError, InputError, OutputError, quoted
 
 FAULT_POINTS = ("after_tmp", "after_fsync", "after_link", "after_replace")
 
@@ -169,13 +171,21 @@ def _fault(point: str, path: Path) -> None:
         os._exit(137)
 
 
-def read_regular_file(path: str | Path, max_bytes: int) -> bytes:
+def read_regular_file(path: str | Path, max_bytes: int, hint: str | None = None) -> bytes:
     """Content of a regular file: not a directory, not a pipe or device that would block.
+
+    Parameters
+    ----------
+    path : str or Path
+    max_bytes : int
+        Largest size that is read.
+    hint : str, optional
+        Advice where the file is empty.
 
     Raises
     ------
     InputError
-        If there is no such file, it cannot be read, or it has more than `max_bytes`.
+        If there is no such file, it cannot be read, it is empty, or it has more than `max_bytes`.
     """
     name = quoted(str(path), limit=200)
     try:
@@ -186,12 +196,37 @@ def read_regular_file(path: str | Path, max_bytes: int) -> bytes:
             raise InputError(f"{name} is not a regular file")
         if status.st_size > max_bytes:
             raise InputError(f"{name} has {status.st_size} bytes; at most {max_bytes} are read")
-        return Path(path).read_bytes()
+        content = Path(path).read_bytes()
     except FileNotFoundError:
         raise InputError(f"{name} does not exist") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InputError(f"{name} cannot be read: {reason}") from None
+    if not content:
+        raise InputError(f"{name} is empty", hint)
+    return content
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a small JSON file that qmd wrote.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    CorruptError
+        If it cannot be read, or is not JSON.
+    """
+    try:
+        text = path.read_text()
+        if text.strip():
+            return json.loads(text)
+        reason = "it is empty"
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        reason = error.strerror or "" if isinstance(error, OSError) else f"no JSON: {error}"
+    raise CorruptError(f"{path} cannot be read: {reason}.", "Restore it from a copy.")
 
 
 def find_data(

@@ -96,8 +96,11 @@ def read(path: Path) -> Header:
     CorruptError
         If it does not begin with a complete and consistent CDF-2 header.
     """
+    data = read_bytes(path, MAX_HEADER_BYTES)
+    if not data:
+        raise CorruptError(f"{path} is empty; expected a NetCDF trajectory.")
     try:
-        return parse(read_bytes(path, MAX_HEADER_BYTES))
+        return parse(data)
     except ValueError as error:
         raise CorruptError(f"{path} is not a usable NetCDF trajectory: {error}.") from error
 

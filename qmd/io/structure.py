@@ -27,6 +27,17 @@ MAX_ATOMS = 1000
 FORMATS = frozenset({"extxyz", "xyz", "proteindatabank", "mol", "gen", "turbomole"})
 """ASE's names of the formats that are read."""
 
+CRYSTAL_FORMATS = frozenset(
+    {
+        "castep-cell", "cfg", "cif", "crystal", "espresso-in", "res", "struct", "struct_out",
+        "vasp", "vasp-out", "vasp-xdatcar", "vasp-xml", "xsf",
+    }
+)  # fmt: skip
+"""ASE's names of formats whose files always have a cell."""
+WITHOUT_CELL = (
+    "if it is one molecule, in one piece, drop its cell: `ase convert -o xyz FILE molecule.xyz`"
+)
+
 # H2O and its dimer: minima of RPBE-D3(0)/def2-TZVPD, forces below 5 meV/angstrom, rounded.
 BUILT_IN: dict[str, tuple[tuple[str, ...], list[list[float]]]] = {
     "h2o": (
@@ -109,13 +120,12 @@ def _read_atoms(path: Path) -> Any:
     try:
         text, kind = content.decode(), filetype(str(path))
     except Exception:  # not text, or nothing that the name or the first bytes tell
-        kind = ""
+        text, kind = "", ""
     if kind not in FORMATS:
-        raise InputError(
-            f"{name} is not in a format that qmd reads (xyz, pdb, mol, gen, Turbomole coord)",
-            hint="`ase convert FILE molecule.xyz` converts others",
-        )
+        raise _other_format(name, kind)
     lines = text.splitlines()
+    if not text.strip():
+        raise InputError(f"{name} is empty")
     if max(map(len, lines)) > MAX_LINE:
         raise InputError(f"{name} has a line of more than {MAX_LINE} characters")
     masses: dict[int, float] = {}
@@ -145,12 +155,26 @@ def _read_atoms(path: Path) -> Any:
     return frames[0]
 
 
+def _other_format(name: str, kind: str) -> InputError:
+    """Return the error of a file in a format of ASE, or in an unknown one, that is not read."""
+    known = "xyz, pdb, mol, gen, Turbomole coord"
+    if kind in CRYSTAL_FORMATS:
+        return InputError(
+            f"{name} is a crystal ({kind}); expected an isolated molecule, in a file of {known}",
+            hint=WITHOUT_CELL,
+        )
+    return InputError(
+        f"{name} is not in a format that qmd reads ({known})",
+        hint="`ase convert FILE molecule.xyz` converts others",
+    )
+
+
 def check_isolated(atoms: Any, name: str) -> None:
     """Refuse `atoms` of ASE that have a periodic cell."""
     if atoms.pbc.any() and atoms.cell.rank > 0:
         raise InputError(
             f"{name} is periodic; potentials are for isolated molecules",
-            hint="remove the cell (Lattice, CRYST1) from the file",
+            hint=WITHOUT_CELL,
         )
 
 

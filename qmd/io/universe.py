@@ -1,6 +1,5 @@
 """A finished or running simulation as an MDAnalysis Universe."""
 
-import json
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -13,7 +12,7 @@ from MDAnalysis.coordinates.TRJ import NCDFReader
 from MDAnalysis.lib.util import store_init_arguments
 
 from qmd.errors import CorruptError, InputError
-from qmd.io import trajectory
+from qmd.io import files, trajectory
 from qmd.io.run_folder import RunPaths
 
 CHARGES = {
@@ -108,7 +107,7 @@ def load(run_dir: str | PathLike[str], replica: int | None = None) -> MDAnalysis
     header = trajectory.verify(path)
     if not header.n_frames:
         raise InputError(f"{path} has no frames yet.", "Frames appear with each checkpoint.")
-    universe = MDAnalysis.Universe(str(folder / "topology.pdb"))
+    universe = _without_frames(folder / "topology.pdb")
     n_atoms = header.dims["atom"]
     if universe.atoms.n_atoms != n_atoms:
         raise CorruptError(
@@ -139,10 +138,19 @@ def load(run_dir: str | PathLike[str], replica: int | None = None) -> MDAnalysis
     return universe
 
 
+def _without_frames(topology: Path) -> MDAnalysis.Universe:
+    try:
+        if not topology.stat().st_size:
+            raise ValueError("it is empty")
+        return MDAnalysis.Universe(str(topology))
+    except Exception as error:  # the parser of PDB files fails in many ways
+        raise CorruptError(f"{topology} cannot be read: {error}.") from None
+
+
 def _masses(record: Path, n_atoms: int) -> npt.NDArray[np.float64] | None:
     """Masses (u) of the run, isotopes included; None where there is no record of the run."""
     try:
-        masses = np.array(json.loads(record.read_text())["masses_u"], float)
+        masses = np.array(files.read_json(record)["masses_u"], float)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -207,12 +207,15 @@ def _lifetime(job_s: int) -> int:
 
 @contextmanager
 def _errors_of_slurm(config: SlurmConfig) -> Iterator[None]:
-    """Report a network interface that this machine does not have as an error of the input."""
+    """Report what Dask cannot set up, such as an interface that is not there, as bad input."""
     try:
         yield
     except (ValueError, RuntimeError) as error:
         cause = error.__cause__ or error
-        raise InputError(f"executor.interface {config.interface} cannot serve: {cause}") from None
+        what = f"executor.interface {config.interface}"
+        if config.interface not in str(cause):
+            what = "executor of kind slurm"
+        raise InputError(f"{what} cannot serve: {cause}") from None
 
 
 def _local_cluster(workers: int) -> Any:
@@ -264,9 +267,12 @@ def _check_workers(client: Any, scheduler: str) -> None:
         )
     try:
         versions = {client.run_on_scheduler(_version), *client.run(_version).values()}
-    except Exception as error:
+    except Exception as error:  # whatever went wrong there comes back
+        absent = isinstance(error, ImportError) or "No module named" in str(error)
+        what = "cannot import qmd" if absent else "do not answer"
         raise MismatchError(
-            f"executor.scheduler {scheduler}: it or its workers cannot import qmd: {error}",
+            f"executor.scheduler {scheduler}: it or its workers {what}: "
+            f"{type(error).__name__}: {error}",
             "Start them in the environment of this command.",
         ) from None
     if others := versions - {__version__}:

@@ -1,6 +1,7 @@
 """Label many geometries in parallel, frame by frame; can be resumed at any moment."""
 
 import os
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from qmd.errors import NumericalError
+from qmd.errors import MismatchError, NumericalError
 from qmd.forces.dft import declare_processor
 from qmd.jobs import executor as executors
 from qmd.jobs.config import ExecutorConfig, executor_or_workers
@@ -16,6 +17,8 @@ from qmd.jobs.open import open_executor
 from qmd.typing import Array
 
 Labels = dict[str, Array]
+
+_OTHER_FILE = "give another --output, or move the file away to start again"
 
 
 def label_frames(
@@ -61,8 +64,8 @@ def label_frames(
 
     Raises
     ------
-    ValueError
-        If the file holds other geometries.
+    MismatchError
+        If the file holds other geometries, or is no file of labels.
 
     An exception of `label` passes through, after all earlier frames have been saved.
     """
@@ -71,7 +74,10 @@ def label_frames(
     done = _load(path)
     n = len(done["R"]) if done else 0
     if n and not np.array_equal(done["R"], positions[:n]):
-        raise ValueError(f"{path} holds other geometries. Move it away to start again.")
+        raise MismatchError(
+            f"{path} holds other geometries",
+            hint=_OTHER_FILE,
+        )
     names = done.keys() - {"R"} - fixed.keys() - per_frame.keys()
     rows = [{k: v[i] for k, v in done.items() if k in names} for i in range(n)]
     in_file = n
@@ -116,8 +122,15 @@ class _Label:
 def _load(path: Path) -> dict[str, Array]:
     if not path.is_file():
         return {}
-    with np.load(path) as data:
-        return dict(data)
+    try:
+        with np.load(path) as data:
+            found = dict(data)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        reason = "it is empty" if path.stat().st_size == 0 else f"{type(error).__name__}: {error}"
+        raise MismatchError(f"{path} holds no labels: {reason}", hint=_OTHER_FILE) from None
+    if "R" not in found:
+        raise MismatchError(f"{path} has no array R, and is no file of labels", hint=_OTHER_FILE)
+    return found
 
 
 def _save(

@@ -144,14 +144,11 @@ def run(
         )
 
     with RunLock(target.parent), files.output_errors(target):
-        try:
-            label_frames.label_frames(
-                labeller, positions, target, {"Z": numbers}, {}, workers=config.workers,
-                executor=config.executor, save_every=config.save_every, log=lambda text: None,
-                warn=log, on_progress=on_progress, saved=saved,
-            )  # fmt: skip
-        except ValueError as error:
-            raise MismatchError(str(error), hint="give another --output") from None
+        label_frames.label_frames(
+            labeller, positions, target, {"Z": numbers}, {}, workers=config.workers,
+            executor=config.executor, save_every=config.save_every, log=lambda text: None,
+            warn=log, on_progress=on_progress, saved=saved,
+        )  # fmt: skip
     return target
 
 
@@ -187,10 +184,7 @@ def _check_same(target: Path, card: dict[str, Any]) -> None:
     path = target.with_suffix(".json")
     if not (target.exists() and path.exists()):
         return
-    try:
-        before = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise MismatchError(f"{path} cannot be read: {error}") from None
+    before = files.read_json(path)
     for key in ("method", "molecules"):
         if before.get(key) != card[key]:
             raise MismatchError(

@@ -132,10 +132,8 @@ def _open(
     setup: RunSetup, paths: RunPaths, start: State | None, stop: StopRequest, log: Log
 ) -> tuple[AbstractSimulation, bool]:
     """The simulation where its outputs end, and whether it goes on from a checkpoint."""
-    saved = None
-    if _has_checkpoint(paths):
-        saved = _saved(setup, paths, log)
-    else:
+    saved = _saved(setup, paths, log) if _has_checkpoint(paths) else None
+    if saved is None:
         _clear_unbegun(setup, paths)
         start = start or start_state(setup)
         _write_topology(setup, paths)
@@ -174,12 +172,25 @@ def _write_topology(setup: RunSetup, paths: RunPaths) -> None:
     write_pdb(paths.topology, setup.system.numbers, setup.system.positions, bonds)
 
 
-def _saved(setup: RunSetup, paths: RunPaths, log: Log) -> checkpoint.Checkpoint:
-    """The last good checkpoint, which must be of this input."""
+def _saved(setup: RunSetup, paths: RunPaths, log: Log) -> checkpoint.Checkpoint | None:
+    """The last good checkpoint, which must be of this input; None if it is not, but at step 0.
+
+    A start that failed in its first steps holds nothing that its input would not give again, and
+    must not stand in the way of the corrected input.
+    """
     saved, note = checkpoint.read_latest(paths.checkpoint)
     if note:
         log(note)
-    _check_same_run(setup, saved, paths)
+    try:
+        _check_same_run(setup, saved, paths)
+    except MismatchError as error:
+        # A damaged checkpoint behind that of step 0 (`note`) may be of a long run.
+        if saved.step > 0 or note:
+            raise
+        start_state(setup)  # one that cannot be used is refused before anything is removed
+        log(f"{error.message} It has saved no step, and this input takes its place.")
+        _write_unbegun_record(setup, paths)
+        return None
     if saved.versions != setup.versions:
         changed = changed_keys(saved.versions, setup.versions)
         log(f"Other versions than before ({', '.join(changed)}): bits may differ from here on.")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from qmd.errors import MismatchError, NumericalError
+from qmd.errors import InputError, MismatchError, NumericalError
 from qmd.integrators import Batch, State, initial_state
 from qmd.run.setup import RunSetup
 from qmd.run.velocities import first_velocities
@@ -24,6 +24,7 @@ def start_state(setup: RunSetup) -> State:
     state = _exact_start(setup)
     largest = float(np.linalg.norm(state.forces, axis=1).max())
     if not (np.isfinite(state.energy) and largest <= setup.limits.max_force):
+        _check_inside_sphere(setup)
         raise NumericalError(
             f"At the start the energy is {state.energy:.6g} eV and the largest force "
             f"{largest:.6g} eV/angstrom (limit {setup.limits.max_force:g})",
@@ -35,6 +36,23 @@ def start_state(setup: RunSetup) -> State:
 
         check_share(setup.integrator, setup.config.noise, state.positions, setup.system.masses)
     return setup.integrator.start(state, setup.stream)
+
+
+def _check_inside_sphere(setup: RunSetup) -> None:
+    """Raise InputError if atoms start beyond the sphere of `confinement`, which explains forces."""
+    sphere = setup.config.confinement
+    if sphere is None:
+        return
+    distances = np.linalg.norm(setup.system.positions, axis=1)
+    outside = np.flatnonzero(distances > sphere.radius_A)
+    if len(outside):
+        atom = int(distances.argmax())
+        raise InputError(
+            f"{len(outside)} of {len(distances)} atoms start outside the sphere of `confinement`, "
+            f"whose centre is the origin: atom {atom + 1} is {distances[atom]:.3f} angstrom away; "
+            f"expected at most radius_A = {sphere.radius_A:g}",
+            hint="move the molecule to the origin, or use a larger `confinement.radius_A`",
+        )
 
 
 def unchecked_start(setup: RunSetup) -> State:

@@ -72,28 +72,35 @@ class System:
         return tuple(chemical_symbols[number] for number in self.numbers)
 
 
-def check_species(system: System, species: Sequence[str]) -> None:
-    """Refuse a system that does not have, atom by atom, the species of a model.
+def check_species(system: System, *served: Sequence[str], name: str = "the potential") -> None:
+    """Refuse a system that does not have, atom by atom, the species of a potential.
 
     Parameters
     ----------
     system : System
-    species : sequence of str
-        Chemical symbols in the order of the model.
+    *served : sequence of str
+        Chemical symbols of each molecule that the potential serves, in its order.
+    name : str
+        Name of the potential, for the message.
 
     Raises
     ------
     MismatchError
-        If the species differ; it gives the right order of the atoms if there is one.
+        If the species differ. The message has every molecule that is served, and the right order of
+        the atoms if one of them has the same composition.
     """
-    expected, found = tuple(species), system.symbols
-    if expected == found:
+    molecules, found = [tuple(species) for species in served], system.symbols
+    if found in molecules:
         return
-    message = f"model is for {_listed(expected)}; {system.name} has {_listed(found)}"
-    if sorted(expected) != sorted(found):
-        raise MismatchError(message)
-    order = ",".join(str(atom + 1) for atom in _reordered(system, expected))
-    raise MismatchError(message, hint=f"reorder the atoms as {order}")
+    listed = ", or ".join(map(_listed, molecules))
+    message = f"{name} is for {listed}; {system.name} has {_listed(found)}"
+    alike = [species for species in molecules if sorted(species) == sorted(found)]
+    if not alike:
+        raise MismatchError(
+            message, hint="use another molecule or potential; `qmd potential list` shows them"
+        )
+    order = ",".join(str(atom + 1) for atom in _reordered(system, alike[0]))
+    raise MismatchError(message, hint=f"if it is the same molecule, reorder its atoms as {order}")
 
 
 def _reordered(system: System, species: Sequence[str]) -> list[int]:

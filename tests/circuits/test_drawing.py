@@ -6,6 +6,7 @@ import pytest
 from circuit_instances import part, star
 
 from qmd.circuits import drawing
+from qmd.errors import InputError
 from qmd.potentials import sivqlm, vqlm
 
 
@@ -72,3 +73,11 @@ def test_pictures_mark_their_layers(model: Any, tmp_path, monkeypatch):
     n = part(model).n_layers
     assert [s for _, s in said] == [f"layer 1 of {n}", f"layer 2 of {n}"]
     assert said[0][0] < said[1][0]
+
+
+def test_a_picture_of_an_unknown_format_is_refused_with_the_known_ones(tmp_path):
+    with pytest.raises(
+        InputError, match=r"circuit\.docx: expected a suffix of .*pdf, .*png, .*svg"
+    ):
+        drawing.picture(part(sivqlm.water()), tmp_path / "circuit.docx", 2)
+    assert list(tmp_path.iterdir()) == []

@@ -79,7 +79,7 @@ BAD: dict[str, tuple[Callable[[Path], object], int, tuple[str, ...]]] = {
     "other order": (
         structure("3\n\nH 0.766 0.5985 0\nO 0 0 0\nH -0.766 0.5985 0\n"),
         3,
-        ("model is for O,H,H; water.xyz has H,O,H", "reorder the atoms as 2,1,3"),
+        ("sivqlm-h2o is for O,H,H; water.xyz has H,O,H", "reorder its atoms as 2,1,3"),
     ),
     "other number of atoms": (structure("1\n\nO 0 0 0\n"), 3, ("O,H,H",)),
     "overlapping atoms": (
@@ -97,6 +97,13 @@ BAD: dict[str, tuple[Callable[[Path], object], int, tuple[str, ...]]] = {
         3,
         ("'sivqlm-h20'", "sivqlm-h2o"),
     ),
+    "empty input": (lambda folder: (folder / "input.yaml").write_text(""), 2, ("is empty", "init")),
+    "input of comments": (
+        lambda folder: (folder / "input.yaml").write_text("# steps: 20\n"),
+        2,
+        ("input.yaml: the file has no keys", "`key: value`", "init"),
+    ),
+    "empty structure": (structure(""), 2, ("water.xyz", "is empty")),
     "truncated package": (package(lambda data: data[:-100]), 3, ("model.qmdp",)),
     "empty package": (package(lambda data: b""), 3, ("model.qmdp",)),
     "package of another kind": (package(lambda data: b"GIF89a"), 3, ("model.qmdp",)),
@@ -148,6 +155,12 @@ def test_a_bad_input_is_one_line_and_leaves_nothing_behind(
         ("steps=-1", ("--set: steps",)),
         ("step=5", ("--set", "Did you mean 'steps'?")),
         ("steps", ("expected key=value",)),
+        (
+            "integrator={kind: velocity_verlet, timestep_fs: 1}",
+            ("--set: integrator:", "is a YAML mapping", "--set integrator.KEY=VALUE"),
+        ),
+        ("potential={kind: sum}", ("is a YAML mapping", "--set potential.KEY=VALUE")),
+        ("system.structure=[a, b]", ("is a YAML list", "write the list in the input file")),
         ("integrator.friction_per_ps=1", ("--set", "'friction_per_ps'", "of this kind")),
     ],
 )

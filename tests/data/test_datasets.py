@@ -160,6 +160,9 @@ def test_files_that_are_not_what_their_name_says_are_refused(tmp_path):
         path.write_text("not a data set")
         with pytest.raises(InputError, match=name):
             datasets.read(path)
+        path.write_bytes(b"")
+        with pytest.raises(InputError, match=rf"{name}'(:? is empty|: expected a file that ends)"):
+            datasets.read(path)
 
 
 def test_frames_of_other_molecules_in_one_file_are_refused(tmp_path):

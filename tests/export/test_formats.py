@@ -150,7 +150,22 @@ def test_the_command_says_what_it_wrote_and_refuses_to_write_again(tmp_path: Pat
     assert result.stdout.startswith(f"{path}: sivqlm-h2o for ase, ")
     assert "class ExportedPotential" in path.read_text()
     assert CliRunner().invoke(app, [*command, "ase"]).exit_code == InputError.exit_code
-    assert CliRunner().invoke(app, [*command, "onnx"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "guess"), [("openmm", "openmm-jax"), ("tojaz", "tojax"), ("ASE", "ase"), ("onnx", "")]
+)
+def test_an_unknown_format_is_one_line_with_the_nearest_one(
+    name: str, guess: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "file"
+    with pytest.raises(SystemExit) as end:
+        app(["potential", "export", "sivqlm-h2o", "-o", str(path), "--to", name], prog_name="qmd")
+    assert end.value.code == InputError.exit_code and not path.exists()
+    expected = f"qmd: --to '{name}': expected one of stablehlo, ase, openmm-jax, tojax."
+    assert (
+        capfd.readouterr().err == expected + (f" Did you mean '{guess}'?" if guess else "") + "\n"
+    )
 
 
 LARGE = {

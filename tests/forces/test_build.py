@@ -224,7 +224,7 @@ def test_any_description_is_an_ase_calculator() -> None:
         (CHARGES | {"charges_e": [1.0, -1.0]}, MismatchError, "needs 3 charges, but got 2"),
         (CHARGES | {"molecules": [[0], [1]]}, MismatchError, "each of the atoms 0 to 2 once"),
         (CHARGES | {"molecules": [[0, 1, 2], [2]]}, MismatchError, "each of the atoms 0 to 2"),
-        (together("sum", ["spc-fw", "sivqlm-lih"]), MismatchError, "model is for Li,H"),
+        (together("sum", ["spc-fw", "sivqlm-lih"]), MismatchError, "sivqlm-lih is for Li,H"),
         (together("sum", ["spc-fw", "none"]), MismatchError, "no potential 'none'"),
     ],
 )

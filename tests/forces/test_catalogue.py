@@ -118,9 +118,14 @@ def test_a_name_costs_no_look_at_other_packages(
         ("class x: pass", "is a type; expected"),
         ("def x(symbols): return 1.0, 2.0", "is a tuple; expected"),
         ("def x(symbols): raise ValueError('not water')", "does not serve O H H: ValueError: not "),
+        ("def x(symbols): return 1 / 0", "failed on O H H: ZeroDivisionError: division by zero"),
+        (
+            "import numpy as np\ndef x(symbols): np.linalg.inv(np.zeros((1, 1)))",
+            "failed on O H H: LinAlgError: Singular matrix",
+        ),
         (
             "from qmd.potentials import External\nx = External(('H',), lambda x: x, '')",
-            "model is for H; h2o has O,H,H",
+            "broken is for H; h2o has O,H,H",
         ),
     ],
 )
@@ -195,10 +200,10 @@ def test_flexible_water_takes_any_number_of_molecules(structure: str) -> None:
 
 def test_flexible_water_says_in_which_order_it_wants_atoms(tmp_path: Path) -> None:
     (tmp_path / "hoh.xyz").write_text("3\n\nH 0.97 0 0\nO 0 0 0\nH -0.24 0.94 0\n")
-    with pytest.raises(MismatchError, match="model is for O,H,H; hoh.xyz has H,O,H") as error:
+    with pytest.raises(MismatchError, match="spc-fw is for O,H,H; hoh.xyz has H,O,H") as error:
         set_up(load_config(write(tmp_path, "spc-fw", "hoh.xyz")))
-    assert error.value.hint == "reorder the atoms as 2,1,3"
-    with pytest.raises(MismatchError, match="model is for O,H,H; lih has Li,H"):
+    assert error.value.hint == "if it is the same molecule, reorder its atoms as 2,1,3"
+    with pytest.raises(MismatchError, match="spc-fw is for O,H,H; lih has Li,H"):
         set_up(load_config(write(tmp_path, "spc-fw", "lih")))
 
 
@@ -206,6 +211,25 @@ def test_a_pinned_hash_holds_for_names_without_a_file(tmp_path: Path) -> None:
     potential = {"kind": "package", "name": "spc-fw", "sha256": "0" * 64}
     with pytest.raises(MismatchError, match="but the input asks for 000"):
         set_up(load_config(write(tmp_path, potential, "h2o")))
+
+
+def test_a_molecule_that_a_potential_of_several_does_not_know_is_told_all_of_them(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "co2.xyz").write_text("3\n\nC 0 0 0\nO 0 0 1.18\nO 0 0 -1.18\n")
+    with pytest.raises(MismatchError) as error:
+        set_up(load_config(write(tmp_path, "qnn-organic", "co2.xyz")))
+    served = load_package("qnn-organic", Path()).served
+    assert len(served) == 3 and error.value.message.endswith("; co2.xyz has C,O,O")
+    assert all(",".join(symbols) in error.value.message for symbols in served)
+    with pytest.raises(MismatchError, match="qnn-organic is for C,C,O,H.*, or C,C,C,O,O,H"):
+        load_package("qnn-organic", Path(), system=load_system("h2o", Path()))
+
+
+def test_an_empty_package_says_that_it_is_empty(tmp_path: Path) -> None:
+    (tmp_path / "mine.qmdp").touch()
+    with pytest.raises(MismatchError, match="not a usable .qmdp package: it is empty"):
+        set_up(load_config(write(tmp_path, "mine.qmdp", "h2o")))
 
 
 def test_a_function_has_no_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

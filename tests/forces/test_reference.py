@@ -121,6 +121,20 @@ def test_a_calculator_that_cannot_be_made_is_one_clear_line(tmp_path):
         set_up(load_config(write(tmp_path, potential)))
 
 
+def test_a_calculator_that_fails_while_it_is_made_is_not_told_of_wrong_arguments(
+    tmp_path, monkeypatch
+):
+    from ase.calculators.emt import EMT as Calculator
+
+    def broken(self, **arguments):
+        np.linalg.cholesky(-np.eye(2))
+
+    monkeypatch.setattr(Calculator, "__init__", broken)
+    with pytest.raises(MismatchError, match="EMT cannot be set up: LinAlgError: ") as error:
+        set_up(load_config(write(tmp_path, EMT)))
+    assert "check its installation" in error.value.hint
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # PySCF's files
 @pytest.mark.parametrize(
     "changes", [{"functional": "none-such"}, {"basis": "none-such"}, {"dispersion": "none-such"}]

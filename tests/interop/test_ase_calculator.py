@@ -79,8 +79,14 @@ def test_other_atoms_periodic_ones_and_far_ones_are_noticed():
     calculator = QmdCalculator("sivqlm-h2o")
     with pytest.raises(CalculatorSetupError, match="is for O H H in this order"):
         Atoms("HOH", WATER, calculator=calculator).get_potential_energy()
-    with pytest.raises(CalculatorSetupError, match="isolated molecules"):
-        Atoms("OHH", WATER, calculator=calculator, cell=[9] * 3, pbc=True).get_forces()
+    for symbols, pbc in (("OHH", True), ("HOH", [True, False, False])):  # the cell comes first
+        crystal = Atoms(symbols, WATER, calculator=calculator, cell=[9] * 3, pbc=pbc)
+        with pytest.raises(CalculatorSetupError, match=r"pbc = .* set `atoms.pbc = False`"):
+            crystal.get_forces()
+    box = Atoms("OHH", WATER, calculator=calculator, cell=[9] * 3, pbc=True)
+    box.pbc = False  # as the message says
+    free = Atoms("OHH", WATER, calculator=calculator)
+    assert box.get_potential_energy() == free.get_potential_energy()
     with pytest.warns(UserWarning, match=r"atoms 0 and 1 are 2\.910 A apart"):
         Atoms("OHH", WATER * [3, 1, 1], calculator=calculator).get_forces()
     with pytest.raises(MismatchError, match="no potential 'none'"):

@@ -120,7 +120,7 @@ def test_a_mixed_system_has_the_potential_on_its_atoms(potentials: Any) -> None:
 
 def test_other_and_periodic_atoms_are_refused(potentials: Any) -> None:
     water = potentials("qmd", potential="sivqlm-h2o")
-    with pytest.raises(MismatchError, match="model is for O,H,H; the topology has H,O,H"):
+    with pytest.raises(MismatchError, match="sivqlm-h2o is for O,H,H; the topology has H,O,H"):
         water.createSystem(topology(("H", "O", "H")))
     with pytest.raises(MismatchError, match="periodic"):
         water.createSystem(topology(("O", "H", "H"), periodic=True))

@@ -86,6 +86,15 @@ def test_a_missing_run_is_one_clear_line(tmp_path: Path) -> None:
         qmd.load(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["trajectory.nc", "topology.pdb", "run.json"])
+def test_an_empty_file_of_a_run_is_named(run: Path, name: str) -> None:
+    (run / "output" / "run.json").write_text('{"masses_u": [16, 1, 1, 16, 1, 1]}')
+    qmd.load(run)
+    (run / "output" / name).write_bytes(b"")
+    with pytest.raises(CorruptError, match=rf"{name}\b.* is empty"):
+        qmd.load(run)
+
+
 def test_a_run_without_frames_says_so(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no frames yet"):
         qmd.load(make_run(tmp_path / "run", n_frames=0))

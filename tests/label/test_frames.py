@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from qmd.errors import MismatchError
 from qmd.label.frames import label_frames
 
 Z = np.array([8, 1, 1])
@@ -63,6 +64,17 @@ def test_labels_of_other_geometries_are_refused(tmp_path):
     path = tmp_path / "labels.npz"
     run(frames(3), path)
     before = path.read_bytes()
-    with pytest.raises(ValueError, match="other geometries"):
+    with pytest.raises(MismatchError, match="other geometries"):
         run(frames(5, seed=1), path)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "content, reason", [(b"", "it is empty"), (b"energies", "holds no labels")]
+)
+def test_a_file_that_holds_no_labels_is_kept_and_named(tmp_path, content, reason):
+    path = tmp_path / "labels.npz"
+    path.write_bytes(content)
+    with pytest.raises(MismatchError, match=reason) as error:
+        run(frames(3), path)
+    assert "another --output" in error.value.hint and path.read_bytes() == content

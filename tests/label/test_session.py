@@ -112,6 +112,8 @@ def test_labels_are_the_same_wherever_they_are_computed(tmp_path, kind):
     [
         ({"structures": "none.npz"}, InputError, "structures 'none.npz' does not exist"),
         ({"structures": "labels.txt"}, InputError, "cannot be read by ASE"),
+        ({"structures": "empty.npz"}, InputError, "'.*empty.npz' is empty"),
+        ({"structures": "empty.xyz"}, InputError, "'.*empty.xyz' is empty"),
         ({"molecules": [[0, 1], [1, 2]]}, InputError, "must name each of the atoms 0 to 2 once"),
         ({"molecule": [[0]]}, InputError, "molecules"),
         ({"method": {"kind": "dft", "basis": 3}}, InputError, "method"),
@@ -120,10 +122,28 @@ def test_labels_are_the_same_wherever_they_are_computed(tmp_path, kind):
 )
 def test_bad_inputs_are_one_clear_line_and_leave_nothing(tmp_path, settings, error, message):
     (tmp_path / "labels.txt").write_text("nothing")
+    for name in ("empty.npz", "empty.xyz"):
+        (tmp_path / name).touch()
     path = write(tmp_path, **settings)
     with pytest.raises(error, match=message):
         label(path)
     assert not (tmp_path / "labels.npz").exists()
+
+
+def test_a_matrix_that_a_method_cannot_solve_is_no_wrong_option(tmp_path, monkeypatch):
+    # numpy's LinAlgError is a ValueError, as many errors of options are.
+    def singular(self, *args):
+        np.linalg.inv(np.zeros((1, 1)))
+
+    monkeypatch.setattr(EMT, "calculate", singular)
+    with pytest.raises(NumericalError, match="frame 0 of 7.*EMT failed: LinAlgError: Singular"):
+        label(write(tmp_path))
+    dft = {"kind": "dft", "functional": "lda", "basis": "sto-3g"}
+    monkeypatch.setattr("qmd.forces.reference._require", lambda *packages: None)
+    monkeypatch.setattr("qmd.label.session.versions", lambda *packages: {})
+    monkeypatch.setattr("qmd.forces.dft.DFT.energy_and_forces", singular)
+    with pytest.raises(NumericalError, match="frame 0 of 7.*lda.* failed: LinAlgError: Singular"):
+        label(write(tmp_path, method=dft))
 
 
 def test_a_file_of_other_labels_is_not_touched(tmp_path):

@@ -21,10 +21,14 @@ RADIUS, STIFFNESS = 0.85, 20.0
 """The hydrogens begin 0.92 angstrom from the origin: outside."""
 
 
-def setup(folder: Path, extra: str = "") -> RunSetup:
+def _input(folder: Path, extra: str) -> Path:
     path = folder / "input.yaml"
     path.write_text(INPUT + extra)
-    return set_up(load_config(path))
+    return path
+
+
+def setup(folder: Path, extra: str = "") -> RunSetup:
+    return set_up(load_config(_input(folder, extra)))
 
 
 def confined(folder: Path) -> RunSetup:
@@ -52,6 +56,14 @@ def test_energy_is_conserved_in_the_sphere(tmp_path):
         totals.append(state.energy + kinetic_energy(state.velocities, masses))
     # (omega dt)^2 / 8 of the kinetic energy of the fastest mode: (0.18)^2 / 8 x 0.1 eV.
     assert np.std(totals) < 4e-4
+
+
+def test_a_start_far_outside_the_sphere_is_told_so_and_how_far(tmp_path):
+    (tmp_path / "far.xyz").write_text("3\n\nO 9 0 0\nH 9.766 0.5985 0\nH 8.234 0.5985 0\n")
+    far = "confinement: {radius_A: 4}\n"
+    with pytest.raises(InputError, match="3 of 3 atoms start outside .* atom 2 is 9.784 ang") as e:
+        start_state(set_up(load_config(_input(tmp_path, far), ["system.structure=far.xyz"])))
+    assert "move the molecule to the origin" in e.value.hint
 
 
 def test_a_run_in_a_sphere_is_another_run(tmp_path):

@@ -11,7 +11,7 @@ import ase.io
 import numpy as np
 import pytest
 
-from qmd.errors import NumericalError, StoppedEarly
+from qmd.errors import MismatchError, NumericalError, StoppedEarly
 from qmd.integrators import python_force
 from qmd.io import checkpoint, trajectory
 from qmd.io.structure import BUILT_IN
@@ -26,6 +26,7 @@ WATER = np.array(BUILT_IN["h2o"][1])
 PAIRS = ((0, 1), (0, 2), (1, 2))
 MASSES = np.array([15.999, 1.008, 1.008])
 NVE = {"kind": "velocity_verlet", "timestep_fs": 0.5}
+THERMAL = {"structure": "h2o", "temperature_K": 300}
 FREE = {"max_force_eV_per_A": 1e6, "max_displacement_A_per_step": 10, "on_leaving_domain": "warn"}
 
 
@@ -41,7 +42,9 @@ class Run:
         self.folder, self.output = folder, folder / "output"
         self.positions, self.velocities = WATER.copy(), np.zeros((3, 3))
 
-    def __call__(self, **settings: Any) -> session.RunResult:
+    def __call__(
+        self, log: Callable[[str], None] = lambda line: None, **settings: Any
+    ) -> session.RunResult:
         lines = ["3", 'Properties=species:S:1:pos:R:3:momenta:R:3 pbc="F F F"']
         momenta = MASSES[:, None] * self.velocities / fs
         for symbol, x, p in zip("OHH", self.positions, momenta, strict=True):
@@ -55,7 +58,7 @@ class Run:
             "output": {"trajectory_every": 4, "log_every": 1},
         }
         (self.folder / "input.yaml").write_text(json.dumps(document | settings))
-        return session.run(load_config(self.folder / "input.yaml"))
+        return session.run(load_config(self.folder / "input.yaml"), log=log)
 
     def failure_steps(self) -> list[int]:
         """Steps of the frames in failure.extxyz, which are all finite."""
@@ -313,3 +316,39 @@ def test_on_request_a_run_warns_and_goes_on_beyond_the_domain(leaving: tuple[Run
     assert finished.progress.warned_steps == 4
     record = json.loads((run.output / "run.json").read_text())
     assert record["last_session"]["steps_outside_training_range"] == 4
+
+
+# A start that failed
+
+
+def test_a_run_that_failed_at_its_first_step_leaves_its_folder_to_another_input(run: Run) -> None:
+    with pytest.raises(NumericalError, match="Stopped at step 1 "):
+        run(guards={"max_displacement_A_per_step": 1e-9}, system=THERMAL)
+    assert (run.output / "failure.extxyz").exists()
+    lines: list[str] = []
+    run(system=THERMAL, steps=4, log=lines.append)
+    assert len(lines) == 1 and "guards.max_displacement_A_per_step: 1e-09 -> 0.1" in lines[0]
+    assert "has saved no step, and this input takes its place" in lines[0]
+    assert run.frame_steps() == [0, 4] and not (run.output / "failure.extxyz").exists()
+    with pytest.raises(MismatchError, match="holds a run of another input: seed: . -> 7"):
+        run(system=THERMAL, steps=4, seed=7)
+    assert run.frame_steps() == [0, 4]
+
+
+def test_a_start_that_cannot_be_used_removes_nothing(run: Run) -> None:
+    with pytest.raises(NumericalError, match="Stopped at step 1 "):
+        run(guards={"max_displacement_A_per_step": 1e-9}, system=THERMAL)
+    before = sorted(run.output.iterdir())
+    with pytest.raises(NumericalError, match="At the start"):
+        run(guards={"max_force_eV_per_A": 1e-9}, system=THERMAL)
+    assert sorted(run.output.iterdir()) == before
+
+
+def test_a_long_run_whose_last_checkpoint_is_damaged_is_not_replaced(run: Run) -> None:
+    with pytest.raises(NumericalError, match="Stopped at step 1 "):
+        run(guards={"max_displacement_A_per_step": 1e-9}, system=THERMAL)
+    last = run.output / "checkpoint"
+    last.rename(run.output / "checkpoint.prev")
+    last.write_bytes(b"damaged")
+    with pytest.raises(MismatchError, match="holds a run of another input"):
+        run(system=THERMAL)

@@ -189,7 +189,8 @@ REFUSED = {
     "no element": (xyz(symbols=["O", "H", "Qq"]), "atom 3 is of an unknown element, 'Qq'"),
     "many": (xyz(np.arange(3.0 * MAX_ATOMS + 3).reshape(-1, 3), "O" * (MAX_ATOMS + 1)), "1001 at"),
     "long line": (xyz(title="x" * 20_000), "line of more than"),
-    "empty": ("", "not in a format"),
+    "empty": ("", "is empty"),
+    "blank": ("\n \n", "is empty"),
     "binary": (b"\x89PNG\r\n\x1a\n\xff", "not in a format"),
     "large": ("\n" * (5 << 20), "bytes"),
     "evil title": (xyz(np.zeros((3, 3)), title=EVIL), "overlapping"),
@@ -208,6 +209,20 @@ def test_unusable_structure_files_are_refused_in_one_printable_line(text, reason
 def test_formats_that_are_more_than_text_are_refused(name, load):
     with pytest.raises(InputError, match="not in a format"):
         load("{}", name)
+
+
+@pytest.mark.parametrize("name", ["POSCAR", "a.vasp", "a.cif"])
+def test_a_file_of_a_crystal_is_refused_with_a_way_out_that_works(name, tmp_path):
+    import ase.io
+    from ase import Atoms
+
+    crystal = Atoms("OHH", WATER.positions + 4, cell=[9, 9, 9], pbc=True)
+    ase.io.write(tmp_path / name, crystal, format="cif" if name == "a.cif" else "vasp")
+    with pytest.raises(InputError, match=r"is a crystal \((vasp|cif)\); expected an isolated") as e:
+        load_system(name, tmp_path)
+    assert "`ase convert -o xyz FILE molecule.xyz`" in e.value.hint
+    ase.io.write(tmp_path / "molecule.xyz", ase.io.read(tmp_path / name), format="xyz")
+    assert load_system("molecule.xyz", tmp_path).symbols == ("O", "H", "H")
 
 
 def test_control_characters_of_a_file_name_are_escaped(load):
@@ -375,9 +390,9 @@ def test_the_right_species_are_accepted():
 def test_another_order_is_refused_with_the_permutation_that_mends_it():
     hoh = system("HOH", WATER.positions[[1, 0, 2]], name="h2o.xyz")
     with pytest.raises(MismatchError) as error:
-        check_species(hoh, ("O", "H", "H"))
-    assert error.value.message == "model is for O,H,H; h2o.xyz has H,O,H"
-    assert error.value.hint == "reorder the atoms as 2,1,3"
+        check_species(hoh, ("O", "H", "H"), name="sivqlm-h2o")
+    assert error.value.message == "sivqlm-h2o is for O,H,H; h2o.xyz has H,O,H"
+    assert error.value.hint == "if it is the same molecule, reorder its atoms as 2,1,3"
     assert error.value.exit_code == 3
 
 
@@ -396,4 +411,12 @@ def test_the_permutation_keeps_each_hydrogen_at_its_oxygen():
 def test_other_species_are_refused_without_a_permutation(species):
     with pytest.raises(MismatchError, match="h2o has O,H,H") as error:
         check_species(WATER, species)
-    assert error.value.hint is None
+    assert "reorder" not in error.value.hint
+
+
+def test_every_molecule_that_is_served_is_named_and_its_order_given():
+    served = [("C", "O", "O"), ("H", "H", "O"), ("Li", "H")]
+    check_species(system("LiH", [[0, 0, 0], [0, 0, 1.6]]), *served)
+    with pytest.raises(MismatchError, match="is for C,O,O, or H,H,O, or Li,H; h2o has O") as error:
+        check_species(WATER, *served)
+    assert error.value.hint.endswith("reorder its atoms as 2,3,1")
