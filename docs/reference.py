@@ -119,7 +119,7 @@ The [recipes](../howto.md#use-a-potential-from-python) use most of these names.
 """
 
 PYTHON_SECTIONS = {
-    "qmd": "",
+    "qmd": "The commands as functions; [Python and notebooks](../python.md) explains them.",
     "qmd.integrators": "The steps of dynamics, compiled by Numba.",
     "qmd.potentials": "Models as trees of circuits and classical terms, and packages.",
 }
@@ -303,6 +303,7 @@ def _members(module: ModuleType) -> Iterator[Row]:
     constants = _constant_docs(Path(module.__path__[-1]))
     for name in sorted(module.__all__, key=str.lower):
         value = getattr(module, name)
+        value = getattr(value, "command", value)  # of a package that is a command, too
         if inspect.ismodule(value):
             continue
         if options := get_args(value):
@@ -331,6 +332,12 @@ def _methods(cls: type) -> Iterator[Row]:
             yield f"`{cls.__name__}.{name}`", _summary(inspect.getdoc(value))
 
 
+def _shown(default: Any) -> Any:
+    if isinstance(default, np.ndarray):
+        return _Text("zeros")
+    return _Text(default.__name__) if inspect.isfunction(default) else default
+
+
 class _Text(str):
     """A default that is shown as it is."""
 
@@ -343,7 +350,7 @@ def _signature(value: Any) -> str:
     parameters = [
         p.replace(
             annotation=p.empty,
-            default=_Text("zeros") if isinstance(p.default, np.ndarray) else p.default,
+            default=_shown(p.default),
         )
         for p in signature.parameters.values()
         if p.name != "self"

@@ -84,6 +84,18 @@ class StoppedEarly(QmdError):
     """A run that stopped before its last step and can be resumed; this is no failure."""
 
     exit_code = 75
+    result: object = None
+    """What the command would have returned, if it has any of it."""
+
+
+class Interrupted(StoppedEarly, KeyboardInterrupt):
+    """A command that Ctrl-C stopped in good order; `except KeyboardInterrupt` catches it, too."""
+
+
+def of_exit_code(code: int, message: str, hint: str | None = None) -> QmdError:
+    """Return an error of the class that has an exit code."""
+    kinds: dict[int, type[QmdError]] = {kind.exit_code: kind for kind in QmdError.__subclasses__()}
+    return kinds.get(code, QmdError)(message, hint)
 
 
 def one_line(text: str) -> str:

@@ -38,7 +38,8 @@ def same_start(run: Series, reference: Series) -> bool:
 def first_frames(run: Series, n: int) -> Series:
     """Return the first `n` frames, and the log up to the last of them."""
     rows = run.log.times_ps <= run.times_ps[n - 1] + 1e-9
-    log = Log(*(column[rows] for column in vars(run.log).values()))
+    columns = {name: x[rows] for name, x in vars(run.log).items() if name != "first_potential"}
+    log = replace(run.log, **columns)
     names = "times_ps", "positions", "velocities", "forces", "potential", "kinetic"
     return replace(run, log=log, **{name: getattr(run, name)[:n] for name in names})
 
@@ -98,6 +99,6 @@ def replay(
         forces=np.array([s.forces for s in states]),
         potential=potential,
         kinetic=kinetic,
-        log=Log(times, potential - potential[0], kinetic, temperature),
+        log=Log(times, potential - potential[0], kinetic, temperature, float(potential[0])),
     )
     return replayed, failure

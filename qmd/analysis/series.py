@@ -26,6 +26,8 @@ class Log:
     """Kinetic energy, eV."""
     temperature: Array
     """Kinetic temperature, K."""
+    first_potential: float
+    """The first value, eV."""
 
     @property
     def total(self) -> Array:
@@ -146,9 +148,10 @@ def read(run_dir: str | PathLike[str], replica: int | None = None) -> Series:
         np.array, zip(*frames, strict=True)
     )
     if replica is None:
-        log = _log(folder / "log.csv")
+        log = read_log(folder / "log.csv")
     else:
-        log = Log(times, potential - potential[0], kinetic, np.zeros_like(kinetic))
+        first = float(potential[0])
+        log = Log(times, potential - first, kinetic, np.zeros_like(kinetic), first)
     found = Series(
         folder=folder,
         name=str(record["potential"]["name"]),
@@ -194,19 +197,35 @@ def _by_the_input(integrator: dict[str, Any]) -> dict[str, Any]:
 
 
 _FOLDER = "Give the whole folder of a run, as `qmd run` leaves it."
-_COLUMNS = "time_ps", "potential_energy_eV", "kinetic_energy_eV", "temperature_K"
+_COLUMNS = "potential_energy_eV", "kinetic_energy_eV", "temperature_K"
 
 
-def _log(path: Path) -> Log:
+def read_log(path: Path, prefix: str = "") -> Log:
+    """Read log.csv.
+
+    Parameters
+    ----------
+    path : Path
+    prefix : str
+        ``mean_`` for the means over the replicas of a run.
+
+    Raises
+    ------
+    InputError
+        If there is no such file.
+    CorruptError
+        If it is damaged, or has no rows.
+    """
+    names = ("time_ps", *(prefix + name for name in _COLUMNS))
     try:
         with path.open(newline="") as file:
             rows = list(csv.DictReader(file))
-        columns = {name: np.array([float(row[name]) for row in rows]) for name in _COLUMNS}
+        columns = [np.array([float(row[name]) for row in rows]) for name in names]
     except FileNotFoundError:
         raise InputError(f"There is no log.csv in {path.parent}.", _FOLDER) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CorruptError(f"{path} cannot be read: {type(error).__name__}: {error}") from None
     if not rows:
         raise CorruptError(f"{path} has no rows.")
-    times, potential, kinetic, temperature = columns.values()
-    return Log(times, potential - potential[0], kinetic, temperature)
+    times, potential, kinetic, temperature = columns
+    return Log(times, potential - potential[0], kinetic, temperature, float(potential[0]))

@@ -32,7 +32,7 @@ from qmd.jobs import provenance
 from qmd.jobs.executor import Message, TaskContext
 from qmd.jobs.lock import RunLock
 from qmd.jobs.open import open_executor
-from qmd.jobs.stop import Reason, StopRequest, stop_signals
+from qmd.jobs.stop import Reason, StopRequest, stop_signals, stopped_early
 from qmd.system.system import System
 
 MAX_TASKS = 100_000
@@ -79,6 +79,22 @@ class BenchmarkResult:
     directory: Path
     results: dict[str, Any]
     """Content of `results.json`."""
+
+    @property
+    def report(self) -> Path:
+        """HTML report; `qmd.benchmark` writes it."""
+        return self.directory / "report.html"
+
+    @property
+    def tables(self) -> Path:
+        """The tables in Markdown."""
+        return self.directory / "results.md"
+
+    def summary(self) -> str:
+        """Return the tables, as `qmd benchmark` prints them."""
+        from qmd.benchmark import tables
+
+        return f"{tables.markdown(self.results)}\nreport: {self.report}"
 
 
 def prepare(loaded: LoadedConfig[BenchmarkConfig]) -> BenchmarkJob:
@@ -180,7 +196,8 @@ def run(
             on_progress("tasks", done, len(tasks))
     if stop.reason() or done < len(tasks):
         why = stop.reason() or "its executor"
-        raise StoppedEarly(
+        raise stopped_early(
+            stop.reason(),
             f"Stopped by {why} after {done} of {len(tasks)} tasks; all is saved.",
             "Run the same command again to resume.",
         )

@@ -36,27 +36,10 @@ def benchmark(
 ) -> None:  # fmt: skip
     """Compare potentials under the same conditions: errors, drift, stability, symmetry, speed."""
     with errors_in_one_line(debug):
-        from qmd.benchmark import report as benchmark_report
-        from qmd.benchmark import session as benchmark_session
-        from qmd.benchmark import tables
-        from qmd.benchmark.config import BenchmarkConfig
-        from qmd.cli import console
-        from qmd.config import load as inputs
-        from qmd.io import files
-        from qmd.report import page
+        from qmd.commands import benchmarks
 
-        loaded = inputs.load(input_file, BenchmarkConfig, overrides or [])
-        prepared = benchmark_session.prepare(loaded)
-        with console.bars(quiet=quiet) as on_progress:
-            finished = benchmark_session.run(
-                prepared, output, log=console.note, on_progress=on_progress
-            )
-        text = tables.markdown(finished.results)
-        report = finished.directory / "report.html"
-        page.write(report, benchmark_report.page(finished.results))
-        files.write_text(finished.directory / "results.md", text)
-        if markdown is not None:
-            files.write_text(markdown, text)
+        finished = benchmarks.benchmark(
+            input_file, set=overrides or (), output=output, markdown=markdown, progress=not quiet
+        )
         if not quiet:
-            print(text)
-            print(f"report: {report}")
+            print(finished.summary())

@@ -61,7 +61,7 @@ def errors_in_one_line(debug: bool = False) -> Iterator[None]:
 
         if debug:
             traceback.print_exc()
-        if isinstance(error, KeyboardInterrupt):  # a run handles it itself once it has begun
+        if not isinstance(error, QmdError):  # a command handles it itself once it has begun
             error = StoppedEarly("Interrupted.", "Run the same command again.")
         console.error(error.message, error.hint)
         raise typer.Exit(error.exit_code) from None

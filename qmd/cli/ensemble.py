@@ -8,15 +8,13 @@ import typer
 from qmd.cli.common import Debug, Input, Set, errors_in_one_line
 
 if TYPE_CHECKING:
-    from qmd.ensemble.session import EnsembleJob, EnsembleResult
+    from qmd.ensemble.session import EnsembleJob
 
 EXAMPLES = (
     "Examples: `qmd ensemble ensemble.yaml --check`; `qmd ensemble ensemble.yaml --set "
     "executor.kind=processes --set executor.workers=2`. Run the same command again to resume. Exit "
     "codes: 0 all finished, that of the first run that failed, 75 some are not finished."
 )
-SHOWN = 40
-"""Largest number of rows of a table; longer ones show only the runs that did not finish."""
 
 
 def ensemble(
@@ -40,27 +38,25 @@ def ensemble(
         from qmd.cli.startup import no_pydantic_plugins
 
         no_pydantic_plugins()
-        from qmd.cli import console
-        from qmd.config.load import load
-        from qmd.ensemble import session as ensemble_session
-        from qmd.ensemble.config import EnsembleConfig
+        from qmd.commands import ensembles
+        from qmd.ensemble.session import EnsembleResult
+        from qmd.errors import StoppedEarly
 
-        prepared = ensemble_session.prepare(load(input, EnsembleConfig, set or ()))
         if check:
-            _print_plan(prepared)
+            _print_plan(ensembles.plan_ensemble(input, set=set or ()))
             return
-        with console.bars(quiet=quiet) as on_progress:
-            ended = ensemble_session.run(
-                prepared, output, log=console.note, on_progress=on_progress
-            )
+        try:
+            ended = ensembles.ensemble(input, set=set or (), output=output, progress=not quiet)
+        except StoppedEarly as stopped:
+            if isinstance(stopped.result, EnsembleResult):
+                if not quiet:
+                    print(stopped.result.summary())
+                if stopped.result.first_failure:
+                    stopped.result.check()
+            raise
         if not quiet:
-            print(table(ended))
-        if failed := ended.first_failure:
-            member, outcome = failed
-            console.error(f"{member.name}: {outcome.reason}", outcome.hint)
-        elif ended.exit_code:
-            console.error("Some runs are not finished.", "Run the same command again to resume.")
-        raise typer.Exit(ended.exit_code)
+            print(ended.summary())
+        ended.check()
 
 
 def _print_plan(prepared: "EnsembleJob") -> None:
@@ -74,20 +70,3 @@ def _print_plan(prepared: "EnsembleJob") -> None:
         from qmd.jobs.open import job_script
 
         print(job_script(executor))
-
-
-def table(ended: "EnsembleResult") -> str:
-    """Return a table of the outcomes; of many runs, only those that did not finish."""
-    rows = [("run", "status", "step", "reason")]
-    for member, outcome in ended.outcomes:
-        if outcome is None:
-            rows.append((member.name, "waiting", "", ""))
-        elif outcome.status != "finished" or len(ended.outcomes) <= SHOWN:
-            rows.append((member.name, outcome.status, str(outcome.step), outcome.reason))
-    widths = [max(len(row[n]) for row in rows) for n in range(3)]
-    lines = [
-        f"{a:{widths[0]}}  {b:{widths[1]}}  {c:>{widths[2]}}  {d}".rstrip() for a, b, c, d in rows
-    ]
-    finished = sum(o is not None and o.status == "finished" for _, o in ended.outcomes)
-    lines.append(f"{finished} of {len(ended.outcomes)} runs finished; {ended.directory}/runs.csv")
-    return "\n".join(lines)

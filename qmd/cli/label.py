@@ -27,16 +27,8 @@ def label(
 ) -> None:  # fmt: skip
     """Compute energies and forces of geometries by DFT, full CI or any ASE calculator."""
     with errors_in_one_line(debug):
-        from qmd.cli import console
-        from qmd.config.load import load
-        from qmd.label import session as label_session
-        from qmd.label.config import LabelConfig
+        from qmd.commands import labels
 
-        loaded = load(input, LabelConfig, set or ())
-        with console.bars(quiet=quiet) as on_progress:
-            target = label_session.run(
-                loaded, output, log=console.note,
-                on_progress=lambda done, of: on_progress("labels", done, of),
-            )  # fmt: skip
+        finished = labels.label(input, set=set or (), output=output, progress=not quiet)
         if not quiet:
-            print(f"{target}, and its card {target.with_suffix('.json')}")
+            print(finished.summary())

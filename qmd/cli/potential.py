@@ -73,7 +73,7 @@ def check(
     """Audit symmetries, forces, interpreters, domain and smoothness; takes a minute."""
     with errors_in_one_line(debug):
         from qmd.audit import audit
-        from qmd.cli import console
+        from qmd.commands.progress import note
         from qmd.errors import MismatchError, NumericalError
         from qmd.forces.jax_cache import use_compilation_cache
 
@@ -81,7 +81,7 @@ def check(
         package = named_package(potential, structure)
         if not len(package.test_positions):
             raise MismatchError(f"{potential} has no geometry to test", "name one with --structure")
-        log = console.note if sys.stderr.isatty() else lambda text: None
+        log = note if sys.stderr.isatty() else lambda text: None
         found = audit.audit(package, n_geometries=geometries, seed=seed, log=log)
         print(audit.as_json(package, found) if json else audit.table(found))
         failed = audit.failed(found)

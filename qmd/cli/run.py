@@ -34,14 +34,10 @@ def run(
 
         no_pydantic_plugins()
         numba_without_blas()
-        from qmd.cli import console
-        from qmd.run import session
-        from qmd.run.config import load_config
+        from qmd.commands import dynamics
 
-        loaded = load_config(input, set or ())
-        with console.progress_bar(loaded.config.integrator.timestep_fs, quiet=quiet) as on_progress:
-            finished = session.run(
-                loaded, output, overwrite=overwrite, log=console.note, on_progress=on_progress
-            )
+        finished = dynamics.run(
+            input, set=set or (), output=output, overwrite=overwrite, progress=not quiet
+        )
         if not quiet:
-            print(console.summary(finished))
+            print(finished.summary())

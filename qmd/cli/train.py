@@ -37,23 +37,16 @@ def train(
         from qmd.cli.startup import no_pydantic_plugins
 
         no_pydantic_plugins()
-        from qmd.config.load import load
-        from qmd.train.config import TrainConfig
+        from qmd.commands import training
+        from qmd.commands.progress import note
 
-        loaded = load(input, TrainConfig, set or ())
-        from qmd.cli import console, train_progress
-        from qmd.train import session as train_session
-
-        for line in loaded.notes:
-            console.note(line)
-        prepared = train_session.prepare(loaded)
-        if not quiet:
-            console.note(train_progress.plan_text(prepared))
         if check:
+            plan = training.plan_training(input, set=set or ())
+            if not quiet:
+                note(plan.summary())
             return
-        with train_progress.progress(quiet=quiet) as on_progress:
-            finished = train_session.run(
-                prepared, output, overwrite=overwrite, log=console.note, on_progress=on_progress
-            )
+        finished = training.train(
+            input, set=set or (), output=output, overwrite=overwrite, progress=not quiet
+        )
         if not quiet:
-            print(train_progress.summary(finished))
+            print(finished.summary())

@@ -105,14 +105,13 @@ def _train(path: Path, overrides: Sequence[str]) -> str:
     from qmd.train.config import TrainConfig
 
     loaded = load(path, TrainConfig, overrides)
-    from qmd.cli import console
-    from qmd.cli.train_progress import plan_text
+    from qmd.commands.progress import note
     from qmd.train.session import prepare
 
     for line in loaded.notes:
-        console.note(line)
+        note(line)
 
-    return f"{plan_text(prepare(loaded))}."
+    return f"{prepare(loaded).summary()}."
 
 
 def _label(path: Path, overrides: Sequence[str]) -> str:

@@ -42,10 +42,42 @@ class LoadedConfig(Generic[C]):
     notes: tuple[str, ...] = ()
 
 
-def load(path: str | Path, schema: type[C], overrides: Sequence[str] = ()) -> LoadedConfig[C]:
+Changes = Sequence[str] | Mapping[str, Any]
+"""Changes of an input: ``key.path=value`` each, as on the command line, or values by dotted key."""
+
+
+def load(path: str | Path, schema: type[C], overrides: Changes = ()) -> LoadedConfig[C]:
     """Read an input file of any `schema`, as `load_config` does for runs."""
-    document = read_document(path)
-    set_paths = [_override(document.data, text) for text in overrides]
+    return _checked(read_document(path), Path(path), schema, overrides)
+
+
+def from_mapping(
+    data: Mapping[str, Any], path: Path, schema: type[C], overrides: Changes = ()
+) -> LoadedConfig[C]:
+    """Check an input that is no file: what the file would hold, as nested mappings.
+
+    Parameters
+    ----------
+    data : mapping
+        Keys and values of the file. Paths, tuples and numbers of NumPy are taken, too.
+    path : Path
+        Where the file would be; paths inside the input are relative to its folder.
+    schema : type
+    overrides : sequence of str or mapping
+
+    Raises
+    ------
+    InputError
+        In one line: key path, what was expected and what was found.
+    """
+    document = Document(_plain_data(data), f"input of {path.stem}", {})
+    return _checked(document, path, schema, overrides)
+
+
+def _checked(
+    document: Document, path: Path, schema: type[C], overrides: Changes
+) -> LoadedConfig[C]:
+    set_paths = _override_all(document.data, overrides)
     for set_path in set_paths:
         if set_paths.count(set_path) > 1:
             raise InputError(f"--set: {dotted(set_path)} is given twice")
@@ -54,6 +86,11 @@ def load(path: str | Path, schema: type[C], overrides: Sequence[str] = ()) -> Lo
         config = schema.model_validate(document.data)
     except ValidationError as error:
         raise input_error(error, schema, document, set_paths) from None
+    return of_config(config, path, notes)
+
+
+def of_config(config: C, path: Path, notes: tuple[str, ...] = ()) -> LoadedConfig[C]:
+    """Return a checked config as if it had been read from `path`."""
     text = json.dumps(config.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(text.encode()).hexdigest()
     return LoadedConfig(config, Path(os.path.abspath(path)), text, digest, notes)
@@ -155,6 +192,37 @@ def _decode(content: bytes, source: str) -> str:
         ) from None
 
 
+def _plain_data(value: Any) -> Any:
+    """Return the plain dicts, lists and scalars that a file would hold in the place of `value`."""
+    match value:
+        case Mapping():
+            return {str(key): _plain_data(child) for key, child in value.items()}
+        case list() | tuple():
+            return [_plain_data(child) for child in value]
+        case os.PathLike():
+            return os.fspath(value)
+    # Scalars and arrays of NumPy, which is not imported for this.
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _override_all(data: dict[str, Any], overrides: Changes) -> list[KeyPath]:
+    """Put all changes into `data` and return their paths."""
+    if isinstance(overrides, str):
+        overrides = [overrides]
+    if not isinstance(overrides, Mapping):
+        return [_override(data, text) for text in overrides]
+    paths: list[KeyPath] = []
+    for key, value in overrides.items():
+        path = tuple(part.strip() for part in key.split("."))
+        if not all(path):
+            raise InputError(
+                f"--set {quoted(key)}: expected a key such as steps or system.structure"
+            )
+        _put(data, path, _plain_data(value))
+        paths.append(path)
+    return paths
+
+
 def _override(data: dict[str, Any], text: str) -> KeyPath:
     """Put one ``key.path=value`` into `data` and return its path."""
     key, equals, value = text.partition("=")
@@ -164,6 +232,18 @@ def _override(data: dict[str, Any], text: str) -> KeyPath:
             f"--set {quoted(text)}: expected key=value",
             hint="for example --set integrator.temperature_K=350",
         )
+    try:
+        scalar = parse_scalar(value)
+    except InputError as error:
+        raise InputError(
+            f"--set: {dotted(path)}: {error.message}", _plain_advice(path, value)
+        ) from None
+    _put(data, path, scalar)
+    return path
+
+
+def _put(data: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    """Put `value` into `data` at `path`; sections that are missing are made."""
     for n, part in enumerate(path[:-1], start=1):
         child = data.setdefault(part, {})
         if part == "potential":
@@ -171,13 +251,7 @@ def _override(data: dict[str, Any], text: str) -> KeyPath:
         if not isinstance(child, dict):
             raise InputError(f"--set: {dotted(path[:n])} is {shown(child)}, not a mapping")
         data = child
-    try:
-        data[path[-1]] = parse_scalar(value)
-    except InputError as error:
-        raise InputError(
-            f"--set: {dotted(path)}: {error.message}", _plain_advice(path, value)
-        ) from None
-    return path
+    data[path[-1]] = value
 
 
 def _plain_advice(path: KeyPath, value: str) -> str | None:

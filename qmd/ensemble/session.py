@@ -15,17 +15,20 @@ from typing import Literal
 
 from qmd.config.load import LoadedConfig
 from qmd.ensemble.config import EnsembleConfig, Value
-from qmd.errors import InputError, QmdError, StoppedEarly
+from qmd.errors import InputError, QmdError, StoppedEarly, of_exit_code
 from qmd.io import files
 from qmd.jobs.executor import Message, TaskContext
 from qmd.jobs.lock import RunLock
 from qmd.jobs.open import open_executor
-from qmd.jobs.stop import StopRequest, stop_signals
+from qmd.jobs.stop import Reason, StopRequest, stop_signals
 from qmd.run.config import load_config
 
 MAX_RUNS = 10_000
 REPORT_EVERY_S = 0.5
 SAVE_EVERY_S = 5.0
+SHOWN = 40
+"""Largest number of rows of a table; longer ones show only the runs that did not finish."""
+AGAIN = "Run the same command again to resume."
 
 Status = Literal["finished", "stopped", "failed", "waiting"]
 
@@ -72,7 +75,21 @@ class EnsembleResult:
     """Result of `run`; members that were not begun have no outcome."""
 
     directory: Path
+    """Parent of the run folders, with `runs.csv`."""
     outcomes: list[tuple[EnsembleMember, Outcome | None]]
+    stopped_by: Reason = None
+    """Why the runs were asked to stop; None if they were not."""
+
+    @property
+    def finished(self) -> int:
+        """Number of runs that are finished."""
+        return sum(o is not None and o.status == "finished" for _, o in self.outcomes)
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Output folders of the finished runs, for `qmd.load` and `qmd.analyze`."""
+        done = (member for member, o in self.outcomes if o and o.status == "finished")
+        return tuple(self.directory / member.name for member in done)
 
     @property
     def first_failure(self) -> tuple[EnsembleMember, Outcome] | None:
@@ -87,6 +104,31 @@ class EnsembleResult:
             return failed[1].exit_code
         done = all(outcome and outcome.status == "finished" for _, outcome in self.outcomes)
         return 0 if done else StoppedEarly.exit_code
+
+    def check(self) -> None:
+        """Raise the error of the first run that failed, or `StoppedEarly` if some wait."""
+        if failed := self.first_failure:
+            member, outcome = failed
+            reason = f"{member.name}: {outcome.reason}"
+            raise of_exit_code(outcome.exit_code, reason, outcome.hint)
+        if self.exit_code:
+            raise StoppedEarly("Some runs are not finished.", AGAIN)
+
+    def summary(self) -> str:
+        """Return a table of the outcomes; of many runs, only those that did not finish."""
+        rows = [("run", "status", "step", "reason")]
+        for member, outcome in self.outcomes:
+            if outcome is None:
+                rows.append((member.name, "waiting", "", ""))
+            elif outcome.status != "finished" or len(self.outcomes) <= SHOWN:
+                rows.append((member.name, outcome.status, str(outcome.step), outcome.reason))
+        widths = [max(len(row[n]) for row in rows) for n in range(3)]
+        lines = [
+            f"{a:{widths[0]}}  {b:{widths[1]}}  {c:>{widths[2]}}  {d}".rstrip()
+            for a, b, c, d in rows
+        ]
+        end = f"{self.finished} of {len(self.outcomes)} runs finished; {self.directory}/runs.csv"
+        return "\n".join([*lines, end])
 
 
 def prepare(loaded: LoadedConfig[EnsembleConfig]) -> EnsembleJob:
@@ -144,7 +186,7 @@ def run(
     ):
         results = executor.run_tasks(
             Runs(prepared.base, directory), list(enumerate(prepared.members)),
-            stopping=lambda: stop.reason() is not None, on_message=outcomes.on_message,
+            stopping=lambda: outcomes.stopping(stop), on_message=outcomes.on_message,
         )  # fmt: skip
         saved = -math.inf
         try:
@@ -157,7 +199,7 @@ def run(
                     saved = time.monotonic()
         finally:
             outcomes.save(directory / "runs.csv")
-    return EnsembleResult(directory, outcomes.outcomes)
+    return EnsembleResult(directory, outcomes.outcomes, outcomes.stopped_by)
 
 
 class _Outcomes:
@@ -168,6 +210,12 @@ class _Outcomes:
         self.outcomes: list[tuple[EnsembleMember, Outcome | None]] = [
             (c, None) for c in prepared.members
         ]
+        self.stopped_by: Reason = None
+
+    def stopping(self, stop: StopRequest) -> bool:
+        """Return True if the runs are to stop, and keep the reason, which is given once only."""
+        self.stopped_by = self.stopped_by or stop.reason()
+        return self.stopped_by is not None
 
     def on_message(self, message: Message) -> None:
         """Record the step that a run has reached."""

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from qmd.errors import Interrupted, StoppedEarly
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
 Reason = str | None
@@ -25,6 +27,12 @@ def end_with_run() -> None:
     """Declare that this process is a command, which does nothing more after a stopped run."""
     global _process_ends_with_run
     _process_ends_with_run = True
+
+
+def stopped_early(reason: Reason, message: str, hint: str) -> StoppedEarly:
+    """Return the error of a command that has stopped for a reason: Ctrl-C stays an interrupt."""
+    kind = Interrupted if reason == signal.SIGINT.name else StoppedEarly
+    return kind(message, hint)
 
 
 class StopRequest:

@@ -10,14 +10,14 @@ from typing import Any
 
 from qmd import units
 from qmd.config.load import LoadedConfig, changed_keys
-from qmd.errors import MismatchError, OutputError, StoppedEarly
+from qmd.errors import MismatchError, OutputError
 from qmd.integrators import AbstractIntegrator, Batch, State
 from qmd.io import checkpoint, files
 from qmd.io.pdb import write_pdb
 from qmd.io.run_folder import RunPaths
 from qmd.jobs.lock import RunLock
 from qmd.jobs.provenance import machine
-from qmd.jobs.stop import Reason, StopRequest, stop_signals
+from qmd.jobs.stop import Reason, StopRequest, stop_signals, stopped_early
 from qmd.run.config import MAY_CHANGE_ON_RESUME, RunConfig
 from qmd.run.replica_reporters import Failure
 from qmd.run.reporters import open_reporters, written_files
@@ -30,7 +30,7 @@ Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class RunResult:
+class RunSession:
     """A finished session of a run, for a summary."""
 
     setup: RunSetup
@@ -48,7 +48,7 @@ def run(
     log: Log = lambda text: None,
     on_progress: Callable[[RunProgress], None] | None = None,
     should_stop: Callable[[], Reason] | None = None,
-) -> RunResult:
+) -> RunSession:
     """Run an input to its last step, going on where an earlier call stopped.
 
     Parameters
@@ -88,14 +88,15 @@ def run(
             if not resumed:
                 _say_drift(setup, log)
                 simulation.begin()
-            finished = RunResult(setup, paths, simulation.progress, time.perf_counter() - begin)
+            finished = RunSession(setup, paths, simulation.progress, time.perf_counter() - begin)
             if not resumed:
                 _write_record(finished)
             reason = simulation.run()
         if simulation.progress.steps_done:
             _write_record(finished)
         if reason:
-            raise StoppedEarly(
+            raise stopped_early(
+                reason,
                 f"Stopped by {reason} at step {simulation.step} of {setup.config.steps}; all is "
                 "saved.",
                 "Run the same command again to go on.",
@@ -239,7 +240,7 @@ def _write_unbegun_record(setup: RunSetup, paths: RunPaths) -> None:
     _write_json(paths.record, {"begun": False, "input_sha256": setup.identity})
 
 
-def _write_record(finished: RunResult) -> None:
+def _write_record(finished: RunSession) -> None:
     """run.json: the input as it was understood, and what it ran on.
 
     Written behind the first checkpoint, so that `begun` tells whether there was one.

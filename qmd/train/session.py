@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from qmd.config.load import LoadedConfig, changed_keys, rename_keys
-from qmd.errors import InputError, MismatchError, StoppedEarly
+from qmd.errors import InputError, MismatchError
 from qmd.io import files
 from qmd.jobs.config import ExecutorConfig, SerialConfig, executor_or_workers
 from qmd.jobs.executor import AbstractExecutor, Message
 from qmd.jobs.lock import RunLock
 from qmd.jobs.open import open_executor
-from qmd.jobs.stop import StopRequest, stop_signals
+from qmd.jobs.stop import StopRequest, stop_signals, stopped_early
 from qmd.train import data as train_data
 from qmd.train import package as packaging
 from qmd.train import states, trainer
@@ -40,14 +40,55 @@ class TrainingJob:
     def config(self) -> TrainConfig:
         return self.loaded.config
 
+    def summary(self) -> str:
+        """Return one line about a valid input."""
+        config = self.config
+        frames = ", ".join(f"{len(x.energies)} {part}" for part, x in self.data.parts.items())
+        return (
+            f"{config.name}: {config.model.kind} ({' '.join(self.traits.species)}), {frames} "
+            f"frames, {_number(config.starts.count, 'start')} of "
+            f"{_number(len(config.stages), 'stage')}"
+        )
+
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """Result of `run`."""
+    """A finished training: the package, and its card with all errors."""
 
     package: Path
+    """The .qmdp file."""
     card: dict[str, Any]
+    """Training card: data, stages, starts, errors, versions."""
     directory: Path
+    """Folder of states, log, plots and report."""
+
+    @property
+    def report(self) -> Path:
+        """HTML report."""
+        return self.directory / "report.html"
+
+    @property
+    def log(self) -> Path:
+        """Reports of all starts, CSV."""
+        return self.directory / "log.csv"
+
+    @property
+    def errors(self) -> dict[str, Any]:
+        """Errors by part of the data and by group of frames, with units in the keys."""
+        return dict(self.card["errors"])
+
+    def summary(self) -> str:
+        """Return a few lines about the training, as `qmd train` prints them."""
+        lines = []
+        for part, groups in self.errors.items():
+            for group, errors in groups.items():
+                line = f"{part:10}  {group:12}  {errors['frames']:5} frames  "
+                line += f"energy {errors['energy_rmse_meV']:.3g} meV"
+                if errors["forces_rmse_meV_per_A"] is not None:
+                    line += f"  forces {errors['forces_rmse_meV_per_A']:.3g} meV/A"
+                lines.append(line)
+        end = f"(root mean squares) {self.package}; report and plots in {self.directory}"
+        return "\n".join([*lines, end])
 
 
 def prepare(loaded: LoadedConfig[TrainConfig]) -> TrainingJob:
@@ -108,14 +149,14 @@ def run(
             interrupted = _train(plan, executor, stop, on_progress)
         ranked = _ranked(plan)
         if not ranked:
-            raise StoppedEarly("Stopped before there was anything to save.", _AGAIN)
+            raise stopped_early(stop.reason(), "Stopped before there was anything to save.", _AGAIN)
         seconds = time.monotonic() - begin
         package, predicted = packaging.make(
             prepared.loaded, plan, prepared.data, prepared.traits, ranked, seconds, interrupted
         )
         packaging.write(target, package, plan, prepared.data.test, predicted, directory)
     if interrupted:
-        raise StoppedEarly(f"Stopped; {target} has the best so far.", _AGAIN)
+        raise stopped_early(stop.reason(), f"Stopped; {target} has the best so far.", _AGAIN)
     return TrainingResult(target, dict(package.training), directory)
 
 
@@ -129,6 +170,10 @@ def training_folder(path: Path, output: Path | None) -> Path:
         return output.with_suffix("")
     kind = path.stem.removeprefix("train-")
     return path.parent / ("output" if kind == path.stem else f"output-{kind}")
+
+
+def _number(n: int, what: str) -> str:
+    return f"{n} {what}{'s' if n > 1 else ''}"
 
 
 _AGAIN = "Run the same command again to resume."

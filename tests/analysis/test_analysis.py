@@ -55,7 +55,7 @@ def made(positions, velocities, times_ps, **changes) -> Series:
         folder=Path(), name="made", species=("H", "H"), masses=np.full(2, 1.008),
         bonds=((0, 1),), times_ps=times_ps, positions=positions, velocities=velocities,
         forces=np.zeros_like(positions), potential=zeros, kinetic=zeros,
-        log=Log(times_ps, zeros, zeros + 0.1, zeros + 300.0), record=record,
+        log=Log(times_ps, zeros, zeros + 0.1, zeros + 300.0, 0.0), record=record,
     )  # fmt: skip
     return Series(**(values | changes))
 
@@ -118,7 +118,8 @@ def test_drift_of_a_straight_line_with_noise():
     rng = np.random.default_rng(3)
     slope, noise = 2e-5, 1e-3  # eV/ps, eV
     kinetic = 0.05 + 0.01 * np.sin(40 * t)
-    log = Log(t, slope * t + noise * rng.standard_normal(len(t)) - kinetic, kinetic, t * 0 + 200)
+    potential = slope * t + noise * rng.standard_normal(len(t)) - kinetic
+    log = Log(t, potential, kinetic, t * 0 + 200, 0.0)
     found = conservation.conservation(
         made(np.zeros((2, 2, 3)), np.zeros((2, 2, 3)), t[:2], log=log)
     )

@@ -178,7 +178,7 @@ def test_a_truncated_reference_is_one_clear_line(water, tmp_path):
 
 
 def test_numbers_that_are_not_finite_are_null_in_json(tmp_path):
-    from qmd.cli.analysis import _write_json
+    from qmd.commands.analyses import _write_json
 
     _write_json(tmp_path / "x.json", {"a": float("nan"), "b": [1.0, (float("inf"), "x", None)]})
     text = (tmp_path / "x.json").read_text()

@@ -38,12 +38,12 @@ def write(folder: Path, potential, structure: str = "h2o", **settings) -> Path:
     return path
 
 
-def run(folder: Path, potential, *changes: str, **settings) -> session.RunResult:
+def run(folder: Path, potential, *changes: str, **settings) -> session.RunSession:
     loaded = load_config(write(folder, potential, **settings), changes)
     return session.run(loaded)
 
 
-def totals(finished: session.RunResult) -> np.ndarray:
+def totals(finished: session.RunSession) -> np.ndarray:
     return np.loadtxt(finished.paths.log, delimiter=",", skiprows=1)[:, 4]
 
 

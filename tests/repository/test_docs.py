@@ -172,6 +172,11 @@ def test_a_potential_is_trained_as_written(player: Any, tmp_path: Path) -> None:
     assert final["potential"]["name"] == "my-lih"
 
 
+def test_the_functions_are_called_as_written(player: Any, tmp_path: Path) -> None:
+    player("python.md")
+    assert (tmp_path / "water" / "report.html").is_file()
+
+
 def test_a_run_is_analysed_as_written(player: Any, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "runs" / "water-nve", tmp_path / "runs" / "water-nve")
     player("analyze.md")

@@ -44,7 +44,7 @@ class Run:
 
     def __call__(
         self, log: Callable[[str], None] = lambda line: None, **settings: Any
-    ) -> session.RunResult:
+    ) -> session.RunSession:
         lines = ["3", 'Properties=species:S:1:pos:R:3:momenta:R:3 pbc="F F F"']
         momenta = MASSES[:, None] * self.velocities / fs
         for symbol, x, p in zip("OHH", self.positions, momenta, strict=True):

@@ -15,7 +15,7 @@ from forked import Lab, everything
 
 from qmd import units
 from qmd.analysis import series
-from qmd.cli.console import summary
+from qmd.commands.dynamics import result_of
 from qmd.integrators import State
 from qmd.io import checkpoint, trajectory
 from qmd.io.run_folder import RunPaths
@@ -47,7 +47,7 @@ def write_input(folder: Path, method: str = "nve", **settings: Any) -> Path:
     return path
 
 
-def run(folder: Path, method: str = "nve", **settings: Any) -> session.RunResult:
+def run(folder: Path, method: str = "nve", **settings: Any) -> session.RunSession:
     return session.run(load_config(write_input(folder, method, **settings)))
 
 
@@ -249,8 +249,9 @@ def test_a_drift_is_named_and_no_temperature(tmp_path: Path) -> None:
     assert log["temperature_K"][0] == pytest.approx(
         finished_temperature(still / "output"), abs=1e-3
     )
-    text = summary(finished)
-    assert f"temperature {log['temperature_K'][-1]:.1f} K (6 degrees of freedom about" in text
+    text = result_of(finished).summary()
+    assert "(6 degrees of freedom about the drifting centre of mass)" in text
+    assert f"{log['temperature_K'][-1]:.1f} K at the last step" in text
     found = series.read(flying)
     assert found.thermometer.temperatures(found.velocities, found.kinetic) == pytest.approx(
         log["temperature_K"], abs=1e-3

@@ -1,0 +1,24 @@
+"""The commands as functions: what `qmd run` and the others do, for Python and for notebooks.
+
+The command line calls these functions and prints what they return. Each module is imported when
+one of its functions is first used: `import qmd` stays light.
+"""
+
+from importlib import import_module
+from typing import Any
+
+PLACES = {
+    "run": "dynamics",
+    "train": "training",
+    "label": "labels",
+    "analyze": "analyses",
+    "compare": "analyses",
+    "benchmark": "benchmarks",
+    "ensemble": "ensembles",
+}
+"""The modules of this folder that define the functions."""
+
+
+def command(name: str) -> Any:
+    """Return the function of a command."""
+    return getattr(import_module(f"qmd.commands.{PLACES[name]}"), name)

@@ -1,0 +1,234 @@
+"""`qmd.analyze` and `qmd.compare`: numbers of runs, with a report."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from qmd.analysis import comparison_report, series
+from qmd.analysis import report as analysis_report
+from qmd.analysis.analyze import Analysis
+from qmd.analysis.analyze import analyze as analyze_run
+from qmd.analysis.analyze import as_data as analysis_data
+from qmd.analysis.compare import Comparison
+from qmd.analysis.compare import as_data as comparison_data
+from qmd.analysis.compare import compare as compare_runs
+from qmd.analysis.potential_of_run import RunPotential, potential_of_package
+from qmd.analysis.series import Series
+from qmd.commands.dynamics import RunResult
+from qmd.commands.progress import bars, interruptible
+from qmd.errors import MismatchError
+from qmd.forces.catalogue import load_package
+from qmd.io import files
+from qmd.report import page
+
+PathOrResult = str | PathLike[str] | RunResult
+"""Folder of a run, or what `qmd.run` returned."""
+
+
+@dataclass(frozen=True)
+class AnalysisResult:
+    """Numbers of a run, and its report."""
+
+    run: Path
+    """Folder of the trajectory."""
+    report: Path | None
+    """HTML file; None if none was asked for."""
+    data: Mapping[str, Any]
+    """All numbers, with units in the keys, as `qmd analyze --json` writes them."""
+    details: Analysis = field(repr=False, compare=False)
+    """The analysis itself, with its series."""
+
+    def summary(self) -> str:
+        """Return a few lines, as `qmd analyze` prints them."""
+        return _analysis_text(self.data) + (f"\nreport: {self.report}" if self.report else "")
+
+
+@dataclass(frozen=True)
+class ComparisonResult:
+    """Verdict on a potential against its reference, and the report."""
+
+    verdict: str
+    """`same` or `differs`."""
+    report: Path | None
+    """HTML file; None if none was asked for."""
+    data: Mapping[str, Any]
+    """All numbers, with units in the keys, as `qmd compare --json` writes them."""
+    details: Comparison = field(repr=False, compare=False)
+    """The comparison itself, with both trajectories."""
+
+    def summary(self) -> str:
+        """Return the criteria and the verdict, as `qmd compare` prints them."""
+        text = _comparison_text(self.details)
+        return text + (f"\nreport: {self.report}" if self.report else "")
+
+
+def analyze(
+    run: PathOrResult,
+    *,
+    replica: int | None = None,
+    report: str | PathLike[str] | bool = True,
+    json_file: str | PathLike[str] | None = None,
+    timestep: bool = True,
+) -> AnalysisResult:
+    """Analyse energy conservation, temperature, geometry and vibrations of a run.
+
+    Parameters
+    ----------
+    run : path or RunResult
+        Folder of a run, or what `qmd.run` returned.
+    replica : int, optional
+        Replica to read, in a run of several.
+    report : path or bool
+        HTML file to write; True: `report.html` beside the trajectory; False: none.
+    json_file : path, optional
+        File for the numbers.
+    timestep : bool
+        Run the potential again at shorter time steps.
+
+    Returns
+    -------
+    AnalysisResult
+
+    Raises
+    ------
+    InputError, CorruptError
+        If files are missing, damaged or truncated, or hold too few frames.
+    """
+    with interruptible():
+        found = analyze_run(_folder(run), timestep=timestep, replica=replica)
+    name = "report.html" if replica is None else f"report-{replica:04d}.html"
+    target = _report(report, found.run.folder / name)
+    if target is not None:
+        page.write(target, analysis_report.page(found))
+    data = analysis_data(found)
+    _write_json(json_file, data)
+    return AnalysisResult(found.run.folder, target, data, found)
+
+
+def compare(
+    run: PathOrResult,
+    reference: PathOrResult,
+    *,
+    replica: int | None = None,
+    report: str | PathLike[str] | bool = True,
+    json_file: str | PathLike[str] | None = None,
+    points: int = 20,
+    progress: bool = True,
+) -> ComparisonResult:
+    """Compare the dynamics of a potential with a reference trajectory.
+
+    Parameters
+    ----------
+    run : path, name or RunResult
+        Folder of a run, or a potential, which runs from the start of the reference.
+    reference : path or RunResult
+        Run of the reference method, at constant energy.
+    replica : int, optional
+        Replica of `run` to read, in a run of several.
+    report : path or bool
+        HTML file to write; True: `comparison.html` beside the trajectory, or in the current folder
+        for a potential; False: none.
+    json_file : path, optional
+        File for the numbers.
+    points : int
+        Number of frames of the model's path to compute with the reference method; 0: do not use it.
+    progress : bool
+        Show bars, on a terminal and in Jupyter; elsewhere lines, now and then.
+
+    Returns
+    -------
+    ComparisonResult
+
+    Raises
+    ------
+    QmdError
+        If files or potentials are missing or damaged, or do not belong together.
+    """
+    reference_run = series.read(_folder(reference))
+    ours = _run_or_potential(run, reference_run, replica)
+    with bars(progress) as on_progress:
+        found = compare_runs(ours, reference_run, points=points, on_progress=on_progress)
+    folder = ours.folder if isinstance(ours, Series) else Path()
+    target = _report(report, folder / "comparison.html")
+    if target is not None:
+        page.write(target, comparison_report.page(found))
+    data = comparison_data(found)
+    _write_json(json_file, data)
+    return ComparisonResult(found.verdict, target, data, found)
+
+
+def _folder(run: PathOrResult) -> Path:
+    return run.directory if isinstance(run, RunResult) else Path(run)
+
+
+def _report(wanted: str | PathLike[str] | bool, usual: Path) -> Path | None:
+    if isinstance(wanted, bool):
+        return usual if wanted else None
+    return Path(wanted)
+
+
+def _run_or_potential(
+    run: PathOrResult, reference: Series, replica: int | None
+) -> Series | RunPotential:
+    if isinstance(run, RunResult) or Path(run).is_dir():
+        return series.read(_folder(run), replica)
+    package = load_package(str(run), Path())
+    if reference.species not in package.served:
+        served = ", or ".join(" ".join(symbols) for symbols in package.served)
+        raise MismatchError(
+            f"{package.name} is for {served}, "
+            f"but {reference.folder} has the atoms {' '.join(reference.species)}"
+        )
+    return potential_of_package(package.on(reference.species))
+
+
+def _write_json(path: str | PathLike[str] | None, data: Mapping[str, Any]) -> None:
+    if path is not None:
+        text = json.dumps(_finite(data), indent=2, allow_nan=False)
+        files.write_text(Path(path), text + "\n")
+
+
+def _finite(data: Any) -> Any:
+    """Replace NaN and infinities, which JSON does not have, by null."""
+    match data:
+        case Mapping():
+            return {key: _finite(value) for key, value in data.items()}
+        case list() | tuple():
+            return [_finite(value) for value in data]
+        case float() if not math.isfinite(data):
+            return None
+    return data
+
+
+def _analysis_text(data: Mapping[str, Any]) -> str:
+    heat, energy = data["temperature"], data["energy_conservation"]
+    lines = [
+        f"{data['potential']}: {data['length_ps']:g} ps, {data['frames']} frames",
+        f"temperature   {heat['mean_K']:.1f} +- {heat['error_K']:.1f} K"
+        + (f", predicted {heat['predicted_K']:.1f}" if heat["predicted_K"] is not None else ""),
+    ]
+    if energy:
+        lines += [
+            f"drift         {energy['drift_meV_per_atom_ps']:.2e} +- "
+            f"{energy['drift_error_meV_per_atom_ps']:.1e} meV/atom/ps, "
+            f"{energy['drift_kT_per_ns_dof']:.1e} kT/ns/dof, ratio {energy['drift_ratio']:.1e}",
+            f"fluctuation   {energy['fluctuation_meV_per_atom']:.3g} meV/atom",
+        ]
+    for name, c in data["coordinates"].items():
+        lines.append(f"{name:13} {c['mean']:.4f} +- {c['error']:.1g} {c['unit']}")
+    if "vdos_peaks_per_cm" in data:
+        peaks = " ".join(f"{x:.0f}" for x in data["vdos_peaks_per_cm"])
+        lines.append(f"lines (1/cm)  {peaks}")
+    return "\n".join(lines)
+
+
+def _comparison_text(found: Comparison) -> str:
+    table = comparison_report.verdict_table(found)
+    rows = [table.head, *table.rows]
+    widths = [max(len(row[k]) for row in rows) for k in range(len(table.head))]
+    lines = ["  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows]
+    return "\n".join([*lines, *found.notes, f"verdict: {found.verdict}"])

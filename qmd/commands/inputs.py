@@ -1,0 +1,51 @@
+"""Inputs of commands in any form: a file, a mapping, or the config object."""
+
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+from qmd.config.base import Config
+from qmd.config.load import Changes, LoadedConfig, from_mapping, load, of_config
+from qmd.errors import InputError
+
+C = TypeVar("C", bound=Config)
+
+Input: TypeAlias = str | PathLike[str] | Mapping[str, Any] | C | LoadedConfig[C]
+"""Path of a file, mapping of its keys, or config; without a file, paths are relative to the
+current folder, and the outputs go where they would for a file there."""
+
+
+def loaded(given: Input[C], schema: type[C], name: str, changes: Changes = ()) -> LoadedConfig[C]:
+    """Return the checked input.
+
+    Parameters
+    ----------
+    given : path, mapping, config or LoadedConfig
+    schema : type
+    name : str
+        Name that a file of this kind has, without its suffix.
+    changes : sequence of str or mapping
+        Changes of keys, as `--set` makes them.
+
+    Raises
+    ------
+    InputError
+        In one line, if the input is wrong.
+    """
+    here = Path(f"{name}.yaml")
+    match given:
+        case LoadedConfig():
+            if not changes:
+                return given
+            return from_mapping(given.config.model_dump(mode="json"), given.path, schema, changes)
+        case Mapping():
+            return from_mapping(given, here, schema, changes)
+        case str() | PathLike():
+            return load(Path(given), schema, changes)
+    if isinstance(given, schema):
+        return loaded(of_config(given, here), schema, name, changes)
+    raise InputError(
+        f"expected the path of an input file, a mapping or a {schema.__name__}, got a "
+        f"{type(given).__name__}"
+    )
