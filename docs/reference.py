@@ -78,8 +78,11 @@ The keys of `label.yaml`. `qmd label label.yaml` writes `labels.npz` and its car
 
 - The units are in the key names. Unknown keys and numbers that are not finite are errors.
 - `executor` has [several kinds](ensemble.md#executor-kind-serial).
-- Atoms are counted from 0. There are no keys for charges and open shells: molecules are neutral and
-  have closed shells.
+- Atoms are counted from 0.
+- `charge` and `multiplicity` of `dft` and `fci` are those of the whole; with `molecules`, all are
+  neutral and have closed shells. ASE calculators take them as `arguments`.
+- What the structures state (`charge`, `multiplicity` or `uhf` in `extxyz`; charges in `mol` and
+  `pdb`) is taken where the input states nothing, and must not contradict it.
 
 """
 

@@ -70,7 +70,8 @@ def system(run: Series) -> System:
     from ase.data import atomic_numbers
 
     numbers = np.array([atomic_numbers[s] for s in run.species])
-    return System(numbers, run.positions[0], run.masses, None, run.name)
+    stated = (run.record.get(key) for key in ("charge", "multiplicity"))
+    return System(numbers, run.positions[0], run.masses, None, run.name, *stated)
 
 
 def _build_near(config: Any, run: Series) -> RunnablePotential:

@@ -1,7 +1,7 @@
 """Geometries without labels, from a file."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,14 +10,25 @@ from ase.data import atomic_masses
 from qmd.data import datasets
 from qmd.errors import InputError, quoted
 from qmd.io.files import read_regular_file
-from qmd.io.stated import check_mol, check_pdb, check_stated
+from qmd.io.stated import Stated, read_mol, read_pdb, read_stated
 from qmd.io.structure import check_isolated, check_overlap, check_units
 from qmd.system.system import System
 from qmd.typing import Array
 
 
-def read(path: Path) -> tuple[npt.NDArray[np.int64], Array]:
-    """Return atomic numbers (n_atoms,) and positions (n_frames, n_atoms, 3), angstrom.
+class Geometries(NamedTuple):
+    """Geometries of the same atoms."""
+
+    numbers: npt.NDArray[np.int64]
+    """Atomic numbers, (n_atoms,)."""
+    positions: Array
+    """Positions, angstrom, (n_frames, n_atoms, 3)."""
+    stated: Stated
+    """Charge and multiplicity that all frames state."""
+
+
+def read(path: Path) -> Geometries:
+    """Read geometries, with what the file states of them.
 
     Parameters
     ----------
@@ -36,8 +47,9 @@ def read(path: Path) -> tuple[npt.NDArray[np.int64], Array]:
         if not {"Z", "R"} <= arrays.keys():
             raise InputError(f"{name} has the arrays {', '.join(arrays)}; expected Z and R")
         numbers, positions = np.asarray(arrays["Z"]), np.asarray(arrays["R"], float)
+        stated = Stated()
     else:
-        numbers, positions = _by_ase(path, name)
+        numbers, positions, stated = _by_ase(path, name)
     if numbers.ndim != 1 or positions.ndim != 3 or positions.shape[1:] != (len(numbers), 3):
         raise InputError(
             f"{name}: expected Z (n_atoms,) and R (n_frames, n_atoms, 3), but they have the shapes "
@@ -49,7 +61,7 @@ def read(path: Path) -> tuple[npt.NDArray[np.int64], Array]:
         raise InputError(f"{name} has atomic numbers that no element has")
     numbers = numbers.astype(np.int64)
     _check_molecules(numbers, positions, name)
-    return numbers, positions
+    return Geometries(numbers, positions, stated)
 
 
 def _check_molecules(numbers: npt.NDArray[np.int64], positions: Array, name: str) -> None:
@@ -70,11 +82,11 @@ def _check_molecules(numbers: npt.NDArray[np.int64], positions: Array, name: str
         raise refusals[0]
 
 
-_STATED_IN_LINES = {"mol": check_mol, "proteindatabank": check_pdb}
-"""Checks of what ASE does not read of a format."""
+_STATED_IN_LINES = {"mol": read_mol, "proteindatabank": read_pdb}
+"""Readers of what ASE does not read of a format."""
 
 
-def _by_ase(path: Path, name: str) -> tuple[npt.NDArray[np.int64], Array]:
+def _by_ase(path: Path, name: str) -> Geometries:
     import ase.io
     from ase.io.formats import filetype
 
@@ -85,12 +97,21 @@ def _by_ase(path: Path, name: str) -> tuple[npt.NDArray[np.int64], Array]:
         raise InputError(f"{name} cannot be read by ASE ({type(error).__name__})") from None
     if not frames:
         raise InputError(f"{name} has no frames")
+    stated = []
     for n, atoms in enumerate(frames):
         check_isolated(atoms, f"{name}, frame {n}")
-        check_stated(atoms, f"{name}, frame {n}")
+        stated.append(read_stated(atoms, f"{name}, frame {n}"))
+    if len(set(stated)) > 1:
+        other = next(n for n, each in enumerate(stated) if each != stated[0])
+        raise InputError(
+            f"{name}: frames 0 and {other} do not state the same charge and multiplicity",
+            hint="write frames of one kind to a file of their own",
+        )
     if kind in _STATED_IN_LINES:
-        _STATED_IN_LINES[kind](path.read_text(errors="replace").splitlines(), name)
+        lines = path.read_text(errors="replace").splitlines()
+        stated = [_STATED_IN_LINES[kind](lines, name)]
     numbers = frames[0].numbers
     if not all(np.array_equal(atoms.numbers, numbers) for atoms in frames):
         raise InputError(f"the frames of {name} do not have the same atoms in the same order")
-    return np.asarray(numbers), np.array([atoms.positions for atoms in frames])
+    positions = np.array([atoms.positions for atoms in frames])
+    return Geometries(np.asarray(numbers), positions, stated[0])

@@ -87,6 +87,7 @@ def build_potential(config: PotentialConfig, system: System, folder: Path) -> Ru
 
 
 def _named(config: PackageConfig, system: System, folder: Path) -> RunnablePotential:
+    _require_neutral(config.name, system)
     entry = find_potential(config.name, folder, system)
     check_sha256(config.name, entry, config.sha256)
     found, needs = entry.found, entry.needs
@@ -131,8 +132,10 @@ def _guarded(name: str, function: EnergyAndForces) -> EnergyAndForces:
 
 
 def _reference(config: DFTConfig | FCIConfig | ASEConfig, system: System) -> RunnablePotential:
+    from qmd.forces.electrons import with_electrons
     from qmd.forces.reference import reference_method, settings_sha256
 
+    config = with_electrons(config, system)
     name, method, needs = reference_method(config, system)
     sha256 = settings_sha256(config)
     source = PotentialOrigin(name, sha256, "", 0.0, needs, UNBOUNDED_DOMAIN, SLOPE_ERROR)
@@ -140,9 +143,24 @@ def _reference(config: DFTConfig | FCIConfig | ASEConfig, system: System) -> Run
 
 
 def _classical(config: ClassicalConfig, system: System) -> RunnablePotential:
+    _require_neutral(f"potential of kind {config.kind}", system)
     try:
         model = config.leaf(system.n_atoms)
     except ValueError as error:
         raise MismatchError(f"potential of kind {config.kind} on {system.name}: {error}") from None
     source = PotentialOrigin(config.kind, model_sha256(model), "", 0.0, (), UNBOUNDED_DOMAIN)
     return RunnablePotential(source, model)
+
+
+def _require_neutral(name: str, system: System) -> None:
+    """Refuse what the structure states and a potential of the positions alone would drop."""
+    for what, value, neutral in (
+        ("charge", system.charge, 0),
+        ("multiplicity", system.multiplicity, 1),
+    ):
+        if value not in (None, neutral):
+            raise MismatchError(
+                f"{system.name} states {what} {value}, which {name} does not take",
+                hint=f"remove the {what} if the molecule is neutral with paired electrons; `dft` "
+                "and `fci` take it",
+            )

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
-from qmd.config.base import Config, Name, as_package
+from qmd.config.base import Config, Name, as_package, integral
 from qmd.forces.classical import (
     HarmonicAngleConfig,
     HarmonicBondConfig,
@@ -29,8 +29,14 @@ class PackageConfig(Config):
     """SHA-256 that the potential must have; any other potential is refused."""
 
 
+Charge = Annotated[int, Field(ge=-1000, le=1000), BeforeValidator(integral)]
+
+
+Multiplicity = Annotated[int, Field(ge=1, le=1000), BeforeValidator(integral)]
+
+
 class DFTConfig(Config):
-    """Born-Oppenheimer dynamics with restricted Kohn-Sham and density fitting, by PySCF."""
+    """Born-Oppenheimer dynamics with Kohn-Sham DFT and density fitting, by PySCF."""
 
     kind: Literal["dft"]
     """Kohn-Sham DFT by PySCF; each step of dynamics starts from the densities of earlier steps."""
@@ -44,15 +50,24 @@ class DFTConfig(Config):
     """Level of PySCF's integration grid."""
     convergence_Ha: Annotated[float, Field(gt=0, le=1e-4)] = 1e-10
     """Change of the energy (hartree) at which a calculation has converged."""
+    charge: Charge | None = None
+    """Total charge (e); default: that of the structure file, or else 0."""
+    multiplicity: Multiplicity | None = None
+    """Multiplicity 2S + 1; default: that of the structure file, or else 1. Open shells are
+    unrestricted Kohn-Sham."""
 
 
 class FCIConfig(Config):
-    """Born-Oppenheimer dynamics on the exact ground state in a basis, by PySCF."""
+    """Born-Oppenheimer dynamics on the exact lowest state in a basis, by PySCF."""
 
     kind: Literal["fci"]
     """Full configuration interaction, for a few electrons and orbitals."""
     basis: Name = "sto-3g"
     """PySCF name of the basis."""
+    charge: Charge | None = None
+    """Total charge (e); default: that of the structure file, or else 0."""
+    multiplicity: Multiplicity | None = None
+    """Multiplicity 2S + 1; default: that of the structure file, or else 1."""
 
 
 class ASEConfig(Config):

@@ -18,7 +18,7 @@ class SCFError(RuntimeError):
 
 @dataclass(frozen=True)
 class DFT:
-    """Restricted Kohn-Sham with density fitting and D3(0) dispersion.
+    """Kohn-Sham with density fitting and D3(0) dispersion; unrestricted for open shells.
 
     Parameters
     ----------
@@ -33,6 +33,10 @@ class DFT:
         Level of PySCF's integration grid.
     convergence_Ha : float
         Convergence threshold of the SCF energy.
+    charge : int
+        Total charge (e).
+    multiplicity : int
+        2S + 1.
     """
 
     name: str = "RPBE-D3(0)/def2-TZVPD"
@@ -41,16 +45,19 @@ class DFT:
     dispersion: str | None = "rpbe"
     grid_level: int = 3
     convergence_Ha: float = 1e-10
+    charge: int = 0
+    multiplicity: int = 1
 
     @property
     def level_of_theory(self) -> str:
         """Level of theory, for data cards."""
-        return f"{self.name}, density fitting, restricted Kohn-Sham"
+        kind = "restricted" if self.multiplicity == 1 else "unrestricted"
+        return f"{self.name}, density fitting, {kind} Kohn-Sham"
 
     def energy_and_forces(
         self, numbers: NDArray[np.int64], positions: Array, guess: Array | None = None
     ) -> tuple[float, Array, Array]:
-        """Compute energy (eV), forces (eV/angstrom), (n_atoms, 3), and closed-shell density matrix.
+        """Compute energy (eV), forces (eV/angstrom), (n_atoms, 3), and density matrix.
 
         Parameters
         ----------
@@ -69,8 +76,12 @@ class DFT:
         from qmd.forces.stored_orbitals import StoredOrbitals
 
         atoms = [(int(z), tuple(x)) for z, x in zip(numbers, positions, strict=True)]
-        mol = gto.M(atom=atoms, basis=self.basis, unit="Angstrom", verbose=0)
-        mf = dft.RKS(mol).density_fit()
+        mol = gto.M(
+            atom=atoms, basis=self.basis, unit="Angstrom", verbose=0, charge=self.charge,
+            spin=self.multiplicity - 1,
+        )  # fmt: skip
+        kohn_sham = dft.RKS if self.multiplicity == 1 else dft.UKS
+        mf = kohn_sham(mol).density_fit()
         mf.xc, mf.grids.level, mf.conv_tol = self.xc, self.grid_level, self.convergence_Ha
         mf._numint = StoredOrbitals()
         energy = float(mf.kernel(dm0=guess))

@@ -12,7 +12,7 @@ from qmd.units import pyscf_bohr, pyscf_hartree
 
 @dataclass(frozen=True)
 class FCI:
-    """Exact lowest singlet state within a basis.
+    """Exact lowest state of a multiplicity within a basis.
 
     All electrons occupy all orbitals, so the cost grows exponentially with the number of orbitals.
     LiH in STO-3G (six orbitals, 225 determinants) takes a quarter of a second, including forces.
@@ -23,15 +23,24 @@ class FCI:
         PySCF name of the basis.
     convergence_Ha : float
         Convergence threshold of the energy.
+    charge : int
+        Total charge (e).
+    multiplicity : int
+        2S + 1.
     """
 
     basis: str = "sto-3g"
     convergence_Ha: float = 1e-12
+    charge: int = 0
+    multiplicity: int = 1
 
     @property
     def level_of_theory(self) -> str:
         """Level of theory, for data cards."""
-        return f"FCI/{self.basis.upper()}, all electrons, lowest singlet"
+        state = (
+            "singlet" if self.multiplicity == 1 else f"state of multiplicity {self.multiplicity}"
+        )
+        return f"FCI/{self.basis.upper()}, all electrons, lowest {state}"
 
     def energy_and_forces(
         self, numbers: NDArray[np.int64], positions: Array
@@ -43,7 +52,7 @@ class FCI:
         Parameters
         ----------
         numbers : (n_atoms,)
-            Atomic numbers, with an even number of electrons.
+            Atomic numbers.
         positions : (n_atoms, 3)
             Positions, angstrom.
 
@@ -54,11 +63,20 @@ class FCI:
         from pyscf import fci, gto, mcscf, scf
 
         atoms = [(int(z), tuple(x)) for z, x in zip(numbers, positions, strict=True)]
-        mol = gto.M(atom=atoms, basis=self.basis, unit="Angstrom", verbose=0)
+        unpaired = self.multiplicity - 1
+        mol = gto.M(
+            atom=atoms, basis=self.basis, unit="Angstrom", verbose=0, charge=self.charge,
+            spin=unpaired,
+        )  # fmt: skip
         orbitals = scf.RHF(mol).run(conv_tol=self.convergence_Ha)
-        solver = mcscf.CASSCF(orbitals, mol.nao, mol.nelectron)
+        solver = mcscf.CASSCF(orbitals, mol.nao, mol.nelec)
         solver.conv_tol = self.convergence_Ha
-        solver.fcisolver = fci.direct_spin0.FCI(mol)  # no odd spin: a triplet is close to LiH
+        if unpaired:
+            solver.fcisolver = fci.direct_spin1.FCI(mol)
+            spin = unpaired / 2
+            solver.fix_spin_(ss=spin * (spin + 1))  # states of higher spin may lie below
+        else:
+            solver.fcisolver = fci.direct_spin0.FCI(mol)  # no odd spin: a triplet is close to LiH
         solver.fcisolver.conv_tol = self.convergence_Ha / 100
         energy = float(solver.kernel()[0])
         if not solver.converged:

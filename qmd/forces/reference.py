@@ -15,6 +15,7 @@ import numpy as np
 from qmd.errors import MismatchError, NotInstalledError, NumericalError
 from qmd.forces.config import ASEConfig, DFTConfig, FCIConfig
 from qmd.forces.dft import DFT, declare_processor
+from qmd.forces.electrons import electrons_name, with_electrons
 from qmd.forces.fci import FCI
 from qmd.forces.results import checked
 from qmd.system.system import System
@@ -39,6 +40,7 @@ def reference_method(
     MismatchError
         If a package that it needs is not installed, or if it cannot treat these atoms.
     """
+    config = with_electrons(config, system)
     match config:
         case DFTConfig():
             return _dft(config, system)
@@ -50,12 +52,11 @@ def reference_method(
 
 def _dft(config: DFTConfig, system: System) -> tuple[str, EnergyAndForces, tuple[str, ...]]:
     _require("pyscf", "dftd3")
-    _closed_shell(system)
     dispersion = "-D3(0)" if config.dispersion else ""
-    name = f"{config.functional}{dispersion}/{config.basis}"
+    name = f"{config.functional}{dispersion}/{config.basis}{electrons_name(config)}"
     method = DFT(
         name, config.functional, config.basis, config.dispersion, config.grid_level,
-        config.convergence_Ha,
+        config.convergence_Ha, config.charge or 0, config.multiplicity or 1,
     )  # fmt: skip
     before: deque[tuple[Array, Array]] = deque(maxlen=3)
 
@@ -91,8 +92,8 @@ def _next_density(before: Sequence[tuple[Array, Array]], positions: Array) -> Ar
 
 def _fci(config: FCIConfig, system: System) -> tuple[str, EnergyAndForces, tuple[str, ...]]:
     _require("pyscf")
-    _closed_shell(system)
-    method, name = FCI(config.basis), f"FCI/{config.basis}"
+    method = FCI(config.basis, charge=config.charge or 0, multiplicity=config.multiplicity or 1)
+    name = f"FCI/{config.basis}{electrons_name(config)}"
 
     def energy_and_forces(positions: Array) -> tuple[float, Array]:
         try:
@@ -168,8 +169,11 @@ def _calculator(config: ASEConfig) -> Any:
 
 
 def settings_sha256(config: DFTConfig | FCIConfig | ASEConfig) -> str:
-    """Return the SHA-256 of the settings of a method, and of the files that they name."""
-    digest = hashlib.sha256(config.model_dump_json().encode())
+    """Return the SHA-256 of settings from `with_electrons`, and of the files that they name."""
+    electrons = {"charge", "multiplicity"}
+    digest = hashlib.sha256(config.model_dump_json(exclude=electrons).encode())
+    if not isinstance(config, ASEConfig):  # nothing, as ever, for neutral closed shells
+        digest.update(electrons_name(config).encode())
     for value in config.arguments.values() if isinstance(config, ASEConfig) else ():
         if isinstance(value, str) and os.path.isfile(value):
             with open(value, "rb") as file:
@@ -184,13 +188,6 @@ def _require(*packages: str) -> None:
             import_module(package)
         except ImportError:
             raise NotInstalledError(f"this potential needs {package}", hint=INSTALL) from None
-
-
-def _closed_shell(system: System) -> None:
-    if int(system.numbers.sum()) % 2:
-        raise MismatchError(
-            f"{system.name} has an odd number of electrons; expected a closed shell, neutral"
-        )
 
 
 def _failed(name: str, error: BaseException) -> NumericalError:

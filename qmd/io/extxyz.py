@@ -46,6 +46,8 @@ def _frame(system: System, state: State, note: str) -> str:
     energy = f"{state.energy:.17g}"
     isotopes = not np.array_equal(system.masses, atomic_masses[system.numbers])
     properties = _PROPERTIES + (_MASSES if isotopes else "")
+    for what, value in (("charge", system.charge), ("multiplicity", system.multiplicity)):
+        note += "" if value is None else f"{what}={value} "
     comment = f'Properties={properties} energy={energy} step={state.step} {note}pbc="F F F"'
     masses = system.masses[:, None] if isotopes else np.empty((system.n_atoms, 0))
     rows = zip(system.symbols, state.positions, momenta, state.forces, masses, strict=True)

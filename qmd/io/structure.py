@@ -15,7 +15,14 @@ from ase.data import atomic_masses, atomic_numbers, chemical_symbols, covalent_r
 
 from qmd.errors import InputError, one_line, quoted
 from qmd.io.files import read_regular_file
-from qmd.io.stated import check_mol, check_pdb, check_stated, read_heavy_hydrogen
+from qmd.io.stated import (
+    Stated,
+    read_heavy_hydrogen,
+    read_mol,
+    read_pdb,
+    read_stated,
+    require_neutral,
+)
 from qmd.system.system import System
 from qmd.typing import Array
 
@@ -76,7 +83,7 @@ WRONG_UNITS = {
 """Guess for each ratio of the distances found to those expected; rough values will do."""
 
 
-def load_system(structure: str, base_dir: str | Path) -> System:
+def load_system(structure: str, base_dir: str | Path, *, charged: bool = False) -> System:
     """A built-in molecule, or the one in a structure file.
 
     Parameters
@@ -86,6 +93,8 @@ def load_system(structure: str, base_dir: str | Path) -> System:
         for a file whose name is that of a built-in one.
     base_dir : str or Path
         Folder that a relative path starts from.
+    charged : bool
+        True if the caller honours a charge and a multiplicity; otherwise they are refused.
 
     Raises
     ------
@@ -104,14 +113,17 @@ def load_system(structure: str, base_dir: str | Path) -> System:
             f"structure {quoted(structure)}: neither a built-in name nor a file",
             hint=f"did you mean {close[0]}?" if close else f"built in: {', '.join(BUILT_IN)}",
         )
-    system = _system(_read_atoms(path), one_line(path.name))
+    atoms, stated = _read_atoms(path)
+    if not charged:
+        require_neutral(stated, quoted(path.name))
+    system = _system(atoms, stated, one_line(path.name))
     check_units(system)
     check_overlap(system)
     return system
 
 
-def _read_atoms(path: Path) -> Any:
-    """The one `ase.Atoms` in a text file."""
+def _read_atoms(path: Path) -> tuple[Any, Stated]:
+    """Return the one `ase.Atoms` in a text file, and what the file states beside them."""
     import ase.io  # 0.8 s that the built-in molecules do not need
     from ase.io.formats import filetype
 
@@ -129,14 +141,15 @@ def _read_atoms(path: Path) -> Any:
     if max(map(len, lines)) > MAX_LINE:
         raise InputError(f"{name} has a line of more than {MAX_LINE} characters")
     masses: dict[int, float] = {}
+    stated = Stated()
     if kind in ("xyz", "extxyz"):
         _check_xyz_lines(lines, name)
         lines, masses = read_heavy_hydrogen(lines, name)
         text = "\n".join([*lines, ""])
     elif kind == "mol":
-        check_mol(lines, name)
+        stated = read_mol(lines, name)
     elif kind == "proteindatabank":
-        check_pdb(lines, name)
+        stated = read_pdb(lines, name)
     try:
         frames: Any = ase.io.read(io.StringIO(text), index=slice(0, 2), format=kind)
     except Exception as error:  # each parser of ASE fails in its own way
@@ -147,12 +160,13 @@ def _read_atoms(path: Path) -> Any:
     cube = kind == "proteindatabank" and np.array_equal(frames[0].cell, np.eye(3))
     if not cube:
         check_isolated(frames[0], name)
-    check_stated(frames[0], name)
+    in_comment = read_stated(frames[0], name)
+    stated = stated if kind in ("mol", "proteindatabank") else in_comment
     if masses and not frames[0].has("masses"):
         all_masses = frames[0].get_masses()
         all_masses[list(masses)] = list(masses.values())
         frames[0].set_masses(all_masses)
-    return frames[0]
+    return frames[0], stated
 
 
 def _other_format(name: str, kind: str) -> InputError:
@@ -193,7 +207,7 @@ def _check_xyz_lines(lines: list[str], name: str) -> None:
         raise InputError(f"{name} promises {count} atoms, but has {max(n_lines - 2, 0)}")
 
 
-def _system(atoms: Any, name: str) -> System:
+def _system(atoms: Any, stated: Stated, name: str) -> System:
     if not 1 <= len(atoms) <= MAX_ATOMS:
         raise InputError(f"{name} has {len(atoms)} atoms; expected 1 to {MAX_ATOMS}")
     if not (atoms.numbers > 0).all():
@@ -202,7 +216,7 @@ def _system(atoms: Any, name: str) -> System:
     if any(len(getattr(constraint, "index", (0,))) for constraint in atoms.constraints):
         raise InputError(f"{name}: constraints (fixed atoms) are not supported; remove them")
     velocities = atoms.get_velocities() if atoms.has("momenta") else None
-    return System(atoms.numbers, atoms.positions, atoms.get_masses(), velocities, name)
+    return System(atoms.numbers, atoms.positions, atoms.get_masses(), velocities, name, *stated)
 
 
 def _distances(system: System) -> Array:

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from ase.data import atomic_masses
 
 from qmd.config.load import LoadedConfig
 from qmd.data import geometries
-from qmd.errors import InputError, MismatchError
+from qmd.errors import InputError, MismatchError, one_line
 from qmd.forces.config import ASEConfig, DFTConfig, FCIConfig
 from qmd.io import files
+from qmd.io.stated import NOTHING, Stated
 from qmd.jobs.lock import RunLock
 from qmd.jobs.provenance import machine, versions
 from qmd.label import frames as label_frames
@@ -35,9 +35,10 @@ class Labeller:
     method: LabelMethod
     numbers: tuple[int, ...]
     molecules: tuple[tuple[int, ...], ...] | None
+    stated: Stated = NOTHING
 
     def __call__(self, positions: Array) -> dict[str, Array]:
-        energy, forces = _compute(self.method, self.numbers, positions)
+        energy, forces = _compute(self.method, self.numbers, positions, self.stated)
         labels = {"E": np.array(energy), "F": forces}
         if self.molecules is None:
             return labels
@@ -53,12 +54,12 @@ class Labeller:
 
 
 def _compute(
-    method: LabelMethod, numbers: tuple[int, ...], positions: Array
+    method: LabelMethod, numbers: tuple[int, ...], positions: Array, stated: Stated = NOTHING
 ) -> tuple[float, Array]:
     from qmd.forces.reference import reference_method
 
     masses = atomic_masses[list(numbers)]
-    system = System(np.array(numbers), positions, masses, None, "the structures")
+    system = System(np.array(numbers), positions, masses, None, "the structures", *stated)
     return reference_method(method, system)[1](positions)
 
 
@@ -72,6 +73,8 @@ class LabelJob:
     """Geometries, angstrom, (n_frames, n_atoms, 3)."""
     molecules: tuple[tuple[int, ...], ...] | None
     """Atoms of each molecule, if they are labelled alone, too."""
+    method: LabelMethod
+    """Method of the input, with charge and multiplicity."""
     level_of_theory: str
     """Name of the method."""
     needs: tuple[str, ...]
@@ -86,14 +89,20 @@ def prepare(loaded: LoadedConfig[LabelConfig]) -> LabelJob:
     InputError, MismatchError
         In one line.
     """
+    from qmd.forces.electrons import with_electrons
     from qmd.forces.reference import reference_method
 
     config = loaded.config
-    numbers, positions = _structures(config, loaded.path.parent)
+    path = files.find_data(config.structures, loaded.path.parent, "structures")
+    numbers, positions, stated = geometries.read(path)
     molecules = _molecules(config, len(numbers))
-    system = System(numbers, positions[0], atomic_masses[numbers], None, "the structures")
-    name, _, needs = reference_method(config.method, system)
-    return LabelJob(system, positions, molecules, name, needs)
+    masses = atomic_masses[numbers]
+    system = System(numbers, positions[0], masses, None, one_line(path.name), *stated)
+    method = with_electrons(config.method, system)
+    if molecules is not None:
+        _refuse_electrons(method)
+    name, _, needs = reference_method(method, system)
+    return LabelJob(system, positions[: config.first], molecules, method, name, needs)
 
 
 def run(
@@ -125,11 +134,12 @@ def run(
         raise InputError(f"--output {target}: expected a file that ends in .npz")
     job = prepare(loaded)  # refused before anything is written
     numbers, positions = job.system.numbers, job.positions
-    labeller = Labeller(config.method, tuple(numbers.tolist()), job.molecules)
+    stated = Stated(job.system.charge, job.system.multiplicity)
+    labeller = Labeller(config.method, tuple(numbers.tolist()), job.molecules, stated)
     card = {
         "system": " ".join(job.system.symbols),
         "level_of_theory": job.level_of_theory,
-        "method": config.method.model_dump(mode="json"),
+        "method": job.method.model_dump(mode="json"),
         "molecules": config.molecules,
         "structures": config.structures,
         "arrays": _ARRAYS | (_OF_MOLECULES if job.molecules else {}),
@@ -159,12 +169,19 @@ _OF_MOLECULES = {
 }
 
 
-def _structures(config: LabelConfig, folder: Path) -> tuple[npt.NDArray[np.int64], Array]:
-    path = files.find_data(config.structures, folder, "structures")
-    numbers, positions = geometries.read(path)
-    if config.first is not None:
-        positions = positions[: config.first]
-    return numbers, positions
+_NEUTRAL = {"charge": 0, "multiplicity": 1}
+
+
+def _refuse_electrons(method: LabelMethod) -> None:
+    """Refuse labels of single molecules where one of them has a charge or a spin."""
+    given = method.model_dump(mode="json")
+    given |= given.get("arguments", {})
+    for what, neutral in _NEUTRAL.items():
+        if given.get(what) not in (None, neutral):
+            raise InputError(
+                f"`molecules` are neutral closed shells, but the whole has {what} {given[what]}",
+                hint="leave out `molecules`: it is not known which one has the charge or the spin",
+            )
 
 
 def _molecules(config: LabelConfig, n_atoms: int) -> tuple[tuple[int, ...], ...] | None:
@@ -185,6 +202,8 @@ def _check_same(target: Path, card: dict[str, Any]) -> None:
     if not (target.exists() and path.exists()):
         return
     before = files.read_json(path)
+    if isinstance(before.get("method"), dict) and "arguments" not in card["method"]:
+        before["method"] = _NEUTRAL | before["method"]  # version 0.1 had no other electrons
     for key in ("method", "molecules"):
         if before.get(key) != card[key]:
             raise MismatchError(

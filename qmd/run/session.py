@@ -260,6 +260,8 @@ def _write_record(finished: RunSession) -> None:
                 "reference_energy_eV": setup.potential.reference_energy_eV,
             },
             "species": list(setup.system.symbols),
+            "charge": setup.system.charge,
+            "multiplicity": setup.system.multiplicity,
             "masses_u": setup.system.masses.tolist(),
             "degrees_of_freedom": setup.dof,
             "temperature_about_centre": setup.thermometer.about_centre,

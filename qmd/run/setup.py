@@ -96,7 +96,7 @@ def set_up(loaded: LoadedConfig[RunConfig]) -> RunSetup:
         In one line, if the structure, the package, or the two together cannot be used.
     """
     config, folder = loaded.config, loaded.path.parent
-    system = load_system(config.system.structure, folder)
+    system = load_system(config.system.structure, folder, charged=True)
     if config.system.masses_u is not None:
         system = with_masses(system, config.system.masses_u)
     potential = build_potential(config.potential, system, folder)

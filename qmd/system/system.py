@@ -30,6 +30,10 @@ class System:
         Velocities (internal units) that came with the structure.
     name : str
         Built-in name or file name, safe to print.
+    charge : int or None
+        Total charge (e) that the structure states; None if it states none.
+    multiplicity : int or None
+        Multiplicity 2S + 1 that the structure states; None if it states none.
 
     Raises
     ------
@@ -42,6 +46,8 @@ class System:
     masses: Array
     velocities: Array | None
     name: str
+    charge: int | None = None
+    multiplicity: int | None = None
 
     def __post_init__(self) -> None:
         n_atoms = len(self.numbers)

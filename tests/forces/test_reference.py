@@ -146,8 +146,7 @@ def test_methods_that_do_not_exist_are_one_clear_line(tmp_path, changes):
         start_state(setup)
 
 
-def test_open_shells_are_refused(tmp_path):
-    pytest.importorskip("pyscf", reason="needs the extra reference")
+def test_open_shells_that_nobody_stated_are_refused(tmp_path):
     structure = tmp_path / "oh.xyz"
     structure.write_text("2\n\nO 0 0 0\nH 0 0 0.97\n")
     system = {"structure": "oh.xyz", "temperature_K": 300}

@@ -55,15 +55,58 @@ def test_a_symbol_of_no_element_is_named_with_its_atom(tmp_path: Path) -> None:
         load_system(str(path), ".")
 
 
+def stated_at_both_doors(path: Path) -> list[tuple[int | None, int | None]]:
+    """Return charge and multiplicity as a run and a label job read them."""
+    system = load_system(str(path), ".", charged=True)
+    return [(system.charge, system.multiplicity), tuple(geometries.read(path).stated)]
+
+
+def commented(folder: Path, entries: str) -> Path:
+    comment = f'Properties=species:S:1:pos:R:3 {entries} pbc="F F F"'
+    return write(folder, "w.extxyz", WATER.format(comment=comment))
+
+
 @pytest.mark.parametrize(
-    ("entry", "word"), [("charge=2", "charge"), ("spin=1", "spin"), ("multiplicity=3", "multiplic")]
+    ("entries", "expected"),
+    [
+        ("", (None, None)),
+        ("charge=2", (2, None)),
+        ("total_charge=-1 multiplicity=2", (-1, 2)),
+        ("net_charge=1.0 spin_multiplicity=2 charge=1", (1, 2)),
+        ("uhf=2", (None, 3)),
+    ],
 )
-def test_charge_and_spin_of_a_comment_line_are_refused_by_name(
-    tmp_path: Path, entry: str, word: str
+def test_charge_and_multiplicity_of_a_comment_line_are_read(
+    tmp_path: Path, entries: str, expected: tuple[int | None, int | None]
 ) -> None:
-    comment = f'Properties=species:S:1:pos:R:3 {entry} pbc="F F F"'
-    path = write(tmp_path, "w.extxyz", WATER.format(comment=comment))
-    assert all(f"states {word}" in message for message in both_doors(path))
+    path = commented(tmp_path, entries)
+    assert stated_at_both_doors(path) == [expected, expected]
+    if entries:  # whoever does not ask for them does not drop them
+        with pytest.raises(InputError, match="states (charge|multiplicity)"):
+            load_system(str(path), ".")
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        ("spin=1", "states spin '1'"),
+        ("charge=0.5", "states charge '0.5'; expected a whole number"),
+        ("charge=many", "states charge 'many'; expected a whole number"),
+        ("charge=1 total_charge=2", "contradicts itself: charge, total_charge differ"),
+        ("multiplicity=0", "states multiplicity 0"),
+    ],
+)
+def test_what_could_mean_several_things_is_refused(
+    tmp_path: Path, entries: str, words: str
+) -> None:
+    assert all(words in message for message in both_doors(commented(tmp_path, entries)))
+
+
+def test_frames_of_other_charges_are_not_one_file(tmp_path: Path) -> None:
+    text = commented(tmp_path, "charge=1").read_text() + commented(tmp_path, "").read_text()
+    path = write(tmp_path, "mixed.extxyz", text)
+    with pytest.raises(InputError, match="frames 0 and 1 do not state the same charge"):
+        geometries.read(path)
 
 
 def test_a_neutral_singlet_may_say_so(tmp_path: Path) -> None:
@@ -87,7 +130,7 @@ def test_columns_that_would_be_dropped_are_refused(
     [
         ({"o": ""}, "no element in columns 77-78, the first is 1"),
         ({"place": "A"}, "alternate location A"),
-        ({"q": "1-"}, "atom 1 has a charge"),
+        ({"q": "x-"}, "atom 1 has the charge 'x-'"),
     ],
 )
 def test_pdb_atoms_are_not_guessed(tmp_path: Path, change: dict[str, str], words: str) -> None:
@@ -101,13 +144,23 @@ def test_the_same_pdb_file_without_these_is_read(tmp_path: Path) -> None:
     assert load_system(str(path), ".").symbols == ("O", "H", "H")
 
 
+@pytest.mark.parametrize(("q", "charge"), [("1-", -1), ("-1", -1), ("2+", 2), ("0 ", 0)])
+def test_formal_charges_of_pdb_atoms_add_up(tmp_path: Path, q: str, charge: int) -> None:
+    path = write(tmp_path, "w.pdb", PDB.format(place=" ", o="O", q=q))
+    assert stated_at_both_doors(path) == [(charge, None)] * 2
+    body = PDB.format(place=" ", o="O", q=q).replace("END\n", "")
+    models = "".join(f"MODEL     {n:>4}\n{body}ENDMDL\n" for n in (1, 2))
+    assert geometries.read(write(tmp_path, "two.pdb", models)).stated == (charge, None)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"charge": " 3"}, "atom 1 has a charge"),
+        ({"charge": " 9"}, "atom 1 has the unknown charge code '9'"),
         ({"difference": " 2"}, "atom 1 has a mass difference"),
         ({"lines": "M  ISO  1   1  18\n"}, "isotopes"),
-        ({"lines": "M  CHG  1   1  -1\n"}, "charges"),
+        ({"lines": "M  RAD  2   1   2   2   2\n"}, "several radicals"),
+        ({"lines": "M  CHG  1   x\n"}, "is damaged"),
     ],
 )
 def test_mol_files_state_what_ase_does_not_read(
@@ -118,6 +171,25 @@ def test_mol_files_state_what_ase_does_not_read(
     assert all(words in message for message in both_doors(path))
     plain = MOL.format(difference=" 0", charge=" 0", lines="")
     assert load_system(str(write(tmp_path, "plain.mol", plain)), ".").n_atoms == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"charge": " 3"}, (1, None)),
+        ({"charge": " 5"}, (-1, None)),
+        ({"charge": " 4"}, (None, 2)),
+        ({"lines": "M  CHG  2   1  -2   2   1\n"}, (-1, None)),
+        ({"charge": " 3", "lines": "M  CHG  1   1  -1\n"}, (-1, None)),
+        ({"lines": "M  CHG  1   1   1\nM  RAD  1   1   3\n"}, (1, 3)),
+    ],
+)
+def test_charges_and_radicals_of_mol_files_are_read(
+    tmp_path: Path, change: dict[str, str], expected: tuple[int | None, int | None]
+) -> None:
+    values = {"difference": " 0", "charge": " 0", "lines": ""} | change
+    path = write(tmp_path, "w.mol", MOL.format(**values))
+    assert stated_at_both_doors(path) == [expected, expected]
 
 
 def test_label_refuses_what_run_refuses(tmp_path: Path) -> None:
