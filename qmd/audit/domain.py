@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from qmd.audit.evaluation import outside
 from qmd.audit.findings import AuditContext, Finding, finding_within
 from qmd.circuits.instances import circuits
+from qmd.data.domains import outside
 
 REPEAT_RAD = np.pi
 """Period of an encoding ``exp(-i v.sigma)``, up to a sign, in ``|v|``: beyond it energies repeat,

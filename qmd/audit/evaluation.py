@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from qmd.data.domains import outside
 from qmd.errors import MismatchError, NumericalError
 from qmd.forces.catalogue import load_package
-from qmd.potentials import Domain, Package, spc_fw
+from qmd.potentials import Package, spc_fw
 from qmd.system.system import System
 from qmd.typing import Array, BatchedEnergyAndForces
 
@@ -167,20 +167,6 @@ def in_chunks(program: Callable[..., Any]) -> Callable[..., list[Array]]:
         return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
 
     return whole
-
-
-def outside(domain: Domain, positions: Array) -> npt.NDArray[np.bool_]:
-    """Return a mask of the geometries (n, n_atoms, 3) that leave the range of the training data."""
-    found = distances(domain, positions)
-    strays: npt.NDArray[np.bool_] = (found < domain.warn[:, 0]) | (found > domain.warn[:, 1])
-    return np.asarray(strays.any(axis=1))
-
-
-def distances(domain: Domain, positions: Array) -> Array:
-    """Return the distances (n, n_pairs), angstrom, that the domain bounds."""
-    i, j = domain.pairs.T
-    between: Array = np.linalg.norm(positions[:, i] - positions[:, j], axis=2)
-    return between
 
 
 def as_json(result: Evaluation) -> str:

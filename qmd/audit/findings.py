@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qmd.audit.evaluation import batched, outside
+from qmd.audit.evaluation import batched
+from qmd.data.domains import outside
 from qmd.potentials import Package
 from qmd.typing import Array, BatchedEnergyAndForces
 

@@ -13,8 +13,9 @@ import numpy as np
 from ase.data import atomic_numbers
 
 from qmd.audit.claims import claims_exchange, cutoffs, switches
-from qmd.audit.evaluation import distances, in_chunks
+from qmd.audit.evaluation import in_chunks
 from qmd.audit.findings import AuditContext, Finding, finding_within
+from qmd.data.domains import distances
 from qmd.system.topology import bonds, fragments
 from qmd.typing import Array, Integers
 

@@ -74,6 +74,8 @@ class Dataset:
     """SHA-256 of the file."""
     name: str
     """Name of the file."""
+    places: Integers | None = None
+    """Index in the file of each frame, from 0; None if all its frames are here, in their order."""
 
     def __len__(self) -> int:
         return len(self.energies)
@@ -82,8 +84,9 @@ class Dataset:
         """Return the frames at `index`."""
         forces = None if self.forces is None else self.forces[index]
         return replace(
-            self, positions=self.positions[index], energies=self.energies[index], forces=forces
-        )
+            self, positions=self.positions[index], energies=self.energies[index], forces=forces,
+            places=index if self.places is None else self.places[index],
+        )  # fmt: skip
 
 
 def read(path: Path, labels: Labels = Labels()) -> Dataset:  # noqa: B008  (frozen)

@@ -29,6 +29,8 @@ class Data:
     """SHA-256 of the files, by key of the input."""
     others: tuple["Data", ...] = ()
     """Data of the other molecules."""
+    test_places: np.ndarray | None = None
+    """Index of each test frame in its file, from 0; None if unknown."""
 
     @property
     def parts(self) -> dict[str, Frames]:
@@ -60,6 +62,7 @@ def load(config: TrainConfig, folder: Path, species: tuple[str, ...]) -> Data:
         test=_frames(test, zero),
         zero=zero,
         sha256={key: file.sha256 for key, file in files.items() if file},
+        test_places=test.places,
     )
 
 

@@ -33,6 +33,7 @@ from qmd.train.card import (
 )
 from qmd.train.config import TrainConfig
 from qmd.train.data import Data
+from qmd.train.frame_errors import errors_by_frame
 from qmd.train.plots import learning_curve, parity
 from qmd.train.problem import Frames
 from qmd.train.states import COLUMNS, Plan, StageState
@@ -58,14 +59,17 @@ def make(
     members = _members(plan, chosen)
     model = members[0] if len(members) == 1 else Committee(tuple(members))
     predicted = predict(model, data)
+    trained = domain(data.train.positions, traits.species)
+    by_frame = errors_by_frame(predicted["test"], data.test, data.test_places, trained)
     package = Package(
         name=config.name,
         description=config.description,
         species=traits.species,
         model=model,
         reference_energy_eV=data.zero,
-        domain=domain(data.train.positions, traits.species),
+        domain=trained,
         training=training_card(loaded, plan, data, ranked, predicted)
+        | {"errors_by_test_frame": by_frame}
         | errors_of_each(members, data)
         | {"seconds_of_last_session": round(seconds), "interrupted": interrupted},
         citation=config.citation or traits.citation,

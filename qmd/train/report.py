@@ -7,6 +7,7 @@ import numpy as np
 
 from qmd.report.page import Figure, Page, Section, Table
 from qmd.report.viewer import viewer
+from qmd.train import frame_errors
 
 HEAD = "frames", "energies", "number", "energy, RMSE (meV)", "forces, RMSE (meV/A)"
 
@@ -35,6 +36,7 @@ def page(
     shown = viewer(species, test, np.arange(len(test)) * 1e-3)
     sections = (
         Section("Errors", "", Table(HEAD, rows)),
+        *_by_frame(card),
         Section(
             "Learning curve",
             figures=(Figure(curve, "All starts, with those of the package in colour."),),
@@ -46,6 +48,14 @@ def page(
         *([Section("Test geometries", viewer=shown)] if shown else []),
     )
     return Page(f"Training of {name}", lead, sections=sections)
+
+
+def _by_frame(card: Mapping[str, Any]) -> list[Section]:
+    if (by_frame := card.get("errors_by_test_frame")) is None:  # of an earlier version
+        return []
+    spread = Table(("absolute error", *frame_errors.HEAD), tuple(frame_errors.rows(by_frame)))
+    text = ". ".join(frame_errors.sentences(by_frame)) + "."
+    return [Section("Errors of single test frames", text[0].upper() + text[1:], spread)]
 
 
 def _forces(errors: Mapping[str, Any]) -> str:

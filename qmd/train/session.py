@@ -16,8 +16,8 @@ from qmd.jobs.lock import RunLock
 from qmd.jobs.open import open_executor
 from qmd.jobs.stop import StopRequest, stop_signals, stopped_early
 from qmd.train import data as train_data
+from qmd.train import frame_errors, states, trainer
 from qmd.train import package as packaging
-from qmd.train import states, trainer
 from qmd.train.architectures.base import ModelTraits
 from qmd.train.config import MAY_CHANGE_ON_RESUME, TrainConfig
 from qmd.train.data import Data
@@ -87,8 +87,13 @@ class TrainingResult:
                 if errors["forces_rmse_meV_per_A"] is not None:
                     line += f"  forces {errors['forces_rmse_meV_per_A']:.3g} meV/A"
                 lines.append(line)
-        end = f"(root mean squares) {self.package}; report and plots in {self.directory}"
-        return "\n".join([*lines, end])
+        lines.append("(root mean squares)")
+        by_frame = self.card["errors_by_test_frame"]
+        for name, *values in frame_errors.rows(by_frame):
+            spread = "  ".join(map(" ".join, zip(frame_errors.HEAD, values, strict=True)))
+            lines.append(f"test, error of each {name}: {spread}")
+        lines += frame_errors.sentences(by_frame)
+        return "\n".join([*lines, f"{self.package}; report and plots in {self.directory}"])
 
 
 def prepare(loaded: LoadedConfig[TrainConfig]) -> TrainingJob:

@@ -12,7 +12,6 @@ import pytest
 from qmd.audit import audit
 from qmd.audit.agreement import audit_forces, audit_interpreters
 from qmd.audit.domain import audit_domain
-from qmd.audit.evaluation import outside
 from qmd.audit.findings import (
     AuditContext,
     Finding,
@@ -24,6 +23,7 @@ from qmd.audit.findings import (
 from qmd.audit.smoothness import QUANTITIES, audit_smoothness, scans
 from qmd.audit.symmetry import audit_symmetry, exchanges
 from qmd.cli.cards import card
+from qmd.data.domains import outside
 from qmd.potentials import (
     Architecture,
     Circuit,

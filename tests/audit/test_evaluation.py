@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from qmd.audit import evaluation
-from qmd.audit.evaluation import CHUNK, batched, evaluate, load_labels, outside
+from qmd.audit.evaluation import CHUNK, batched, evaluate, load_labels
 from qmd.data.datasets import Dataset
+from qmd.data.domains import outside
 from qmd.errors import InputError, MismatchError, NumericalError
 from qmd.forces.catalogue import load_package
 from qmd.potentials import SHIPPED, Package

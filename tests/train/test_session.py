@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import qmd
 from qmd.cli.app import app
 from qmd.config import load as inputs
 from qmd.config.schema import json_schema
@@ -101,6 +102,16 @@ def test_a_training_leaves_a_package_that_runs_its_card_its_log_and_its_plots(wh
     errors = card["errors"]["test"]["all"]
     assert errors["frames"] == 74
     assert errors["forces_rmse_meV_per_A"] == pytest.approx(1000 * np.sqrt((wrong**2).mean()))
+    by_frame = card["errors_by_test_frame"]
+    worst, each = by_frame["worst_frames"][0], np.sqrt((wrong**2).mean(axis=(1, 2)))
+    assert worst["frame"] == test[each.argmax()]  # its place in the file
+    assert worst["forces_rmse_meV_per_A"] == pytest.approx(1000 * each.max(), rel=1e-3)  # 4 digits
+    strays = (labels["R"][test, 1, 2] < lengths.min()) | (labels["R"][test, 1, 2] > lengths.max())
+    assert by_frame["outside_domain"] == strays.sum()
+    text = finished.summary()
+    assert f"worst test frames, counted from 0: {worst['frame']} (" in text
+    assert f"{strays.sum()} of 74 test frames lie outside" in text and "median" in text
+    assert "(root mean squares)" in text and str(finished.package) in text
     assert card["split"] == {"train": 40, "validation": 20, "test": 74, "seed": 3}
     assert card["labels_sha256"].keys() == {"dataset"} and not card["interrupted"]
     assert len(card["starts"]) == 2 and card["starts"][0]["start"] == card["chosen_starts"][0]
@@ -110,6 +121,15 @@ def test_a_training_leaves_a_package_that_runs_its_card_its_log_and_its_plots(wh
     ]  # fmt: skip
     scores = {s["start"]: s["validation_score_eV_per_A"][0] for s in card["starts"]}
     assert scores[card["chosen_starts"][0]] == min(scores.values())
+
+
+def test_the_function_finds_the_training_finished(whole):
+    path, finished, _ = whole
+    said = []
+    again = qmd.train(path, set={"workers": 1}, progress=False, log=said.append)
+    assert again.package == finished.package and again.errors == finished.errors
+    assert again.report.is_file() and again.log.is_file()
+    assert said == [f"Resuming from {path.parent / 'output' / 'states'}."]
 
 
 @pytest.mark.slow
