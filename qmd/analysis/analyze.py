@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from qmd.analysis.series import Series, read
 from qmd.analysis.spectrum import Spectrum
 from qmd.analysis.temperature import Temperature, temperature
 from qmd.errors import InputError
+from qmd.io.universe import find
+from qmd.io.verify import verify as verify_outputs
 
 MIN_ROWS = 8
 """Smallest number of frames, and of rows of the log, that can be analysed."""
@@ -39,7 +42,11 @@ class Analysis:
 
 
 def analyze(
-    run_dir: str | PathLike[str], *, timestep: bool = True, replica: int | None = None
+    run_dir: str | PathLike[str],
+    *,
+    timestep: bool = True,
+    replica: int | None = None,
+    verify: bool = False,
 ) -> Analysis:
     """Read and analyse a run.
 
@@ -51,12 +58,16 @@ def analyze(
         Run the potential again at shorter time steps; see `advisor`.
     replica : int, optional
         Replica to analyse, in a run of several.
+    verify : bool
+        First compare all outputs with the digests in the last checkpoint, see `qmd.io.verify`.
 
     Raises
     ------
     InputError, CorruptError
         If files are missing, damaged or truncated, or contain too few frames.
     """
+    if verify:
+        verify_outputs(find(Path(run_dir)))
     run = read(run_dir, replica)
     if len(run.log.times_ps) < MIN_ROWS or len(run.times_ps) < MIN_ROWS:
         raise InputError(

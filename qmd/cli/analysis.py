@@ -39,6 +39,10 @@ def analyze(
     no_timestep: Annotated[
         bool, typer.Option("--no-timestep", help="Do not test shorter time steps.")
     ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="First compare all outputs with the last checkpoint."),
+    ] = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -48,7 +52,7 @@ def analyze(
 
         found = analyses.analyze(
             run, replica=replica, report=report or True, json_file=json_file,
-            timestep=not no_timestep,
+            timestep=not no_timestep, verify=verify,
         )  # fmt: skip
         if not quiet:
             print(found.summary())

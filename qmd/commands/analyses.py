@@ -73,6 +73,7 @@ def analyze(
     report: str | PathLike[str] | bool = True,
     json_file: str | PathLike[str] | None = None,
     timestep: bool = True,
+    verify: bool = False,
 ) -> AnalysisResult:
     """Analyse energy conservation, temperature, geometry and vibrations of a run.
 
@@ -88,6 +89,8 @@ def analyze(
         File for the numbers.
     timestep : bool
         Run the potential again at shorter time steps.
+    verify : bool
+        First compare all outputs with the digests in the last checkpoint.
 
     Returns
     -------
@@ -99,7 +102,7 @@ def analyze(
         If files are missing, damaged or truncated, or hold too few frames.
     """
     with interruptible():
-        found = analyze_run(_folder(run), timestep=timestep, replica=replica)
+        found = analyze_run(_folder(run), timestep=timestep, replica=replica, verify=verify)
     name = "report.html" if replica is None else f"report-{replica:04d}.html"
     target = _report(report, found.run.folder / name)
     if target is not None:

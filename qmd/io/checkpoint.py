@@ -31,7 +31,7 @@ from qmd.errors import CorruptError, InputError, NumericalError, QmdError
 from qmd.integrators import Batch
 from qmd.io import files
 
-SCHEMA = 3
+SCHEMA = 4
 MAX_BYTES = 2**27
 """Room for a million atoms, the limit of the trajectory format."""
 

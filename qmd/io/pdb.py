@@ -51,15 +51,26 @@ def name_atoms(numbers: Integers, bonds: Integers) -> list[Atom]:
 
 
 def write_pdb(path: Path, numbers: Integers, positions: Array, bonds: Integers) -> None:
-    """Write `topology.pdb`: HETATM records with elements, CONECT records with all bonds.
+    """Write the text of `render_pdb` to `path`, which is replaced in one step.
+
+    Raises
+    ------
+    InputError
+        As `render_pdb`.
+    OutputError
+        If the file cannot be written.
+    """
+    write_text(path, render_pdb(numbers, positions, bonds))
+
+
+def render_pdb(numbers: Integers, positions: Array, bonds: Integers) -> str:
+    """Return the text of topology.pdb: HETATM records with elements, CONECT with all bonds.
 
     The order of atoms is that of the trajectory. If molecules are interleaved in it (O O H H H H),
     readers show each run of atoms as a residue of its own; fragments and bonds stay right.
 
     Parameters
     ----------
-    path : Path
-        Replaced in one step.
     numbers, positions, bonds
         As for, and from, the function `bonds`.
 
@@ -67,8 +78,6 @@ def write_pdb(path: Path, numbers: Integers, positions: Array, bonds: Integers) 
     ------
     InputError
         If the system does not fit the columns of the format.
-    OutputError
-        If the file cannot be written.
     """
     atoms = name_atoms(numbers, bonds)
     n_residues = max((atom.residue for atom in atoms), default=0)
@@ -86,7 +95,7 @@ def write_pdb(path: Path, numbers: Integers, positions: Array, bonds: Integers) 
     rows = zip(atoms, positions, strict=True)
     lines = [_hetatm(serial, atom, xyz) for serial, (atom, xyz) in enumerate(rows, start=1)]
     lines += _conect(len(atoms), bonds)
-    write_text(path, "\n".join([*lines, "END", ""]))
+    return "\n".join([*lines, "END", ""])
 
 
 def _unique_names(symbols: Sequence[str]) -> list[str]:

@@ -57,6 +57,12 @@ class RunPaths:
     def replicas(self) -> Path:
         return self.directory / "replicas.csv"
 
+    @property
+    def has_checkpoint(self) -> bool:
+        """True if there is a checkpoint to go on from, perhaps the one before the last."""
+        previous = self.checkpoint.with_name("checkpoint.prev")
+        return self.checkpoint.exists() or previous.exists()
+
     def trajectory_of(self, replica: int) -> Path:
         """Return the trajectory of one replica, where each has a file."""
         return self.directory / f"trajectory-{replica:04d}.nc"

@@ -39,6 +39,7 @@ import numpy.typing as npt
 from qmd import units
 from qmd.errors import CorruptError, NumericalError, OutputError
 from qmd.io import netcdf
+from qmd.io.blocks import RESTORE, BlockDigests, frames_in
 from qmd.io.files import fsync_directory, output_errors, write_all
 from qmd.io.netcdf import Header, Variable
 from qmd.io.snapshot import Snapshot
@@ -74,11 +75,25 @@ _BLOCK_BYTES = 2**23
 
 
 class Synced(NamedTuple):
-    """State of the file on the disk, for the checkpoint: frames, size (bytes), `digest`."""
+    """State of the file on the disk, for the checkpoint.
 
+    Attributes
+    ----------
+    file : str
+        Name of the file.
+    frames, bytes : int
+        Number of frames, and size.
+    digest : str
+        SHA-256 of the header and the last frame.
+    blocks : str
+        Digests of all frames, see `qmd.io.blocks`.
+    """
+
+    file: str
     frames: int
     bytes: int
     digest: str
+    blocks: str
 
 
 class TrajectoryWriter:
@@ -88,11 +103,18 @@ class TrajectoryWriter:
     a function of the frames, not of blocks, syncs and restarts.
     """
 
-    def __init__(self, path: Path, n_frames: int, block: int | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        n_frames: int,
+        block: int | None = None,
+        blocks: BlockDigests | None = None,
+    ) -> None:
         self._path, self._header = path, verify(path)
         self._names = [*_SCALARS, *(name for name in _REPLICA if name in self._header.variables)]
         record = self._header.record
         self._start, self._last = _start_and_last(path, self._header, n_frames)
+        self._blocks = blocks_of(path, self._header, n_frames) if blocks is None else blocks
         self._published = self._written = n_frames
         self._buffered = 0
         block = max(1, min(block or _BLOCK_FRAMES, _BLOCK_BYTES // record.itemsize))
@@ -145,7 +167,13 @@ class TrajectoryWriter:
 
     @classmethod
     def append(
-        cls, path: Path, n_frames: int, last_frame_digest: str, *, block: int | None = None
+        cls,
+        path: Path,
+        n_frames: int,
+        last_frame_digest: str,
+        *,
+        blocks: str | None = None,
+        block: int | None = None,
     ) -> Self:
         """Go on behind frame `n_frames` of a file, and drop those that follow it.
 
@@ -155,6 +183,8 @@ class TrajectoryWriter:
             A file written by this class.
         n_frames, last_frame_digest : int, str
             `frames` and `digest` of the `Synced` that the checkpoint holds.
+        blocks : str, optional
+            Its `blocks`; without them only the header and the last frame are checked.
         block : int, optional
             As in `create`.
 
@@ -167,19 +197,9 @@ class TrajectoryWriter:
         """
         if not path.exists():
             raise CorruptError(f"{path} is missing, the checkpoint counts {n_frames} frames in it.")
-        header = verify(path)
-        if not n_frames <= header.n_frames:
-            raise CorruptError(
-                f"{path} is truncated: {header.n_frames} of {n_frames} frames present."
-            )
-        if _digest(*_start_and_last(path, header, n_frames)) != last_frame_digest:
-            raise CorruptError(
-                f"{path} is damaged or replaced: its header or frame {n_frames} is not what the "
-                "checkpoint recorded.",
-                "Restore the file that belongs to the checkpoint.",
-            )
+        found = check(path, n_frames, last_frame_digest, blocks)
         netcdf.set_frames(path, n_frames)
-        return cls(path, n_frames, block)
+        return cls(path, n_frames, block, found)
 
     def write(self, snapshot: Snapshot) -> None:
         """Take a frame of each replica, converted to the units of the file.
@@ -239,7 +259,8 @@ class TrajectoryWriter:
                 os.fsync(self._fd)
                 self._published = self._written
         size = self._header.size(self._published)
-        return Synced(self._published, size, _digest(self._start, self._last))
+        digest = _digest(self._start, self._last)
+        return Synced(self._path.name, self._published, size, digest, self._blocks.text())
 
     def close(self) -> None:
         """Sync and close; does nothing after an `OutputError`, or when called again."""
@@ -259,9 +280,11 @@ class TrajectoryWriter:
             records[name] = self._scalars[:n, k] / _UNITS.get(name, 1)
         for k, name in enumerate(_VECTORS):
             records[name] = self._vectors[:n, k] / _UNITS.get(name, 1)
-        write_all(self._fd, records.tobytes(), self._header.size(self._written))
+        data = records.tobytes()
+        write_all(self._fd, data, self._header.size(self._written))
+        self._blocks.update(data)
         self._written += n
-        self._last = records[-1].tobytes()
+        self._last = data[-self._header.record.itemsize :]
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -296,6 +319,48 @@ def verify(path: Path) -> Header:
     if not known or (dict(header.dims), convention) != (_dims(atoms), ("AMBER", "1.0")):
         raise CorruptError(f"{path} is not a trajectory of this version of qmd, or is damaged.")
     return header
+
+
+def blocks_of(path: Path, header: Header, n_frames: int) -> BlockDigests:
+    """Digests of the first frames of a file."""
+    return BlockDigests.of_file(path, header.record.itemsize, header.begin, header.size(n_frames))
+
+
+def check(
+    path: Path, n_frames: int, last_frame_digest: str, blocks: str | None = None
+) -> BlockDigests:
+    """Compare a file with what a checkpoint recorded of it; frames may follow those.
+
+    Parameters
+    ----------
+    path : Path
+    n_frames, last_frame_digest, blocks : int, str, str
+        As in `TrajectoryWriter.append`.
+
+    Returns
+    -------
+    BlockDigests
+        Those of the first `n_frames` frames.
+
+    Raises
+    ------
+    InputError, CorruptError
+        As `verify`; also if frames are missing or differ: the message names them.
+    """
+    header = verify(path)
+    if not n_frames <= header.n_frames:
+        raise CorruptError(f"{path} is truncated: {header.n_frames} of {n_frames} frames present.")
+    found = blocks_of(path, header, n_frames)
+    if _digest(*_start_and_last(path, header, n_frames)) != last_frame_digest:
+        raise CorruptError(
+            f"{path} is damaged or replaced: its header or frame {n_frames} is not what the "
+            "checkpoint recorded.",
+            "Restore the file that belongs to the checkpoint.",
+        )
+    if blocks is not None and (parts := found.differing(blocks)):
+        named = frames_in(parts, header.record.itemsize, n_frames)
+        raise CorruptError(f"{path} is damaged: not all of {named} are what was written.", RESTORE)
+    return found
 
 
 def read_scalars(path: Path) -> dict[str, Array]:

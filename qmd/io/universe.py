@@ -14,6 +14,7 @@ from MDAnalysis.lib.util import store_init_arguments
 from qmd.errors import CorruptError, InputError
 from qmd.io import files, trajectory
 from qmd.io.run_folder import RunPaths
+from qmd.io.verify import verify as verify_outputs
 
 CHARGES = {
     ("HOH", "O"): -0.834,
@@ -71,7 +72,9 @@ class _ReplicaReader(NCDFReader):  # type: ignore[misc]
         return self._get_var_and_scale("time", 1) - self._get_var_and_scale("time", 0)
 
 
-def load(run_dir: str | PathLike[str], replica: int | None = None) -> MDAnalysis.Universe:
+def load(
+    run_dir: str | PathLike[str], replica: int | None = None, *, verify: bool = False
+) -> MDAnalysis.Universe:
     """Open a run for analysis.
 
     Parameters
@@ -81,6 +84,8 @@ def load(run_dir: str | PathLike[str], replica: int | None = None) -> MDAnalysis
     replica : int, optional
         Of a run of replicas, the one to open. Without it the frames of all of them come by step,
         then by replica, which is in `ts.data["replica"]`; not where each has a file of its own.
+    verify : bool
+        First compare all outputs with the digests in the last checkpoint, see `qmd.io.verify`.
 
     Returns
     -------
@@ -95,7 +100,8 @@ def load(run_dir: str | PathLike[str], replica: int | None = None) -> MDAnalysis
     InputError
         If there is no trajectory, or no frame in it yet.
     CorruptError
-        If it is damaged or truncated, or does not belong to the topology.
+        If it is damaged or truncated, or does not belong to the topology; with `verify`, if any
+        output is damaged.
 
     Examples
     --------
@@ -103,6 +109,8 @@ def load(run_dir: str | PathLike[str], replica: int | None = None) -> MDAnalysis
     >>> [ts.data["potential_energy_eV"] for ts in universe.trajectory]  # doctest: +SKIP
     """
     folder = find(Path(run_dir))
+    if verify:
+        verify_outputs(folder)
     path = _trajectory(folder, replica)
     header = trajectory.verify(path)
     if not header.n_frames:

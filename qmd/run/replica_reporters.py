@@ -76,7 +76,9 @@ def open_writers(
     for replica in range(first, first + n):
         path, end = paths.trajectory_of(replica), synced and synced[str(replica)]
         writers[replica] = (
-            TrajectoryWriter.append(path, end["frames"], end["digest"], block=block)
+            TrajectoryWriter.append(
+                path, end["frames"], end["digest"], blocks=end["blocks"], block=block
+            )
             if end
             else TrajectoryWriter.create(
                 path, setup.system.numbers, setup.title, __version__, block=block

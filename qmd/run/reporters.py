@@ -13,7 +13,7 @@ from qmd import __version__, units
 from qmd.errors import MismatchError
 from qmd.io.run_folder import RunPaths
 from qmd.io.snapshot import Snapshot
-from qmd.io.text import TextWriter
+from qmd.io.text import TextWriter, synced_text
 from qmd.io.trajectory import TrajectoryWriter
 from qmd.run.replica_reporters import PerReplicaTrajectoryReporter, open_writers
 from qmd.run.setup import RunSetup
@@ -117,7 +117,7 @@ class TrajectoryReporter:
         self._writer.sync()
 
     def sync(self) -> dict[str, Any]:
-        """Bring the frames to the disk; return frames, bytes and digest of the file."""
+        """Bring the frames to the disk; return frames, bytes and digests of the file."""
         return self._writer.sync()._asdict()
 
     def close(self) -> None:
@@ -149,7 +149,9 @@ def _open_trajectory(
         writers = open_writers(setup, paths, synced)
         return PerReplicaTrajectoryReporter(writers, output.trajectory_every)
     if synced is not None:
-        writer = TrajectoryWriter.append(paths.trajectory, synced["frames"], synced["digest"])
+        writer = TrajectoryWriter.append(
+            paths.trajectory, synced["frames"], synced["digest"], blocks=synced["blocks"]
+        )
     else:
         writer = TrajectoryWriter.create(
             paths.trajectory, setup.system.numbers, setup.title, __version__,
@@ -182,18 +184,39 @@ class TextReporter:
         self._writer.flush()
 
     def sync(self) -> dict[str, Any]:
-        """Bring the lines to the disk; return the size of the file in bytes."""
-        return {"bytes": self._writer.sync()}
+        """Bring the lines to the disk; return name, size (bytes) and digests of the file."""
+        return self._writer.sync()
 
     def close(self) -> None:
         """Flush and close."""
         self._writer.close()
 
 
+class TopologyReporter:
+    """Topology of the run, which is written once; checkpoints keep its digests."""
+
+    every = 2**62
+
+    def __init__(self, path: Path, text: str) -> None:
+        self._synced = synced_text(path, text)
+
+    def report(self, snapshot: Snapshot) -> None:
+        """Do nothing: the topology is that of the start."""
+
+    def flush(self) -> None:
+        """Do nothing."""
+
+    def sync(self) -> dict[str, Any]:
+        """Return name, size (bytes) and digests of the file."""
+        return self._synced
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
 def _open_log(setup: RunSetup, paths: RunPaths, synced: dict[str, Any] | None) -> TextReporter:
     columns, row = _log_of(setup)
-    n_bytes = synced["bytes"] if synced else None
-    writer = TextWriter(paths.log, n_bytes, head=_line(columns))
+    writer = TextWriter(paths.log, synced, head=_line(columns))
     every = setup.config.output.log_every
     return TextReporter(writer, every, lambda snapshot: _line(row(snapshot)))
 

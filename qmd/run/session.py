@@ -10,17 +10,17 @@ from typing import Any
 
 from qmd import units
 from qmd.config.load import LoadedConfig, changed_keys
-from qmd.errors import MismatchError, OutputError
+from qmd.errors import InputError, MismatchError, OutputError
 from qmd.integrators import AbstractIntegrator, Batch, State
 from qmd.io import checkpoint, files
-from qmd.io.pdb import write_pdb
+from qmd.io.pdb import render_pdb
 from qmd.io.run_folder import RunPaths
 from qmd.jobs.lock import RunLock
 from qmd.jobs.provenance import machine
 from qmd.jobs.stop import Reason, StopRequest, stop_signals, stopped_early
 from qmd.run.config import MAY_CHANGE_ON_RESUME, RunConfig
 from qmd.run.replica_reporters import Failure
-from qmd.run.reporters import open_reporters, written_files
+from qmd.run.reporters import TopologyReporter, open_reporters, written_files
 from qmd.run.setup import RunSetup, build_replicas, set_up
 from qmd.run.simulation import AbstractSimulation, RunProgress, Simulation
 from qmd.run.start import start_batch, start_state
@@ -74,7 +74,7 @@ def run(
     setup = set_up(loaded)
     paths = RunPaths(output or loaded.path.parent / "output")
     # A start that cannot be used is refused before anything is written, or removed.
-    start = start_state(setup) if overwrite or not _has_checkpoint(paths) else None
+    start = start_state(setup) if overwrite or not paths.has_checkpoint else None
     with files.output_errors(paths.directory):
         paths.directory.mkdir(parents=True, exist_ok=True)
     stop = StopRequest(paths.exit, _seconds(setup.config.wall_time_h), should_stop=should_stop)
@@ -92,7 +92,7 @@ def run(
             if not resumed:
                 _write_record(finished)
             reason = simulation.run()
-        if simulation.progress.steps_done:
+        if simulation.progress.steps_done or not _is_begun(setup, paths):
             _write_record(finished)
         if reason:
             raise stopped_early(
@@ -125,21 +125,23 @@ def _remove(paths: RunPaths) -> None:
             path.unlink(missing_ok=True)
 
 
-def _has_checkpoint(paths: RunPaths) -> bool:
-    return paths.checkpoint.exists() or paths.checkpoint.with_name("checkpoint.prev").exists()
-
-
 def _open(
     setup: RunSetup, paths: RunPaths, start: State | None, stop: StopRequest, log: Log
 ) -> tuple[AbstractSimulation, bool]:
     """The simulation where its outputs end, and whether it goes on from a checkpoint."""
-    saved = _saved(setup, paths, log) if _has_checkpoint(paths) else None
+    topology_text = _topology(setup)
+    saved = _saved(setup, paths, log) if paths.has_checkpoint else None
     if saved is None:
         _clear_unbegun(setup, paths)
         start = start or start_state(setup)
-        _write_topology(setup, paths)
+        # The record comes first: it marks what follows as belonging to this input.
+        _write_unbegun_record(setup, paths)
+        files.write_text(paths.topology, topology_text)
     progress = RunProgress(saved.step if saved else 0, setup.config.steps)
     reporters = open_reporters(setup, paths, saved.outputs if saved else {})
+    if saved:
+        _restore_topology(paths.topology, topology_text, log)
+    reporters["topology"] = TopologyReporter(paths.topology, topology_text)
     simulation: AbstractSimulation
     if setup.config.replicas > 1:
         from qmd.run.replicas import ReplicaSimulation
@@ -166,11 +168,21 @@ def _batch_of_one(setup: RunSetup, start: State | None) -> Batch:
     return Batch.of([start], [setup.stream.replica])
 
 
-def _write_topology(setup: RunSetup, paths: RunPaths) -> None:
-    bonds = topology.bonds(setup.system.numbers, setup.system.positions)
-    # The record comes first: it marks what follows as belonging to this input.
-    _write_unbegun_record(setup, paths)
-    write_pdb(paths.topology, setup.system.numbers, setup.system.positions, bonds)
+def _topology(setup: RunSetup) -> str:
+    """Text of topology.pdb, a function of the input."""
+    numbers, positions = setup.system.numbers, setup.system.positions
+    return render_pdb(numbers, positions, topology.bonds(numbers, positions))
+
+
+def _restore_topology(path: Path, text: str, log: Log) -> None:
+    """Write the topology of a run that goes on again, if it is not what it was."""
+    try:
+        found = files.read_bytes(path, len(text) + 1)
+    except InputError:
+        found = b""
+    if found != text.encode():
+        files.write_text(path, text)
+        log(f"{path} was {'damaged' if found else 'missing'} and has been written again.")
 
 
 def _saved(setup: RunSetup, paths: RunPaths, log: Log) -> checkpoint.Checkpoint | None:
@@ -229,9 +241,17 @@ def _clear_unbegun(setup: RunSetup, paths: RunPaths) -> None:
 
 
 def _is_unbegun(setup: RunSetup, paths: RunPaths) -> bool:
+    return _record_says(setup, paths, begun=False)
+
+
+def _is_begun(setup: RunSetup, paths: RunPaths) -> bool:
+    return _record_says(setup, paths, begun=True)
+
+
+def _record_says(setup: RunSetup, paths: RunPaths, *, begun: bool) -> bool:
     try:
         record = json.loads(paths.record.read_text())
-        return bool(record["begun"] is False and record["input_sha256"] == setup.identity)
+        return bool(record["begun"] is begun and record["input_sha256"] == setup.identity)
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

@@ -161,9 +161,9 @@ def layout(n: int = 2, **changes: object) -> dict[str, object]:
         (b"CDF\x02" + bytes(100), "not a qmd checkpoint"),
         (b"\x80\x04\x95" + bytes(100), "not a qmd checkpoint"),  # a pickle
         (b"QMDCKPT1", "does not match"),
-        (seal(header(schema=4)), "schema version 4, this version of qmd reads 3 only"),
+        (seal(header(schema=5)), "schema version 5, this version of qmd reads 4 only"),
         (seal({"schema": 9}), "schema version 9"),
-        (seal({"schema": 1}), "schema version 1, this version of qmd reads 3 only"),
+        (seal({"schema": 1}), "schema version 1, this version of qmd reads 4 only"),
         (seal(header(schema="1")), "no schema"),
         (seal([1, 2]), "no schema"),
         (seal({}), "no schema"),
@@ -206,13 +206,13 @@ def test_a_file_above_the_limit_is_not_read_into_memory(path: Path, monkeypatch)
 def test_a_newer_checkpoint_is_not_replaced_by_an_older_one(path: Path) -> None:
     checkpoint.write(path, example(1))
     path.rename(path.with_name("checkpoint.prev"))
-    path.write_bytes(seal(header(schema=4)))
-    with pytest.raises(CorruptError, match="schema version 4") as refused:
+    path.write_bytes(seal(header(schema=5)))
+    with pytest.raises(CorruptError, match="schema version 5") as refused:
         checkpoint.read_latest(path)
     assert refused.value.hint == "Resume with the newer version."
 
 
-@pytest.mark.parametrize("schema", [1, 2])
+@pytest.mark.parametrize("schema", [1, 2, 3])
 def test_an_older_checkpoint_is_refused_with_advice_and_left_alone(path: Path, schema) -> None:
     # Written by version 0.1: the header had no arrays, which followed in a fixed order.
     checkpoint.write(path.with_name("checkpoint.prev"), example(1))

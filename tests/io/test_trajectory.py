@@ -1,6 +1,7 @@
 """Trajectories: right for four other readers, whole after every fault, the same bytes always."""
 
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -388,6 +389,22 @@ def test_every_flipped_bit_of_header_and_last_frame_is_noticed_on_restart(run: P
         with pytest.raises(CorruptError):
             TrajectoryWriter.append(path, 20, digest)
         assert path.read_bytes() == damaged  # and nothing was cut
+
+
+def test_every_flipped_bit_of_an_earlier_frame_is_noticed_and_named(tmp_path: Path) -> None:
+    path = tmp_path / "t.nc"
+    synced = write(path, 100)
+    whole, header = path.read_bytes(), netcdf.read(path)
+    for byte in np.random.default_rng(4).integers(header.begin, header.size(99), 100).tolist():
+        damaged = bytearray(whole)
+        damaged[byte] ^= 1 << byte % 8
+        path.write_bytes(damaged)
+        frame = (byte - header.begin) // header.record.itemsize + 1
+        with pytest.raises(CorruptError, match="not all of frames") as refused:
+            TrajectoryWriter.append(path, 100, synced.digest, blocks=synced.blocks)
+        first, last = re.findall(r"frames (\d+) to (\d+) of 100", refused.value.message)[0]
+        assert int(first) <= frame <= int(last) < int(first) + 30  # 4096 bytes are 29 frames
+        assert path.read_bytes() == damaged
 
 
 @pytest.mark.parametrize("kind", ["empty", "text", "hdf5", "classic", "foreign"])

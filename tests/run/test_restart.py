@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import random
 import shutil
 import signal
 from collections.abc import Iterator
@@ -12,9 +13,12 @@ from pathlib import Path
 import pytest
 from forked import Case, Lab, everything, kill_and_compare
 
-from qmd.io import checkpoint
+import qmd
+from qmd.errors import CorruptError, InputError
+from qmd.io import checkpoint, netcdf
 from qmd.io.files import FAULT_POINTS
 from qmd.io.run_folder import RunPaths
+from qmd.io.verify import verify
 from qmd.jobs.lock import RunLock
 from qmd.run.config import MAY_CHANGE_ON_RESUME, load_config
 
@@ -242,9 +246,76 @@ def test_other_library_versions_are_told_and_accepted(begun: Case) -> None:
     assert 'numba: "0.1" -> ' in ended.output and "bits may differ" in ended.output
 
 
+@pytest.mark.parametrize("file", ["trajectory.nc", "log.csv"])
+def test_a_flipped_bit_of_an_output_is_refused_and_named(begun: Case, file: str) -> None:
+    path = begun.output / file
+    whole = path.read_bytes()
+    begin = netcdf.read(path).begin if file == "trajectory.nc" else 0
+    rng = random.Random(file)
+    for _ in range(10):
+        damaged = bytearray(whole)
+        damaged[rng.randrange(begin, len(whole))] ^= 1 << rng.randrange(8)
+        path.write_bytes(damaged)
+        assert_refused(begun, 6, "frame" if begin else "not all of lines 1 to ")
+    path.write_bytes(whole)
+    begun.assert_completes()
+
+
+@pytest.mark.parametrize("finished", [False, True])
+@pytest.mark.parametrize("file", ["topology.pdb", "run.json"])
+@pytest.mark.parametrize("fault", ["missing", "damaged"])
+def test_what_can_be_made_again_is(begun: Case, file: str, fault: str, finished: bool) -> None:
+    if finished:
+        begun.assert_completes()
+    if fault == "missing":
+        (begun.output / file).unlink()
+    else:
+        (begun.output / file).write_text((begun.output / file).read_text()[:-9])
+    ended = begun.assert_completes()
+    assert (f"{file} was {fault} and has been written again" in ended.output) == (
+        file == "topology.pdb"
+    )
+    assert json.loads((begun.output / "run.json").read_text())["begun"] is True
+
+
+def test_the_outputs_of_a_run_are_verified(begun: Case, lab: Lab) -> None:
+    verify(begun.output)
+    begun.assert_completes()
+    verify(begun.output)
+    for file in ("trajectory.nc", "log.csv", "topology.pdb"):
+        path = begun.output / file
+        whole = path.read_bytes()
+        damage(path)
+        with pytest.raises(CorruptError, match=f"{file} is damaged"):
+            verify(begun.output)
+        path.unlink()
+        with pytest.raises(CorruptError, match=file):
+            verify(begun.output)
+        path.write_bytes(whole)
+    verify(begun.output)
+    topology = (begun.output / "topology.pdb").read_bytes()
+    damage(begun.output / "log.csv")
+    damage(begun.output / "topology.pdb")
+    with pytest.raises(CorruptError, match="log.csv is damaged.*topology.pdb is damaged"):
+        verify(begun.output)
+    with pytest.raises(CorruptError, match="log.csv is damaged"):
+        qmd.load(begun.output, verify=True)
+    (begun.output / "topology.pdb").write_text("HETATM  ! 2  O\n")
+    with pytest.raises(CorruptError, match="topology.pdb cannot be read"):
+        qmd.load(begun.output)
+    (begun.output / "topology.pdb").write_bytes(topology)
+    assert len(qmd.load(begun.output).trajectory) == 5  # steps 0, 7, 14, 21 and 28
+    ended = lab.qmd("analyze", begun.output, "--verify")
+    assert ended.code == 6 and "log.csv is damaged: not all of lines" in ended.output
+    (begun.output / "checkpoint").unlink()
+    (begun.output / "checkpoint.prev").unlink()
+    with pytest.raises(InputError, match="no checkpoint to verify"):
+        verify(begun.output)
+
+
 def damage(path: Path) -> None:
     data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
+    data[9 * len(data) // 10] ^= 1  # behind the header of a trajectory
     path.write_bytes(data)
 
 
