@@ -31,6 +31,8 @@ class LabelledFrames(NamedTuple):
     forces: Array | None
     """Forces, eV/angstrom, (n_frames, n_atoms, 3)."""
     sha256: str
+    energy_key: str | None = None
+    """Name of the energies, where the file has two that differ."""
 
 
 def read_frames(config: ErrorsConfig, folder: Path) -> LabelledFrames:
@@ -64,7 +66,9 @@ def _dataset(config: ErrorsConfig, folder: Path) -> LabelledFrames:
     if found.numbers is None:
         raise InputError(f"{path} does not name its atoms; expected an array Z")
     symbols = tuple(chemical_symbols[z] for z in found.numbers)
-    return LabelledFrames(symbols, found.positions, found.energies, found.forces, found.sha256)
+    return LabelledFrames(
+        symbols, found.positions, found.energies, found.forces, found.sha256, found.energy_key
+    )
 
 
 def _test_frames(config: ErrorsConfig, folder: Path) -> LabelledFrames:
@@ -78,7 +82,7 @@ def _test_frames(config: ErrorsConfig, folder: Path) -> LabelledFrames:
     data = train_data.load(loaded, path.parent, species)
     sha256 = "".join(data.sha256.values())
     return LabelledFrames(
-        species, data.test.positions, data.test.energies, data.test.forces, sha256
+        species, data.test.positions, data.test.energies, data.test.forces, sha256, data.energy_key
     )
 
 
@@ -95,6 +99,8 @@ def errors(method: EnergyAndForces, labels: LabelledFrames) -> Measured:
     found: Measured = {"frames": len(energies)} | _sizes(difference - difference.mean(), "energy")
     if labels.forces is not None:
         found |= _sizes(forces - labels.forces, "forces")
+    if labels.energy_key is not None:
+        found["energy_key"] = labels.energy_key
     return found
 
 

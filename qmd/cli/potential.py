@@ -131,6 +131,7 @@ def evaluate(
     """Evaluate the errors of energies and forces on a data set."""
     with errors_in_one_line(debug):
         from qmd.audit import evaluation
+        from qmd.commands.progress import note
         from qmd.forces.catalogue import load_package
         from qmd.forces.jax_cache import use_compilation_cache
 
@@ -140,6 +141,8 @@ def evaluate(
             package, dataset, energy_key=energy_key, forces_key=forces_key,
             energy_unit=energy_unit, length_unit=length_unit, forces_unit=forces_unit,
         )  # fmt: skip
+        for line in labels.notes:
+            note(line)
         package = evaluation.for_labels(package, labels)
         result = evaluation.evaluate(package, labels, fit_offset=fit_offset)
         print(evaluation.as_json(result) if json else evaluation.table(result))

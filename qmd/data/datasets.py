@@ -43,6 +43,8 @@ ENERGY_UNITS = {
     "kcal/mol": units.kcal_per_mol,
     "kJ/mol": units.kJ_per_mol,
 }
+SAME_EV = 1e-6
+"""Energies that differ less are one, with other digits."""
 LENGTH_UNITS = {"angstrom": 1.0, "bohr": units.bohr, "nm": units.nm}
 
 
@@ -76,6 +78,10 @@ class Dataset:
     """Name of the file."""
     places: Integers | None = None
     """Index in the file of each frame, from 0; None if all its frames are here, in their order."""
+    energy_key: str | None = None
+    """Name of the energies where the file has two that differ; None where it has one."""
+    notes: tuple[str, ...] = ()
+    """Lines for the user about choices that were made."""
 
     def __len__(self) -> int:
         return len(self.energies)
@@ -125,6 +131,8 @@ def read(path: Path, labels: Labels = Labels()) -> Dataset:  # noqa: B008  (froz
         forces=None if raw.forces is None else raw.forces * force,
         sha256=hashlib.sha256(content).hexdigest(),
         name=one_line(path.name),
+        energy_key=raw.energy_key,
+        notes=raw.notes,
     )
 
 
@@ -138,6 +146,8 @@ class _Raw:
     forces: Any
     energy_unit: str | None
     length_unit: str | None
+    energy_key: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def _read_npz(path: Path, content: bytes, labels: Labels) -> _Raw:
@@ -272,11 +282,59 @@ def _from_atoms(frames: list[_Frame], labels: Labels, name: str) -> _Raw:
                 f"({frame.atoms.get_chemical_formula()}, "
                 f"{frames[0].atoms.get_chemical_formula()}), or another order"
             )
+    _refuse_mixed_electrons(frames, name)
     energies = _column(frames, labels.energy_key, ("REF_energy", "energy"), name)
     forces = _column(frames, labels.forces_key, ("REF_forces", "forces"), name)
     _check_found(name, labels, energies, forces, frames[0].labels, "energy")
+    energy_key, notes = _of_forces(frames, labels.energy_key, energies, name)
+    if energy_key == "free_energy":
+        energies = _column(frames, energy_key, (), name)
     positions = np.array([frame.atoms.positions for frame in frames])
-    return _Raw(np.asarray(numbers, np.int64), positions, energies, forces, "eV", "angstrom")
+    return _Raw(
+        np.asarray(numbers, np.int64), positions, energies, forces, "eV", "angstrom", energy_key,
+        notes,
+    )  # fmt: skip
+
+
+def _of_forces(
+    frames: list[_Frame], asked: str | None, energies: Any, name: str
+) -> tuple[str | None, tuple[str, ...]]:
+    """Return which of `energy` and `free_energy` is taken, if they differ, and a note.
+
+    Forces are slopes of the free energy. With smeared occupations `energy` is another one:
+    extrapolated to zero width.
+    """
+    if asked not in (None, "energy") or any("REF_energy" in frame.labels for frame in frames):
+        return None, ()
+    if not any("free_energy" in frame.labels for frame in frames):
+        return None, ()
+    free = _column(frames, "free_energy", (), name)
+    largest = float(np.abs(np.asarray(energies) - free).max()) if len(frames) else 0.0
+    if largest <= SAME_EV:
+        return None, ()
+    differ = f"dataset {name}: `energy` and `free_energy` differ by up to {largest:.3g} eV"
+    if asked:
+        return "energy", (f"{differ}; `energy` is taken as asked, not the one of the forces",)
+    return "free_energy", (
+        f"{differ}; `free_energy` is taken, whose slopes the forces are (`labels.energy_key: "
+        "energy` takes the other)",
+    )
+
+
+_ELECTRONS = "charge", "total_charge", "net_charge", "spin", "multiplicity", "spin_multiplicity"
+
+
+def _refuse_mixed_electrons(frames: list[_Frame], name: str) -> None:
+    """Refuse frames of several charges or spins: their energies are not one function."""
+    for key in _ELECTRONS:
+        values = [str(frame.atoms.info.get(key)) for frame in frames]
+        other = next((i for i, value in enumerate(values) if value != values[0]), None)
+        if other is not None:
+            raise InputError(
+                f"dataset {name}: frame {other + 1} states {key} {quoted(values[other])}, frame 1 "
+                f"{quoted(values[0])}; one potential has one {key}",
+                hint="write frames of one kind to a file of their own",
+            )
 
 
 def _column(

@@ -34,7 +34,10 @@ def training_card(
         "level_of_theory": config.level_of_theory,
         "labels": config.dataset,
         "labels_sha256": data.sha256,
-        "labels_keys": {"energy": config.labels.energy_key, "forces": config.labels.forces_key},
+        "labels_keys": {
+            "energy": config.labels.energy_key or data.energy_key,
+            "forces": config.labels.forces_key,
+        },
         "split": {part: len(frames.energies) for part, frames in data.parts.items()}
         | {"seed": config.split.seed},
         "label_noise": config.label_noise.model_dump(),

@@ -31,7 +31,8 @@ class LabelsConfig(Config):
     """Names and units of the labels in the file."""
 
     energy_key: Name | None = None
-    """Name of the energies; default: by format (E; energies; REF_energy or energy)."""
+    """Name of the energies; default: by format (E; energies; REF_energy or energy, or
+    free_energy where it differs from energy)."""
     forces_key: Name | None = None
     """Name of the forces; default: by format (F; forces; REF_forces or forces)."""
     energy_unit: EnergyUnit | None = None

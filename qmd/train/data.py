@@ -27,6 +27,10 @@ class Data:
     """Zero of energy of the model on the scale of the labels, eV."""
     sha256: dict[str, str]
     """SHA-256 of the files, by key of the input."""
+    energy_key: str | None = None
+    """Name of the energies of `dataset`, where the file has two that differ."""
+    notes: tuple[str, ...] = ()
+    """Lines for the user about the files."""
     others: tuple["Data", ...] = ()
     """Data of the other molecules."""
     test_places: np.ndarray | None = None
@@ -63,6 +67,8 @@ def load(config: TrainConfig, folder: Path, species: tuple[str, ...]) -> Data:
         zero=zero,
         sha256={key: file.sha256 for key, file in files.items() if file},
         test_places=test.places,
+        energy_key=dataset.energy_key,
+        notes=tuple(note for file in files.values() if file for note in file.notes),
     )
 
 

@@ -41,14 +41,16 @@ class TrainingJob:
         return self.loaded.config
 
     def summary(self) -> str:
-        """Return one line about a valid input."""
-        config = self.config
+        """Return one line about a valid input, and notes about its data."""
+        config, data = self.config, (self.data, *self.data.others)
+        notes = dict.fromkeys(note for each in data for note in each.notes)
         frames = ", ".join(f"{len(x.energies)} {part}" for part, x in self.data.parts.items())
-        return (
+        line = (
             f"{config.name}: {config.model.kind} ({' '.join(self.traits.species)}), {frames} "
             f"frames, {_number(config.starts.count, 'start')} of "
             f"{_number(len(config.stages), 'stage')}"
         )
+        return "\n".join([line, *notes])
 
 
 @dataclass(frozen=True)

@@ -168,3 +168,27 @@ def test_labels_in_other_units_are_the_same_labels(package, tmp_path):
         np.testing.assert_allclose(getattr(read, name), getattr(frames, name), rtol=1e-12)
     with pytest.raises(InputError, match="unknown unit"):
         load_labels(package, path, energy_unit="Hartree", forces_unit="Hartree/furlong")
+
+
+def test_the_command_says_which_energies_it_took(package, tmp_path, capsys):
+    import ase
+    import ase.io
+    from ase.calculators.singlepoint import SinglePointCalculator
+
+    from qmd.cli.app import app
+
+    exact = labels(package)
+    frames = []
+    for i, (x, e, f) in enumerate(zip(exact.positions, exact.energies, exact.forces, strict=True)):
+        frames.append(ase.Atoms("OHH", x))
+        results = {"energy": e + 0.1 * i, "free_energy": e, "forces": f}
+        frames[-1].calc = SinglePointCalculator(frames[-1], **results)
+    path = tmp_path / "smeared.extxyz"
+    ase.io.write(path, frames, format="extxyz")
+    with pytest.raises(SystemExit) as end:
+        app(["potential", "evaluate", "sivqlm-h2o", str(path), "--json"])
+    assert end.value.code == 0
+    out = capsys.readouterr()
+    assert "`free_energy` is taken, whose slopes the forces are" in out.err
+    # Energies and positions of eight digits, slopes of at most 10 eV/angstrom.
+    assert json.loads(out.out)["mae_energy_meV"] < 1e-3

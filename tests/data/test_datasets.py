@@ -273,3 +273,51 @@ def test_free_atoms_are_near_half_the_energy_of_hydrogen_and_grow_with_the_charg
     # Thomas-Fermi: E = -0.7687 Z^(7/3) Hartree, with corrections of order Z^(-1/3).
     for z, energy in ATOMS_HARTREE.items():
         assert 0.55 < energy / (-0.7687 * z ** (7 / 3)) < 1.0
+
+
+def smeared(dataset: Dataset, path: Path, shift=0.01, only=None) -> Path:
+    """Frames with an `energy` that is another one than that of the forces."""
+    frames = atoms(dataset)
+    for i, frame in enumerate(frames):
+        free = frame.calc.results["energy"]
+        frame.calc.results["energy"] = free + shift * i
+        if only is None or i in only:
+            frame.calc.results["free_energy"] = free
+    ase.io.write(path, frames, format="extxyz")
+    return path
+
+
+def test_the_energy_is_that_of_the_forces_and_the_dataset_says_so(water, tmp_path):
+    few = water.take(np.arange(5))
+    path = smeared(few, tmp_path / "smeared.extxyz")
+    got = datasets.read(path)
+    np.testing.assert_allclose(got.energies, few.energies, atol=1e-7)  # 8 digits are written
+    assert got.energy_key == "free_energy"
+    (note,) = got.notes
+    assert "`energy` and `free_energy` differ by up to 0.04 eV; `free_energy` is taken" in note
+    other = datasets.read(path, Labels(energy_key="energy"))
+    np.testing.assert_allclose(other.energies, few.energies + 0.01 * np.arange(5), atol=1e-7)
+    assert other.energy_key == "energy" and "`energy` is taken as asked" in other.notes[0]
+    asked = datasets.read(path, Labels(energy_key="free_energy"))
+    np.testing.assert_array_equal(asked.energies, got.energies)
+    assert asked.notes == ()
+
+
+def test_equal_energies_need_no_word(water, tmp_path):
+    got = datasets.read(smeared(water.take(np.arange(5)), tmp_path / "same.extxyz", shift=0.0))
+    assert got.energy_key is None and got.notes == ()
+
+
+def test_a_free_energy_of_some_frames_is_no_label(water, tmp_path):
+    path = smeared(water.take(np.arange(5)), tmp_path / "some.extxyz", only=(0, 1))
+    with pytest.raises(InputError, match="frame 3 has no 'free_energy', others have one"):
+        datasets.read(path)
+
+
+@pytest.mark.parametrize(("key", "value"), [("charge", 1), ("multiplicity", 3)])
+def test_frames_of_several_charges_or_spins_are_no_dataset(water, tmp_path, key, value):
+    frames = atoms(water.take(np.arange(3)))
+    frames[2].info[key] = value
+    ase.io.write(tmp_path / "mixed.extxyz", frames, format="extxyz")
+    with pytest.raises(InputError, match=f"frame 3 states {key} '{value}', frame 1 'None'"):
+        datasets.read(tmp_path / "mixed.extxyz")

@@ -16,6 +16,7 @@ import qmd
 from qmd.cli.app import app
 from qmd.config import load as inputs
 from qmd.config.schema import json_schema
+from qmd.data import datasets
 from qmd.errors import AbsentDataError, InputError, MismatchError, StoppedEarly
 from qmd.potentials import evaluate
 from qmd.potentials import load as load_package
@@ -359,3 +360,22 @@ def test_the_schema_documents_every_key():
 def test_each_training_has_a_folder_of_its_own(path, output, expected):
     found = train_session.training_folder(Path(path), output and Path(output))
     assert found == Path(expected)
+
+
+def test_a_check_says_which_energies_are_fitted_and_the_card_keeps_it(path: Path) -> None:
+    import ase
+    import ase.io
+    from ase.calculators.singlepoint import SinglePointCalculator
+
+    source = datasets.read(LABELS)
+    frames = []
+    for x, e, f in zip(source.positions, source.energies, source.forces, strict=True):
+        frames.append(ase.Atoms("LiH", x))
+        results = {"energy": e + 0.01 * x[1, 2], "free_energy": e, "forces": f}
+        frames[-1].calc = SinglePointCalculator(frames[-1], **results)
+    ase.io.write(path.with_name("smeared.extxyz"), frames, format="extxyz")
+    job = prepare(path, "dataset=smeared.extxyz")
+    assert "`free_energy` is taken" in job.summary()
+    assert job.data.energy_key == "free_energy"
+    finished = train_session.run(job)
+    assert finished.card["labels_keys"]["energy"] == "free_energy"
