@@ -9,7 +9,8 @@ from qmd.cli.common import Debug, errors_in_one_line
 
 ANALYZE_EXAMPLES = (
     "Examples: `qmd analyze runs/water-nve` writes runs/water-nve/output/report.html; "
-    "`qmd analyze output --json numbers.json --report water.html`."
+    "`qmd analyze output --json numbers.json --report water.html`; `qmd analyze ensemble` merges "
+    "the runs of `qmd ensemble`: means over seeds, with standard errors."
 )
 COMPARE_EXAMPLES = (
     "Examples: `qmd compare runs/mine runs/reference/h2o --json verdict.json`; "
@@ -32,7 +33,9 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no summary.")
 
 
 def analyze(
-    run: Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)],
+    run: Annotated[
+        Path, typer.Argument(help="Folder of a run or of an ensemble.", show_default=False)
+    ],
     replica: Replica = None,
     report: Report = None,
     json_file: Json = None,
@@ -46,13 +49,16 @@ def analyze(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Analyse energy conservation, temperature, geometry and vibrations; write an HTML report."""
+    """Analyse a run: energy, temperature, geometry, vibrations; or an ensemble: means with errors.
+
+    Writes an HTML report.
+    """
     with errors_in_one_line(debug):
         from qmd.commands import analyses
 
         found = analyses.analyze(
             run, replica=replica, report=report or True, json_file=json_file,
-            timestep=not no_timestep, verify=verify,
+            timestep=not no_timestep, verify=verify, progress=not quiet,
         )  # fmt: skip
         if not quiet:
             print(found.summary())

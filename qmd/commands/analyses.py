@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from qmd.analysis import comparison_report, series
+from qmd.analysis import comparison_report, ensemble_report, series
 from qmd.analysis import report as analysis_report
 from qmd.analysis.analyze import Analysis
 from qmd.analysis.analyze import analyze as analyze_run
@@ -16,17 +16,20 @@ from qmd.analysis.analyze import as_data as analysis_data
 from qmd.analysis.compare import Comparison
 from qmd.analysis.compare import as_data as comparison_data
 from qmd.analysis.compare import compare as compare_runs
+from qmd.analysis.ensemble import HEAD, EnsembleAnalysis, analyze_ensemble, member_folders, rows
+from qmd.analysis.ensemble import as_data as ensemble_data
 from qmd.analysis.potential_of_run import RunPotential, potential_of_package
 from qmd.analysis.series import Series
 from qmd.commands.dynamics import RunResult
 from qmd.commands.progress import bars, interruptible
+from qmd.ensemble.session import EnsembleResult
 from qmd.errors import MismatchError
 from qmd.forces.catalogue import load_package
 from qmd.io import files
 from qmd.report import page
 
-PathOrResult = str | PathLike[str] | RunResult
-"""Folder of a run, or what `qmd.run` returned."""
+PathOrResult = str | PathLike[str] | RunResult | EnsembleResult
+"""Folder of a run or of an ensemble, or what `qmd.run` and `qmd.ensemble` returned."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +37,20 @@ class AnalysisResult:
     """Numbers of a run, and its report."""
 
     run: Path
-    """Folder of the trajectory."""
+    """Folder of the trajectory, or of the ensemble."""
     report: Path | None
     """HTML file; None if none was asked for."""
     data: Mapping[str, Any]
     """All numbers, with units in the keys, as `qmd analyze --json` writes them."""
-    details: Analysis = field(repr=False, compare=False)
-    """The analysis itself, with its series."""
+    details: Analysis | None = field(repr=False, compare=False, default=None)
+    """The analysis of a run, with its series; None for an ensemble."""
+    ensemble: EnsembleAnalysis | None = field(repr=False, compare=False, default=None)
+    """The analysis of an ensemble: groups, means over members, members; None for a run."""
 
     def summary(self) -> str:
         """Return a few lines, as `qmd analyze` prints them."""
-        return _analysis_text(self.data) + (f"\nreport: {self.report}" if self.report else "")
+        text = _ensemble_text(self.ensemble) if self.ensemble else _analysis_text(self.data)
+        return text + (f"\nreport: {self.report}" if self.report else "")
 
 
 @dataclass(frozen=True)
@@ -74,13 +80,15 @@ def analyze(
     json_file: str | PathLike[str] | None = None,
     timestep: bool = True,
     verify: bool = False,
+    progress: bool = True,
 ) -> AnalysisResult:
-    """Analyse energy conservation, temperature, geometry and vibrations of a run.
+    """Analyse energy conservation, temperature, geometry and vibrations of a run or an ensemble.
 
     Parameters
     ----------
-    run : path or RunResult
-        Folder of a run, or what `qmd.run` returned.
+    run : path, RunResult or EnsembleResult
+        Folder of a run, or of an ensemble, which is merged: means over members that differ in the
+        seed only, with their standard errors.
     replica : int, optional
         Replica to read, in a run of several.
     report : path or bool
@@ -88,9 +96,11 @@ def analyze(
     json_file : path, optional
         File for the numbers.
     timestep : bool
-        Run the potential again at shorter time steps.
+        Run the potential again at shorter time steps; not of an ensemble.
     verify : bool
         First compare all outputs with the digests in the last checkpoint.
+    progress : bool
+        Show a bar over the members of an ensemble; see `run`.
 
     Returns
     -------
@@ -101,6 +111,9 @@ def analyze(
     InputError, CorruptError
         If files are missing, damaged or truncated, or hold too few frames.
     """
+    names = member_folders(_folder(run))
+    if names is not None and replica is None:
+        return _analyze_ensemble(_folder(run), names, report, json_file, verify, progress)
     with interruptible():
         found = analyze_run(_folder(run), timestep=timestep, replica=replica, verify=verify)
     name = "report.html" if replica is None else f"report-{replica:04d}.html"
@@ -110,6 +123,24 @@ def analyze(
     data = analysis_data(found)
     _write_json(json_file, data)
     return AnalysisResult(found.run.folder, target, data, found)
+
+
+def _analyze_ensemble(
+    folder: Path,
+    names: list[str],
+    report: str | PathLike[str] | bool,
+    json_file: str | PathLike[str] | None,
+    verify: bool,
+    progress: bool,
+) -> AnalysisResult:
+    with bars(progress) as on_progress:
+        found = analyze_ensemble(folder, names, on_progress, verify=verify)
+    target = _report(report, folder / "report.html")
+    if target is not None:
+        page.write(target, ensemble_report.page(found))
+    data = ensemble_data(found)
+    _write_json(json_file, data)
+    return AnalysisResult(folder, target, data, ensemble=found)
 
 
 def compare(
@@ -165,7 +196,7 @@ def compare(
 
 
 def _folder(run: PathOrResult) -> Path:
-    return run.directory if isinstance(run, RunResult) else Path(run)
+    return run.directory if isinstance(run, RunResult | EnsembleResult) else Path(run)
 
 
 def _report(wanted: str | PathLike[str] | bool, usual: Path) -> Path | None:
@@ -177,7 +208,7 @@ def _report(wanted: str | PathLike[str] | bool, usual: Path) -> Path | None:
 def _run_or_potential(
     run: PathOrResult, reference: Series, replica: int | None
 ) -> Series | RunPotential:
-    if isinstance(run, RunResult) or Path(run).is_dir():
+    if isinstance(run, RunResult | EnsembleResult) or Path(run).is_dir():
         return series.read(_folder(run), replica)
     package = load_package(str(run), Path())
     if reference.species not in package.served:
@@ -226,6 +257,18 @@ def _analysis_text(data: Mapping[str, Any]) -> str:
     if "vdos_peaks_per_cm" in data:
         peaks = " ".join(f"{x:.0f}" for x in data["vdos_peaks_per_cm"])
         lines.append(f"lines (1/cm)  {peaks}")
+    return "\n".join(lines)
+
+
+def _ensemble_text(found: EnsembleAnalysis) -> str:
+    lines = []
+    for group in found.groups:
+        n = len(group.members)
+        lines.append(f"{group.name or found.folder.name}: {n} member{'s' if n > 1 else ''}")
+        table = [HEAD, *rows(group)]
+        widths = [max(len(row[k]) for row in table) for k in range(len(HEAD))]
+        lines += ["  ".join(map(str.ljust, row, widths)).rstrip() for row in table]
+    lines += [f"left out: {name}: {reason}" for name, reason in found.skipped]
     return "\n".join(lines)
 
 

@@ -171,7 +171,7 @@ def changed_keys(
     ignoring : collection of str
         Dotted keys or sections that may differ, such as `MAY_CHANGE_ON_RESUME`.
     """
-    before, after = dict(_leaves(old)), dict(_leaves(new))
+    before, after = dict(leaves(old)), dict(leaves(new))
     differences = []
     for path in sorted(before.keys() | after.keys()):
         ignored = any(dotted(path[:n]) in ignoring for n in range(1, len(path) + 1))
@@ -271,9 +271,10 @@ def _plain(value: object) -> str:
     return "(absent)" if value is _ABSENT else json.dumps(value)
 
 
-def _leaves(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+def leaves(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield the path and the value of each leaf of nested dicts."""
     if not isinstance(node, dict):
         yield path, node
         return
     for key, child in node.items():
-        yield from _leaves(child, (*path, key))
+        yield from leaves(child, (*path, key))
