@@ -4,7 +4,7 @@ Overwriting in place left 45 of 60 checkpoints corrupt after ``kill -9``; the re
 (temporary file, fsync, rename, fsync of the folder) left none.
 
 The tests set ``QMD_FAULT=POINT`` (or ``POINT:FILE_NAME``) to die as under ``kill -9`` at one of
-`FAULT_POINTS`.
+`FAULT_POINTS`, or behind a removal.
 """
 
 import errno
@@ -19,6 +19,7 @@ from typing import Any
 from qmd.errors import AbsentDataError, CorruptError, InputError, OutputError, quoted
 
 FAULT_POINTS = ("after_tmp", "after_fsync", "after_link", "after_replace")
+REMOVAL_POINT = "after_remove"
 
 _FULL = "The disk or a quota is full, or a file size limit is reached: free space, then run again."
 _DENIED = "Check the permissions, or choose another output folder."
@@ -84,6 +85,22 @@ def replace(path: Path, data: bytes, keep_previous: bool) -> None:
 def write_text(path: Path, text: str) -> None:
     """Replace `path` by `text` (UTF-8) in one step; errors as in `replace`."""
     replace(path, text.encode(), keep_previous=False)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if there is one.
+
+    Raises
+    ------
+    OutputError
+        If the folder does not allow it.
+    """
+    with output_errors(path):
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return
+    _fault(REMOVAL_POINT, path)
 
 
 def read_bytes(path: Path, limit: int) -> bytes:

@@ -76,9 +76,10 @@ class RunPaths:
         return self.directory / "EXIT"
 
     def written(self, others: Sequence[str] = ()) -> list[Path]:
-        """Everything a run may have left here, existing or not, the checkpoints first.
+        """Everything a run may have left here, existing or not, in the order of a removal.
 
-        In this order a removal that is interrupted leaves nothing that looks resumable.
+        The checkpoints come first, so that an interrupted removal leaves nothing that looks
+        resumable, and the record last: as long as anything is left it says whose that is.
 
         Parameters
         ----------
@@ -87,11 +88,11 @@ class RunPaths:
         """
         previous = self.checkpoint.with_name("checkpoint.prev")
         known = [
-            self.checkpoint, previous, self.trajectory, self.log, self.topology, self.final,
-            self.failure, self.record, self.replicas, *self.of_replicas(), *self._failures(),
+            previous, self.checkpoint, self.trajectory, self.log, self.topology, self.final,
+            self.failure, self.replicas, *self.of_replicas(), *self._failures(),
         ]  # fmt: skip
         found = (path for pattern in others for path in self._named(pattern))
-        return list(dict.fromkeys((*known, *found)))
+        return [*dict.fromkeys((*known, *found)), self.record]
 
     def of_replicas(self) -> list[Path]:
         """The trajectories here that are each of one replica."""

@@ -85,6 +85,8 @@ def label_frames(
     def save() -> None:
         nonlocal in_file
         if len(rows) > in_file:
+            if not path.exists():
+                saved(0)  # first: it says what the labels are, whenever this ends
             _save(path, rows, positions, fixed, per_frame)
             in_file = len(rows)
             saved(in_file)

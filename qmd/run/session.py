@@ -80,7 +80,7 @@ def run(
     stop = StopRequest(paths.exit, _seconds(setup.config.wall_time_h), should_stop=should_stop)
     with RunLock(paths.directory), nullcontext() if should_stop else stop_signals(stop):
         if overwrite:
-            _remove(paths)
+            _begin_again(setup, paths)
         simulation, resumed = _open(setup, paths, start, stop, log)
         if on_progress:
             simulation.progress.on_progress = on_progress
@@ -119,10 +119,16 @@ def _seconds(hours: float | None) -> float | None:
     return None if hours is None else 3600 * hours
 
 
+def _begin_again(setup: RunSetup, paths: RunPaths) -> None:
+    """Remove the outputs of an earlier run; a start that is killed here can start again."""
+    if any(path.exists() for path in written_files(paths)):
+        _write_unbegun_record(setup, paths)
+        _remove(paths)
+
+
 def _remove(paths: RunPaths) -> None:
     for path in written_files(paths):
-        with files.output_errors(path):
-            path.unlink(missing_ok=True)
+        files.remove(path)
 
 
 def _open(

@@ -233,10 +233,9 @@ def _check_record(prepared: TrainingJob, plan: Plan, overwrite: bool) -> None:
     }
     if overwrite:
         for file in (*plan.states.glob("start-*.npz"), path):
-            with files.output_errors(file):
-                file.unlink(missing_ok=True)
+            files.remove(file)
     if path.exists() and any(plan.states.glob("start-*.npz")):
-        old = json.loads(files.read_bytes(path, 1 << 20))
+        old = files.read_json(path)
         rename_keys(old["input"], TrainConfig.renamed_keys)
         ignoring = [f"input.{key}" for key in MAY_CHANGE_ON_RESUME]
         if changes := changed_keys(old, record, ignoring):

@@ -12,7 +12,7 @@ from ase.calculators.emt import EMT
 from qmd.cli.app import app
 from qmd.config.load import load
 from qmd.errors import InputError, MismatchError, NumericalError
-from qmd.io import trajectory
+from qmd.io import files, trajectory
 from qmd.label import session as label_session
 from qmd.label.config import LabelConfig
 
@@ -82,6 +82,30 @@ def test_a_frame_that_fails_ends_it_with_one_line_and_keeps_the_others(tmp_path)
         assert len(data["E"]) == 4
     assert json.loads((tmp_path / "labels.json").read_text())["frames"] == 4
     assert len(label(path, "first=4")["E"]) == 4
+
+
+def test_labels_of_two_methods_are_not_mixed_after_a_kill(tmp_path, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    written, write_text = [], files.write_text
+
+    def killed_at_the_second_card(path, text):
+        written.append(path.name)
+        if written.count("labels.json") == 2:
+            raise Killed
+        write_text(path, text)
+
+    path = write(tmp_path, save_every=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_text", killed_at_the_second_card)
+        with pytest.raises(Killed):
+            label(path)
+    assert (tmp_path / "labels.npz").exists()
+    other = {"kind": "ase", "calculator": "bad_model.Fragile"}
+    with pytest.raises(MismatchError, match="was labelled with another method"):
+        label(write(tmp_path, method=other))
+    assert len(label(write(tmp_path))["E"]) == 7
 
 
 def test_labelling_goes_on_where_it_stopped(tmp_path, monkeypatch):

@@ -18,6 +18,8 @@ from qmd.config import load as inputs
 from qmd.config.schema import json_schema
 from qmd.data import datasets
 from qmd.errors import AbsentDataError, InputError, MismatchError, StoppedEarly
+from qmd.io import files
+from qmd.io.files import REMOVAL_POINT
 from qmd.potentials import evaluate
 from qmd.potentials import load as load_package
 from qmd.train import data as train_data
@@ -187,6 +189,34 @@ def test_states_of_another_input_are_refused_unless_overwritten(path, whole):
 
 
 @pytest.mark.slow
+def test_a_kill_while_a_training_is_cleared_leaves_one_that_can_begin_again(path, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def killed_at(name):
+        def fault(point, file):
+            if (point, file.name) == (REMOVAL_POINT, name):
+                raise Killed
+
+        return fault
+
+    job = prepare(path)
+    plan = train_session._plan(job, path.parent / "output")
+    plan.states.mkdir(parents=True)
+    names = ["start-000-stage-1.npz", "start-001-stage-1.npz"]
+    for name in (*names, "input.json"):
+        train_session._check_record(job, plan, overwrite=False)
+        for state in names:
+            (plan.states / state).write_bytes(b"a state")
+        with monkeypatch.context() as patch:
+            patch.setattr(files, "_fault", killed_at(name))
+            with pytest.raises(Killed):
+                train_session._check_record(job, plan, overwrite=True)
+        left = any(plan.states.glob("start-*.npz"))
+        assert (plan.states / "input.json").exists() or not left  # states never without record
+        train_session._check_record(job, plan, overwrite=False)
+
+
 def test_workers_change_nothing_and_leave_no_process_behind(path, tmp_path):
     train_session.run(prepare(path))
     alone = rows(path)
