@@ -15,6 +15,7 @@ code  class               meaning
 ====  ==================  ==============================================================
 """
 
+import re
 from typing import ClassVar
 
 
@@ -106,3 +107,17 @@ def one_line(text: str) -> str:
 def quoted(text: str, limit: int = 60) -> str:
     """Return `text` in quotes for a message, escaped and cut after `limit` characters."""
     return f"'{one_line(text)}'" if len(text) <= limit else f"'{one_line(text[:limit])}...'"
+
+
+_DECIMAL_COMMA = re.compile(r"(?<![\w.,(-])[-+]?\d+,\d+(?:[eE][-+]?\d+)?(?![\w.,)-])")
+
+
+def decimal_comma(text: str) -> str | None:
+    """Return advice where `text` has a number with a decimal comma, with its line; else None."""
+    lines = text.replace("=", "= ").splitlines()
+    for number, line in enumerate(lines, 1):
+        if found := _DECIMAL_COMMA.search(line):
+            where = f"line {number}: " if len(lines) > 1 else ""
+            value = found[0]
+            return f"{where}{value} has a decimal comma; write {value.replace(',', '.')}"
+    return None

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ValidationError
 
 from qmd.config.strict_yaml import Document, KeyPath
-from qmd.errors import InputError, quoted
+from qmd.errors import InputError, decimal_comma, quoted
 
 
 class _Problem(NamedTuple):
@@ -46,6 +46,7 @@ def _problems(error: ValidationError, schema: "_Schema", data: Any) -> list[_Pro
     misspelt = bool(problems)
     for details in error.errors():
         path, kind = _path_in_file(details["loc"], data), details["type"]
+        hint: str | None = None
         if kind.startswith("union_tag"):
             path = (*path, "kind")
         missing = kind in ("missing", "union_tag_not_found")
@@ -57,9 +58,10 @@ def _problems(error: ValidationError, schema: "_Schema", data: Any) -> list[_Pro
         elif missing:
             what = f"{dotted(path)} is missing: expected {schema.expected(path, data)}"
         else:
-            got = shown(_value(data, path))
-            what = f"{dotted(path)}: expected {schema.expected(path, data)}, got {got}"
-        problems.append(_Problem(path, what))
+            value = _value(data, path)
+            what = f"{dotted(path)}: expected {schema.expected(path, data)}, got {shown(value)}"
+            hint = decimal_comma(value) if isinstance(value, str) else None
+        problems.append(_Problem(path, what, hint))
     return problems
 
 
@@ -67,6 +69,8 @@ def _did_you_mean(path: KeyPath, known: list[str], schema: "_Schema") -> tuple[s
     """Return cause and hint for an unknown key, which may belong elsewhere or be misspelt."""
     key = str(path[-1])
     what = f"unknown key {quoted(key)}" + (f" in {dotted(path[:-1])}" if path[:-1] else "")
+    if key.isdecimal():  # the rest of {timestep_fs: 0,5}
+        return what, "a comma ends a value: numbers have a decimal point, as in 0.5"
     elsewhere = [dotted(p) for p in schema.paths() if p[-1] == key]
     if dotted(path) in elsewhere:
         what += " of this kind"

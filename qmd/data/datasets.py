@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qmd import units
-from qmd.errors import InputError, one_line, quoted
+from qmd.errors import InputError, decimal_comma, one_line, quoted
 from qmd.io.files import read_regular_file
 from qmd.typing import Array
 
@@ -239,9 +239,15 @@ def _read_xyz(path: Path, content: bytes, labels: Labels) -> _Raw:
         frames: Any = ase.io.read(text, index=slice(None), format="extxyz")
     except Exception as error:  # each parser of ASE fails in its own way
         raise InputError(
-            f"dataset {name} is not a valid extended XYZ file ({type(error).__name__})"
+            f"dataset {name} is not a valid extended XYZ file ({type(error).__name__})",
+            hint=decimal_comma(content.decode(errors="replace")),
         ) from None
-    return _from_atoms([_Frame.read(atoms) for atoms in frames], labels, name)
+    try:
+        raw = _from_atoms([_Frame.read(atoms) for atoms in frames], labels, name)
+        _check_shapes(raw, name)
+    except InputError as error:  # energy=-1,5 is an array of two numbers for ASE
+        raise InputError(error.message, decimal_comma(text.getvalue()) or error.hint) from None
+    return raw
 
 
 def _read_database(path: Path, content: bytes, labels: Labels) -> _Raw:
@@ -388,12 +394,20 @@ def _numbers(values: np.ndarray, name: str) -> Integers:
 
 def _floats(values: np.ndarray, key: str, name: str) -> Array:
     if values.dtype.kind not in "fiu":
-        raise InputError(f"dataset {name}: {key} is of type {values.dtype}; expected numbers")
+        first = _text(values, None) if values.dtype.kind in "SU" else None
+        raise InputError(
+            f"dataset {name}: {key} is of type {values.dtype}; expected numbers",
+            hint=decimal_comma(first or ""),
+        )
     return values.astype(np.float64)
 
 
 def _text(value: np.ndarray | None, default: str | None) -> str | None:
-    return default if value is None else str(value)
+    """Return the text of an array of one text, of characters or, as in files of sGDML, of bytes."""
+    if value is None:
+        return default
+    text: Any = value.reshape(-1)[0] if value.size else ""
+    return text.decode(errors="replace") if isinstance(text, bytes) else str(text)
 
 
 def _check_shapes(raw: _Raw, name: str) -> None:

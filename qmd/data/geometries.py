@@ -8,7 +8,7 @@ import numpy.typing as npt
 from ase.data import atomic_masses
 
 from qmd.data import datasets
-from qmd.errors import InputError, quoted
+from qmd.errors import InputError, decimal_comma, quoted
 from qmd.io.files import read_regular_file
 from qmd.io.stated import Stated, read_mol, read_pdb, read_stated
 from qmd.io.structure import check_isolated, check_overlap, check_units
@@ -94,7 +94,10 @@ def _by_ase(path: Path, name: str) -> Geometries:
     try:
         kind, frames = filetype(str(path)), ase.io.read(path, index=":")
     except Exception as error:  # each parser of ASE fails in its own way
-        raise InputError(f"{name} cannot be read by ASE ({type(error).__name__})") from None
+        raise InputError(
+            f"{name} cannot be read by ASE ({type(error).__name__})",
+            hint=decimal_comma(path.read_text(errors="replace")),
+        ) from None
     if not frames:
         raise InputError(f"{name} has no frames")
     stated = []

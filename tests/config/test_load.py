@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from qmd.config.load import LoadedConfig, load
-from qmd.errors import InputError
+from qmd.errors import InputError, decimal_comma
 from qmd.train.config import TrainConfig
 
 INPUT = """\
@@ -46,3 +46,34 @@ def test_a_key_under_both_names_is_refused(tmp_path: Path) -> None:
 def test_an_error_below_an_old_key_has_its_line_and_the_new_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"train.yaml:6: unknown key 'data' in other_molecules.0"):
         loaded(tmp_path, "together:\n  - {species: [O, H], dataset: a.npz, data: b.npz}\n")
+
+
+@pytest.mark.parametrize(
+    ("more", "overrides", "message", "advice"),
+    [
+        (
+            "starts:\n  scored_below_eV: 0,5\n",
+            (),
+            "got the text '0,5'",
+            "0,5 has a decimal comma; write 0.5",
+        ),
+        ("", ("starts.scored_below_eV=1,25",), "'1,25'", "1,25 has a decimal comma; write 1.25"),
+        (
+            "starts: {scored_below_eV: 0,5}\n",
+            (),
+            "unknown key '5' in starts",
+            "a comma ends a value: numbers have a decimal point, as in 0.5",
+        ),
+    ],
+)
+def test_a_decimal_comma_is_named(
+    tmp_path: Path, more: str, overrides: tuple[str, ...], message: str, advice: str
+) -> None:
+    with pytest.raises(InputError, match=message) as error:
+        loaded(tmp_path, more, *overrides)
+    assert error.value.hint == advice
+
+
+@pytest.mark.parametrize("text", ["1,2-dichloroethane", "a,b", "rpbe,pbe", "f(1,2)", "1.0 2.0"])
+def test_other_commas_are_no_decimal_commas(text: str) -> None:
+    assert decimal_comma(text) is None

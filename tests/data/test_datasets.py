@@ -321,3 +321,42 @@ def test_frames_of_several_charges_or_spins_are_no_dataset(water, tmp_path, key,
     ase.io.write(tmp_path / "mixed.extxyz", frames, format="extxyz")
     with pytest.raises(InputError, match=f"frame 3 states {key} '{value}', frame 1 'None'"):
         datasets.read(tmp_path / "mixed.extxyz")
+
+
+@pytest.mark.parametrize("text", [np.str_, np.bytes_])
+def test_texts_of_bytes_are_read_as_those_of_characters(water, tmp_path, text):
+    # sGDML writes e_unit, r_unit, name and theory as arrays of bytes.
+    path = tmp_path / "sgdml.npz"
+    np.savez(
+        path, z=water.numbers, R=water.positions / Bohr, E=water.energies / KCAL,
+        F=water.forces / KCAL * Bohr, e_unit=np.array(text("kcal/mol")),
+        r_unit=np.array([text("bohr")]), name=np.array(text("water")),
+    )  # fmt: skip
+    assert_same(datasets.read(path), water)
+    np.savez(path, z=water.numbers, R=water.positions, E=water.energies, F=water.forces,
+             e_unit=np.array(text("furlongs")))  # fmt: skip
+    with pytest.raises(InputError, match="unknown unit 'furlongs'"):
+        datasets.read(path)
+
+
+@pytest.mark.parametrize(
+    ("energy", "place", "advice"),
+    [
+        ("-1,5", "1.6", "line 2: -1,5 has a decimal comma; write -1.5"),
+        ("-1.5", "1,6", "line 4: 1,6 has a decimal comma; write 1.6"),
+    ],
+)
+def test_a_decimal_comma_is_named(tmp_path, energy, place, advice):
+    path = tmp_path / "labels.extxyz"
+    head = f"Properties=species:S:1:pos:R:3:forces:R:3 energy={energy}"
+    path.write_text(f"2\n{head}\nLi 0 0 0 0 0 0\nH 0 0 {place} 0 0 0\n")
+    with pytest.raises(InputError) as error:
+        datasets.read(path)
+    assert error.value.hint == advice
+
+
+def test_a_decimal_comma_in_an_array_of_text_is_named(water, tmp_path):
+    path = save(tmp_path / "text.npz", water, E=np.array(["-2081,5"] * 60))
+    with pytest.raises(InputError) as error:
+        datasets.read(path)
+    assert error.value.hint == "-2081,5 has a decimal comma; write -2081.5"

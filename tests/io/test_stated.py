@@ -228,3 +228,11 @@ def test_isotopes_survive_the_last_structure(tmp_path: Path) -> None:
     assert atoms.get_kinetic_energy() == pytest.approx(kinetic, rel=1e-15, abs=0)
     np.testing.assert_array_equal(again.masses, masses)
     np.testing.assert_allclose(again.velocities, v, rtol=1e-15, atol=0)
+
+
+def test_a_decimal_comma_is_named_at_both_doors(tmp_path: Path) -> None:
+    path = write(tmp_path, "w.xyz", WATER.format(comment="").replace("0.79", "0,79"))
+    for read in (lambda: load_system(str(path), "."), lambda: geometries.read(path)):
+        with pytest.raises(InputError) as error:
+            read()
+        assert error.value.hint == "line 4: 0,79 has a decimal comma; write 0.79"
