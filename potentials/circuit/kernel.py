@@ -23,6 +23,7 @@ from qmd.integrators import FORCE_SIGNATURE
 
 from ..compilation import inner, when_needed
 from ..contract import fill
+from ..parts import PART, call_part
 from ..simd.vectors import (
     DIAGONAL,
     ROWS,
@@ -52,6 +53,7 @@ from .layout import (
     OFFSET,
     OPERATIONS,
     OUTER,
+    PREPARE,
     PROPAGATE,
     READ,
     RECORD,
@@ -68,7 +70,6 @@ from .layout import (
     WRITE,
 )
 from .lowering import GRADED, TURN
-from .parts import PART, call_part
 
 
 @inner
@@ -155,13 +156,14 @@ def encode_vectors(w, y, x, encoding, program, adjoint):
             source = y + s * part
 
 
-@inner
-def prepare(w, positions, program):
+@when_needed(PART)
+def prepare(positions, w, program):
     """Encoding vectors, and the rotation matrix of every pair and its transpose."""
     call_part(program[READ], positions, w, program)
     for e in range(program[N_ENCODINGS]):
         _half_angles(w, e, program)
         _rotations(w, e, program)
+    return 0.0
 
 
 @inner
@@ -447,7 +449,7 @@ def energy_and_forces(positions, cell, forces, virial, program, workspace):
     if positions.shape[0] != program[N_ATOMS] or forces.shape[0] != program[N_ATOMS]:
         fill(forces, np.nan)
         return np.nan
-    prepare(workspace, positions, program)
+    call_part(program[PREPARE], positions, workspace, program)
     energy = call_part(program[PROPAGATE], positions, workspace, program)
     n_encodings = program[N_ENCODINGS]
     layers = program[N_LAYERS] + 1 if n_encodings == 1 else 1

@@ -12,6 +12,7 @@ from .architecture import Architecture, Parameters
 from .features import Features, LinearVectors, VectorDensities
 from .kernel import (
     energy_and_forces,
+    prepare,
     propagate,
     propagate_two_pairs,
     read_linear,
@@ -39,6 +40,7 @@ from .layout import (
     OFFSET,
     OPERATIONS,
     OUTER,
+    PREPARE,
     PROPAGATE,
     RADIAL,
     RANGES,
@@ -147,6 +149,7 @@ def _pack(
     head[SPINS] = head[TERMS] + RECORD * len(terms)
     kinds = [(op[0], op[2]) for op in operations]
     head[TWO_PAIRS] = k == 2 and sectors == 1 and kinds == [(GRADED, LANES)]
+    head[PREPARE] = prepare().address
     head[PROPAGATE] = (propagate_two_pairs if head[TWO_PAIRS] else propagate)().address
     table = np.array([*operations, *terms], np.int64).reshape(-1)
     vectors = lowered.vectors.astype(np.int64)

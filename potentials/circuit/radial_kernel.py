@@ -10,6 +10,7 @@ import math
 
 from ..compilation import inner, when_needed
 from ..contract import fill
+from ..parts import PART
 from ..simd.gaussians import fill_gaussians
 from ..simd.vectors import padded, radial_rows
 from .layout import (
@@ -28,7 +29,6 @@ from .layout import (
     VECTOR,
     VECTORS,
 )
-from .parts import PART
 
 
 @when_needed(PART)

@@ -19,6 +19,7 @@ from qmd.integrators import FORCE_SIGNATURE, njit
 
 from ..compilation import inner, when_needed
 from ..contract import fill
+from ..parts import CENTRES, PART, call_centres, call_part
 from ..simd.gaussians import fill_gaussians
 from ..simd.vectors import radial_rows
 from .lanes import (
@@ -41,7 +42,7 @@ from .lanes import (
  HAS_SCALARS, N_VECTORS, N_SCALARS, KINDS, GATES, OBSERVED,
  COEFFICIENTS, CONSTANTS, OFFSETS, RADIAL, STEPS, INITIAL,
  GAUSSIANS, KEPT, CHANNELS, SLOPES, DOTS, TURNS, PHASES, WEIGHTS, VALUES, TORQUES, PSI, AFTER,
- COEFFICIENT_SLOPES, CONSTANT_SLOPES, OFFSET_SLOPES, SHIFT, HEAD) = range(38)
+ COEFFICIENT_SLOPES, CONSTANT_SLOPES, OFFSET_SLOPES, SHIFT, CIRCUITS, SLOPED, HEAD) = range(40)
 # fmt: on
 # CONSTANTS: couplings of all layers, then weights, of each kind; N_VECTORS and N_SCALARS are
 # filled up to fours. KEPT, for each ordered pair: radial functions, their slopes, r^, and r, or 0
@@ -236,7 +237,7 @@ def _sector(w, sign, torques, slopes, shift, program):
     _encode_back(w, 0, sign, torques, shift, program)
 
 
-@inner
+@when_needed(CENTRES)
 def circuits(w, first, shift, program):
     """Energy of up to four centres, and its derivatives by their channels.
 
@@ -342,8 +343,8 @@ def write_force(w, forces, i, program):
             forces[i, axis] += w[to + axis] - w[back + axis]
 
 
-@inner
-def _energy(w, positions, program):
+@when_needed(PART)
+def energy_and_slopes(positions, w, program):
     """Energy, and its derivatives by all channels."""
     for i in range(program[N_ATOMS]):
         gaussians_of(w, positions, i, program)
@@ -351,7 +352,7 @@ def _energy(w, positions, program):
         add_channels(w, i, program)
     energy = 0.0
     for first in range(0, program[N_ATOMS], LANES):
-        energy += circuits(w, first, 0, program)
+        energy += call_centres(program[CIRCUITS], w, first, 0, program)
     return energy
 
 
@@ -364,7 +365,7 @@ def energy_and_forces(positions, cell, forces, virial, program, workspace):
     if positions.shape[0] != program[N_ATOMS] or forces.shape[0] != program[N_ATOMS]:
         fill(forces, math.nan)
         return math.nan
-    energy = _energy(workspace, positions, program)
+    energy = call_part(program[SLOPED], positions, workspace, program)
     for i in range(program[N_ATOMS]):
         pulls(workspace, i, program)
     for i in range(program[N_ATOMS]):
@@ -411,7 +412,7 @@ def rows_into(positions, rows, program, workspace, begin, end):
     """
     for i in range(len(positions)):
         workspace[begin:end] = 0.0
-        _energy(workspace, positions[i], program)
+        call_part(program[SLOPED], positions[i], workspace, program)
         _add_derivatives(workspace, 1.0, program)
         rows[i, :] = workspace[begin:end]
 
@@ -420,5 +421,5 @@ def rows_into(positions, rows, program, workspace, begin, end):
 def add_into(positions, factors, program, workspace):
     """Add the derivatives at `positions`, each times its factor, to the workspace."""
     for i in range(len(positions)):
-        _energy(workspace, positions[i], program)
+        call_part(program[SLOPED], positions[i], workspace, program)
         _add_derivatives(workspace, factors[i], program)

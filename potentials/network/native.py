@@ -97,6 +97,8 @@ def _program(model: AtomCentredNetwork) -> tuple[Array, Array]:
         layout.KINDS: layout.HEAD,
         layout.GATES: gates_at,
         layout.OBSERVED: gates_at + 3 * len(gates),
+        layout.CIRCUITS: layout.circuits().address,
+        layout.SLOPED: layout.energy_and_slopes().address,
     }
     head = np.zeros(layout.HEAD, np.int64)
     head[list(values)] = list(values.values())

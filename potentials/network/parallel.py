@@ -14,7 +14,8 @@ from qmd.integrators import FORCE_SIGNATURE, njit
 
 from ..compilation import when_needed
 from ..contract import fill
-from .kernel import N_ATOMS, SHIFT, add_channels, circuits, gaussians_of, pulls, write_force
+from ..parts import call_centres
+from .kernel import CIRCUITS, N_ATOMS, SHIFT, add_channels, gaussians_of, pulls, write_force
 from .lanes import LANES
 
 numba.get_num_threads()  # starts them: what comes from the cache needs their symbols
@@ -31,9 +32,8 @@ def evaluate_into(positions, forces, program, workspace):
     n_fours = (n + LANES - 1) // LANES
     energies = np.empty(n_fours)
     for four in numba.prange(n_fours):
-        energies[four] = circuits(
-            workspace, LANES * np.int64(four), program[SHIFT] * np.int64(four), program
-        )
+        first, shift = LANES * np.int64(four), program[SHIFT] * np.int64(four)
+        energies[four] = call_centres(program[CIRCUITS], workspace, first, shift, program)
     for i in numba.prange(n):
         pulls(workspace, np.int64(i), program)
     for i in numba.prange(n):

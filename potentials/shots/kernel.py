@@ -26,7 +26,6 @@ from ..circuit.kernel import (
     apply_layer,
     encode_vectors,
     last_state,
-    prepare,
     turn_pair,
 )
 from ..circuit.layout import (
@@ -38,6 +37,7 @@ from ..circuit.layout import (
     N_SECTORS,
     N_VECTORS,
     OPERATIONS,
+    PREPARE,
     PROPAGATE,
     RECORD,
     SCRATCH,
@@ -49,8 +49,8 @@ from ..circuit.layout import (
     VECTORS,
     WRITE,
 )
-from ..circuit.parts import call_part
 from ..compilation import inner, when_needed
+from ..parts import call_part
 from ..simd.vectors import steps_two_pairs
 from ..tree.switch import NO_SWITCH, switch
 
@@ -145,7 +145,7 @@ def fluctuations_into(positions, program, w, base):
     Of each encoding, vector and axis, in eV^2: the gates that share a vector are measured one by
     one, so that their variances add up.
     """
-    prepare(w, positions, program)
+    call_part(program[PREPARE], positions, w, program)
     call_part(program[PROPAGATE], positions, w, program)
     last = last_state(program)
     size = program[N_SECTORS] * (2 << (2 * program[N_PAIRS]))
