@@ -33,6 +33,18 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("NUMBA_CACHE_DIR", str(directory))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quick_compilation(request: pytest.FixtureRequest) -> None:
+    """Let XLA compile in two thirds of the time in the default tests, to slower programs.
+
+    The long tests, and all programs that tests start, run what users run.
+    """
+    if "not slow" in request.config.option.markexpr:
+        import jax
+
+        jax.config.update("jax_disable_most_optimizations", True)
+
+
 @pytest.fixture(scope="session")
 def harmonic() -> Any:
     """Each atom in a well ``U = k/2 |x|^2`` around the origin, with k = 2 eV/angstrom^2."""
