@@ -9,13 +9,15 @@ code  class               meaning
 2     `InputError`        bad input file, option or structure
 3     `MismatchError`     model missing, damaged or for another system; another input on resume
 4     `NumericalError`    non-finite value, explosion, or outside the trained domain
-5     `OutputError`       disk full, no permission, run folder locked
+5     `OutputError`       disk full, no permission, run folder locked, out of memory
 6     `CorruptError`      checkpoint, trajectory, log or topology damaged
 75    `StoppedEarly`      stopped before the last step, resumable (`EX_TEMPFAIL`)
 ====  ==================  ==============================================================
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 
@@ -75,6 +77,10 @@ class OutputError(QmdError):
     exit_code = 5
 
 
+class OutOfMemoryError(OutputError):
+    """The system does not give the memory, or the threads, that a task asks for."""
+
+
 class CorruptError(QmdError):
     """A checkpoint, or an output that belongs to it, that is damaged."""
 
@@ -97,6 +103,33 @@ def of_exit_code(code: int, message: str, hint: str | None = None) -> QmdError:
     """Return an error of the class that has an exit code."""
     kinds: dict[int, type[QmdError]] = {kind.exit_code: kind for kind in QmdError.__subclasses__()}
     return kinds.get(code, QmdError)(message, hint)
+
+
+def out_of_memory(error: BaseException) -> OutOfMemoryError | None:
+    """Return the error of this program for one of NumPy, Numba, JAX or Python that means so."""
+    text = str(error)
+    refused = isinstance(error, RuntimeError) and (
+        "RESOURCE_EXHAUSTED" in text or "can't start new thread" in text  # JAX; threading
+    )
+    if not (isinstance(error, MemoryError) or refused):
+        return None
+    cause = text.splitlines()[0][:300].removesuffix(".") if text else "no further details"
+    return OutOfMemoryError(
+        f"Out of memory: {cause}.",
+        "What was saved is kept. Use fewer replicas, workers or atoms, or more memory, and run the "
+        "same command again.",
+    )
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Turn errors of the body that mean a lack of memory into `OutOfMemoryError`."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if found := out_of_memory(error):
+            raise found from error
+        raise
 
 
 def one_line(text: str) -> str:

@@ -25,7 +25,7 @@ from qmd.benchmark.config import (
 )
 from qmd.benchmark.geometries import LabelledFrames, Measured
 from qmd.config.load import LoadedConfig
-from qmd.errors import InputError, QmdError, StoppedEarly
+from qmd.errors import InputError, QmdError, StoppedEarly, memory_errors
 from qmd.forces.config import PackageConfig, PotentialConfig
 from qmd.io import files
 from qmd.jobs import provenance
@@ -153,6 +153,7 @@ def _structure(measure: Any, base: Path) -> Any:
     return measure.model_copy(update={"structure": str((base / name).resolve())})
 
 
+@memory_errors()
 def run(
     prepared: BenchmarkJob,
     output: Path | None = None,

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
-from qmd.errors import InputError, QmdError, StoppedEarly, quoted
+from qmd.errors import InputError, QmdError, StoppedEarly, memory_errors, quoted
 
 SYNONYMS = {
     "md": "run", "mdrun": "run", "simulate": "run", "start": "run", "continue": "run",
@@ -55,7 +55,8 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 def errors_in_one_line(debug: bool = False) -> Iterator[None]:
     """Print an error of the body in one line and end with its exit code."""
     try:
-        yield
+        with memory_errors():
+            yield
     except (QmdError, KeyboardInterrupt) as error:
         from qmd.cli import console
 

@@ -15,7 +15,7 @@ from typing import Literal
 
 from qmd.config.load import LoadedConfig
 from qmd.ensemble.config import EnsembleConfig, Value
-from qmd.errors import InputError, QmdError, StoppedEarly, of_exit_code
+from qmd.errors import InputError, QmdError, StoppedEarly, memory_errors, of_exit_code
 from qmd.io import files
 from qmd.jobs.executor import Message, TaskContext
 from qmd.jobs.lock import RunLock
@@ -149,6 +149,7 @@ def prepare(loaded: LoadedConfig[EnsembleConfig]) -> EnsembleJob:
     return EnsembleJob(loaded, base, members, steps)
 
 
+@memory_errors()
 def run(
     prepared: EnsembleJob,
     output: Path | None = None,

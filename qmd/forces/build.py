@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from qmd.errors import InputError, MismatchError, NumericalError
+from qmd.errors import InputError, MismatchError, NumericalError, out_of_memory
 from qmd.forces.catalogue import check_sha256, find_potential, molecules_of
 from qmd.forces.combine import committee, variance_of_tree, weighted_sum
 from qmd.forces.config import (
@@ -122,6 +122,8 @@ def _guarded(name: str, function: EnergyAndForces) -> EnergyAndForces:
         try:
             energy, forces = function(positions)
         except (Exception, SystemExit) as error:  # any kind: the code is not ours
+            if lack := out_of_memory(error):
+                raise lack from None
             text = f"{type(error).__name__}: {error}".splitlines()[0][:300]
             raise NumericalError(
                 f"{name} failed: {text}", "it is a function of another package"

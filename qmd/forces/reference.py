@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from qmd.errors import MismatchError, NotInstalledError, NumericalError
+from qmd.errors import MismatchError, NotInstalledError, NumericalError, QmdError, out_of_memory
 from qmd.forces.config import ASEConfig, DFTConfig, FCIConfig
 from qmd.forces.dft import DFT, declare_processor
 from qmd.forces.electrons import electrons_name, with_electrons
@@ -190,8 +190,8 @@ def _require(*packages: str) -> None:
             raise NotInstalledError(f"this potential needs {package}", hint=INSTALL) from None
 
 
-def _failed(name: str, error: BaseException) -> NumericalError:
-    return NumericalError(
+def _failed(name: str, error: BaseException) -> QmdError:
+    return out_of_memory(error) or NumericalError(
         f"{name} failed: {_first_line(error)}",
         hint="check the settings of the method and the geometry; a run that has begun resumes from "
         "its last checkpoint",

@@ -11,7 +11,7 @@ from ase.data import atomic_masses
 
 from qmd.config.load import LoadedConfig
 from qmd.data import geometries
-from qmd.errors import InputError, MismatchError, one_line
+from qmd.errors import InputError, MismatchError, memory_errors, one_line
 from qmd.forces.config import ASEConfig, DFTConfig, FCIConfig
 from qmd.io import files
 from qmd.io.stated import NOTHING, Stated
@@ -105,6 +105,7 @@ def prepare(loaded: LoadedConfig[LabelConfig]) -> LabelJob:
     return LabelJob(system, positions[: config.first], molecules, method, name, needs)
 
 
+@memory_errors()
 def run(
     loaded: LoadedConfig[LabelConfig],
     output: Path | None = None,

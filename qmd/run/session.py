@@ -10,7 +10,7 @@ from typing import Any
 
 from qmd import units
 from qmd.config.load import LoadedConfig, changed_keys
-from qmd.errors import InputError, MismatchError, OutputError
+from qmd.errors import InputError, MismatchError, OutputError, memory_errors
 from qmd.integrators import AbstractIntegrator, Batch, State
 from qmd.io import checkpoint, files
 from qmd.io.pdb import render_pdb
@@ -40,6 +40,7 @@ class RunSession:
     """From the call to the first step."""
 
 
+@memory_errors()
 def run(
     loaded: LoadedConfig[RunConfig],
     output: Path | None = None,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from qmd.config.load import LoadedConfig, changed_keys, rename_keys
-from qmd.errors import InputError, MismatchError
+from qmd.errors import InputError, MismatchError, memory_errors
 from qmd.io import files
 from qmd.jobs.config import ExecutorConfig, SerialConfig, executor_or_workers
 from qmd.jobs.executor import AbstractExecutor, Message
@@ -114,6 +114,7 @@ def prepare(loaded: LoadedConfig[TrainConfig]) -> TrainingJob:
     return TrainingJob(loaded, traits, replace(data, others=others))
 
 
+@memory_errors()
 def run(
     prepared: TrainingJob,
     output: Path | None = None,

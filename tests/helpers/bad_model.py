@@ -31,3 +31,12 @@ class Fragile(HarmonicBonds):
         if np.linalg.norm(atoms.positions[1] - atoms.positions[0]) > 1.2:
             raise RuntimeError("no convergence")
         super().calculate(atoms, properties, system_changes)
+
+
+class Greedy(HarmonicBonds):
+    """Asks for more memory than there is where a bond is long."""
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes) -> None:
+        if np.linalg.norm(atoms.positions[1] - atoms.positions[0]) > 1.2:
+            np.zeros(2**57)
+        super().calculate(atoms, properties, system_changes)

@@ -57,6 +57,7 @@ class Lab:
         on_file: Path | None = None,
         fault: str | None = None,
         max_bytes: int | None = None,
+        more_memory: int | None = None,
         fsync: bool = False,
         checkpoint_s: float = 0.0,
         stop_after: int | None = None,
@@ -74,6 +75,8 @@ class Lab:
             `QMD_FAULT`.
         max_bytes : int, optional
             Largest size of a file: the disk is full from there on.
+        more_memory : int, optional
+            Bytes of address space that are left to the process.
         fsync : bool
             Whether to wait for the disk; what is written survives the process without.
         checkpoint_s : float
@@ -88,6 +91,7 @@ class Lab:
             "on_file": on_file and str(on_file),
             "fault": fault,
             "max_bytes": max_bytes,
+            "more_memory": more_memory,
             "fsync": fsync,
             "checkpoint_s": checkpoint_s,
             "stop_after": stop_after,
@@ -249,6 +253,10 @@ def _become(order: dict[str, Any], output: int) -> None:
             os.fsync = lambda fd: None
         if order["max_bytes"] is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (order["max_bytes"], resource.RLIM_INFINITY))
+        if order["more_memory"] is not None:
+            pages = int(Path("/proc/self/statm").read_text().split()[0])
+            limit = pages * resource.getpagesize() + order["more_memory"]
+            resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
         stop.end_with_run()
         app(order["arguments"])
     except SystemExit as end:
