@@ -9,11 +9,22 @@ if (_checkout / "pyproject.toml").is_file():
     __path__.append(str(_checkout))
 
 __version__ = "0.2.0"
-__all__ = ["analyze", "benchmark", "compare", "ensemble", "label", "load", "run", "train"]
+__all__ = [
+    "analyze",
+    "benchmark",
+    "compare",
+    "convert",
+    "ensemble",
+    "label",
+    "load",
+    "run",
+    "train",
+]
 
 if TYPE_CHECKING:
     from qmd.commands.analyses import analyze, compare
     from qmd.commands.benchmarks import benchmark
+    from qmd.commands.conversion import convert
     from qmd.commands.dynamics import run
     from qmd.commands.ensembles import ensemble
     from qmd.commands.labels import label

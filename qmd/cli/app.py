@@ -9,6 +9,7 @@ from qmd.cli.analysis import ANALYZE_EXAMPLES, COMPARE_EXAMPLES, analyze, compar
 from qmd.cli.benchmark import EXAMPLES as BENCHMARK_EXAMPLES
 from qmd.cli.benchmark import benchmark
 from qmd.cli.common import Commands
+from qmd.cli.convert import CONVERT_EXAMPLES, convert
 from qmd.cli.driver import EXAMPLES as DRIVER_EXAMPLES
 from qmd.cli.driver import driver
 from qmd.cli.ensemble import EXAMPLES as ENSEMBLE_EXAMPLES
@@ -58,6 +59,7 @@ app.command(epilog=REFERENCE_EXAMPLES)(reference)
 app.command(epilog=ANALYZE_EXAMPLES)(analyze)
 app.command(epilog=COMPARE_EXAMPLES)(compare)
 app.command(epilog=BENCHMARK_EXAMPLES)(benchmark)
+app.command(epilog=CONVERT_EXAMPLES)(convert)
 app.command(epilog=DRIVER_EXAMPLES)(driver)
 app.command(epilog=RUN_EXAMPLES)(run)
 app.command(epilog=VALIDATE_EXAMPLES)(validate)

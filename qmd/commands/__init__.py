@@ -15,6 +15,7 @@ PLACES = {
     "compare": "analyses",
     "benchmark": "benchmarks",
     "ensemble": "ensembles",
+    "convert": "conversion",
 }
 """The modules of this folder that define the functions."""
 

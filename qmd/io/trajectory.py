@@ -396,6 +396,19 @@ def read_frames(path: Path) -> npt.NDArray[np.void]:
     return np.memmap(path, header.record, "r", header.begin, (header.n_frames,))
 
 
+def read_numbers(path: Path) -> npt.NDArray[np.int64]:
+    """The atomic number of each atom.
+
+    Raises
+    ------
+    InputError, CorruptError
+        As `verify`.
+    """
+    header = verify(path)
+    begin, n_atoms = header.variables["Z"].begin, header.dims["atom"]
+    return np.fromfile(path, ">i4", n_atoms, offset=begin).astype(np.int64)
+
+
 def _dims(n_atoms: int) -> dict[str, int]:
     return {"frame": 0, "spatial": 3, "atom": n_atoms}
 

@@ -111,7 +111,7 @@ def load(
     folder = find(Path(run_dir))
     if verify:
         verify_outputs(folder)
-    path = _trajectory(folder, replica)
+    path = trajectory_file(folder, replica)
     header = trajectory.verify(path)
     if not header.n_frames:
         raise InputError(f"{path} has no frames yet.", "Frames appear with each checkpoint.")
@@ -189,8 +189,14 @@ def find(run_dir: Path) -> Path:
     )
 
 
-def _trajectory(folder: Path, replica: int | None) -> Path:
-    """The file with the frames that are asked for."""
+def trajectory_file(folder: Path, replica: int | None) -> Path:
+    """The file with the frames that are asked for.
+
+    Raises
+    ------
+    InputError
+        If there is no such replica, or each has a file and none is chosen.
+    """
     paths = RunPaths(folder)
     if replica is None:
         if not paths.trajectory.exists():

@@ -250,6 +250,7 @@ COMMANDS = (
     "train",
     "analyze",
     "compare",
+    "convert",
     "benchmark",
     "ensemble",
     "label",

@@ -1,0 +1,139 @@
+"""Trajectories in the formats of other programs, written by MDAnalysis and ASE."""
+
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from qmd.errors import InputError, NotInstalledError, OutputError
+from qmd.io import files
+from qmd.io.universe import find, load, trajectory_file
+
+BY_ASE = {".extxyz": "extxyz", ".traj": "traj"}
+"""Formats with energies, forces, momenta and masses, by suffix."""
+BY_MDANALYSIS: dict[str, dict[str, Any]] = {
+    ".xyz": {"precision": 9},
+    ".dcd": {},
+    # Nanometres: coordinates are multiples of 1e-4 angstrom, of 1e-2 by default.
+    ".xtc": {"precision": 5},
+    ".trr": {},
+    ".h5md": {},
+    ".pdb": {},
+}
+"""Formats of MDAnalysis by suffix, with the options of their writers."""
+SUFFIXES = (*BY_ASE, *BY_MDANALYSIS)
+
+OnProgress = Callable[[str, int, int], None]
+
+
+def convert(
+    run_dir: Path,
+    target: Path,
+    *,
+    replica: int | None = None,
+    every: int = 1,
+    overwrite: bool = False,
+    on_progress: OnProgress = lambda what, done, of: None,
+) -> int:
+    """Write the trajectory of a run in the format that the suffix of `target` names.
+
+    Parameters
+    ----------
+    run_dir : Path
+        Folder of a run.
+    target : Path
+        File to write: `.extxyz`, `.traj` (ASE), `.xyz`, `.dcd`, `.xtc`, `.trr`, `.h5md`, `.pdb`.
+    replica : int, optional
+        Replica to convert, in a run of several.
+    every : int
+        Write every n-th frame.
+    overwrite : bool
+        Replace `target` if it exists.
+    on_progress : callable
+        Takes the activity, the number of frames done, and their number.
+
+    Returns
+    -------
+    int
+        Number of frames written.
+
+    Raises
+    ------
+    InputError
+        If there is no such run, replica or format.
+    NotInstalledError
+        If a format needs a package that is not there.
+    OutputError
+        If `target` exists, or cannot be written.
+    """
+    suffix = target.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(f"{target}: expected a file that ends in one of {', '.join(SUFFIXES)}")
+    if target.exists() and not overwrite:
+        raise OutputError(f"{target} exists.", "Choose another name, or use --overwrite.")
+    if not target.absolute().parent.is_dir():
+        raise OutputError(f"{target}: there is no folder {target.parent}.")
+    write = _by_ase if suffix in BY_ASE else _by_mdanalysis
+    with files.output_errors(target), _complete_or_absent(target) as part:
+        return write(run_dir, part, replica, every, on_progress)
+
+
+@contextmanager
+def _complete_or_absent(target: Path) -> Iterator[Path]:
+    """Yield another name to write to, which becomes `target` if the body succeeds."""
+    part = target.with_name(f".{target.stem}.part{target.suffix}")
+    try:
+        yield part
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _by_ase(
+    run_dir: Path, target: Path, replica: int | None, every: int, on_progress: OnProgress
+) -> int:
+    from ase.io import write
+    from ase.io.trajectory import Trajectory
+
+    from qmd.interop.ase_trajectory import frames
+    from qmd.io.trajectory import read_frames
+
+    path = trajectory_file(find(run_dir), replica)
+    shared = replica if "replica" in (read_frames(path).dtype.names or ()) else None
+    found = list(frames(path, slice(None, None, every), shared))
+    if target.suffix == ".traj":
+        with Trajectory(str(target), "w") as file:
+            for n, atoms in enumerate(found, start=1):
+                file.write(atoms)
+                on_progress("frames", n, len(found))
+    else:
+        write(str(target), found, format="extxyz")
+    return len(found)
+
+
+def _by_mdanalysis(
+    run_dir: Path, target: Path, replica: int | None, every: int, on_progress: OnProgress
+) -> int:
+    import MDAnalysis
+
+    universe = load(run_dir, replica)
+    chosen = universe.trajectory[::every]
+    options = dict(BY_MDANALYSIS[target.suffix.lower()])
+    if target.suffix == ".pdb":
+        options["multiframe"] = True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of missing cells and PDB fields: there are none
+            with MDAnalysis.Writer(str(target), n_atoms=len(universe.atoms), **options) as writer:
+                for n, _ in enumerate(chosen, start=1):
+                    writer.write(universe.atoms)
+                    on_progress("frames", n, len(chosen))
+    except (ImportError, RuntimeError) as error:
+        if "h5py" not in str(error):
+            raise
+        raise NotInstalledError(
+            f"{target.suffix} needs h5py: {error}", "pip install h5py"
+        ) from None
+    return len(chosen)
