@@ -1,12 +1,16 @@
 """The virial for i-PI is the slope of the energy, and no stress is ever made up."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 
+from qmd.errors import NumericalError
+from qmd.forces.catalogue import load_package
 from qmd.interop.ase_calculator import QmdCalculator
-from qmd.interop.ipi_client import isolated_virial
+from qmd.interop.ipi_client import isolated_virial, refuse_wrapped
 from qmd.io.structure import load_system
 
 H = 1e-4
@@ -50,3 +54,19 @@ def test_a_stress_is_refused_and_not_zero(wanted):
         atoms.calc.get_property(wanted, atoms)
     with pytest.raises(PropertyNotImplementedError):
         atoms.get_stress()
+
+
+def test_a_molecule_that_the_server_has_wrapped_is_refused():
+    domain = load_package("sivqlm-h2o", Path()).domain
+    water = load_system("h2o", ".").positions
+    cell = np.diag([30.0, 40.0, 50.0])
+    wrapped = np.where(water < 0, water + 30, water)
+    for known in (domain, None):
+        refuse_wrapped(water, cell, known)
+        with pytest.raises(NumericalError, match="atoms 1 and 3 are 29.2 angstrom apart"):
+            refuse_wrapped(wrapped, cell, known)
+    # In one piece, though the cell is small; nobody knows without the trained distances.
+    refuse_wrapped(water, cell / 12, domain)
+    with pytest.raises(NumericalError, match="pbc='false'|half of the cell"):
+        refuse_wrapped(water, cell / 12, None)
+    refuse_wrapped(wrapped, np.zeros((3, 3)), None)
