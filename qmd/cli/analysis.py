@@ -8,14 +8,14 @@ import typer
 from qmd.cli.common import Debug, errors_in_one_line
 
 ANALYZE_EXAMPLES = (
-    "Examples: `qmd analyze runs/water-nve` writes runs/water-nve/output/report.html; "
-    "`qmd analyze output --json numbers.json --report water.html`; `qmd analyze ensemble` merges "
-    "the runs of `qmd ensemble`: means over seeds, with standard errors."
+    "Examples: `qmd init > input.yaml`, `qmd run input.yaml` and `qmd analyze output`, which "
+    "writes output/report.html; `qmd analyze output --json numbers.json --report water.html`; `qmd"
+    " analyze ensemble` merges the runs of `qmd ensemble`: means over seeds, with standard errors."
 )
 COMPARE_EXAMPLES = (
-    "Examples: `qmd compare runs/mine runs/reference/h2o --json verdict.json`; "
-    "`qmd compare sivqlm-h2o runs/reference/h2o` runs the potential from the start of the "
-    "reference. The verdict is `same` or `differs`; both end with exit code 0."
+    "Examples: `qmd compare sivqlm-h2o runs/reference/h2o`, in a checkout, runs the potential from"
+    " the start of the reference; `qmd compare runs/mine runs/reference/h2o --json verdict.json`. "
+    "The verdict is `same` or `differs`; both end with exit code 0."
 )
 Report = Annotated[
     Path | None,

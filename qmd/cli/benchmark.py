@@ -8,9 +8,10 @@ import typer
 from qmd.cli.common import Debug, errors_in_one_line
 
 EXAMPLES = (
-    "Examples: `qmd benchmark benchmarks/water.yaml` writes benchmarks/water/output/report.html; "
-    "`qmd benchmark bench.yaml --markdown table.md --set executor.kind=processes`. Run the same "
-    "command again to resume, or after a change of the input: only new tasks are measured."
+    "Examples: `qmd init benchmark > bench.yaml` and `qmd benchmark bench.yaml`, which takes two "
+    "minutes and writes bench/output/report.html; `qmd benchmark bench.yaml --markdown table.md "
+    "--set executor.kind=processes`. Run the same command again to resume, or after a change of "
+    "the input: only new tasks are measured."
 )
 
 

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from qmd.ensemble.session import EnsembleJob
 
 EXAMPLES = (
-    "Examples: `qmd ensemble ensemble.yaml --check`; `qmd ensemble ensemble.yaml --set "
-    "executor.kind=processes --set executor.workers=2`. Run the same command again to resume. Exit "
-    "codes: 0 all finished, that of the first run that failed, 75 some are not finished."
+    "Examples: `qmd init > input.yaml`, `qmd init ensemble > ensemble.yaml` and `qmd ensemble "
+    "ensemble.yaml`; `qmd ensemble ensemble.yaml --check`; `qmd ensemble ensemble.yaml --set "
+    "executor.kind=processes --set executor.workers=2`. Run the same command again to resume. Exit"
+    " codes: 0 all finished, that of the first run that failed, 75 some are not finished."
 )
 
 

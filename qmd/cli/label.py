@@ -8,9 +8,10 @@ import typer
 from qmd.cli.common import Debug, Input, Quiet, Set, errors_in_one_line
 
 LABEL_EXAMPLES = (
-    "Examples: `qmd label label.yaml`; `qmd label label.yaml --set workers=2 --output more.npz`. "
-    "After a stop, or a failure at a frame, the same command resumes there. `qmd train` reads the "
-    "file."
+    "Examples: `qmd init label > label.yaml` and `qmd label label.yaml --set "
+    "structures=runs/labels-h2o/test.npz --set first=2`, in a checkout with the extra `reference`;"
+    " `qmd label label.yaml --set workers=2 --output more.npz`. After a stop, or a failure at a "
+    "frame, the same command resumes there. `qmd train` reads the file."
 )
 
 

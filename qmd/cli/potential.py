@@ -57,8 +57,8 @@ def potential_info(potential: Potential, structure: Structure = None, debug: Deb
 
 
 @potentials.command(
-    epilog="Example: `qmd potential check sivqlm-h2o`. Exit codes: 0 all passed, 3 no such "
-    "potential, 4 something failed."
+    epilog="Example: `qmd potential check sivqlm-h2o`, which takes half a minute. Exit codes: 0 "
+    "all passed, 3 no such potential, 4 something failed."
 )
 def check(
     potential: Potential,
@@ -94,7 +94,8 @@ def check(
 
 
 @potentials.command(
-    epilog="Example: `qmd potential evaluate sivqlm-h2o labels.npz --json`. Data sets: .npz, "
+    epilog="Examples: `qmd potential evaluate sivqlm-h2o runs/labels-h2o/test.npz`, in a checkout; "
+    "`qmd potential evaluate sivqlm-h2o labels.npz --json`. Data sets: .npz, "
     ".extxyz, .db; energies in eV, with the same zero as the labels of the training."
 )
 def evaluate(

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from qmd.forces.config import PotentialConfig
 
 REFERENCE_EXAMPLES = (
-    "Example: `qmd reference runs/reference/h2o/input.yaml`. The input is that of `qmd run`, with "
-    "potential.kind dft, fci or ase. By default every step is saved."
+    "Example: `qmd init reference > reference.yaml` and `qmd reference reference.yaml --set "
+    "steps=2`, with the extra `reference`. The input is that of `qmd run`, with potential.kind "
+    "dft, fci or ase. By default every step is saved."
 )
 EVERY_STEP = "trajectory_every", "log_every", "checkpoint_every"
 

@@ -8,10 +8,10 @@ import typer
 from qmd.cli.common import Debug, Input, Set, errors_in_one_line
 
 RUN_EXAMPLES = (
-    "Examples: `qmd run input.yaml`; `qmd run input.yaml --set integrator.timestep_fs=0.25 "
-    "--output output-fine`. Exit codes: 0 done, 2 bad input, 3 model or resumed input does not "
-    "fit, 4 stopped by a guard, 5 cannot write, 6 damaged checkpoint or output, 75 stopped early, "
-    "can be resumed."
+    "Examples: `qmd init > input.yaml` and `qmd run input.yaml`; `qmd run input.yaml --set "
+    "integrator.timestep_fs=0.25 --output output-fine`. Exit codes: 0 done, 2 bad input, 3 model "
+    "or resumed input does not fit, 4 stopped by a guard, 5 cannot write, 6 damaged checkpoint or "
+    "output, 75 stopped early, can be resumed."
 )
 
 

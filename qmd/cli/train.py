@@ -8,8 +8,9 @@ import typer
 from qmd.cli.common import Debug, Input, Set, errors_in_one_line
 
 EXAMPLES = (
-    "Examples: `qmd train train.yaml --check`; `qmd train train.yaml --set dataset=labels.npz "
-    "--output model.qmdp`. Ctrl-C writes the best result so far; the same command resumes."
+    "Examples: `qmd train runs/train-lih/train.yaml`, in a checkout, takes a minute or two; `qmd "
+    "train train.yaml --check`; `qmd train train.yaml --set dataset=labels.npz --output "
+    "model.qmdp`. Ctrl-C writes the best result so far; the same command resumes."
 )
 
 

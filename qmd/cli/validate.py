@@ -10,9 +10,9 @@ from qmd.cli.common import Debug, Set, errors_in_one_line
 from qmd.cli.kinds import INPUTS, kind_of
 
 VALIDATE_EXAMPLES = (
-    "Examples: `qmd validate input.yaml --set steps=100`; `qmd validate *.yaml`. Exit codes: 0 "
-    "valid, also if data or a package that it names is not on this machine, which its line says; "
-    "otherwise that of the first error."
+    "Examples: `qmd init > input.yaml` and `qmd validate input.yaml`; `qmd validate input.yaml "
+    "--set steps=100`; `qmd validate *.yaml`. Exit codes: 0 valid, also if data or a package that "
+    "it names is not on this machine, which its line says; otherwise that of the first error."
 )
 
 

@@ -5,6 +5,7 @@ import os
 import warnings
 from collections import deque
 from collections.abc import Sequence
+from functools import cache
 from importlib import import_module
 from importlib.metadata import packages_distributions
 from itertools import pairwise
@@ -121,8 +122,14 @@ def _ase(config: ASEConfig, system: System) -> tuple[str, EnergyAndForces, tuple
         return checked(config.calculator, energy, forces, positions.shape)
 
     module = config.calculator.partition(".")[0]
-    needs = sorted(set(packages_distributions().get(module, ())) | {"ase"})
+    needs = sorted({*_distributions(module), "ase"})
     return config.calculator.rpartition(".")[2], energy_and_forces, tuple(needs)
+
+
+@cache
+def _distributions(module: str) -> tuple[str, ...]:
+    """Return the packages that provide a module; the search of all of them takes half a second."""
+    return tuple(packages_distributions().get(module, ()))
 
 
 def _energy_of_forces(atoms: Any) -> float:

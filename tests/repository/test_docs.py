@@ -2,10 +2,12 @@
 
 Run as a script, this file plays one page: ``python tests/repository/test_docs.py PAGE``. Blocks
 with a title become files, `diff` blocks change files, `bash` and `python` blocks run in their
-order, `console` blocks do not.
+order, a `text` block is what the `python` block above it prints, `console` blocks do not run.
 """
 
+import contextlib
 import inspect
+import io
 import json
 import os
 import re
@@ -15,7 +17,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,8 +40,13 @@ class Block(NamedTuple):
 
 def blocks(page: Path) -> list[Block]:
     """The fenced blocks of a page."""
+    return blocks_of(page.read_text())
+
+
+def blocks_of(text: str) -> list[Block]:
+    """The fenced blocks of a text."""
     fence = r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$'
-    return [Block(*found) for found in re.findall(fence, page.read_text(), re.M | re.S)]
+    return [Block(*found) for found in re.findall(fence, text, re.M | re.S)]
 
 
 def prose(page: Path) -> str:
@@ -62,6 +69,7 @@ def commands(page: Path) -> set[str]:
 def play(page: Path) -> None:
     """Do what the page says, in the present folder."""
     namespace: dict[str, Any] = {"__name__": "__main__"}
+    printed = ""
     for block in blocks(page):
         print(f"--- {block.language} {block.title}\n{block.text}", flush=True)
         if block.language == "diff":
@@ -73,7 +81,12 @@ def play(page: Path) -> None:
             for line in block.text.splitlines():
                 type_in(line)
         elif block.language == "python":
-            exec(compile(block.text, page.name, "exec"), namespace)
+            with contextlib.redirect_stdout(io.StringIO()) as stream:
+                exec(compile(block.text, page.name, "exec"), namespace)
+            printed = stream.getvalue()
+            print(printed)
+        elif block.language == "text":
+            assert_ends_as_shown(printed, block.text.splitlines())
 
 
 def change(file: Path, lines: str) -> None:
@@ -87,14 +100,45 @@ def change(file: Path, lines: str) -> None:
     file.write_text(text.replace(old, new))
 
 
-def type_in(line: str) -> None:
+NUMBER = r"(?<![\w.(-])[-+]?\d+(?:\.\d+)?(?:e[-+]\d+)?(?![\w(])"
+
+
+def assert_ends_as_shown(output: str, lines: list[str]) -> None:
+    """Each line of a page is one of the output: ``...`` is anything, numbers may be close."""
+    for shown in lines:
+        parts = re.split(f"({NUMBER})|(\\.\\.\\.)", " ".join(shown.split()))
+        texts = (re.escape(part) for part in parts[::3])
+        gaps = [".*?" if dots else f"({NUMBER})" for dots in parts[2::3]]
+        pattern = "".join(text + gap for text, gap in zip(texts, [*gaps, ""], strict=True))
+        found = [re.fullmatch(pattern, " ".join(line.split())) for line in output.splitlines()]
+        numbers = [number for number in parts[1::3] if number]
+        assert any(f and are_close(f.groups(), numbers, shown) for f in found), (shown, output)
+
+
+def are_close(found: Sequence[str], shown: Sequence[str], line: str) -> bool:
+    """Whole numbers are the same, others within 10 %; but ``a +- b`` is one sample of many.
+
+    On another processor, which rounds otherwise, a thermostatted trajectory is another sample: its
+    mean is within four standard errors of a difference, and its error within a factor of three.
+    """
+    errors = re.findall(rf"({NUMBER}) \+- ({NUMBER})", " ".join(line.split()))
+    limits = {a: 4 * 2**0.5 * float(b) for a, b in errors} | {b: 2 * float(b) for _, b in errors}
+    for got, expected in zip(found, shown, strict=True):
+        whole = expected.lstrip("+-").isdecimal()
+        limit = limits.get(expected, 0 if whole else 0.1 * abs(float(expected)))
+        if not abs(float(got) - float(expected)) <= limit:
+            return False
+    return True
+
+
+def type_in(line: str) -> str:
     """One line in a terminal; `qmd` in this process, since starting one takes a second."""
     if line.startswith("cd "):
         os.chdir(line.removeprefix("cd "))
-        return
+        return ""
     if not line.startswith("qmd "):
         subprocess.run(["bash", "-c", line], check=True)
-        return
+        return ""
     from typer.testing import CliRunner
 
     from qmd.cli.app import app
@@ -105,6 +149,7 @@ def type_in(line: str) -> None:
     assert result.exit_code == 0, f"{line}: exit code {result.exit_code}"
     if target:
         Path(target).write_text(result.stdout)
+    return str(result.output)
 
 
 @pytest.fixture
@@ -138,6 +183,93 @@ def test_the_tutorial_runs_as_written(player: Any, tmp_path: Path) -> None:
     record = json.loads((tmp_path / "water" / "output" / "run.json").read_text())
     page = (DOCS / "reference" / "outputs.md").read_text()
     assert [key for key in (*record, *record["last_session"]) if f"`{key}`" not in page] == []
+
+
+# --- first examples -------------------------------------------------------------------------------
+
+
+def first_examples() -> list[Block]:
+    """Blocks of the last section of the tutorial."""
+    return blocks_of((DOCS / "tutorial.md").read_text().partition("## A first example of every")[2])
+
+
+SLOW = "potential check", "train", "benchmark"
+"""Commands that take half a minute and more."""
+
+
+def typed(block: Block) -> list[tuple[str, list[str]]]:
+    """Commands of a `console` block, each with the lines below it."""
+    found = re.findall(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", block.text, re.M)
+    return [(command, shown.splitlines()) for command, shown in found]
+
+
+@pytest.mark.parametrize("slow", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_first_examples_end_as_the_tutorial_says(
+    slow: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("labels-h2o", "labels-lih", "train-lih", "reference/h2o"):
+        ignored = shutil.ignore_patterns("output*")
+        shutil.copytree(ROOT / "runs" / folder, tmp_path / "runs" / folder, ignore=ignored)
+    done = 0
+    for block in first_examples():
+        if block.title:
+            Path(block.title).write_text(block.text)
+        for command, shown in typed(block) if block.language == "console" else ():
+            if command.startswith(tuple(f"qmd {name} " for name in SLOW)) == slow or ">" in command:
+                assert_ends_as_shown(type_in(command), shown)
+                done += 1
+    assert done >= 3
+
+
+NEEDS_MORE = {
+    "driver": "i-PI is a program of its own; tests/cli/test_driver.py serves it",
+    "label": "the first example is DFT, by the extra `reference`",
+    "reference": "the first example is DFT, by the extra `reference`",
+}
+
+
+def helps() -> dict[str, str]:
+    """What `--help` of each command says at its end."""
+    import typer
+
+    from qmd.cli.app import app
+
+    def walk(command: Any, name: str) -> Iterator[tuple[str, str]]:
+        yield name, command.epilog or ""
+        for key, child in getattr(command, "commands", {}).items():
+            yield from walk(child, f"{name} {key}".strip())
+
+    return dict(walk(typer.main.get_command(app), ""))
+
+
+def first_example(epilog: str) -> list[str]:
+    """Commands before the first semicolon or full stop outside of backticks."""
+    text = re.sub(r"`[^`]*`", lambda found: found[0].replace(". ", ".").replace(";", ","), epilog)
+    return re.findall(r"`(qmd [^`]+)`", re.split(r"[;.](?: |$)", text)[0])
+
+
+@pytest.mark.parametrize("command", [name for name in helps() if name and name != "potential"])
+def test_the_tutorial_has_the_first_example_of_every_help(command: str) -> None:
+    shown = [line for block in first_examples() for line, _ in typed(block)]
+    assert any(line.startswith(f"qmd {command}") for line in shown) or command == "driver"
+    if command not in NEEDS_MORE:
+        example = first_example(helps()[command])
+        own = next(n for n, line in enumerate(example) if line.startswith(f"qmd {command}"))
+        places = [shown.index(line) for line in example[: own + 1]]
+        assert places == sorted(places)
+
+
+@pytest.mark.parametrize("command", ["label", "reference"])
+def test_first_examples_with_dft_end_well(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pyscf", reason="needs the extra reference")
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "runs" / "labels-h2o", tmp_path / "runs" / "labels-h2o")
+    for line in first_example(helps()[command]):
+        output = type_in(line)
+    assert "results in " in output or "2 frames by " in output
 
 
 def test_the_recipes_run_as_written(player: Any, tmp_path: Path) -> None:
