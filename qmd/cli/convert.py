@@ -8,8 +8,9 @@ import typer
 from qmd.cli.common import Debug, Quiet, errors_in_one_line
 
 CONVERT_EXAMPLES = (
-    "Examples: `qmd convert output water.extxyz`; `qmd convert output water.xtc --every 10`. "
-    "Formats: .extxyz and .traj (ASE) with energies, forces, momenta and masses; .trr and .h5md "
+    "Examples: `qmd init > input.yaml`, `qmd run input.yaml` and `qmd convert output "
+    "water.extxyz`; `qmd convert output water.xtc --every 10`. Formats: .extxyz and .traj (ASE) "
+    "with energies, forces, momenta and masses; .trr and .h5md "
     "with velocities and forces; .xyz, .dcd, .xtc, .pdb with positions. .dcd, .xtc, .trr and .h5md "
     "are opened together with topology.pdb."
 )
