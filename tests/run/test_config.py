@@ -28,6 +28,7 @@ FULL: dict[str, Any] = {
     "system.temperature_K": 300,
     "system.exact_temperature": False,
     "system.remove_rotation": False,
+    "system.masses_u": [15.999, 2.014, 2.014],
     "potential.kind": "package",
     "potential.name": "sivqlm-h2o",
     "potential.backend": "native",
@@ -226,7 +227,7 @@ def test_a_missing_key_is_named_with_what_is_expected(path, write):
 @pytest.mark.parametrize("path", FULL)
 def test_null_is_refused_unless_the_key_is_optional(path, write):
     text = as_yaml({**FULL, path: "null"})
-    if path in ("wall_time_h", "potential.sha256", "threads"):
+    if path in ("wall_time_h", "potential.sha256", "threads", "system.masses_u"):
         load_config(write(text))
     else:
         assert path in refusal(write(text)).message
