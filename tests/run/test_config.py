@@ -359,7 +359,7 @@ def test_a_setting_may_add_a_section_and_reach_into_a_potential_given_by_name(wr
         ("steps=ten", "steps: expected a whole number >= 1 and <= 1000000000000, got the text"),
         ("seed.x=3", "seed is 1, not a mapping"),
         ("guards=3", "guards: expected a mapping with the keys max_force_eV_per_A"),
-        ("integrator={kind: velocity_verlet}", "integrator: expected a mapping"),
+        ("integrator={kind: velocity_verlet}", "is a YAML mapping; expected one plain"),
     ],
 )
 def test_a_wrong_setting_is_refused(setting, reason, write):
