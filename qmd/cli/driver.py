@@ -2,11 +2,14 @@
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from qmd.cli.common import Debug, errors_in_one_line
+
+if TYPE_CHECKING:
+    from qmd.interop.ipi_client import Client
 
 EXAMPLES = (
     "Examples: `i-pi input.xml & qmd driver sivqlm-h2o --unix water`, with "
@@ -33,6 +36,10 @@ def driver(
                      show_default=False),
     ] = None,
     wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for i-PI.")] = 30.0,
+    idle: Annotated[
+        float,
+        typer.Option(min=0, help="Seconds of silence after which to give up; 0: none."),
+    ] = 3600.0,
     debug: Debug = False,
 ) -> None:  # fmt: skip
     """Serve forces to i-PI (path integrals, replica exchange) until it ends."""
@@ -43,6 +50,7 @@ def driver(
             raise InputError("give either --unix NAME or --port NUMBER, as in the input of i-PI")
         from ase import Atoms
 
+        from qmd.commands.progress import note
         from qmd.interop.ase_calculator import QmdCalculator
         from qmd.io.structure import load_system
 
@@ -54,18 +62,20 @@ def driver(
         else:
             raise InputError(f"{potential} is built for given atoms", "name them with --structure")
         atoms = Atoms("".join(species), calculator=calculator)
-        client = _connect(wait, {"unixsocket": unix} if unix else {"host": host, "port": port})
-        client.run(atoms)
+        address = {"unixsocket": unix} if unix else {"host": host, "port": port}
+        with _connect(wait, address, idle) as client:
+            if not client.run(atoms):
+                note("i-PI closed the connection.")
 
 
-def _connect(wait_s: float, address: dict[str, Any]) -> Any:
+def _connect(wait_s: float, address: dict[str, Any], idle_s: float) -> "Client":
     from qmd.errors import MismatchError
     from qmd.interop.ipi_client import Client
 
     end = time.monotonic() + wait_s
     while True:
         try:
-            return Client(**address)  # type: ignore[no-untyped-call]  # ASE has no types
+            return Client(**address, idle_s=idle_s)
         except OSError as error:
             if time.monotonic() > end:
                 where = address.get("unixsocket") or f"{address['host']}:{address['port']}"
