@@ -338,6 +338,7 @@ CHANGES = {
     "system.temperature_K": ["system.temperature_K=301"],
     "system.exact_temperature": ["system.exact_temperature=true"],
     "system.remove_rotation": ["system.remove_rotation=true"],
+    "system.masses_u": ["system.masses_u.H=2.014"],
     "potential.name": [f"potential.name={SHIPPED}"],
     "potential.backend": ["potential.backend=jax"],
     "potential.sha256": [f"potential.sha256={hashlib.sha256(SHIPPED.read_bytes()).hexdigest()}"],
