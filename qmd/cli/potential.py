@@ -1,6 +1,5 @@
 """Commands `qmd potential ...`."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -57,8 +56,8 @@ def potential_info(potential: Potential, structure: Structure = None, debug: Deb
 
 
 @potentials.command(
-    epilog="Example: `qmd potential check sivqlm-h2o`, which takes half a minute. Exit codes: 0 "
-    "all passed, 3 no such potential, 4 something failed."
+    epilog="Examples: `qmd potential check sivqlm-h2o`; `qmd potential check sivqlm-h2o --quick`. "
+    "Exit codes: 0 all passed, 3 no such potential, 4 something failed."
 )
 def check(
     potential: Potential,
@@ -67,6 +66,10 @@ def check(
     ] = 16,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the distortions.")] = 0,
     structure: Structure = None,
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="Leave out the scans for jumps, eager JAX and PennyLane."),
+    ] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -81,8 +84,7 @@ def check(
         package = named_package(potential, structure)
         if not len(package.test_positions):
             raise MismatchError(f"{potential} has no geometry to test", "name one with --structure")
-        log = note if sys.stderr.isatty() else lambda text: None
-        found = audit.audit(package, n_geometries=geometries, seed=seed, log=log)
+        found = audit.audit(package, n_geometries=geometries, seed=seed, quick=quick, log=note)
         print(audit.as_json(package, found) if json else audit.table(found))
         failed = audit.failed(found)
         if failed:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from qmd.audit import audit
-from qmd.audit.agreement import audit_forces, audit_interpreters
+from qmd.audit.agreement import audit_eager, audit_forces, audit_native, audit_pennylane
 from qmd.audit.domain import audit_domain
 from qmd.audit.findings import (
     AuditContext,
@@ -101,11 +102,57 @@ def as_installed() -> Iterator[None]:
         yield
 
 
+def interpreters(context):
+    return [*audit_eager(context), *audit_native(context), *audit_pennylane(context)]
+
+
 @pytest.mark.slow  # half a minute of compilation
 def test_the_interpreters_of_a_good_model_agree(as_installed):
-    findings = audit_interpreters(audit_context(package(quantum(sivqlm.water(1, 1))), 2, seed=0))
+    findings = interpreters(audit_context(package(quantum(sivqlm.water(1, 1))), 2, seed=0))
     assert set(verdicts(findings).values()) == {Verdict.PASS}
     assert len(findings) == 6
+
+
+def test_a_quick_audit_says_what_it_does_and_what_it_leaves_out(monkeypatch):
+    said: list[str] = []
+    tried = package(quantum(sivqlm.water(1, 1)))
+    found = audit.audit(tried, n_geometries=9, quick=True, log=said.append)
+    assert not audit.failed(found)
+    left_out = [f.what for f in found if f.verdict == Verdict.SKIPPED]
+    assert left_out == [
+        "scans for jumps", "compiled JAX against eager", "PennyLane against JAX"
+    ]  # fmt: skip
+    assert {"rotation: forces", "forces against differences", "native against JAX: forces"} <= {
+        f.what for f in found
+    }
+    assert re.fullmatch(r"4 checks of trial at 5 geometries: about \d+ s on .*", said[0])
+    assert [line.split(" (")[0] for line in said[1:]] == [
+        "1 of 5: compilation", "2 of 5: domain", "3 of 5: symmetries",
+        "4 of 5: forces against differences", "5 of 5: native kernel against JAX",
+    ]  # fmt: skip
+    assert "(0 s passed, about" in said[1]
+
+
+def test_a_whole_audit_is_announced_with_all_its_parts():
+    steps = audit._steps(package(quantum(sivqlm.water(2, 1))))
+    more = audit._steps(package(quantum(sivqlm.water(2, 2))))
+    assert len(steps) == 8 and all(step.seconds > 0 for step in steps)
+    assert steps[-1].seconds == 20  # one circuit
+    assert more[0].seconds >= steps[0].seconds  # a larger program
+
+
+def test_the_rest_of_an_audit_takes_longer_on_a_busy_machine(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(audit.time, "monotonic", lambda: now[0])
+    said: list[str] = []
+    steps = [audit.Step(name, lambda context: [], 10.0, True) for name in "abc"]
+    clock = audit._Clock(steps, said.append)
+    assert clock.left == 30
+    clock.begin()
+    now[0] = 20.0  # twice the estimate
+    clock.begin()
+    assert said == ["1 of 3: a (0 s passed, about 30 s left)",
+                    "2 of 3: b (20 s passed, about 40 s left)"]  # fmt: skip
 
 
 def test_geometries_are_random_but_inside_the_domain_and_repeat(water):
@@ -192,9 +239,7 @@ def test_an_interpreter_that_disagrees_fails(water, monkeypatch, as_installed):
 
     evaluate = potentials.evaluate
     monkeypatch.setattr(potentials, "evaluate", off)
-    assert [f.what for f in audit.failed(audit_interpreters(water))] == [
-        "native against JAX: energy"
-    ]
+    assert [f.what for f in audit.failed(interpreters(water))] == ["native against JAX: energy"]
 
 
 @pytest.mark.parametrize(("alpha", "verdict"), [(2.0, Verdict.PASS), (4.0, Verdict.FAIL)])

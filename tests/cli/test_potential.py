@@ -57,17 +57,18 @@ def findings(verdict: Verdict) -> list[Finding]:
 def test_check_ends_with_0_unless_something_fails(potential: Run, monkeypatch, arguments):
     asked = {}
 
-    def pretended(package, *, n_geometries, seed, log):
-        asked.update(n=n_geometries, seed=seed, name=package.name)
+    def pretended(package, *, n_geometries, seed, quick, log):
+        asked.update(n=n_geometries, seed=seed, quick=quick, name=package.name)
         return found
 
     monkeypatch.setattr(audit, "audit", pretended)
     found = findings(Verdict.PASS)
     good = potential("check", "sivqlm-h2o", "--geometries", "3", "--seed", "5", *arguments)
     assert good.code == 0 and good.err == ""
-    assert asked == {"n": 3, "seed": 5, "name": "sivqlm-h2o"}
+    assert asked == {"n": 3, "seed": 5, "quick": False, "name": "sivqlm-h2o"}
     found = findings(Verdict.FAIL)
-    bad = potential("check", "sivqlm-h2o", *arguments)
+    bad = potential("check", "sivqlm-h2o", "--quick", *arguments)
+    assert asked["quick"]
     assert_one_line(bad, 4, "1 of 2 checks failed", "rotation: forces")
     if arguments:
         assert json.loads(good.out)["passed"] is True and json.loads(bad.out)["passed"] is False
