@@ -38,6 +38,22 @@ def read_heavy_hydrogen(lines: list[str], name: str) -> tuple[list[str], dict[in
     return lines, masses
 
 
+def read_heavy_hydrogen_of_pdb(lines: list[str], name: str) -> tuple[list[str], dict[int, float]]:
+    """Do the same for the lines of a PDB file, by the element in columns 77-78."""
+    lines, masses, atom = list(lines), dict[int, float](), -1
+    for number, line in enumerate(lines):
+        if not line.startswith(("ATOM  ", "HETATM")):
+            continue
+        atom += 1
+        symbol = line[76:78].strip()
+        if symbol in HEAVY_HYDROGEN_U:
+            lines[number] = f"{line[:76]} H{line[78:]}"
+            masses[atom] = HEAVY_HYDROGEN_U[symbol]
+        elif symbol.capitalize() not in chemical_symbols[1:]:
+            raise InputError(f"{name}: atom {atom + 1} is of an unknown element, {quoted(symbol)}")
+    return lines, masses
+
+
 class Stated(NamedTuple):
     """Charge and multiplicity that a file states; None where it states nothing."""
 

@@ -18,6 +18,7 @@ from qmd.io.files import read_regular_file
 from qmd.io.stated import (
     Stated,
     read_heavy_hydrogen,
+    read_heavy_hydrogen_of_pdb,
     read_mol,
     read_pdb,
     read_stated,
@@ -150,6 +151,8 @@ def _read_atoms(path: Path) -> tuple[Any, Stated]:
         stated = read_mol(lines, name)
     elif kind == "proteindatabank":
         stated = read_pdb(lines, name)
+        lines, masses = read_heavy_hydrogen_of_pdb(lines, name)
+        text = "\n".join([*lines, ""])
     try:
         frames: Any = ase.io.read(io.StringIO(text), index=slice(0, 2), format=kind)
     except Exception as error:  # each parser of ASE fails in its own way

@@ -98,6 +98,27 @@ def test_dynamics_of_openmm_conserves_energy(potentials: Any) -> None:
     assert np.ptp(totals) < 0.05 * np.ptp(kinetic)
 
 
+def test_an_atom_that_openmm_holds_is_seen_where_openmm_has_it(potentials: Any) -> None:
+    """With OpenMM-ML's ASE potential and FixAtoms the two see different geometries."""
+    from openmm import unit
+
+    water = load_system("h2o", Path())
+    system = potentials("qmd", potential="sivqlm-h2o").createSystem(topology(water.symbols))
+    system.setParticleMass(0, 0.0)
+    context = context_of(system, water.positions * 1.02)
+    context.getIntegrator().step(20)
+    state = context.getState(positions=True)
+    moved = state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)
+    # Nanometres and back: two roundings.
+    np.testing.assert_allclose(moved[0], water.positions[0] * 1.02, atol=1e-14)
+    assert np.abs(moved[1:] - water.positions[1:] * 1.02).max() > 1e-3
+    energy, forces = energy_and_forces(context)
+    ours = build_potential(parse_potential("sivqlm-h2o"), water, Path())
+    expected, expected_forces = ours.energy_and_forces(np.ascontiguousarray(moved))
+    assert energy == pytest.approx(expected, abs=1e-9)
+    np.testing.assert_allclose(forces, expected_forces, atol=1e-7)
+
+
 def test_a_mixed_system_has_the_potential_on_its_atoms(potentials: Any) -> None:
     import openmm
 

@@ -49,6 +49,18 @@ def test_deuterium_and_tritium_have_their_masses(tmp_path: Path) -> None:
     np.testing.assert_allclose(system.masses[1:], [2.01410178, 3.01604928], rtol=0, atol=1e-8)
 
 
+def test_deuterium_in_a_pdb_file_is_the_same(tmp_path: Path) -> None:
+    atoms = PDB.format(place=" ", o="O", q="  ")
+    assert atoms.count("           H") == 2
+    write(tmp_path, "d.pdb", atoms.replace("           H", "           D"))
+    read = load_system("d.pdb", tmp_path)
+    assert read.symbols == ("O", "H", "H")
+    np.testing.assert_allclose(read.masses, [15.999, 2.0141, 2.0141], atol=1e-4)
+    write(tmp_path, "q.pdb", atoms.replace("           H", "          Qq"))
+    with pytest.raises(InputError, match="q.pdb': atom 2 is of an unknown element, 'Qq'"):
+        load_system("q.pdb", tmp_path)
+
+
 def test_a_symbol_of_no_element_is_named_with_its_atom(tmp_path: Path) -> None:
     path = write(tmp_path, "x.xyz", "2\n\nO 0 0 0\nQq 0 0 1\n")
     with pytest.raises(InputError, match="atom 2 is of an unknown element, 'Qq'"):
