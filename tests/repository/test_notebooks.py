@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -57,3 +58,65 @@ def test_a_notebook_runs(path: Path, kernel: None, tmp_path: Path) -> None:
     assert sum("image/png" in output.get("data", ()) for output in outputs) == 2
     assert (folder / "water" / "report.html").is_file()
     assert "Warning" not in text
+
+
+ENDLESS = """
+import qmd
+
+settings = {
+    "system": {"structure": "h2o", "temperature_K": 300},
+    "potential": "sivqlm-h2o",
+    "integrator": {"kind": "velocity_verlet", "timestep_fs": 0.5},
+    "steps": 10**12,
+}
+try:
+    qmd.run(settings, output="water")
+except KeyboardInterrupt as error:
+    print(type(error).__name__, error)
+"""
+RESUMED = """
+import json
+
+reached = json.load(open("water/run.json"))["last_session"]["last_step"]
+result = qmd.run(settings, set={"steps": reached + 10}, output="water", progress=False)
+print("resumed", result.session_steps)
+"""
+
+
+@pytest.mark.slow  # compiles, and waits for bars
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_kernel_shows_bars_and_an_interrupt_leaves_a_run_that_resumes(
+    kernel: None, tmp_path: Path
+) -> None:
+    from jupyter_client.manager import KernelManager
+
+    manager = KernelManager(kernel_name="python3")
+    manager.start_kernel(cwd=str(tmp_path))
+    client = manager.client()
+    client.start_channels()
+    client.wait_for_ready(timeout=60)
+    try:
+        shown = messages(client, ENDLESS, lambda: manager.interrupt_kernel())
+        assert "Interrupted Stopped by SIGINT at step" in shown
+        assert "steps/s" in shown and "ns/day" in shown
+        assert "resumed 10" in messages(client, RESUMED)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+def messages(client: Any, code: str, interrupt: Any = None) -> str:
+    """What a kernel shows of a cell; it is interrupted once a bar has text."""
+    request, shown, end = client.execute(code), "", time.monotonic() + 300
+    while time.monotonic() < end:
+        message = client.get_iopub_msg(timeout=300)
+        if message["parent_header"].get("msg_id") != request:
+            continue
+        shown += json.dumps(message["content"], default=str).replace("\\u2007", " ")
+        if interrupt and "ns/day" in shown:
+            interrupt()
+            interrupt = None
+        if message["content"].get("execution_state") == "idle":
+            return shown
+    raise TimeoutError(shown)
