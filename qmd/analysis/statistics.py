@@ -42,6 +42,14 @@ def mean(values: Array) -> Mean:
     return Mean(float(used.mean()), error, begin, independent)
 
 
+def with_error(value: float, error: float) -> str:
+    """Return ``value +- error`` with two significant digits of the error."""
+    if not 0 < error < np.inf:
+        return f"{value:.6g} +- {error:.2g}"
+    decimals = max(0, 1 - int(np.floor(np.log10(error))))
+    return f"{value:.{decimals}f} +- {error:.{decimals}f}"
+
+
 def equilibration(values: Array) -> tuple[int, float]:
     """Return the start of the part with the most independent samples, and their number [1]_."""
     n = len(values)

@@ -20,6 +20,7 @@ from qmd.analysis.ensemble import HEAD, EnsembleAnalysis, analyze_ensemble, memb
 from qmd.analysis.ensemble import as_data as ensemble_data
 from qmd.analysis.potential_of_run import RunPotential, potential_of_package
 from qmd.analysis.series import Series
+from qmd.analysis.statistics import with_error
 from qmd.commands.dynamics import RunResult
 from qmd.commands.progress import bars, interruptible
 from qmd.ensemble.session import EnsembleResult
@@ -242,7 +243,7 @@ def _analysis_text(data: Mapping[str, Any]) -> str:
     heat, energy = data["temperature"], data["energy_conservation"]
     lines = [
         f"{data['potential']}: {data['length_ps']:g} ps, {data['frames']} frames",
-        f"temperature   {heat['mean_K']:.1f} +- {heat['error_K']:.1f} K"
+        f"temperature   {with_error(heat['mean_K'], heat['error_K'])} K"
         + (f", predicted {heat['predicted_K']:.1f}" if heat["predicted_K"] is not None else ""),
     ]
     if energy:
@@ -253,7 +254,7 @@ def _analysis_text(data: Mapping[str, Any]) -> str:
             f"fluctuation   {energy['fluctuation_meV_per_atom']:.3g} meV/atom",
         ]
     for name, c in data["coordinates"].items():
-        lines.append(f"{name:13} {c['mean']:.4f} +- {c['error']:.1g} {c['unit']}")
+        lines.append(f"{name:13} {with_error(c['mean'], c['error'])} {c['unit']}")
     if "vdos_peaks_per_cm" in data:
         peaks = " ".join(f"{x:.0f}" for x in data["vdos_peaks_per_cm"])
         lines.append(f"lines (1/cm)  {peaks}")

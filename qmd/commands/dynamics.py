@@ -134,15 +134,15 @@ class RunResult:
         else:
             mean = self.temperature_K
             yield (
-                f"temperature {mean.value:.1f} +- {mean.error:.1f} K, mean and standard error over "
-                f"{of}{self.rows - mean.begin} rows of the log ({free}); "
+                f"temperature {statistics.with_error(mean.value, mean.error)} K, mean and "
+                f"standard error over {of}{self.rows - mean.begin} rows of the log ({free}); "
                 f"{self.last_temperature_K:.1f} K at the last step"
             )
         if self.energy_change_eV is not None and self.energy_fluctuation_eV is not None:
             kind = "" if self.conserves_energy else "; the bath exchanges energy"
             yield (
-                f"total energy {1000 * self.energy_change_eV:+.4f} meV at the last step relative "
-                f"to step 0, standard deviation {1000 * self.energy_fluctuation_eV:.4f} meV{kind}"
+                f"total energy {1000 * self.energy_change_eV:+.3g} meV at the last step relative "
+                f"to step 0, standard deviation {1000 * self.energy_fluctuation_eV:.3g} meV{kind}"
             )
 
     def _warnings(self) -> Iterator[str]:

@@ -106,6 +106,15 @@ def test_a_constant_series_is_one_sample_each():
     assert statistics.statistical_inefficiency(np.full(100, 300.0)) == 1.0
 
 
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [(2.2361, 0.0312, "2.236 +- 0.031"), (301.27, 4.56, "301.3 +- 4.6"),
+     (1234.0, 456.0, "1234 +- 456"), (3.0, 0.0, "3 +- 0"), (3.0, float("nan"), "3 +- nan")],
+)  # fmt: skip
+def test_a_mean_has_two_digits_of_its_error(value, error, text):
+    assert statistics.with_error(value, error) == text
+
+
 def test_the_begin_of_a_relaxation_is_cut_off():
     t = np.arange(4000)
     x = 100 * np.exp(-t / 100) + np.random.default_rng(2).standard_normal(4000)
