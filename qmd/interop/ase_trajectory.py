@@ -35,7 +35,8 @@ def read_qmd_trajectory(path: str | Path, index: int | slice = -1, **options: An
     -------
     Atoms or list of Atoms
         With momenta, masses of the run, and a calculator that has the energies (eV) and the forces
-        (eV/angstrom); `info` has `step`, `time_ps` and, of replicas, `replica`.
+        (eV/angstrom); `info` has `step`, `time_ps`, of replicas
+        `replica`, and the charge and multiplicity that the structure states.
 
     Raises
     ------
@@ -55,7 +56,7 @@ def read_qmd_trajectory(path: str | Path, index: int | slice = -1, **options: An
         return list(frames(path, index))
     stored = trajectory.read_frames(path)
     numbers = trajectory.read_numbers(path)
-    return _atoms(stored[index], numbers, _masses(path, numbers))
+    return _atoms(stored[index], numbers, _masses(path, numbers), _stated(path))
 
 
 def frames(path: Path, rows: slice = slice(None), replica: int | None = None) -> Iterator[Atoms]:
@@ -72,17 +73,18 @@ def frames(path: Path, rows: slice = slice(None), replica: int | None = None) ->
     if replica is not None:
         stored = stored[np.flatnonzero(stored["replica"] == replica)]
     numbers = trajectory.read_numbers(path)
-    masses = _masses(path, numbers)
+    masses, stated = _masses(path, numbers), _stated(path)
     for frame in stored[rows]:
-        yield _atoms(frame, numbers, masses)
+        yield _atoms(frame, numbers, masses, stated)
 
 
-def _atoms(frame: Any, numbers: Integers, masses: Array) -> Atoms:
+def _atoms(frame: Any, numbers: Integers, masses: Array, stated: dict[str, int]) -> Atoms:
     velocities = np.asarray(frame["velocities"], float) / units.ps
     atoms = Atoms(
         numbers, np.asarray(frame["coordinates"], float), masses=masses,
         momenta=masses[:, None] * velocities,
     )  # fmt: skip
+    atoms.info |= stated
     atoms.info["step"] = int(frame["step"])
     atoms.info["time_ps"] = float(frame["time"])
     if "replica" in frame.dtype.names:
@@ -98,12 +100,27 @@ def _atoms(frame: Any, numbers: Integers, masses: Array) -> Atoms:
 def _masses(path: Path, numbers: Integers) -> Array:
     """Masses (u) of the run, isotopes included; the usual ones where there is no record of it."""
     record = RunPaths(path.parent).record
-    try:
-        masses = np.array(json.loads(record.read_text())["masses_u"], float)
-    except FileNotFoundError:
+    if not record.exists():
         return np.asarray(atomic_masses[numbers])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    try:
+        masses = np.array(_content(record)["masses_u"], float)
+    except (ValueError, KeyError, TypeError) as error:
         raise CorruptError(f"{record} cannot be read: {type(error).__name__}: {error}") from None
     if masses.shape != numbers.shape:
         raise CorruptError(f"{record} has {masses.size} masses for {len(numbers)} atoms.")
     return masses
+
+
+def _stated(path: Path) -> dict[str, int]:
+    """Charge and multiplicity that the structure of the run states, as far as it does."""
+    record = RunPaths(path.parent).record
+    content = _content(record) if record.exists() else {}
+    names = "charge", "multiplicity"
+    return {name: content[name] for name in names if content.get(name) is not None}
+
+
+def _content(record: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(record.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise CorruptError(f"{record} cannot be read: {type(error).__name__}: {error}") from None

@@ -119,8 +119,9 @@ def test_a_run_honours_the_structure_and_its_last_frame_states_it(tmp_path):
     assert (log[:, 2] == -7.0).all()
     record = json.loads(finished.paths.record.read_text())
     assert (record["charge"], record["multiplicity"]) == (-1, 3)
-    info = ase.io.read(finished.paths.final).info
-    assert (info["charge"], info["multiplicity"]) == (-1, 3)
+    for path in (finished.paths.final, finished.paths.trajectory):
+        info = ase.io.read(path).info
+        assert (info["charge"], info["multiplicity"]) == (-1, 3)
     from qmd.analysis import series
     from qmd.analysis.potential_of_run import potential_of_run
 
