@@ -24,6 +24,14 @@ class CommandPackage(ModuleType):
         return self.command(*arguments, **options)
 
 
+def _doc(package: CommandPackage) -> str | None:
+    return inspect.getdoc(package.command)
+
+
+# What `help(qmd.run)` and `qmd.run?` show. In the class body it would be the text of the class.
+CommandPackage.__doc__ = property(_doc)  # type: ignore[assignment]
+
+
 def make_callable(name: str) -> None:
     """Let the package with this name be called."""
     sys.modules[name].__class__ = CommandPackage

@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import json
 import os
+import pydoc
 import signal
 import subprocess
 import sys
@@ -220,6 +221,8 @@ def test_a_command_and_its_package_share_a_name(name: str) -> None:
     assert sys.modules[f"qmd.{name}"] is package
     parameters = inspect.signature(package).parameters
     assert list(parameters)[:2] == ["input", "set"] and "output" in parameters
+    assert pydoc.render_doc(package).count("Raises") == 1  # help(qmd.run) is that of the function
+    assert package.__doc__ == inspect.getdoc(package.command)
 
 
 def test_importing_qmd_imports_nothing_heavy() -> None:
