@@ -229,3 +229,33 @@ def test_an_edit_two_folders_down_reaches_a_cached_kernel(tmp_path: Path, elsewh
     assert value_and_cache_hits() == "3.0 1\n"  # the cache works, or this test shows nothing
     (deep / "constant.py").write_text("FACTOR = 303.0\n")
     assert value_and_cache_hits() == "303.0 0\n"
+
+
+@pytest.mark.slow
+def test_a_run_without_a_cache_gives_the_same_bytes(tmp_path: Path) -> None:
+    (tmp_path / "ar2.xyz").write_text("2\n\nAr 0 0 0\nAr 3.9 0 0\n")
+    (tmp_path / "input.yaml").write_text(
+        "system: {structure: ar2.xyz, temperature_K: 100}\n"
+        "potential: {kind: lennard_jones, epsilon_eV: 0.0104, sigma_A: 3.4}\n"
+        "integrator: {kind: langevin_baoab, timestep_fs: 0.5, temperature_K: 100}\n"
+        "steps: 100\n"
+        "output: {trajectory_every: 10, log_every: 10}\n"
+    )
+    nowhere = (
+        "from numba.core import caching\n"
+        "def no(self): raise OSError\n"
+        "caching._CacheLocator.ensure_cache_path = no\n"
+    )
+    command = "import sys; from qmd.__main__ import main; main()"
+    bytes_of = {}
+    for name, code in (("with", command), ("without", nowhere + command)):
+        done = subprocess.run(
+            [sys.executable, "-c", code, "run", "input.yaml", "--output", name, "--quiet"],
+            cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True,
+            text=True, check=True,
+        )  # fmt: skip
+        files = ("trajectory.nc", "log.csv", "final.extxyz")
+        bytes_of[name] = [(tmp_path / name / file).read_bytes() for file in files]
+        assert done.stderr.count("compiled kernels cannot be kept") == (name == "without")
+        assert done.stderr.count("\n") <= 1
+    assert bytes_of["with"] == bytes_of["without"]

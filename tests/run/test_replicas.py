@@ -15,9 +15,10 @@ from forked import Lab
 
 import qmd
 from qmd.analysis import series
-from qmd.errors import InputError, MismatchError, NumericalError
-from qmd.io import checkpoint, trajectory
+from qmd.errors import CorruptError, InputError, MismatchError, NumericalError
+from qmd.io import checkpoint, netcdf, trajectory
 from qmd.io.run_folder import RunPaths
+from qmd.io.verify import verify
 from qmd.jobs import cores
 from qmd.run import session, simulation
 from qmd.run.config import load_config
@@ -252,6 +253,21 @@ def test_beginning_again_clears_the_files_of_all_replicas(tmp_path: Path) -> Non
     session.run(load_config(write_input(tmp_path)), overwrite=True)
     assert not paths.of_replicas()
     assert (paths.directory / "trajectory-mine.nc").exists()
+
+
+@pytest.mark.parametrize("form", [(), (SEPARATE,)], ids=["together", "separate"])
+def test_a_damaged_frame_of_any_replica_is_found(tmp_path: Path, form: tuple[str, ...]) -> None:
+    paths = run(tmp_path, "langevin", *form)
+    verify(paths.directory)
+    path = paths.trajectory_of(5) if form else paths.trajectory
+    content = bytearray(path.read_bytes())
+    content[netcdf.read(path).begin + 50] ^= 4  # in the first frame
+    path.write_bytes(content)
+    of = 5 if form else 25  # frames at steps 0, 7, 14, 21 and 28, of each replica
+    with pytest.raises(CorruptError, match=f"{path.name} is damaged: .* frames 1 to {of} of {of} "):
+        verify(paths.directory)
+    with pytest.raises(CorruptError, match=path.name):
+        run(tmp_path, "langevin", "steps=40", *form)
 
 
 # Inputs
