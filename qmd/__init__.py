@@ -19,6 +19,7 @@ __all__ = [
     "load",
     "run",
     "train",
+    "trusting",
 ]
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from qmd.commands.ensembles import ensemble
     from qmd.commands.labels import label
     from qmd.commands.training import train
+    from qmd.config.trust import trusting
     from qmd.io.universe import load
 
 _PACKAGES = "benchmark", "ensemble", "label", "run", "train"
@@ -42,6 +44,10 @@ def __getattr__(name: str) -> Any:
         from qmd.io.universe import load
 
         return load
+    if name == "trusting":
+        from qmd.config.trust import trusting
+
+        return trusting
     if name in _PACKAGES:
         return _import_module(f"qmd.{name}")
     from qmd.commands import command

@@ -4,6 +4,7 @@ import math
 import os
 import signal
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,15 @@ def quick_compilation(request: pytest.FixtureRequest) -> None:
         import jax
 
         jax.config.update("jax_disable_most_optimizations", True)
+
+
+@pytest.fixture
+def trusting() -> Iterator[None]:
+    """Inputs may name foreign code, as with `--trust`."""
+    from qmd.config.trust import trusting
+
+    with trusting():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -257,6 +257,8 @@ def _drift_criterion(model: Conservation, reference: Conservation) -> Criterion:
 
 
 def _line_criteria(model: Spectrum, reference: Spectrum, limits: Limits) -> list[Criterion]:
+    if not len(reference.heights):
+        return []
     strong = reference.heights >= STRONG * reference.heights.max()
     found = []
     for line in reference.peaks[strong & (reference.peaks >= LOWEST_LINE_PER_CM)]:

@@ -41,9 +41,10 @@ def conservation(run: Series) -> Conservation:
     spread = float(run.log.kinetic.std())
     length = float(times[-1] - times[0])
     per_atom = 1000 / run.n_atoms
+    thermal = units.kB * mean_temperature * run.degrees_of_freedom
     return Conservation(
         slope * per_atom,
-        1000 * slope / (units.kB * mean_temperature * run.degrees_of_freedom),
+        1000 * slope / thermal if thermal > 0 else np.nan,  # nothing moves
         float(error) * per_atom,
         abs(slope) * length / spread if spread > 0 else 0.0,
         float(np.sqrt(np.mean(residuals**2))) * per_atom,

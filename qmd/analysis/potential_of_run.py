@@ -43,6 +43,7 @@ def potential_of_run(run: Series) -> RunPotential:
     config: Any = TypeAdapter(Potential).validate_python(run.record["input"]["potential"])
     if isinstance(config, ReferenceConfig):
         found = build_potential(config, system(run), run.folder)
+        _check_same(found, run)
     else:
         found = _build_near(config, run)
     if found.model is not None:  # faster than JAX, and equal to it

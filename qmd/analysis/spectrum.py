@@ -89,6 +89,8 @@ def missing(run: Series) -> str | None:
             f"frames are {1000 * interval:g} fs apart; a spectrum needs {1000 * longest:.1f} fs or "
             "less (output.trajectory_every)"
         )
+    if not run.velocities.any():
+        return "nothing moves"
     return None
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from qmd.cli.common import Debug, errors_in_one_line
+from qmd.cli.common import Debug, Trust, errors_in_one_line
 
 ANALYZE_EXAMPLES = (
     "Examples: `qmd init > input.yaml`, `qmd run input.yaml` and `qmd analyze output`, which "
@@ -47,13 +47,14 @@ def analyze(
         typer.Option("--verify", help="First compare all outputs with the last checkpoint."),
     ] = False,
     quiet: Quiet = False,
+    trust: Trust = False,
     debug: Debug = False,
 ) -> None:
     """Analyse a run: energy, temperature, geometry, vibrations; or an ensemble: means with errors.
 
     Writes an HTML report.
     """
-    with errors_in_one_line(debug):
+    with errors_in_one_line(debug, trust):
         from qmd.commands import analyses
 
         found = analyses.analyze(
@@ -80,10 +81,11 @@ def compare(
                      "with the reference method; 0: do not use it."),
     ] = 20,
     quiet: Quiet = False,
+    trust: Trust = False,
     debug: Debug = False,
 ) -> None:  # fmt: skip
     """Compare the dynamics of a potential with its reference: a verdict, and an HTML report."""
-    with errors_in_one_line(debug):
+    with errors_in_one_line(debug, trust):
         from qmd.commands import analyses
 
         found = analyses.compare(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from qmd.cli.common import Debug, errors_in_one_line
+from qmd.cli.common import Debug, Trust, errors_in_one_line
 
 EXAMPLES = (
     "Examples: `qmd init benchmark > bench.yaml` and `qmd benchmark bench.yaml`, which takes two "
@@ -33,10 +33,11 @@ def benchmark(
                      show_default=False),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no tables.")] = False,
+    trust: Trust = False,
     debug: Debug = False,
 ) -> None:  # fmt: skip
     """Compare potentials under the same conditions: errors, drift, stability, symmetry, speed."""
-    with errors_in_one_line(debug):
+    with errors_in_one_line(debug, trust):
         from qmd.commands import benchmarks
 
         finished = benchmarks.benchmark(

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
+from qmd.config.trust import trusting
 from qmd.errors import InputError, QmdError, StoppedEarly, memory_errors, quoted
 
 SYNONYMS = {
@@ -49,13 +50,25 @@ Set = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. steps=1e6."),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Trust = Annotated[
+    bool,
+    typer.Option("--trust", help="Let the input name foreign code: calculators, files, clusters."),
+]
 
 
 @contextmanager
-def errors_in_one_line(debug: bool = False) -> Iterator[None]:
-    """Print an error of the body in one line and end with its exit code."""
+def errors_in_one_line(debug: bool = False, trust: bool = False) -> Iterator[None]:
+    """Print an error of the body in one line and end with its exit code.
+
+    Parameters
+    ----------
+    debug : bool
+        Print its traceback, too.
+    trust : bool
+        Let inputs and result folders name foreign code; see `qmd.config.trust`.
+    """
     try:
-        with memory_errors():
+        with memory_errors(), trusting(trust):
             yield
     except (QmdError, KeyboardInterrupt) as error:
         from qmd.cli import console

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qmd.cli.common import Debug, Input, Set, errors_in_one_line
+from qmd.cli.common import Debug, Input, Set, Trust, errors_in_one_line
 
 if TYPE_CHECKING:
     from qmd.ensemble.session import EnsembleJob
@@ -32,10 +32,11 @@ def ensemble(
         bool, typer.Option("--check", help="Check all inputs and print the runs; run nothing.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no table.")] = False,
+    trust: Trust = False,
     debug: Debug = False,
 ) -> None:
     """Run one input with many seeds, temperatures or potentials, each in a folder of its own."""
-    with errors_in_one_line(debug):
+    with errors_in_one_line(debug, trust):
         from qmd.cli.startup import no_pydantic_plugins
 
         no_pydantic_plugins()

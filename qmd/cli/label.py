@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from qmd.cli.common import Debug, Input, Quiet, Set, errors_in_one_line
+from qmd.cli.common import Debug, Input, Quiet, Set, Trust, errors_in_one_line
 
 LABEL_EXAMPLES = (
     "Examples: `qmd init label > label.yaml` and `qmd label label.yaml --set "
@@ -24,10 +24,11 @@ def label(
                      show_default=False),
     ] = None,
     quiet: Quiet = False,
+    trust: Trust = False,
     debug: Debug = False,
 ) -> None:  # fmt: skip
     """Compute energies and forces of geometries by DFT, full CI or any ASE calculator."""
-    with errors_in_one_line(debug):
+    with errors_in_one_line(debug, trust):
         from qmd.commands import labels
 
         finished = labels.label(input, set=set or (), output=output, progress=not quiet)

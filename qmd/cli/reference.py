@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qmd.cli.common import Debug, Input, Quiet, Set, errors_in_one_line
+from qmd.cli.common import Debug, Input, Quiet, Set, Trust, errors_in_one_line
 
 if TYPE_CHECKING:
     from qmd.forces.config import PotentialConfig
@@ -29,10 +29,11 @@ def reference(
         bool, typer.Option("--overwrite", help="Delete earlier outputs and begin again.")
     ] = False,
     quiet: Quiet = False,
+    trust: Trust = False,
     debug: Debug = False,
 ) -> None:
     """Run, or resume, dynamics on a reference method, with every step saved."""
-    with errors_in_one_line(debug):
+    with errors_in_one_line(debug, trust):
         from qmd.cli.run import run
         from qmd.run.config import load_config
 
@@ -41,7 +42,7 @@ def reference(
         check_is_reference(config.potential)
         given = config.output.model_fields_set
         changes += [f"output.{key}=1" for key in EVERY_STEP if key not in given]
-        run(input, changes, output, overwrite, quiet, debug)
+        run(input, changes, output, overwrite, quiet, trust, debug)
 
 
 def check_is_reference(potential: "PotentialConfig") -> None:

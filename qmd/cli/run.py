@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from qmd.cli.common import Debug, Input, Set, errors_in_one_line
+from qmd.cli.common import Debug, Input, Set, Trust, errors_in_one_line
 
 RUN_EXAMPLES = (
     "Examples: `qmd init > input.yaml` and `qmd run input.yaml`; `qmd run input.yaml --set "
@@ -26,10 +26,11 @@ def run(
         bool, typer.Option("--overwrite", help="Delete earlier outputs and begin again.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no summary.")] = False,
+    trust: Trust = False,
     debug: Debug = False,
 ) -> None:
     """Run or resume a simulation; after Ctrl-C it can be resumed."""
-    with errors_in_one_line(debug):
+    with errors_in_one_line(debug, trust):
         from qmd.cli.startup import no_pydantic_plugins, numba_without_blas
 
         no_pydantic_plugins()

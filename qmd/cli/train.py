@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from qmd.cli.common import Debug, Input, Set, errors_in_one_line
+from qmd.cli.common import Debug, Input, Set, Trust, errors_in_one_line
 
 EXAMPLES = (
     "Examples: `qmd train runs/train-lih/train.yaml`, in a checkout, takes a minute or two; `qmd "
@@ -31,10 +31,11 @@ def train(
         bool, typer.Option("--check", help="Check the input and the data; train nothing.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no summary.")] = False,
+    trust: Trust = False,
     debug: Debug = False,
 ) -> None:
     """Train or resume a potential on labels; Ctrl-C saves the best result so far."""
-    with errors_in_one_line(debug):
+    with errors_in_one_line(debug, trust):
         from qmd.cli.startup import no_pydantic_plugins
 
         no_pydantic_plugins()

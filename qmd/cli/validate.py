@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from qmd.cli.common import Debug, Set, errors_in_one_line
+from qmd.cli.common import Debug, Set, Trust, errors_in_one_line
 from qmd.cli.kinds import INPUTS, kind_of
 
 VALIDATE_EXAMPLES = (
@@ -25,10 +25,11 @@ def validate(
         ),
     ] = None,
     set: Set = None,
+    trust: Trust = False,
     debug: Debug = False,
 ) -> None:
     """Check inputs of any kind, and the data and potentials they name; run and write nothing."""
-    with errors_in_one_line(debug):
+    with errors_in_one_line(debug, trust):
         from qmd.cli import console
         from qmd.cli.startup import no_pydantic_plugins
         from qmd.errors import InputError, QmdError

@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import Any
 
+from qmd.config.trust import require_calculator
 from qmd.errors import MismatchError
 from qmd.forces.config import ASEConfig, DFTConfig, FCIConfig
 from qmd.system.system import System
@@ -67,6 +68,7 @@ def _one(what: str, of_input: int | None, of_file: int | None, name: str) -> int
 
 
 def _with_arguments(config: ASEConfig, system: System) -> ASEConfig:
+    require_calculator(config.calculator, config.arguments)  # before it is imported
     arguments: dict[str, Any] = dict(config.arguments)
     for what, value, neutral in (
         ("charge", system.charge, 0),

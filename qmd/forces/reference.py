@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from qmd.config.trust import require_calculator, require_name
 from qmd.errors import MismatchError, NotInstalledError, NumericalError, QmdError, out_of_memory
 from qmd.forces.config import ASEConfig, DFTConfig, FCIConfig
 from qmd.forces.dft import DFT, declare_processor
@@ -52,6 +53,8 @@ def reference_method(
 
 
 def _dft(config: DFTConfig, system: System) -> tuple[str, EnergyAndForces, tuple[str, ...]]:
+    require_name("potential.functional", config.functional)
+    require_name("potential.basis", config.basis)
     _require("pyscf", "dftd3")
     dispersion = "-D3(0)" if config.dispersion else ""
     name = f"{config.functional}{dispersion}/{config.basis}{electrons_name(config)}"
@@ -92,6 +95,7 @@ def _next_density(before: Sequence[tuple[Array, Array]], positions: Array) -> Ar
 
 
 def _fci(config: FCIConfig, system: System) -> tuple[str, EnergyAndForces, tuple[str, ...]]:
+    require_name("potential.basis", config.basis)
     _require("pyscf")
     method = FCI(config.basis, charge=config.charge or 0, multiplicity=config.multiplicity or 1)
     name = f"FCI/{config.basis}{electrons_name(config)}"
@@ -149,6 +153,7 @@ def _energy_of_forces(atoms: Any) -> float:
 def _calculator(config: ASEConfig) -> Any:
     from ase.calculators.abc import GetPropertiesMixin
 
+    require_calculator(config.calculator, config.arguments)
     module, _, name = config.calculator.rpartition(".")
     try:
         kind = getattr(import_module(module), name)
@@ -195,6 +200,13 @@ def _require(*packages: str) -> None:
             import_module(package)
         except ImportError:
             raise NotInstalledError(f"this potential needs {package}", hint=INSTALL) from None
+    _forbid_eval()
+
+
+def _forbid_eval() -> None:
+    """Let PySCF take numbers in basis sets as numbers only, never as Python expressions."""
+    for module in ("mole", "basis.parse_nwchem", "basis.parse_nwchem_ecp", "basis.parse_molpro"):
+        vars(import_module(f"pyscf.gto.{module}"))["DISABLE_EVAL"] = True
 
 
 def _failed(name: str, error: BaseException) -> QmdError:

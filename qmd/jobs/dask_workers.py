@@ -37,6 +37,7 @@ from qmd.jobs.executor import (
     TaskContext,
     TaskFunction,
     TaskResult,
+    as_trusted_here,
     picklable,
     run_task,
     thread_variables,
@@ -78,6 +79,7 @@ class Dask(AbstractExecutor):
         stopping: Callable[[], bool] = lambda: False,
         on_message: Callable[[Message], None] = lambda message: None,
     ) -> Iterator[TaskResult]:
+        function = as_trusted_here(function)
         topic, came = f"qmd-{uuid4().hex}", SimpleQueue[Any]()
         self._client.subscribe_topic(topic, lambda event: came.put(tuple(event[1])))
         futures = [

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
+from qmd.config.trust import is_trusting, trusting
 from qmd.jobs.config import DaskConfig, ProcessesConfig
 from qmd.jobs.cores import available_cores
 
@@ -117,6 +118,22 @@ def run_task(number: int, function: TaskFunction, task: Any, context: TaskContex
         return TaskResult(number, function(task, context))
     except Exception as error:
         return TaskResult(number, error=error)
+
+
+@dataclass(frozen=True)
+class _Trusting:
+    """Task function that may use the foreign code that its input names, also in other processes."""
+
+    function: TaskFunction
+
+    def __call__(self, task: Any, context: TaskContext) -> Any:
+        with trusting():
+            return self.function(task, context)
+
+
+def as_trusted_here(function: TaskFunction) -> TaskFunction:
+    """Return the function for other processes: trusting foreign code if this one does."""
+    return _Trusting(function) if is_trusting() else function
 
 
 def picklable(result: TaskResult) -> TaskResult:

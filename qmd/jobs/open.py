@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from qmd.config.trust import require_cluster
 from qmd.errors import MismatchError
 from qmd.jobs.config import DaskConfig, ExecutorConfig, ProcessesConfig, SerialConfig, SlurmConfig
 from qmd.jobs.executor import AbstractExecutor, Serial, workers_of
@@ -23,7 +24,8 @@ def open_executor(
     Raises
     ------
     MismatchError
-        If Dask is not installed, or a scheduler does not answer or has workers that do not fit.
+        If Dask is not installed, a scheduler does not answer or has workers that do not fit, or
+        the input names a cluster and is not trusted; see `qmd.config.trust`.
     """
     executor = _make(config, log)
     try:
@@ -41,9 +43,16 @@ def _make(config: ExecutorConfig, log: Callable[[str], None]) -> AbstractExecuto
 
             return Processes(workers_of(config), config.threads, log)
         case DaskConfig() | SlurmConfig():
+            _require_trusted(config)
             with _dask_is_there(config.kind):
                 from qmd.jobs.dask_workers import Dask
             return Dask(config, log)
+
+
+def _require_trusted(config: DaskConfig | SlurmConfig) -> None:
+    for key in ("scheduler", "directives", "prologue"):
+        if getattr(config, key, None):
+            require_cluster(f"executor.{key}")
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from qmd.jobs.executor import (
     TaskContext,
     TaskFunction,
     TaskResult,
+    as_trusted_here,
     picklable,
     run_task,
     thread_variables,
@@ -56,6 +57,7 @@ class Processes(AbstractExecutor):
         stopping: Callable[[], bool] = lambda: False,
         on_message: Callable[[Message], None] = lambda message: None,
     ) -> Iterator[TaskResult]:
+        function = as_trusted_here(function)
         waiting, deaths = deque(range(len(tasks))), Counter[int]()
         stopped = False
         try:

@@ -15,6 +15,8 @@ from qmd.forces.catalogue import load_package
 from qmd.run import session
 from qmd.run.config import load_config
 
+pytestmark = pytest.mark.usefixtures("trusting")
+
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::PendingDeprecationWarning"
 )

@@ -19,6 +19,8 @@ from qmd.run.config import load_config
 from qmd.run.setup import set_up
 from qmd.system.system import System
 
+pytestmark = pytest.mark.usefixtures("trusting")
+
 TAKES = "charged_calculator.Charged"
 EMT = "ase.calculators.emt.EMT"
 DFT = DFTConfig(kind="dft", functional="pbe", basis="sto-3g", dispersion=None, grid_level=3)

@@ -99,6 +99,7 @@ def test_a_sphere_confines_reference_dynamics_too(tmp_path):
     assert added == pytest.approx(20.0 * (outside**3).sum(), rel=1e-9)
 
 
+@pytest.mark.usefixtures("trusting")
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
@@ -115,12 +116,14 @@ def test_what_is_no_calculator_is_refused(tmp_path, changes, error, message):
         set_up(load_config(write(tmp_path, EMT | changes)))
 
 
+@pytest.mark.usefixtures("trusting")
 def test_a_calculator_that_cannot_be_made_is_one_clear_line(tmp_path):
     potential = {"kind": "ase", "calculator": "ase.calculators.harmonic.HarmonicCalculator"}
     with pytest.raises(MismatchError, match="does not take potential.arguments: "):
         set_up(load_config(write(tmp_path, potential)))
 
 
+@pytest.mark.usefixtures("trusting")
 def test_a_calculator_that_fails_while_it_is_made_is_not_told_of_wrong_arguments(
     tmp_path, monkeypatch
 ):

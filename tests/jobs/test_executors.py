@@ -240,6 +240,7 @@ def worker(scheduler: str, folder: Path, *options: str) -> Iterator[None]:
         process.wait()
 
 
+@pytest.mark.usefixtures("trusting")
 @pytest.mark.slow
 def test_a_scheduler_that_runs_is_used_and_a_task_nobody_waits_for_ends(scheduler, tmp_path):
     config = DaskConfig(kind="dask", scheduler=scheduler)
@@ -266,6 +267,7 @@ def test_a_scheduler_that_runs_is_used_and_a_task_nobody_waits_for_ends(schedule
         wait_for(rests)
 
 
+@pytest.mark.usefixtures("trusting")
 @pytest.mark.slow
 def test_a_stop_does_not_wait_for_workers_that_never_came(scheduler):
     said: list[str] = []
@@ -274,6 +276,7 @@ def test_a_stop_does_not_wait_for_workers_that_never_came(scheduler):
     assert said == [f"{scheduler} has no workers yet; waiting for the first"]
 
 
+@pytest.mark.usefixtures("trusting")
 @pytest.mark.slow
 def test_workers_that_do_several_tasks_in_one_process_are_refused(scheduler, tmp_path):
     with (

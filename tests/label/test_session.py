@@ -71,6 +71,7 @@ def test_molecules_alone_and_their_interaction_are_labelled_too(tmp_path):
         np.testing.assert_allclose(data["F2"][k], both[1] - alone, atol=1e-12)
 
 
+@pytest.mark.usefixtures("trusting")
 def test_a_frame_that_fails_ends_it_with_one_line_and_keeps_the_others(tmp_path):
     positions = FRAMES.copy()
     positions[4, 1] = [1.5, 0, 0]
@@ -84,6 +85,7 @@ def test_a_frame_that_fails_ends_it_with_one_line_and_keeps_the_others(tmp_path)
     assert len(label(path, "first=4")["E"]) == 4
 
 
+@pytest.mark.usefixtures("trusting")
 def test_labels_of_two_methods_are_not_mixed_after_a_kill(tmp_path, monkeypatch):
     class Killed(BaseException):
         pass
@@ -131,6 +133,7 @@ def test_labels_are_the_same_wherever_they_are_computed(tmp_path, kind):
         np.testing.assert_array_equal(there[key], values)
 
 
+@pytest.mark.usefixtures("trusting")
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [

@@ -111,7 +111,7 @@ def test_a_calculator_without_memory_keeps_the_frames_before(tmp_path: Path, lab
     path = tmp_path / "label.yaml"
     method = {"kind": "ase", "calculator": "bad_model.Greedy"}
     path.write_text(json.dumps({"structures": "frames.npz", "method": method}))
-    ended = lab.qmd("label", path)
+    ended = lab.qmd("label", path, "--trust")
     assert ended.code == 5, ended.output
     assert "Out of memory: Unable to allocate" in ended.output
     with np.load(tmp_path / "labels.npz") as labels:
