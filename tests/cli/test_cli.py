@@ -267,6 +267,16 @@ def test_every_help_has_an_example_to_copy(qmd: Callable[..., Answer], command: 
     assert answer.code == 0 and re.search(rf"`qmd {command}", text), answer.out
 
 
+def test_help_lists_first_what_a_first_user_needs(qmd: Callable[..., Answer]) -> None:
+    listed = re.findall(r"^  (\w+) +[A-Z]", qmd("--help").out.split("Commands:")[1], re.M)
+    assert listed[:4] == ["init", "validate", "run", "analyze"]
+
+
+def test_the_folder_of_an_input_is_answered_with_its_file(qmd: Callable[..., Answer]) -> None:
+    answer = qmd("run", str(Path.cwd()))
+    assert_one_line(answer, 2, "is a directory; expected a file", f"give {Path.cwd()}/input.yaml")
+
+
 def test_no_command_is_missing_here(qmd: Callable[..., Answer]) -> None:
     listed = re.findall(r"^  (\w+) +[A-Z]", qmd("--help").out.split("Commands:")[1], re.M)
     assert set(listed) <= {command.split()[0] for command in COMMANDS if command}
