@@ -38,6 +38,8 @@ class QmdError(Exception):
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(one_line(message))
         self.hint = None if hint is None else one_line(hint)
+        if self.hint is not None:
+            self.add_note(self.hint)  # shown below a traceback, in Python and in notebooks
 
     @property
     def message(self) -> str:

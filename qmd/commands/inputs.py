@@ -1,6 +1,7 @@
 """Inputs of commands in any form: a file, a mapping, or the config object."""
 
 from collections.abc import Mapping
+from multiprocessing import current_process
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -33,6 +34,7 @@ def loaded(given: Input[C], schema: type[C], name: str, changes: Changes = ()) -
     InputError
         In one line, if the input is wrong.
     """
+    _refuse_in_a_worker()
     here = Path(f"{name}.yaml")
     match given:
         case LoadedConfig():
@@ -49,3 +51,12 @@ def loaded(given: Input[C], schema: type[C], name: str, changes: Changes = ()) -
         f"expected the path of an input file, a mapping or a {schema.__name__}, got a "
         f"{type(given).__name__}"
     )
+
+
+def _refuse_in_a_worker() -> None:
+    """Refuse calls of a script that a new worker process imports, as each of them does first."""
+    if getattr(current_process(), "_inheriting", False):
+        raise InputError(
+            "a worker process imports this script, which calls qmd again",
+            hint='put the calls of the script under `if __name__ == "__main__":`',
+        )

@@ -212,6 +212,19 @@ def test_an_interrupt_of_an_ensemble_brings_its_outcomes(silent) -> None:
         assert [outcome and outcome.status for _, outcome in ended.outcomes][1] is None
 
 
+def test_a_script_without_a_guard_is_told_so(folder: Path) -> None:
+    config = {"input": "input.yaml", "vary": [{"seed": [1, 2]}], "executor": {"kind": "processes"}}
+    (folder / "script.py").write_text(f"import qmd\nqmd.ensemble({config}).check()\n")
+    ended = subprocess.run(
+        [sys.executable, "script.py"], env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert "a worker process imports this script, which calls qmd again" in ended.stderr
+    assert 'under `if __name__ == "__main__":`' in ended.stderr  # the hint is shown, too
+    assert "Another qmd process" not in ended.stderr
+
+
 # Names
 
 
