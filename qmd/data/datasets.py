@@ -30,6 +30,7 @@ import numpy.typing as npt
 from qmd import units
 from qmd.errors import InputError, decimal_comma, one_line, quoted
 from qmd.io.files import read_regular_file
+from qmd.io.stated import hydrogen_by_element, unreadable
 from qmd.typing import Array
 
 Integers = npt.NDArray[np.int64]
@@ -235,13 +236,13 @@ def _read_xyz(path: Path, content: bytes, labels: Labels) -> _Raw:
 
     name = quoted(path.name)
     try:
-        text = io.StringIO(content.decode())
+        text = io.StringIO(hydrogen_by_element(content.decode(), name))
         frames: Any = ase.io.read(text, index=slice(None), format="extxyz")
+    except InputError as error:
+        raise InputError(f"dataset {error.message}", error.hint) from None
     except Exception as error:  # each parser of ASE fails in its own way
-        raise InputError(
-            f"dataset {name} is not a valid extended XYZ file ({type(error).__name__})",
-            hint=decimal_comma(content.decode(errors="replace")),
-        ) from None
+        what = f"dataset {name} is not a valid extended XYZ file"
+        raise unreadable(what, error, content.decode(errors="replace")) from None
     try:
         raw = _from_atoms([_Frame.read(atoms) for atoms in frames], labels, name)
         _check_shapes(raw, name)

@@ -1,5 +1,6 @@
 """Geometries without labels, from a file."""
 
+import io
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,9 +9,17 @@ import numpy.typing as npt
 from ase.data import atomic_masses
 
 from qmd.data import datasets
-from qmd.errors import InputError, decimal_comma, quoted
+from qmd.errors import InputError, quoted
 from qmd.io.files import read_regular_file
-from qmd.io.stated import Stated, read_mol, read_pdb, read_stated
+from qmd.io.stated import (
+    Stated,
+    hydrogen_by_element,
+    read_heavy_hydrogen_of_pdb,
+    read_mol,
+    read_pdb,
+    read_stated,
+    unreadable,
+)
 from qmd.io.structure import check_isolated, check_overlap, check_units
 from qmd.system.system import System
 from qmd.typing import Array
@@ -92,12 +101,21 @@ def _by_ase(path: Path, name: str) -> Geometries:
 
     frames: Any
     try:
-        kind, frames = filetype(str(path)), ase.io.read(path, index=":")
+        kind = filetype(str(path))
+        source: Any = path
+        if kind in ("xyz", "extxyz"):
+            source = io.StringIO(hydrogen_by_element(path.read_text(), name))
+        elif kind == "proteindatabank":
+            lines = path.read_text().splitlines()
+            read_pdb(lines, name)
+            lines, _ = read_heavy_hydrogen_of_pdb(lines, name)
+            source = io.StringIO("\n".join([*lines, ""]))
+        frames = ase.io.read(source, index=":", format=kind)
+    except InputError:
+        raise
     except Exception as error:  # each parser of ASE fails in its own way
-        raise InputError(
-            f"{name} cannot be read by ASE ({type(error).__name__})",
-            hint=decimal_comma(path.read_text(errors="replace")),
-        ) from None
+        text = path.read_text(errors="replace")
+        raise unreadable(f"{name} cannot be read by ASE", error, text) from None
     if not frames:
         raise InputError(f"{name} has no frames")
     stated = []

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from ase.data import chemical_symbols
 
-from qmd.errors import InputError, quoted
+from qmd.errors import InputError, decimal_comma, quoted
 from qmd.system.isotopes import HEAVY_HYDROGEN_U
 
 _CHARGES = "charge", "total_charge", "net_charge"
@@ -52,6 +52,50 @@ def read_heavy_hydrogen_of_pdb(lines: list[str], name: str) -> tuple[list[str], 
         elif symbol.capitalize() not in chemical_symbols[1:]:
             raise InputError(f"{name}: atom {atom + 1} is of an unknown element, {quoted(symbol)}")
     return lines, masses
+
+
+def hydrogen_by_element(text: str, name: str) -> str:
+    """Return the text of an XYZ file of many frames with D and T as H, for ASE.
+
+    Raises
+    ------
+    InputError
+        If a symbol is that of no element; the line names frame, symbol and atom.
+    """
+    lines, at, frame = text.splitlines(), 0, 0
+    while at < len(lines) and lines[at].strip().isdecimal():
+        end = at + 2 + int(lines[at])
+        lines[at:end], _ = read_heavy_hydrogen(lines[at:end], f"{name}, frame {frame}")
+        at, frame = end, frame + 1
+    return "\n".join([*lines, ""])
+
+
+def unreadable(what: str, error: Exception, text: str) -> InputError:
+    """Return the refusal of a file with which a parser of ASE failed, in its own way.
+
+    Parameters
+    ----------
+    what : str
+        Beginning of the line, such as ``'a.xyz' is not a valid xyz file``.
+    error : Exception
+    text : str
+        Content of the file.
+    """
+    symbol = error.args[0] if isinstance(error, KeyError) and error.args else None
+    if not (isinstance(symbol, str) and symbol.isalpha()):
+        return InputError(f"{what} ({type(error).__name__})", decimal_comma(text))
+    numbers = (n for n, line in enumerate(text.splitlines(), 1) if symbol in _words(line))
+    where = next((f" (line {number})" for number in numbers), "")
+    heavy = symbol.capitalize() in HEAVY_HYDROGEN_U
+    return InputError(
+        f"{what}: {quoted(symbol)} is the symbol of no element{where}",
+        hint="write H, and give the masses by `system.masses_u`" if heavy else None,
+    )
+
+
+def _words(line: str) -> list[str]:
+    words = line.split()
+    return [*words, *(word.capitalize() for word in words)]
 
 
 class Stated(NamedTuple):

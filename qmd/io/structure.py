@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from ase.data import atomic_masses, atomic_numbers, chemical_symbols, covalent_radii
 
-from qmd.errors import InputError, decimal_comma, one_line, quoted
+from qmd.errors import InputError, one_line, quoted
 from qmd.io.files import read_regular_file
 from qmd.io.stated import (
     Stated,
@@ -23,6 +23,7 @@ from qmd.io.stated import (
     read_pdb,
     read_stated,
     require_neutral,
+    unreadable,
 )
 from qmd.system.system import System
 from qmd.typing import Array
@@ -156,9 +157,7 @@ def _read_atoms(path: Path) -> tuple[Any, Stated]:
     try:
         frames: Any = ase.io.read(io.StringIO(text), index=slice(0, 2), format=kind)
     except Exception as error:  # each parser of ASE fails in its own way
-        raise InputError(
-            f"{name} is not a valid {kind} file ({type(error).__name__})", decimal_comma(text)
-        ) from None
+        raise unreadable(f"{name} is not a valid {kind} file", error, text) from None
     if len(frames) != 1:
         raise InputError(f"{name} has {'more than one frame' if frames else 'no atoms'}", _ONE)
     # PDB files of molecules carry a unit cube, by convention.

@@ -360,3 +360,16 @@ def test_a_decimal_comma_in_an_array_of_text_is_named(water, tmp_path):
     with pytest.raises(InputError) as error:
         datasets.read(path)
     assert error.value.hint == "-2081,5 has a decimal comma; write -2081.5"
+
+
+def test_deuterium_is_hydrogen_for_labels(tmp_path):
+    head = "Properties=species:S:1:pos:R:3:forces:R:3 energy=-1.5"
+    frame = f"2\n{head}\nLi 0 0 0 0 0 0\n{{}} 0 0 1.6 0 0 0\n"
+    path = tmp_path / "labels.extxyz"
+    path.write_text(frame.format("H") + frame.format("D"))
+    assert datasets.read(path).numbers.tolist() == [3, 1]
+    path.write_text(frame.format("H") + frame.format("Qq"))
+    with pytest.raises(
+        InputError, match="dataset .*frame 1: atom 2 is of an unknown element, 'Qq'"
+    ):
+        datasets.read(path)

@@ -248,3 +248,26 @@ def test_a_decimal_comma_is_named_at_both_doors(tmp_path: Path) -> None:
         with pytest.raises(InputError) as error:
             read()
         assert error.value.hint == "line 4: 0,79 has a decimal comma; write 0.79"
+
+
+def test_deuterium_is_hydrogen_for_labels(tmp_path: Path) -> None:
+    heavy = WATER.format(comment="").replace("H ", "D ", 1)
+    path = write(tmp_path, "two.xyz", WATER.format(comment="") + heavy)
+    assert geometries.read(path).numbers.tolist() == [8, 1, 1]
+    pdb = PDB.format(place=" ", o="O", q="  ").replace("           H", "           D")
+    assert geometries.read(write(tmp_path, "d.pdb", pdb)).numbers.tolist() == [8, 1, 1]
+    strange = WATER.format(comment="") + heavy.replace("D ", "Qq ")
+    path = write(tmp_path, "strange.xyz", strange)
+    with pytest.raises(InputError, match="frame 1: atom 2 is of an unknown element, 'Qq'"):
+        geometries.read(path)
+
+
+def test_symbols_of_other_formats_are_named(tmp_path: Path) -> None:
+    text = MOL.format(difference=" 0", charge=" 0", lines="").replace(" H ", " D ", 1)
+    path = write(tmp_path, "d.mol", text)
+    for read in (lambda: load_system(str(path), "."), lambda: geometries.read(path)):
+        with pytest.raises(
+            InputError, match=r"'D' is the symbol of no element \(line 6\)"
+        ) as error:
+            read()
+        assert error.value.hint == "write H, and give the masses by `system.masses_u`"
