@@ -69,7 +69,7 @@ def commands(page: Path) -> set[str]:
 def play(page: Path) -> None:
     """Do what the page says, in the present folder."""
     namespace: dict[str, Any] = {"__name__": "__main__"}
-    printed = ""
+    printed, before = "", ""
     for block in blocks(page):
         print(f"--- {block.language} {block.title}\n{block.text}", flush=True)
         if block.language == "diff":
@@ -85,8 +85,9 @@ def play(page: Path) -> None:
                 exec(compile(block.text, page.name, "exec"), namespace)
             printed = stream.getvalue()
             print(printed)
-        elif block.language == "text":
+        elif block.language == "text" and before == "python":
             assert_ends_as_shown(printed, block.text.splitlines())
+        before = block.language
 
 
 def change(file: Path, lines: str) -> None:
