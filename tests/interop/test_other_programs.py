@@ -85,6 +85,13 @@ def test_the_cell_that_mdanalysis_makes_up_is_none(tmp_path: Path) -> None:
     assert load_system("water.pdb", tmp_path).n_atoms == 3
 
 
+def test_kernels_have_no_single_precision() -> None:
+    """Numba adds float32 one by one, and a long sum loses its last digits, then its first."""
+    sources = [*(ROOT / "integrators").rglob("*.py"), *(ROOT / "potentials").rglob("*.py")]
+    assert len(sources) > 50
+    assert [path.name for path in sources if "float32" in path.read_text()] == []
+
+
 def test_the_free_energy_of_our_calculator_is_its_energy() -> None:
     """Programs that ask for the energy of the forces must not fail, as they do with tblite."""
     atoms = Atoms("OHH", WATER, calculator=QmdCalculator("sivqlm-h2o"))

@@ -194,8 +194,8 @@ def first_examples() -> list[Block]:
     return blocks_of((DOCS / "tutorial.md").read_text().partition("## A first example of every")[2])
 
 
-SLOW = "potential check", "train", "benchmark"
-"""Commands that take half a minute and more."""
+SLOW = "potential check", "train", "benchmark", "compare", "ensemble"
+"""Commands that take ten seconds and more, where nothing else runs."""
 
 
 def typed(block: Block) -> list[tuple[str, list[str]]]:
