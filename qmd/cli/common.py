@@ -23,14 +23,46 @@ SYNONYMS = {
 """Names of commands in other engines, with their names here."""
 
 
+USAGE_ERROR: Any = typer.BadParameter.__base__
+"""Class of all errors in options and arguments."""
+
+
 class Commands(typer.core.TyperGroup):
-    """Group of commands that suggests the nearest right name for a wrong one."""
+    """Group of commands whose errors are one line, with the nearest right name for a wrong one."""
+
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        with _usage_in_one_line():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _usage_in_one_line():
+            return super().invoke(ctx)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args[0] not in self.commands and not args[0].startswith("-"):
             with errors_in_one_line():
                 raise _unknown_command(args[0], ctx.command_path, sorted(self.commands))
         return super().resolve_command(ctx, args)
+
+
+@contextmanager
+def _usage_in_one_line() -> Iterator[None]:
+    """Print what is wrong with options or arguments in one line, and the usage in another."""
+    try:
+        yield
+    except USAGE_ERROR as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # a group alone: its help
+            raise
+        message = " ".join(error.format_message().split()).replace("Value error, ", "").rstrip(".")
+        hint = "`qmd --help` lists the commands, and `--help` after a command its options"
+        if error.ctx is not None:
+            command, pieces = (
+                error.ctx.command_path,
+                error.ctx.command.collect_usage_pieces(error.ctx),
+            )
+            hint = f"usage: {command} {' '.join(pieces)}; `{command} --help` describes them"
+        with errors_in_one_line():
+            raise InputError(message, hint) from None
 
 
 def _unknown_command(name: str, group: str, commands: list[str]) -> InputError:

@@ -267,6 +267,34 @@ def test_every_help_has_an_example_to_copy(qmd: Callable[..., Answer], command: 
     assert answer.code == 0 and re.search(rf"`qmd {command}", text), answer.out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("run", ("Missing argument", "input", "usage: qmd run [OPTIONS]", "`qmd run --help`")),
+        ("run input.yaml --stpes 5", ("No such option: --stpes",)),
+        ("--stpes", ("No such option: --stpes", "`qmd --help`")),
+        ("run input.yaml more", ("unexpected extra argument", "more")),
+        ("run input.yaml --set", ("--set", "requires an argument")),
+        ("convert a b --every 0", ("--every", "1")),
+        ("potential check sivqlm-h2o --geometries x", ("--geometries", "integer")),
+        ("potential export sivqlm-h2o", ("Missing option", "--to", "openmm-jax")),
+    ],
+)
+def test_wrong_options_and_arguments_are_one_line(
+    qmd: Callable[..., Answer], arguments: str, words: tuple[str, ...]
+) -> None:
+    assert_one_line(qmd(*arguments.split()), 2, *words)
+    assert not Path("output").exists()
+
+
+@pytest.mark.parametrize("group", [(), ("potential",)])
+def test_a_group_alone_is_answered_with_its_help(
+    qmd: Callable[..., Answer], group: tuple[str, ...]
+) -> None:
+    answer = qmd(*group)
+    assert answer.code == 2 and "Commands:" in answer.out + answer.err
+
+
 def test_help_lists_first_what_a_first_user_needs(qmd: Callable[..., Answer]) -> None:
     listed = re.findall(r"^  (\w+) +[A-Z]", qmd("--help").out.split("Commands:")[1], re.M)
     assert listed[:4] == ["init", "validate", "run", "analyze"]
