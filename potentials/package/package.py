@@ -16,7 +16,6 @@ import hashlib
 import io
 import json
 import math
-import os
 import stat
 import zipfile
 import zlib
@@ -30,6 +29,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
+
+from qmd import atomic
 
 from ..json_values import integer, number
 from ..tree.nodes import Model
@@ -185,7 +186,7 @@ def save(
     evaluate: EnergyAndForces,
     of_variants: Sequence[EnergyAndForces] = (),
 ) -> str:
-    """Write a package beside `path` and rename it; returns its SHA-256.
+    """Write a package, so that a reader finds the old file or the new one; returns its SHA-256.
 
     Parameters
     ----------
@@ -217,9 +218,7 @@ def save(
             entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))  # same bytes each time
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, members[name])
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(buffer.getvalue())
-    os.replace(temporary, path)
+    atomic.replace(path, buffer.getvalue(), keep_previous=False)
     return hashlib.sha256(buffer.getvalue()).hexdigest()
 
 

@@ -1,5 +1,6 @@
 """Label many geometries in parallel, frame by frame; can be resumed at any moment."""
 
+import io
 import os
 import zipfile
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from qmd.errors import MismatchError, NumericalError
 from qmd.forces.dft import declare_processor
+from qmd.io import files
 from qmd.jobs import executor as executors
 from qmd.jobs.config import ExecutorConfig, executor_or_workers
 from qmd.jobs.open import open_executor
@@ -142,10 +144,9 @@ def _save(
     fixed: dict[str, NDArray[np.generic]],
     per_frame: dict[str, NDArray[np.generic]],
 ) -> None:
-    """Write under a temporary name, then rename: the file is never incomplete."""
     n = len(rows)
     arrays = fixed | {k: v[:n] for k, v in per_frame.items()}
     arrays |= {k: np.array([row[k] for row in rows]) for k in rows[0]}
-    temporary = path.with_suffix(".tmp.npz")
-    np.savez_compressed(temporary, R=positions[:n], **arrays)  # type: ignore[arg-type]
-    os.replace(temporary, path)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, R=positions[:n], **arrays)  # type: ignore[arg-type]
+    files.replace(path, buffer.getvalue(), keep_previous=False)

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 import qmd
+from qmd import atomic
 from qmd.cli.app import app
 from qmd.config import load as inputs
 from qmd.config.schema import json_schema
 from qmd.data import datasets
 from qmd.errors import AbsentDataError, InputError, MismatchError, StoppedEarly
-from qmd.io import files
 from qmd.io.files import REMOVAL_POINT
 from qmd.potentials import evaluate
 from qmd.potentials import load as load_package
@@ -209,7 +209,7 @@ def test_a_kill_while_a_training_is_cleared_leaves_one_that_can_begin_again(path
         for state in names:
             (plan.states / state).write_bytes(b"a state")
         with monkeypatch.context() as patch:
-            patch.setattr(files, "_fault", killed_at(name))
+            patch.setattr(atomic, "_fault", killed_at(name))
             with pytest.raises(Killed):
                 train_session._check_record(job, plan, overwrite=True)
         left = any(plan.states.glob("start-*.npz"))
