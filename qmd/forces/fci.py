@@ -1,6 +1,7 @@
 """Full CI energies and forces of very small molecules by PySCF; requires the extra `reference`."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +69,9 @@ class FCI:
             atom=atoms, basis=self.basis, unit="Angstrom", verbose=0, charge=self.charge,
             spin=unpaired,
         )  # fmt: skip
+        if mol.nelectron == 1:  # exact as it is, and PySCF's CASSCF does not take a single orbital
+            solver = scf.rohf.ROHF(mol).run(conv_tol=self.convergence_Ha)
+            return _in_ev(solver, positions, float(solver.e_tot))
         orbitals = scf.RHF(mol).run(conv_tol=self.convergence_Ha)
         solver = mcscf.CASSCF(orbitals, mol.nao, mol.nelec)
         solver.conv_tol = self.convergence_Ha
@@ -78,8 +82,12 @@ class FCI:
         else:
             solver.fcisolver = fci.direct_spin0.FCI(mol)  # no odd spin: a triplet is close to LiH
         solver.fcisolver.conv_tol = self.convergence_Ha / 100
-        energy = float(solver.kernel()[0])
-        if not solver.converged:
-            raise SCFError(f"FCI did not converge for positions {positions.tolist()}.")
-        slope = solver.nuc_grad_method().kernel()
-        return energy * pyscf_hartree, -np.asarray(slope) * pyscf_hartree / pyscf_bohr
+        return _in_ev(solver, positions, float(solver.kernel()[0]))
+
+
+def _in_ev(solver: Any, positions: Array, energy: float) -> tuple[float, Array]:
+    """Energy (eV) and forces (eV/angstrom) of a solver that has ended, from hartree and bohr."""
+    if not solver.converged:
+        raise SCFError(f"FCI did not converge for positions {positions.tolist()}.")
+    slope = solver.nuc_grad_method().kernel()
+    return energy * pyscf_hartree, -np.asarray(slope) * pyscf_hartree / pyscf_bohr
