@@ -313,6 +313,15 @@ def test_the_job_script_says_what_the_input_says():
         assert words in script, script
 
 
+def test_what_slurm_cannot_set_up_is_not_blamed_on_the_interface(monkeypatch):
+    def cluster(**settings):
+        raise ValueError("a queue is missing")
+
+    monkeypatch.setattr("qmd.jobs.dask_workers._slurm", lambda: cluster)
+    with pytest.raises(InputError, match="executor of kind slurm cannot serve: a queue is missing"):
+        job_script(SlurmConfig.model_validate(SLURM))
+
+
 def test_an_interface_that_is_not_there_is_one_clear_line():
     with pytest.raises(InputError, match="executor.interface none cannot serve: 'none' is not a"):
         job_script(SlurmConfig.model_validate(SLURM | {"interface": "none"}))
