@@ -12,6 +12,6 @@ class Charged(Calculator):
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=tuple(all_changes)):
         super().calculate(atoms, properties, system_changes)
-        energy = 10.0 * (self.parameters.charge or 0) + (self.parameters.multiplicity or 1)
+        energy = 10.0 * (self.parameters["charge"] or 0) + (self.parameters["multiplicity"] or 1)
         forces = np.zeros((len(self.atoms), 3))
         self.results = {"energy": energy, "free_energy": energy, "forces": forces}

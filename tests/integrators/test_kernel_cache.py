@@ -16,7 +16,7 @@ import numba
 import pytest
 from numba.core import caching
 
-from qmd.integrators import kernel_cache
+import qmd.integrators.kernel_cache as kernel_cache
 
 ROOT = Path(__file__).parents[2]
 SOURCE = """

@@ -69,8 +69,8 @@ def test_a_symbol_of_no_element_is_named_with_its_atom(tmp_path: Path) -> None:
 
 def stated_at_both_doors(path: Path) -> list[tuple[int | None, int | None]]:
     """Return charge and multiplicity as a run and a label job read them."""
-    system = load_system(str(path), ".", charged=True)
-    return [(system.charge, system.multiplicity), tuple(geometries.read(path).stated)]
+    system, stated = load_system(str(path), ".", charged=True), geometries.read(path).stated
+    return [(system.charge, system.multiplicity), (stated.charge, stated.multiplicity)]
 
 
 def commented(folder: Path, entries: str) -> Path:
