@@ -12,8 +12,8 @@ from qmd.typing import Array
 PERCENTILES = 50, 90, 99
 HEAD = "median", "90 %", "99 %", "largest"
 """Heads of the columns of `rows`, behind the first one."""
-N_WORST = 5
-"""Number of frames that are named."""
+N_WORST, N_NAMED = 5, 3
+"""Numbers of the worst frames on the card, and in a sentence."""
 
 
 def errors_by_frame(
@@ -43,7 +43,7 @@ def errors_by_frame(
     each = np.abs(energies)
     if frames.forces is not None:
         wrong = 1000 * (predicted[1] - frames.forces)
-        card["forces_abs_error_meV_per_A"] = _spread(wrong)
+        card["forces_abs_error_meV_per_A"] = _spread(np.linalg.norm(wrong, axis=2))
         each = np.sqrt((wrong**2).mean(axis=(1, 2)))
     worst = np.argsort(-each, kind="stable")[:N_WORST]
     card["worst_by"] = "energy" if frames.forces is None else "forces, root mean square"
@@ -60,7 +60,7 @@ def errors_by_frame(
 
 
 def _spread(errors: Array) -> dict[str, float]:
-    """Return percentiles of the absolute values, over frames or over components."""
+    """Return percentiles of the absolute values, over frames or over atoms of all frames."""
     sizes = np.abs(errors).ravel()
     found = np.percentile(sizes, PERCENTILES)
     named = dict(zip(("median", "percentile_90", "percentile_99"), found, strict=True))
@@ -75,7 +75,7 @@ def rows(card: dict[str, Any]) -> list[tuple[str, ...]]:
     """Return the spread as rows of a table: what, then median, percentiles and largest."""
     kinds = {
         "energy (meV)": card["energy_abs_error_meV"],
-        "force component (meV/A)": card["forces_abs_error_meV_per_A"],
+        "force on an atom (meV/A)": card["forces_abs_error_meV_per_A"],
     }
     return [
         (name, *(f"{value:.3g}" for value in spread.values()))
@@ -88,7 +88,7 @@ def sentences(card: dict[str, Any]) -> list[str]:
     """Return what the table leaves out: frames outside the domain, and the worst ones by name."""
     n, strays = card["frames"], card["outside_domain"]
     where = f"{strays} of {n} test frames lie outside the distances of the training frames"
-    worst = "; ".join(map(_named, card["worst_frames"]))
+    worst = "; ".join(map(_named, card["worst_frames"][:N_NAMED]))
     return [where, f"worst test frames, counted from 0: {worst}"]
 
 

@@ -93,7 +93,7 @@ class TrainingResult:
         by_frame = self.card["errors_by_test_frame"]
         for name, *values in frame_errors.rows(by_frame):
             spread = "  ".join(map(" ".join, zip(frame_errors.HEAD, values, strict=True)))
-            lines.append(f"test, error of each {name}: {spread}")
+            lines.append(f"test, error of the {name}: {spread}")
         lines += frame_errors.sentences(by_frame)
         return "\n".join([*lines, f"{self.package}; report and plots in {self.directory}"])
 

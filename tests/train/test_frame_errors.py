@@ -22,7 +22,7 @@ def test_the_spread_is_that_of_the_errors_and_the_worst_come_first() -> None:
     frames = two_atoms(np.linspace(1, 2.05, 101))
     energies = 1e-3 * np.arange(-50, 51)  # eV: absolute values 50, 49, ..., 0, ..., 50 meV
     forces = np.zeros_like(frames.positions)
-    forces[7, 1, 2] = 0.6  # the root mean square of six components is 0.6 / sqrt(6)
+    forces[7, 1] = 0.0, 0.36, 0.48  # 0.6 long; the root mean square of 6 components is 0.6/sqrt(6)
     places = np.arange(101) + 1000
     card = errors_by_frame((energies, forces), frames, places, DOMAIN)
     # 101 values: percentile p is the one of rank p, in the sorted list 0, 1, 1, 2, 2, ..., 50, 50.
