@@ -15,11 +15,10 @@ from qmd.forces.catalogue import load_package
 from qmd.run import session
 from qmd.run.config import load_config
 
-pytestmark = pytest.mark.usefixtures("trusting")
-
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::DeprecationWarning", "ignore::PendingDeprecationWarning"
-)
+pytestmark = [
+    pytest.mark.usefixtures("trusting"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::PendingDeprecationWarning"),
+]
 BAD = {"kind": "ase", "calculator": "bad_model.HarmonicBonds"}
 
 

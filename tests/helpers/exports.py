@@ -16,6 +16,9 @@ sys.path.insert(0, "")
 runpy.run_path(sys.argv[1], run_name="__main__")
 """
 
+UNKNOWN_FORMAT = "ignore:Failed to register external IO format qmd:UserWarning"
+"""ASE looks for our reader of trajectories, which an installation without qmd would not list."""
+
 
 def water() -> Package:
     return load(find("sivqlm-h2o"))
@@ -40,7 +43,8 @@ def run_alone(script: str, folder: Path) -> str:
     (folder / "script.py").write_text(script)
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("JAX_", "PYTHON"))}
     result = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", "-c", ALONE, "script.py"],
+        [sys.executable, "-W", "error::UserWarning", "-W", UNKNOWN_FORMAT, "-c", ALONE,
+         "script.py"],
         cwd=folder, env=environment, capture_output=True, text=True,
     )  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr
