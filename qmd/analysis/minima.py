@@ -3,15 +3,17 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from qmd.analysis.minimum import Minimum, minimum
 from qmd.analysis.potential_of_run import RunPotential
 from qmd.analysis.series import Series
 from qmd.errors import CorruptError, MismatchError
 from qmd.io import files
+from qmd.io.faults import first_fault
 from qmd.typing import Array
 
 FILE = "minimum.json"
@@ -61,9 +63,22 @@ def _read(path: Path, settings: str, n_atoms: int) -> Minimum | None:
         return None
     except CorruptError as error:
         raise CorruptError(error.message, hint="delete it; it is computed again") from None
-    if data.get("settings_sha256") != settings:
+    if not isinstance(data, dict) or data.get("settings_sha256") != settings:
         return None
-    positions = np.array(data["positions_A"], float)
+    try:
+        saved = _Saved.model_validate(data)
+        positions, wavenumbers = np.array(saved.positions_A), np.array(saved.wavenumbers_per_cm)
+    except ValidationError as error:
+        raise CorruptError(
+            f"{path} is damaged: {first_fault(error)}.", hint="delete it; it is computed again"
+        ) from None
     if positions.shape != (n_atoms, 3):
         raise MismatchError(f"{path} belongs to other atoms", hint="delete it")
-    return Minimum(positions, float(data["energy_eV"]), np.array(data["wavenumbers_per_cm"]))
+    return Minimum(positions, saved.energy_eV, wavenumbers)
+
+
+class _Saved(BaseModel):
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+    positions_A: list[Annotated[list[float], Field(min_length=3, max_length=3)]]
+    energy_eV: float
+    wavenumbers_per_cm: list[float]

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from qmd.analysis.series import Series
-from qmd.errors import MismatchError
+from qmd.errors import CorruptError, MismatchError
 from qmd.forces.build import build_potential
 from qmd.forces.config import Potential, ReferenceConfig
 from qmd.forces.runnable import RunnablePotential
 from qmd.integrators import Force, Limits
+from qmd.io.faults import first_fault
 from qmd.potentials import Package, evaluate
 from qmd.system.system import System
 from qmd.typing import Array
@@ -39,8 +40,10 @@ def potential_of_run(run: Series) -> RunPotential:
     ------
     MismatchError
         If the potential, or something that it needs, cannot be found.
+    CorruptError
+        If the record of the run describes none.
     """
-    config: Any = TypeAdapter(Potential).validate_python(run.record["input"]["potential"])
+    config: Any = _config(run)
     if isinstance(config, ReferenceConfig):
         found = build_potential(config, system(run), run.folder)
         _check_same(found, run)
@@ -52,6 +55,16 @@ def potential_of_run(run: Series) -> RunPotential:
     limits = Limits(np.inf, 1.0, domain.pairs, domain.warn, domain.stop)
     compiled = found.model is not None
     return RunPotential(source.name, found.energy_and_forces, found.force(), limits, compiled)
+
+
+def _config(run: Series) -> Any:
+    try:
+        return TypeAdapter(Potential).validate_python(run.record["input"]["potential"])
+    except ValidationError as error:
+        raise CorruptError(
+            f"{run.folder / 'run.json'} describes no potential: {first_fault(error)}.",
+            "Restore it from a copy.",
+        ) from None
 
 
 def potential_of_package(package: Package) -> RunPotential:

@@ -1,16 +1,18 @@
 """Run as arrays, read through MDAnalysis."""
 
 import csv
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
 from qmd import units
-from qmd.errors import CorruptError, InputError
-from qmd.io import files
+from qmd.errors import CorruptError, InputError, one_line
+from qmd.io.record import read as read_record
 from qmd.system.thermometer import Thermometer
 from qmd.typing import Array
 
@@ -137,6 +139,11 @@ def read(run_dir: str | PathLike[str], replica: int | None = None) -> Series:
             "Choose it with `--replica 7`; replicas.csv and log.csv describe all of them.",
         )
     universe = qmd.load(run_dir, replica)
+    if list(record["species"]) != [element.capitalize() for element in universe.atoms.elements]:
+        raise CorruptError(
+            f"{folder / 'run.json'} has other atoms than the trajectory.",
+            f"It is damaged, or files of two runs are mixed in {folder}.",
+        )
     frames = [
         (
             ts.positions.astype(float), ts.velocities.astype(float), ts.forces.astype(float),
@@ -167,6 +174,7 @@ def read(run_dir: str | PathLike[str], replica: int | None = None) -> Series:
         log=log,
         record=record,
     )
+    _check_finite(found)
     if replica is None:
         return found
     temperature = found.thermometer.temperatures(found.velocities, kinetic)
@@ -175,27 +183,26 @@ def read(run_dir: str | PathLike[str], replica: int | None = None) -> Series:
 
 def _record(path: Path) -> dict[str, Any]:
     try:
-        record: dict[str, Any] = files.read_json(path)
-        record.setdefault("integrator", _by_the_input(record["input"]["integrator"]))
-        record["input"]["integrator"], record["potential"]["name"]
-        record["masses_u"], record["species"], record["degrees_of_freedom"]
+        return read_record(path)
     except FileNotFoundError:
         raise InputError(f"There is no run.json in {path.parent}.", _FOLDER) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CorruptError(f"{path} cannot be read: {type(error).__name__}: {error}") from None
-    return record
 
 
-def _by_the_input(integrator: dict[str, Any]) -> dict[str, Any]:
-    """Infer the section `integrator`, which records of version 0.1 lack, from the input."""
-    temperature = integrator.get("temperature_K")  # that of a Langevin bath, the only one then
-    return {
-        "conserves_energy": temperature is None,
-        "target_temperature_K": temperature,
-        "damping_per_ps": integrator.get("friction_per_ps"),
-    }
+def _check_finite(run: "Series") -> None:
+    """Raise CorruptError where a frame has a value that no run writes."""
+    for name in ("times_ps", "positions", "velocities", "forces", "potential", "kinetic"):
+        values = getattr(run, name).reshape(len(run.times_ps), -1)
+        bad = ~(np.abs(values) <= LARGEST).all(axis=1)
+        if bad.any():
+            raise CorruptError(
+                f"The trajectory in {run.folder} is damaged: {name} of frame "
+                f"{int(bad.argmax()) + 1} are not finite, or beyond {LARGEST:g}.",
+                "Restore it from a copy; `qmd analyze --verify` names all damaged frames.",
+            )
 
 
+LARGEST = 1e15
+"""Of any number in a log or a frame; sums of squares of such numbers are still finite."""
 _FOLDER = "Give the whole folder of a run, as `qmd run` leaves it."
 _COLUMNS = "potential_energy_eV", "kinetic_energy_eV", "temperature_K"
 
@@ -218,14 +225,38 @@ def read_log(path: Path, prefix: str = "") -> Log:
     """
     names = ("time_ps", *(prefix + name for name in _COLUMNS))
     try:
+        if path.exists() and not path.is_file():  # a pipe would wait for ever
+            raise ValueError("it is no file")
         with path.open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        columns = [np.array([float(row[name]) for row in rows]) for name in names]
+            times, potential, kinetic, temperature = _columns(file, names)
     except FileNotFoundError:
         raise InputError(f"There is no log.csv in {path.parent}.", _FOLDER) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CorruptError(f"{path} cannot be read: {type(error).__name__}: {error}") from None
-    if not rows:
-        raise CorruptError(f"{path} has no rows.")
-    times, potential, kinetic, temperature = columns
+    except (OSError, ValueError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise CorruptError(f"{path} cannot be read: {reason}.", "Restore it from a copy.") from None
     return Log(times, potential - potential[0], kinetic, temperature, float(potential[0]))
+
+
+def _columns(file: TextIO, names: Sequence[str]) -> list[Array]:
+    """Return columns of a table by their names; raises ValueError with the line and the reason."""
+    rows = csv.reader(file)
+    head = next(rows, [])
+    if missing := [name for name in names if name not in head]:
+        raise ValueError(f"it has no column {', '.join(missing)}" if head else "it is empty")
+    places, values = [head.index(name) for name in names], array("d")
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(head):
+            raise ValueError(f"line {number} has {len(row)} of {len(head)} columns")
+        try:
+            cells = [float(cell) for cell in row]
+        except ValueError as error:
+            raise ValueError(f"line {number}: {one_line(str(error))[:200]}") from None
+        values.extend(cells[place] for place in places)
+    table = np.array(values).reshape(-1, len(names)).T
+    if not table.size:
+        raise ValueError("it has no rows")
+    if not np.abs(table).max() <= LARGEST:
+        raise ValueError(f"it has numbers that are not finite, or beyond {LARGEST:g}")
+    if not (np.diff(table[0]) >= 0).all():
+        raise ValueError("its times go back")
+    return list(table)

@@ -4,7 +4,6 @@ ASE's own reader of AMBER NetCDF needs the cell of a periodic system, takes velo
 angstrom/ps for its own unit, and gives every atom the usual mass of its element.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from ase.data import atomic_masses
 
 from qmd import units
 from qmd.errors import CorruptError
-from qmd.io import trajectory
+from qmd.io import record, trajectory
 from qmd.io.run_folder import RunPaths
 from qmd.typing import Array, Integers
 
@@ -56,7 +55,7 @@ def read_qmd_trajectory(path: str | Path, index: int | slice = -1, **options: An
         return list(frames(path, index))
     stored = trajectory.read_frames(path)
     numbers = trajectory.read_numbers(path)
-    return _atoms(stored[index], numbers, _masses(path, numbers), _stated(path))
+    return _atoms(stored[index], numbers, _masses(path, numbers), _stated(path, len(numbers)))
 
 
 def frames(path: Path, rows: slice = slice(None), replica: int | None = None) -> Iterator[Atoms]:
@@ -73,7 +72,7 @@ def frames(path: Path, rows: slice = slice(None), replica: int | None = None) ->
     if replica is not None:
         stored = stored[np.flatnonzero(stored["replica"] == replica)]
     numbers = trajectory.read_numbers(path)
-    masses, stated = _masses(path, numbers), _stated(path)
+    masses, stated = _masses(path, numbers), _stated(path, len(numbers))
     for frame in stored[rows]:
         yield _atoms(frame, numbers, masses, stated)
 
@@ -99,28 +98,20 @@ def _atoms(frame: Any, numbers: Integers, masses: Array, stated: dict[str, int])
 
 def _masses(path: Path, numbers: Integers) -> Array:
     """Masses (u) of the run, isotopes included; the usual ones where there is no record of it."""
-    record = RunPaths(path.parent).record
-    if not record.exists():
+    if (content := _content(path, len(numbers))) is None:
         return np.asarray(atomic_masses[numbers])
-    try:
-        masses = np.array(_content(record)["masses_u"], float)
-    except (ValueError, KeyError, TypeError) as error:
-        raise CorruptError(f"{record} cannot be read: {type(error).__name__}: {error}") from None
-    if masses.shape != numbers.shape:
-        raise CorruptError(f"{record} has {masses.size} masses for {len(numbers)} atoms.")
-    return masses
+    return np.array(content["masses_u"], float)
 
 
-def _stated(path: Path) -> dict[str, int]:
+def _stated(path: Path, n_atoms: int) -> dict[str, int]:
     """Charge and multiplicity that the structure of the run states, as far as it does."""
-    record = RunPaths(path.parent).record
-    content = _content(record) if record.exists() else {}
+    content = _content(path, n_atoms) or {}
     names = "charge", "multiplicity"
     return {name: content[name] for name in names if content.get(name) is not None}
 
 
-def _content(record: Path) -> dict[str, Any]:
+def _content(path: Path, n_atoms: int) -> dict[str, Any] | None:
     try:
-        return dict(json.loads(record.read_text()))
-    except (OSError, ValueError, TypeError) as error:
-        raise CorruptError(f"{record} cannot be read: {type(error).__name__}: {error}") from None
+        return record.read_atoms(RunPaths(path.parent).record, n_atoms)
+    except FileNotFoundError:
+        return None

@@ -23,31 +23,91 @@ import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
 
 from qmd.errors import CorruptError, InputError, NumericalError, QmdError
 from qmd.integrators import Batch
 from qmd.io import files
+from qmd.io.faults import MAX_DEPTH, first_fault, is_shallow
 
 SCHEMA = 4
 MAX_BYTES = 2**27
 """Room for a million atoms, the limit of the trajectory format."""
 
 _MAGIC = b"QMDCKPT1"
-_HEADER_TYPES: dict[str, type] = {
-    "step": int,
-    "seed": int,
-    "replica": int,
-    "outputs": dict,
-    "input_sha256": str,
-    "config": dict,
-    "model_sha256": str,
-    "versions": dict,
-    "bath_variables": list,
-    "failures": list,
-}
+_Step = Annotated[int, Field(ge=0, lt=2**62)]
+_Replica = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class _Header(BaseModel):
+    """Entries of a header, less `schema` and `arrays`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    step: _Step
+    seed: int = Field(ge=0, lt=2**64)
+    replica: _Replica
+    outputs: dict[str, dict[str, Any]]
+    input_sha256: str
+    config: dict[str, Any]
+    model_sha256: str
+    versions: dict[str, str]
+    bath_variables: list[str]
+    failures: list[Annotated[list[Any], Field(min_length=3, max_length=3)]]
+
+    @field_validator("failures")
+    @classmethod
+    def _are_failures(cls, failures: list[list[Any]]) -> list[list[Any]]:
+        for failure in failures:
+            _FAILURE.validate_python(tuple(failure))
+        return failures
+
+    @field_validator("outputs")
+    @classmethod
+    def _are_outputs(cls, outputs: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for output in outputs.values():
+            _check_output(output, depth=1)
+        return outputs
+
+
+_FAILURE = TypeAdapter(tuple[_Step, _Replica, str], config=ConfigDict(strict=True))
+MAX_OUTPUT_DEPTH = 3
+"""Of outputs that consist of several files, such as a trajectory of each replica."""
+
+
+class _Output(BaseModel):
+    """What is kept of one file; more entries may follow."""
+
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+
+    file: str = Field(pattern=r"^[^/\x00]{1,255}$")
+    bytes: int = Field(ge=0, lt=2**62)
+    blocks: str
+    frames: int = Field(0, ge=0, lt=2**62)
+    digest: str = ""
+
+
+def _check_output(output: Any, depth: int) -> None:
+    """Raise ValueError unless `output` is what is kept of a file, or of several by their names."""
+    if not isinstance(output, dict) or depth > MAX_OUTPUT_DEPTH:
+        raise ValueError("an output is no mapping")
+    if any(name in output for name in _Output.model_fields):
+        _Output.model_validate(output)
+        if ("frames" in output) != ("digest" in output):
+            raise ValueError("an output has frames or a digest without the other")
+        return
+    for part in output.values():
+        _check_output(part, depth + 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +228,7 @@ def read_latest(path: Path) -> tuple[Checkpoint, str | None]:
 def encode(checkpoint: Checkpoint) -> bytes:
     """The bytes of a checkpoint file: equal for equal checkpoints."""
     arrays = checkpoint.batch.as_arrays()
-    fields: dict[str, Any] = {name: getattr(checkpoint, name) for name in _HEADER_TYPES}
+    fields: dict[str, Any] = {name: getattr(checkpoint, name) for name in _Header.model_fields}
     n, n_atoms, _ = arrays["positions"].shape
     layout = _layout(n, n_atoms, arrays["baths"].shape[1])
     fields |= {"schema": SCHEMA, "arrays": layout}
@@ -209,7 +269,16 @@ def decode(data: bytes) -> Checkpoint:
     batch = Batch(**_arrays(header.pop("arrays"), payload[end:]), step=header.pop("step"))
     if not all(np.isfinite(array).all() for array in batch.as_arrays().values()):
         raise ValueError("is damaged: it holds values that are not finite")
+    _check_rows(batch, header)
     return Checkpoint(batch=batch, **header)
+
+
+def _check_rows(batch: Batch, header: dict[str, Any]) -> None:
+    """Raise ValueError unless rows and columns are what the header says of them."""
+    if not ((batch.replicas >= 0) & (batch.replicas < 2**32)).all():
+        raise ValueError("is damaged: it has replicas of no number")
+    if batch.baths.shape[1] != len(header["bath_variables"]):
+        raise ValueError("is damaged: its bath variables do not fit its names of them")
 
 
 def _arrays(layout: dict[str, Any], data: bytes) -> dict[str, Any]:
@@ -256,10 +325,18 @@ def _decode_header(data: bytes) -> dict[str, Any]:
         raise ValueError("is damaged: its header has no schema version")
     if schema != SCHEMA:
         raise _OtherSchema(schema)
-    types = _HEADER_TYPES | {"arrays": dict}
-    if {name: type(value) for name, value in header.items()} != types:
-        raise ValueError("is damaged: its header lacks entries or has wrong ones")
-    return dict(header)
+    if not is_shallow(header):
+        raise ValueError(f"is damaged: its header is nested deeper than {MAX_DEPTH}")
+    arrays = header.pop("arrays", None)
+    try:
+        _Header.model_validate(header)
+    except ValidationError as error:
+        raise ValueError(
+            f"is damaged: its header lacks entries or has wrong ones: {first_fault(error)}"
+        ) from None
+    if not isinstance(arrays, dict):
+        raise ValueError("is damaged: its header has no arrays")
+    return header | {"arrays": arrays}
 
 
 def _content(path: Path) -> bytes:

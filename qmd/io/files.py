@@ -94,8 +94,12 @@ def read_regular_file(path: str | Path, max_bytes: int, hint: str | None = None)
     return content
 
 
+MAX_JSON_BYTES = 2**26
+"""Room for the record of a million atoms."""
+
+
 def read_json(path: Path) -> Any:
-    """Return the content of a small JSON file that qmd wrote.
+    """Return the content of a JSON file that qmd wrote, of at most `MAX_JSON_BYTES`.
 
     Raises
     ------
@@ -105,14 +109,22 @@ def read_json(path: Path) -> Any:
         If it cannot be read, or is not JSON.
     """
     try:
-        text = path.read_text()
-        if text.strip():
-            return json.loads(text)
-        reason = "it is empty"
+        path.stat()
+        content = read_bytes(path, MAX_JSON_BYTES + 1)
+        if len(content) > MAX_JSON_BYTES:
+            reason = f"it has more than {MAX_JSON_BYTES} bytes"
+        elif content.strip():
+            return json.loads(content)
+        else:
+            reason = "it is empty"
     except FileNotFoundError:
         raise
-    except (OSError, ValueError) as error:
-        reason = error.strerror or "" if isinstance(error, OSError) else f"no JSON: {error}"
+    except (OSError, InputError) as error:
+        reason = error.strerror or "" if isinstance(error, OSError) else "it is no readable file"
+    except RecursionError:
+        reason = "it is nested too deeply"
+    except ValueError as error:
+        reason = f"no JSON: {error}"
     raise CorruptError(f"{path} cannot be read: {reason}.", "Restore it from a copy.")
 
 

@@ -1,5 +1,6 @@
 """PDB files of the topology: names of atoms, bonds, limits of the format."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,10 @@ MAX_PDB_ATOMS = 99_999
 
 
 MAX_PDB_RESIDUES = 9_999
+
+
+MAX_PDB_BYTES = 2**25
+"""Room for `MAX_PDB_ATOMS` lines of atoms, and three times as many bonds."""
 
 
 MAX_PDB_COORDINATE = 999.0
@@ -96,6 +101,59 @@ def render_pdb(numbers: Integers, positions: Array, bonds: Integers) -> str:
     lines = [_hetatm(serial, atom, xyz) for serial, (atom, xyz) in enumerate(rows, start=1)]
     lines += _conect(len(atoms), bonds)
     return "\n".join([*lines, "END", ""])
+
+
+def check_pdb(content: bytes) -> None:
+    """Refuse what `render_pdb` does not write, before a parser of PDB files reads it.
+
+    Raises
+    ------
+    ValueError
+        With the line, counted from 1, and the reason.
+    """
+    if not content:
+        raise ValueError("it is empty")
+    if len(content) > MAX_PDB_BYTES:
+        raise ValueError(f"it has more than {MAX_PDB_BYTES} bytes")
+    *lines, last = content.decode("ascii", errors="replace").split("\n")
+    if last or not lines or lines[-1] != "END":
+        raise ValueError("it is truncated: its last line is not END")
+    n_atoms = 0
+    for number, line in enumerate(lines[:-1], start=1):
+        if line.startswith("HETATM") and _is_atom(line, n_atoms + 1):
+            n_atoms += 1
+        elif not _is_bond(line, n_atoms):
+            raise ValueError(f"line {number} is damaged")
+    if not n_atoms:
+        raise ValueError("it has no atoms")
+
+
+_ATOM = re.compile(
+    r"HETATM([ \d]{5}) [ -~]{4} [ -~]{3} A *(\d+) {4}((?: *-?\d+\.\d{3}){3})  1\.00  0\.00"
+    r" {10}([ A-Z][A-Z])"
+)
+
+
+def _is_atom(line: str, serial: int) -> bool:
+    found = _ATOM.fullmatch(line)
+    return (
+        found is not None
+        and len(line) == 78
+        and found[1] == f"{serial:5d}"
+        and line[22:26].strip().isdigit()
+        and all(re.fullmatch(r" *-?\d+\.\d{3}", line[k : k + 8]) for k in (30, 38, 46))
+        and found[4].strip().capitalize() in chemical_symbols[1:]
+    )
+
+
+def _is_bond(line: str, n_atoms: int) -> bool:
+    serials = [line[k : k + 5] for k in range(6, len(line), 5)]
+    return (
+        line.startswith("CONECT")
+        and 2 <= len(serials) <= 5
+        and all(re.fullmatch(r" *\d+", s) and len(s) == 5 for s in serials)
+        and all(1 <= int(s) <= n_atoms for s in serials)
+    )
 
 
 def _unique_names(symbols: Sequence[str]) -> list[str]:

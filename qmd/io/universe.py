@@ -8,11 +8,12 @@ from typing import Any
 import MDAnalysis
 import numpy as np
 import numpy.typing as npt
+from ase.data import atomic_numbers
 from MDAnalysis.coordinates.TRJ import NCDFReader
 from MDAnalysis.lib.util import store_init_arguments
 
 from qmd.errors import CorruptError, InputError
-from qmd.io import files, trajectory
+from qmd.io import files, pdb, record, trajectory
 from qmd.io.run_folder import RunPaths
 from qmd.io.verify import verify as verify_outputs
 
@@ -122,6 +123,7 @@ def load(
             f"topology.pdb has {universe.atoms.n_atoms} atoms, but {path.name} has {n_atoms}.",
             f"Files of two runs are mixed in {folder}.",
         )
+    _check_elements(universe, path, folder)
     scalars = trajectory.read_scalars(path)
     if replica is not None and "replica" in scalars:
         chosen = scalars["replica"] == replica
@@ -148,24 +150,30 @@ def load(
 
 def _without_frames(topology: Path) -> MDAnalysis.Universe:
     try:
-        if not topology.stat().st_size:
-            raise ValueError("it is empty")
+        content = files.read_bytes(topology, pdb.MAX_PDB_BYTES + 1)
+        pdb.check_pdb(content)
         return MDAnalysis.Universe(str(topology))
     except Exception as error:  # the parser of PDB files fails in many ways
-        raise CorruptError(f"{topology} cannot be read: {error}.") from None
+        raise CorruptError(f"{topology} cannot be read: {error}.".replace("..", ".")) from None
 
 
-def _masses(record: Path, n_atoms: int) -> npt.NDArray[np.float64] | None:
+def _masses(path: Path, n_atoms: int) -> npt.NDArray[np.float64] | None:
     """Masses (u) of the run, isotopes included; None where there is no record of the run."""
     try:
-        masses = np.array(files.read_json(record)["masses_u"], float)
+        return np.array(record.read_atoms(path, n_atoms)["masses_u"], float)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CorruptError(f"{record} cannot be read: {type(error).__name__}: {error}") from None
-    if masses.shape != (n_atoms,):
-        raise CorruptError(f"{record} has {masses.size} masses for {n_atoms} atoms.")
-    return masses
+
+
+def _check_elements(universe: MDAnalysis.Universe, path: Path, folder: Path) -> None:
+    """Raise CorruptError unless topology and trajectory have the same elements."""
+    numbers = trajectory.read_numbers(path)
+    of_topology = [atomic_numbers[element.capitalize()] for element in universe.atoms.elements]
+    if of_topology != numbers.tolist():
+        raise CorruptError(
+            f"topology.pdb has other elements than {path.name}.",
+            f"It is damaged, or files of two runs are mixed in {folder}.",
+        )
 
 
 def find(run_dir: Path) -> Path:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from qmd import __version__
-from qmd.errors import InputError
+from qmd.errors import CorruptError, InputError
 from qmd.io import files
+from qmd.io.blocks import RESTORE
 from qmd.io.run_folder import RunPaths
 from qmd.io.snapshot import Snapshot
 from qmd.io.trajectory import TrajectoryWriter
@@ -68,9 +69,16 @@ def open_writers(
     ------
     InputError
         If the system does not allow so many open files.
+    CorruptError
+        If the checkpoint lacks one of them, or a file is not what it says.
     """
     n, first = setup.config.replicas, setup.config.replica
     _allow_open_files(n)
+    missing = [] if synced is None else [r for r in range(first, first + n) if str(r) not in synced]
+    if missing:
+        raise CorruptError(
+            f"{paths.checkpoint} is damaged: it says nothing of trajectory {missing[0]}.", RESTORE
+        )
     block = max(1, _BUFFERED_FRAMES // n)
     writers = {}
     for replica in range(first, first + n):

@@ -10,9 +10,10 @@ from typing import Any
 
 from qmd import units
 from qmd.config.load import LoadedConfig, changed_keys
-from qmd.errors import InputError, MismatchError, OutputError, memory_errors
+from qmd.errors import CorruptError, InputError, MismatchError, OutputError, memory_errors
 from qmd.integrators import AbstractIntegrator, Batch, State
 from qmd.io import checkpoint, files
+from qmd.io.blocks import RESTORE
 from qmd.io.pdb import render_pdb
 from qmd.io.run_folder import RunPaths
 from qmd.jobs.lock import RunLock
@@ -20,7 +21,7 @@ from qmd.jobs.provenance import machine
 from qmd.jobs.stop import Reason, StopRequest, stop_signals, stopped_early
 from qmd.run.config import MAY_CHANGE_ON_RESUME, RunConfig
 from qmd.run.replica_reporters import Failure
-from qmd.run.reporters import TopologyReporter, open_reporters, written_files
+from qmd.run.reporters import OUTPUTS, TopologyReporter, open_reporters, written_files
 from qmd.run.setup import RunSetup, build_replicas, set_up
 from qmd.run.simulation import AbstractSimulation, RunProgress, Simulation
 from qmd.run.start import start_batch, start_state
@@ -211,6 +212,7 @@ def _saved(setup: RunSetup, paths: RunPaths, log: Log) -> checkpoint.Checkpoint 
         log(f"{error.message} It has saved no step, and this input takes its place.")
         _write_unbegun_record(setup, paths)
         return None
+    _check_contents(setup, saved, paths)
     if saved.versions != setup.versions:
         changed = changed_keys(saved.versions, setup.versions)
         log(f"Other versions than before ({', '.join(changed)}): bits may differ from here on.")
@@ -232,6 +234,34 @@ def _check_same_run(setup: RunSetup, saved: checkpoint.Checkpoint, paths: RunPat
             "Restore the input, choose another folder with --output, or begin again with "
             "--overwrite.",
         )
+
+
+def _check_contents(setup: RunSetup, saved: checkpoint.Checkpoint, paths: RunPaths) -> None:
+    """Raise CorruptError where a checkpoint of this input has what this input cannot give."""
+    n, first = setup.config.replicas, setup.config.replica
+    n_atoms, found = len(setup.system.numbers), saved.batch.positions.shape[1]
+    running = saved.batch.replicas.tolist()
+    failed = [replica for _, replica, _ in saved.failures]
+    n_steps = saved.config.get("steps")
+    faults = {
+        f"it has {found} atoms, the input {n_atoms}": found != n_atoms,
+        "its replicas are not those of the input": (
+            sorted([*running, *failed]) != list(range(first, first + n))
+            or running != sorted(running)
+        ),
+        "its seed is not that of the input": (
+            (saved.seed, saved.replica) != (setup.stream.seed, setup.stream.replica)
+        ),
+        f"it is at step {saved.step} of {n_steps}": (
+            type(n_steps) is not int or saved.step > n_steps
+        ),
+        "it has a cell, which no run has": bool(saved.batch.cells.any()),
+        "a replica failed at a later step": any(step > saved.step for step, _, _ in saved.failures),
+        "it says nothing of an output": not saved.outputs.keys() >= OUTPUTS.keys(),
+    }
+    for fault, is_there in faults.items():
+        if is_there:
+            raise CorruptError(f"{paths.checkpoint} is damaged: {fault}.", RESTORE)
 
 
 def _clear_unbegun(setup: RunSetup, paths: RunPaths) -> None:
@@ -257,9 +287,9 @@ def _is_begun(setup: RunSetup, paths: RunPaths) -> bool:
 
 def _record_says(setup: RunSetup, paths: RunPaths, *, begun: bool) -> bool:
     try:
-        record = json.loads(paths.record.read_text())
+        record = files.read_json(paths.record)
         return bool(record["begun"] is begun and record["input_sha256"] == setup.identity)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, CorruptError, KeyError, TypeError):
         return False
 
 

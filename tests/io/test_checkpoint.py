@@ -37,8 +37,14 @@ def example(step: int = 100) -> Checkpoint:
         seed=2**63 + 1,
         replica=3,
         outputs={
-            "trajectory": {"frames": 11, "bytes": 4000, "digest": "ab" * 32},
-            "log": {"bytes": 812},
+            "trajectory": {
+                "file": "trajectory.nc",
+                "frames": 11,
+                "bytes": 4000,
+                "digest": "ab" * 32,
+                "blocks": "cd" * 8,
+            },
+            "log": {"file": "log.csv", "bytes": 812, "blocks": "ef" * 8},
         },
         input_sha256="12" * 32,
         config={"steps": 200, "integrator": {"timestep_fs": 0.1, "kind": "verlet"}, "title": None},
