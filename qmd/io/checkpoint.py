@@ -336,7 +336,7 @@ def _decode_header(data: bytes) -> dict[str, Any]:
         ) from None
     if not isinstance(arrays, dict):
         raise ValueError("is damaged: its header has no arrays")
-    return header | {"arrays": arrays}
+    return {**header, "arrays": arrays}
 
 
 def _content(path: Path) -> bytes:
