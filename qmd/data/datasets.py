@@ -17,15 +17,20 @@ energies, forces
 
 import hashlib
 import io
+import math
 import sqlite3
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib import format as npy
 
 from qmd import units
 from qmd.errors import InputError, decimal_comma, one_line, quoted
@@ -37,6 +42,11 @@ Integers = npt.NDArray[np.int64]
 
 MAX_BYTES = 2**31
 """Largest size of a file, and of its arrays together."""
+MAX_RATIO = 1100
+"""Largest size unpacked, relative to the size packed: the method of .npz files reaches 1032."""
+MAX_ARRAYS, MAX_DIMENSIONS = 1000, 8
+LARGEST = 1e12
+"""Of any position, energy or force in a file, in its units."""
 ENERGY_UNITS = {
     "eV": 1.0,
     "meV": 1e-3,
@@ -169,7 +179,8 @@ def _read_npz(path: Path, content: bytes, labels: Labels) -> _Raw:
     assert energies is not None
     if names.numbers is None:
         distances = _floats(arrays["r"], "r", name)
-        return _diatomic(distances, energies, forces, names)
+        along = None if forces is None else _floats(forces, names.forces, name)
+        return _diatomic(distances, _floats(energies, names.energies, name), along, names)
     return _Raw(
         _numbers(arrays[names.numbers], name),
         _floats(arrays[names.positions], names.positions, name),
@@ -201,19 +212,65 @@ _LAYOUTS = {
 
 
 def load_npz(content: bytes, name: str) -> dict[str, np.ndarray]:
-    """Return the arrays of an .npz file; refuse pickled objects and oversized files."""
+    """Return the arrays of an .npz file; refuse pickled objects and oversized files.
+
+    What the file declares is compared with its own size before memory is asked for.
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > MAX_BYTES:
-            raise InputError(f"dataset {name} unpacks to {size} bytes; at most {MAX_BYTES}")
+            names = _check_declared(archive, len(content), name)
         with np.load(io.BytesIO(content), allow_pickle=False) as data:
-            return {key: data[key] for key in data.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
+            return {key: data[key] for key in names}
+    except (*_DAMAGED, RecursionError, MemoryError) as error:
         reason = "it has arrays of objects" if "allow_pickle" in str(error) else "damaged"
         if not content.startswith(b"PK"):
             reason = "it is no archive of arrays, as np.savez writes"
         raise InputError(f"dataset {name} is not a usable .npz file: {reason}") from None
+
+
+_DAMAGED = (
+    ValueError, OSError, EOFError, KeyError, TypeError, OverflowError, SyntaxError, RuntimeError,
+    zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError,
+)  # fmt: skip
+"""What zipfile and NumPy raise for archives that are not whole."""
+
+
+def _check_declared(archive: zipfile.ZipFile, size: int, name: str) -> list[str]:
+    """Return the names of the arrays; refuse sizes and shapes that the file cannot hold."""
+    entries = [entry for entry in archive.infolist() if entry.filename.endswith(".npy")]
+    declared = sum(entry.file_size for entry in archive.infolist())
+    if declared > MAX_BYTES:
+        raise InputError(f"dataset {name} unpacks to {declared} bytes; at most {MAX_BYTES}")
+    if declared > MAX_RATIO * size:
+        raise InputError(f"dataset {name} declares {declared} bytes, but has only {size} packed")
+    if len(entries) > MAX_ARRAYS:
+        raise InputError(f"dataset {name} has {len(entries)} arrays; at most {MAX_ARRAYS}")
+    for entry in entries:
+        with archive.open(entry) as file:
+            shape, dtype = _header(file)
+            left = entry.file_size - file.tell()
+        n_bytes = math.prod(shape) * dtype.itemsize
+        if len(shape) > MAX_DIMENSIONS or n_bytes > left:
+            raise InputError(
+                f"dataset {name}: {quoted(entry.filename)} declares {len(shape)} dimensions and "
+                f"{n_bytes:.6g} bytes, but has {left} bytes; at most "
+                f"{MAX_DIMENSIONS} dimensions"
+            )
+    return [entry.filename.removesuffix(".npy") for entry in entries]
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Read shape and type of an array; raises ValueError for other files and for objects."""
+    version = npy.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError("another version of the format")
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, _, dtype = read(file)
+    if dtype.hasobject:
+        raise ValueError("objects need allow_pickle")
+    if any(type(n) is not int or n < 0 for n in shape):
+        raise ValueError("no shape")
+    return shape, dtype
 
 
 def _diatomic(distances: Array, energies: Any, forces: Any, names: _Names) -> _Raw:
@@ -258,7 +315,7 @@ def _read_database(path: Path, content: bytes, labels: Labels) -> _Raw:
     try:
         with ase.db.connect(path, type="db" if path.suffix == ".db" else "json") as database:
             frames = [_Frame.read(row.toatoms(), row.data) for row in database.select()]
-    except (sqlite3.Error, ValueError, KeyError, TypeError, OSError) as error:
+    except (sqlite3.Error, *_DAMAGED, AttributeError, IndexError, RecursionError) as error:
         raise InputError(
             f"dataset {name} is not a usable ASE database ({type(error).__name__})"
         ) from None
@@ -387,10 +444,25 @@ def _numbers(values: np.ndarray, name: str) -> Integers:
     """Return the atomic numbers of all frames, which the file may repeat for each."""
     if values.dtype.kind not in "iu":
         raise InputError(f"dataset {name}: atomic numbers must be integers, not {values.dtype}")
+    if not values.size:
+        raise InputError(f"dataset {name} has no atomic numbers")
+    _check_numbers(values, name)
     rows = values.reshape(-1, values.shape[-1]) if values.ndim == 2 else values[None]
     if rows.ndim != 2 or len(rows) == 0 or not (rows == rows[0]).all():
         raise InputError(f"dataset {name}: all frames must have the same atoms in the same order")
     return np.asarray(rows[0], np.int64)
+
+
+def _check_numbers(values: np.ndarray, name: str) -> None:
+    """Raise InputError unless all are atomic numbers of elements."""
+    wrong = values[(values < 1) | (values > LAST_ELEMENT)]
+    if wrong.size:
+        raise InputError(
+            f"dataset {name}: {int(wrong[0])} is no atomic number; expected 1 to {LAST_ELEMENT}"
+        )
+
+
+LAST_ELEMENT = 118
 
 
 def _floats(values: np.ndarray, key: str, name: str) -> Array:
@@ -418,6 +490,8 @@ def _check_shapes(raw: _Raw, name: str) -> None:
         raise InputError(
             f"dataset {name}: positions have shape {shape}; expected (frames, atoms, 3)"
         )
+    if raw.numbers is not None:
+        _check_numbers(raw.numbers, name)
     if raw.numbers is not None and len(raw.numbers) != shape[1]:
         raise InputError(
             f"dataset {name}: {len(raw.numbers)} atomic numbers, but positions of {shape[1]} atoms"
@@ -434,11 +508,11 @@ def _check_shapes(raw: _Raw, name: str) -> None:
         )
     for what in ("positions", "energies", "forces"):
         values = getattr(raw, what)
-        if values is not None and not np.isfinite(values).all():
-            bad = ~np.isfinite(values.reshape(shape[0], -1)).all(axis=1)
+        if values is not None and not np.abs(values).max() <= LARGEST:
+            bad = ~(np.abs(values.reshape(shape[0], -1)) <= LARGEST).all(axis=1)
             raise InputError(
-                f"dataset {name}: {what} of frame {int(bad.argmax()) + 1} are not finite "
-                f"({int(bad.sum())} such frames)",
+                f"dataset {name}: {what} of frame {int(bad.argmax()) + 1} are not finite, or "
+                f"beyond {LARGEST:g} ({int(bad.sum())} such frames)",
                 hint="remove these frames",
             )
 

@@ -1,11 +1,14 @@
 """Data sets of every format, and those that cannot be right."""
 
 import dataclasses
+import random
+import zipfile
 from pathlib import Path
 
 import ase
 import ase.db
 import ase.io
+import mutations
 import numpy as np
 import pytest
 from ase.calculators.singlepoint import SinglePointCalculator
@@ -373,3 +376,92 @@ def test_deuterium_is_hydrogen_for_labels(tmp_path):
         InputError, match="dataset .*frame 1: atom 2 is of an unknown element, 'Qq'"
     ):
         datasets.read(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"Z": np.array([0, 1, 1])}, "0 is no atomic number"),
+        ({"Z": np.array([-8, 1, 1])}, "-8 is no atomic number"),
+        ({"Z": np.array([200, 1, 1])}, "200 is no atomic number"),
+        ({"Z": np.array([2**63, 1, 1], np.uint64)}, "is no atomic number"),
+        ({"Z": np.zeros((0, 3), int)}, "no atomic numbers"),
+        ({"E": np.full(60, 1e308)}, "energies of frame 1 are not finite, or beyond"),
+        ({"E": np.full(60, np.nan)}, "energies of frame 1 are not finite"),
+        ({"R": np.full((60, 3, 3), -1e308)}, "positions of frame 1 are not finite, or beyond"),
+        ({"F": np.full((60, 3, 3), 1e300)}, "forces of frame 1 are not finite, or beyond"),
+        ({"R": np.zeros((1,) * 9)}, "declares 9 dimensions"),
+    ],
+)
+def test_values_of_no_molecule_are_refused_in_one_line(water, tmp_path, changes, words):
+    with pytest.raises(InputError, match=words) as caught:
+        datasets.read(save(tmp_path / "a.npz", water, **changes))
+    assert "\n" not in caught.value.message
+
+
+def declaring(shape: str, data: bytes = b"", kind: str = "<f8") -> bytes:
+    """An array file with any text as its shape."""
+    text = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + data
+
+
+def archived(path: Path, member: bytes) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("R.npy", member)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("member", "words"),
+    [
+        (declaring("(1000000000000,)"), "declares 1 dimensions and 8e\\+12 bytes, but has"),
+        (declaring("(2,)", bytes(8)), "declares 1 dimensions and 16 bytes, but has 8"),
+        (declaring("(" + "1," * 40 + ")", bytes(8)), "declares 40 dimensions"),
+        (declaring("(-1,)", bytes(8)), "damaged"),
+        (declaring("(True,)", bytes(8)), "damaged"),
+        (declaring("(" * 300 + ")" * 300, bytes(8)), "damaged"),
+        (declaring("'x'", bytes(8)), "damaged"),
+        (declaring("(", bytes(8)), "damaged"),
+        (declaring("(1,)", bytes(8), "O"), "objects"),
+        (b"no array", "damaged"),
+    ],
+)
+def test_what_an_archive_declares_is_not_believed(tmp_path, monkeypatch, member, words):
+    """No array is read before its size is known: the reader of arrays is a counter."""
+    calls = []
+    monkeypatch.setattr(np, "load", lambda *args, **options: calls.append(args))
+    with pytest.raises(InputError, match=words):
+        datasets.read(archived(tmp_path / "a.npz", member))
+    assert not calls
+
+
+def test_an_archive_that_cannot_unpack_to_what_it_declares_is_refused(water, tmp_path, monkeypatch):
+    path = save(tmp_path / "a.npz", water)
+    monkeypatch.setattr(datasets, "MAX_RATIO", 0.5)
+    with pytest.raises(InputError, match="declares .* bytes, but has only"):
+        datasets.read(path)
+
+
+def fuzz(path: Path, whole: bytes, seed: int, n: int) -> int:
+    rng, refused = random.Random(seed), 0
+    for case in range(n):
+        path.write_bytes(mutations.of_bytes(rng, whole))
+        try:
+            datasets.read(path)
+        except InputError as error:
+            assert "\n" not in error.message
+            refused += 1
+        except BaseException as error:
+            error.add_note(f"seed {seed}, case {case}")
+            raise
+    return refused
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+@pytest.mark.parametrize("n", [150, pytest.param(5_000, marks=pytest.mark.slow)])
+def test_damaged_archives_are_one_line_or_harmless(water, tmp_path, compressed, n):
+    few = water.take(np.arange(3))
+    path = save(tmp_path / "a.npz", few)
+    if compressed:
+        np.savez_compressed(path, Z=few.numbers, R=few.positions, E=few.energies, F=few.forces)
+    assert fuzz(path, path.read_bytes(), 1, n) > n / 2
