@@ -55,6 +55,8 @@ def read(path: Path) -> Geometries:
         arrays = datasets.load_npz(content, name)
         if not {"Z", "R"} <= arrays.keys():
             raise InputError(f"{name} has the arrays {', '.join(arrays)}; expected Z and R")
+        if arrays["Z"].dtype.kind not in "iu" or arrays["R"].dtype.kind not in "fiu":
+            raise InputError(f"{name}: expected integers in Z and numbers in R")
         numbers, positions = np.asarray(arrays["Z"]), np.asarray(arrays["R"], float)
         stated = Stated()
     else:

@@ -63,11 +63,45 @@ def hydrogen_by_element(text: str, name: str) -> str:
         If a symbol is that of no element; the line names frame, symbol and atom.
     """
     lines, at, frame = text.splitlines(), 0, 0
-    while at < len(lines) and lines[at].strip().isdecimal():
-        end = at + 2 + int(lines[at])
-        lines[at:end], _ = read_heavy_hydrogen(lines[at:end], f"{name}, frame {frame}")
+    while at < len(lines) and (count := lines[at].strip()):
+        if count.startswith("VEC"):  # a cell, which ASE reads from lines behind the atoms
+            at += 1
+            continue
+        place = f"{name}, frame {frame}"
+        if not count.isdecimal() or len(count) > 9:
+            raise InputError(f"{place}: expected the number of atoms, got {quoted(count)}")
+        end = at + 2 + int(count)
+        if end > len(lines):
+            raise InputError(f"{place} promises {count} atoms, but has {len(lines) - at - 2}")
+        check_columns(lines[at:end], place)
+        lines[at:end], _ = read_heavy_hydrogen(lines[at:end], place)
         at, frame = end, frame + 1
     return "\n".join([*lines, ""])
+
+
+_PROPERTIES = re.compile(r"""Properties['"]?\s*=\s*['"{]?([^\s'"}]+)""", re.IGNORECASE)
+
+
+def check_columns(frame: list[str], name: str) -> None:
+    """Refuse a frame of extended XYZ whose comment line promises more columns than it has.
+
+    ASE takes memory for all that are promised before it reads the first.
+
+    Raises
+    ------
+    InputError
+        In one line, with both numbers.
+    """
+    if len(frame) < 3:
+        return
+    found = len(frame[2].split())
+    for properties in _PROPERTIES.findall(frame[1]):
+        counts = properties.split(":")[2::3]
+        if any(not count.isdecimal() or len(count) > 9 for count in counts):
+            raise InputError(f"{name}: {quoted(properties)} has no numbers of columns")
+        promised = sum(map(int, counts))
+        if promised > found:
+            raise InputError(f"{name} promises {promised} columns, but has {found}")
 
 
 def unreadable(what: str, error: Exception, text: str) -> InputError:

@@ -17,6 +17,7 @@ from qmd.errors import InputError, one_line, quoted
 from qmd.io.files import read_regular_file
 from qmd.io.stated import (
     Stated,
+    check_columns,
     read_heavy_hydrogen,
     read_heavy_hydrogen_of_pdb,
     read_mol,
@@ -146,8 +147,11 @@ def _read_atoms(path: Path) -> tuple[Any, Stated]:
     stated = Stated()
     if kind in ("xyz", "extxyz"):
         _check_xyz_lines(lines, name)
+        check_columns(lines, name)
         lines, masses = read_heavy_hydrogen(lines, name)
         text = "\n".join([*lines, ""])
+    elif kind == "gen":
+        _check_gen_lines(lines, name)
     elif kind == "mol":
         stated = read_mol(lines, name)
     elif kind == "proteindatabank":
@@ -209,6 +213,13 @@ def _check_xyz_lines(lines: list[str], name: str) -> None:
         raise InputError(f"{name} goes on after {count} atoms; expected one frame", _ONE)
     if int(count) + 2 > n_lines:
         raise InputError(f"{name} promises {count} atoms, but has {max(n_lines - 2, 0)}")
+
+
+def _check_gen_lines(lines: list[str], name: str) -> None:
+    """At most as many atoms as there are lines."""
+    count = (lines[0].split() or [""])[0]
+    if not count.isdecimal() or len(count) > 9 or int(count) > len(lines):
+        raise InputError(f"{name} promises {quoted(count)} atoms in {len(lines)} lines")
 
 
 def _system(atoms: Any, stated: Stated, name: str) -> System:

@@ -6,7 +6,7 @@ import ase.io
 import numpy as np
 import pytest
 
-from qmd.data import geometries
+from qmd.data import datasets, geometries
 from qmd.errors import InputError
 from qmd.io.structure import load_system
 
@@ -271,3 +271,50 @@ def test_symbols_of_other_formats_are_named(tmp_path: Path) -> None:
         ) as error:
             read()
         assert error.value.hint == "write H, and give the masses by `system.masses_u`"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            WATER.format(comment="Properties=species:S:1:pos:R:3:x:R:999999999"),
+            "1000000003 columns",
+        ),
+        (WATER.format(comment='Properties="species:S:1:pos:R:5"'), "promises 6 columns, but has 4"),
+        (WATER.format(comment="Properties=species:S:1:pos:R:-3"), "has no numbers of columns"),
+        ("999999999" + WATER.format(comment="")[1:], "promises 999999999 atoms, but has 3"),
+        ("1_000_000" + WATER.format(comment="")[1:], "expected the number of atoms"),
+    ],
+)
+def test_what_a_file_promises_is_checked_before_the_reader_of_ase(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, words: str
+) -> None:
+    """The reader is a counter: it is not called at either door."""
+    calls: list[object] = []
+    monkeypatch.setattr(ase.io, "read", lambda *args, **options: calls.append(args))
+    path = write(tmp_path, "promise.xyz", text)
+    assert all(words in message for message in both_doors(path))
+    with pytest.raises(InputError, match=words):
+        datasets.read(path)
+    assert not calls
+
+
+def test_a_gen_file_has_as_many_lines_as_atoms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ase.io, "read", lambda *args, **options: pytest.fail("it was read"))
+    path = write(tmp_path, "a.gen", "99999999 C\nO H\n1 1 0 0 0\n")
+    with pytest.raises(InputError, match="promises '99999999' atoms in 3 lines"):
+        load_system(str(path), ".")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"Z": np.array(["O"])}, {"Z": np.array([8.0])}, {"R": np.array([[["x"] * 3]])}]
+)
+def test_archives_of_text_are_no_geometries(tmp_path: Path, changes: dict[str, np.ndarray]) -> None:
+    arrays = {"Z": np.array([8]), "R": np.zeros((1, 1, 3))}
+    np.savez(tmp_path / "a.npz", **arrays)
+    assert geometries.read(tmp_path / "a.npz").numbers.tolist() == [8]
+    np.savez(tmp_path / "a.npz", **(arrays | changes))
+    with pytest.raises(InputError, match="expected integers in Z and numbers in R"):
+        geometries.read(tmp_path / "a.npz")
