@@ -292,9 +292,10 @@ def _arrays(layout: dict[str, Any], data: bytes) -> dict[str, Any]:
         fits = False
     if not fits:
         raise ValueError("is damaged: its arrays do not fit each other, or not its size")
-    arrays, at = {}, 0
-    for name, size in sizes.items():
+    arrays, at, layout = {}, 0, _layout(n, n_atoms, n_bath)  # equal, but True is 1 and 1.0 is 1
+    for name in sorted(layout):
         kind, *shape = layout[name]
+        size = 8 * math.prod(shape)
         values = np.frombuffer(data, kind, size // 8, at).astype(np.dtype(kind).newbyteorder("="))
         arrays[name], at = values.reshape(shape), at + size
     return arrays

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from qmd import units
 from qmd.config.load import LoadedConfig, changed_keys
 from qmd.errors import CorruptError, InputError, MismatchError, OutputError, memory_errors
@@ -236,6 +238,10 @@ def _check_same_run(setup: RunSetup, saved: checkpoint.Checkpoint, paths: RunPat
         )
 
 
+LARGEST = 1e15
+"""Of any number in a state, in internal units; sums of squares of such numbers are still finite."""
+
+
 def _check_contents(setup: RunSetup, saved: checkpoint.Checkpoint, paths: RunPaths) -> None:
     """Raise CorruptError where a checkpoint of this input has what this input cannot give."""
     n, first = setup.config.replicas, setup.config.replica
@@ -254,6 +260,10 @@ def _check_contents(setup: RunSetup, saved: checkpoint.Checkpoint, paths: RunPat
         ),
         f"it is at step {saved.step} of {n_steps}": (
             type(n_steps) is not int or saved.step > n_steps
+        ),
+        f"it has numbers beyond {LARGEST:g}": any(
+            not np.abs(values).max(initial=0.0) <= LARGEST
+            for values in saved.batch.as_arrays().values()
         ),
         "it has a cell, which no run has": bool(saved.batch.cells.any()),
         "a replica failed at a later step": any(step > saved.step for step, _, _ in saved.failures),

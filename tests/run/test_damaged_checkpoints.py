@@ -106,6 +106,7 @@ NAN = b"\x00" * 6 + b"\xf8\x7f"
         (lambda h, a: (h | {"config": {"a": nested(900)}}, a), "nested deeper"),
         (lambda h, a: (h, a[:-8]), "arrays do not fit"),
         (lambda h, a: (h, bytes(6) + b"\xf0\x3f" + a[8:]), "it has a cell"),
+        (lambda h, a: (h, a[:-8] + b"\xff" * 6 + b"\xef\x7f"), "numbers beyond 1e\\+15"),
         (lambda h, a: (h, NAN + a[8:]), "not finite"),
         (lambda h, a: (h, a[:-80] + (7).to_bytes(8, "little") + a[-72:]), "replicas are not those"),
     ],
@@ -118,6 +119,15 @@ def test_contents_that_do_not_fit_are_one_line(run, change, message):
     with pytest.raises(CorruptError, match=message):
         resume(run)
     assert {p.name: p.read_bytes() for p in path.parent.iterdir()} == before
+
+
+def test_a_shape_of_truth_values_is_the_same_shape(run):
+    path = run / "output" / "checkpoint"
+    header, arrays = parts(path.read_bytes())
+    header["arrays"]["energies"], header["arrays"]["replicas"] = ["<f8", True], ["<i8", 1.0]
+    path.write_bytes(sealed(header, arrays))
+    resume(run)
+    assert parts(path.read_bytes())[0]["arrays"]["energies"] == ["<f8", 1]
 
 
 def test_the_changes_above_begin_at_a_checkpoint_that_fits(run):
