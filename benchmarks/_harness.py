@@ -1,4 +1,4 @@
-"""What the benchmarks share: one thread, interleaved samples, machine and versions, reports.
+"""Parts that the benchmarks share: one thread, interleaved samples, machine and versions, reports.
 
 Imported before NumPy and JAX, which read the number of threads when they are loaded; therefore
 the scripts import everything heavy inside functions, after `one_thread`.
@@ -89,7 +89,7 @@ def _new_file(text: str) -> Path:
 
 
 class Progress:
-    """What goes on, on stderr: one changing line on a terminal, else a line every 10 s."""
+    """Progress on stderr: one changing line on a terminal, else a line every 10 s."""
 
     def __init__(self) -> None:
         self._terminal = sys.stderr.isatty()

@@ -39,7 +39,7 @@ from qmd.system.system import System, check_species
 
 
 class Start(NamedTuple):
-    """What all loops start from, in internal units."""
+    """Start of all loops, in internal units."""
 
     package: Package
     system: System
@@ -49,7 +49,7 @@ class Start(NamedTuple):
 
 
 class End(NamedTuple):
-    """Where a loop stands: positions (angstrom) and total energy (eV)."""
+    """State of a loop: positions (angstrom) and total energy (eV)."""
 
     positions: np.ndarray
     total_energy: float
@@ -62,7 +62,7 @@ class Loop(Protocol):
         """Make `n_steps` steps of velocity Verlet."""
 
     def end(self) -> End:
-        """Where it stands now."""
+        """Return the state of the loop."""
 
 
 def thermal_start(potential: str, structure: str) -> Start:

@@ -1,4 +1,4 @@
-"""Where the native kernel spends its time, and how far it is from the bound of its arithmetic.
+"""Shares of the native kernel's time, and its distance from the bound of its arithmetic.
 
 The kernel is a sequence of phases, and each is timed alone, in a Numba loop, on the state that the
 others left. Of the phases that do the circuit the operations are counted from the program they

@@ -124,7 +124,7 @@ def _profile(folder: Path, text: str, n_frames: int) -> dict[str, float]:
 
 
 def _session(folder: Path, text: str) -> dict[str, Any]:
-    """What `qmd run` says of its own session.
+    """Read what `qmd run` says of its own session.
 
     Raises
     ------

@@ -86,7 +86,7 @@ def _python(code: str, *arguments: str) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """That of this process, but modules may be kept compiled, as they are unless told otherwise."""
+    """Return the environment of this process, in which Python may keep compiled modules."""
     return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 
 

@@ -145,7 +145,7 @@ class _UserWide(caching.UserWideCacheLocator):
 
 
 class _Place(caching.CompileResultCacheImpl):
-    """Where a function is kept: NUMBA_CACHE_DIR, beside its source, or in the user's cache."""
+    """Folder of a function: NUMBA_CACHE_DIR, beside its source, or in the user's cache."""
 
     _locator_classes = [  # noqa: RUF012  # as in the base
         _UserWide if locator is caching.UserWideCacheLocator else locator

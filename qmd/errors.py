@@ -94,7 +94,7 @@ class StoppedEarly(QmdError):
 
     exit_code = 75
     result: object = None
-    """What the command would have returned, if it has any of it."""
+    """The result as far as it has come, if the command has any of it."""
 
 
 class Interrupted(StoppedEarly, KeyboardInterrupt):

@@ -43,7 +43,7 @@ class Quantity(NamedTuple):
     value: float
     unit: str
     predicted: float | None = None
-    """What it should be, where theory says it."""
+    """Expectation of theory, if there is one."""
 
 
 class Merged(NamedTuple):

@@ -74,7 +74,7 @@ class Series:
 
     @property
     def thermometer(self) -> Thermometer:
-        """That of the run; version 0.1 counted all motion."""
+        """Return the thermometer of the run; version 0.1 counted all motion."""
         about_centre = self.record.get("temperature_about_centre", False)
         return Thermometer(self.masses, self.degrees_of_freedom, about_centre, drift=0.0)
 
@@ -202,7 +202,7 @@ def _check_finite(run: "Series") -> None:
 
 
 LARGEST = 1e15
-"""Of any number in a log or a frame; sums of squares of such numbers are still finite."""
+"""Largest number in a log or a frame; sums of squares of such numbers are finite."""
 _FOLDER = "Give the whole folder of a run, as `qmd run` leaves it."
 _COLUMNS = "potential_energy_eV", "kinetic_energy_eV", "temperature_K"
 

@@ -53,9 +53,7 @@ def benchmark(
         The class says what is wrong; see `qmd.errors`. After Ctrl-C it is `Interrupted`, which is
         a `KeyboardInterrupt`, too; the same call resumes.
     """
-    checked = loaded(input, BenchmarkConfig, "benchmark", set)
-    for line in checked.notes:
-        log(line)
+    checked = loaded(input, BenchmarkConfig, "benchmark", set, log)
     target = None if output is None else Path(output)
     prepared = session.prepare(checked)
     with bars(progress) as on_progress:

@@ -200,9 +200,7 @@ def run(
     >>> result = qmd.run("input.yaml", set={"steps": 2000})  # doctest: +SKIP
     >>> result.temperature_K.value, result.trajectory  # doctest: +SKIP
     """
-    checked = loaded(input, RunConfig, "input", set)
-    for line in checked.notes:
-        log(line)
+    checked = loaded(input, RunConfig, "input", set, log)
     target = None if output is None else Path(output)
     with _bar(checked.config.integrator.timestep_fs, progress) as on_progress:
         finished = session.run(

@@ -17,10 +17,7 @@ def plan_ensemble(
     input: Input[EnsembleConfig], *, set: Changes = (), log: Callable[[str], None] = note
 ) -> EnsembleJob:
     """Check the inputs of all runs, and run nothing; parameters and errors as in `ensemble`."""
-    checked = loaded(input, EnsembleConfig, "ensemble", set)
-    for line in checked.notes:
-        log(line)
-    return session.prepare(checked)
+    return session.prepare(loaded(input, EnsembleConfig, "ensemble", set, log))
 
 
 def ensemble(

@@ -1,6 +1,6 @@
 """Inputs of commands in any form: a file, a mapping, or the config object."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from multiprocessing import current_process
 from os import PathLike
 from pathlib import Path
@@ -17,8 +17,10 @@ Input: TypeAlias = str | PathLike[str] | Mapping[str, Any] | C | LoadedConfig[C]
 current folder, and the outputs go where they would for a file there."""
 
 
-def loaded(given: Input[C], schema: type[C], name: str, changes: Changes = ()) -> LoadedConfig[C]:
-    """Return the checked input.
+def loaded(
+    given: Input[C], schema: type[C], name: str, changes: Changes, log: Callable[[str], None]
+) -> LoadedConfig[C]:
+    """Return the checked input, and log its notes, such as on keys with old names.
 
     Parameters
     ----------
@@ -28,6 +30,8 @@ def loaded(given: Input[C], schema: type[C], name: str, changes: Changes = ()) -
         Name that a file of this kind has, without its suffix.
     changes : sequence of str or mapping
         Changes of keys, as `--set` makes them.
+    log : callable
+        Takes lines for the user.
 
     Raises
     ------
@@ -35,7 +39,13 @@ def loaded(given: Input[C], schema: type[C], name: str, changes: Changes = ()) -
         In one line, if the input is wrong.
     """
     _refuse_in_a_worker()
-    here = Path(f"{name}.yaml")
+    checked = _checked(given, schema, Path(f"{name}.yaml"), changes)
+    for line in checked.notes:
+        log(line)
+    return checked
+
+
+def _checked(given: Input[C], schema: type[C], here: Path, changes: Changes) -> LoadedConfig[C]:
     match given:
         case LoadedConfig():
             if not changes:
@@ -46,7 +56,7 @@ def loaded(given: Input[C], schema: type[C], name: str, changes: Changes = ()) -
         case str() | PathLike():
             return load(Path(given), schema, changes)
     if isinstance(given, schema):
-        return loaded(of_config(given, here), schema, name, changes)
+        return _checked(of_config(given, here), schema, here, changes)
     raise InputError(
         f"expected the path of an input file, a mapping or a {schema.__name__}, got a "
         f"{type(given).__name__}"

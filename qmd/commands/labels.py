@@ -67,9 +67,7 @@ def label(
         The class says what is wrong; see `qmd.errors`. After Ctrl-C it is `Interrupted`, which is
         a `KeyboardInterrupt`, too. Finished frames are saved: the same call goes on behind them.
     """
-    checked = loaded(input, LabelConfig, "label", set)
-    for line in checked.notes:
-        log(line)
+    checked = loaded(input, LabelConfig, "label", set, log)
     target = None if output is None else Path(output)
     with bars(progress) as on_progress:
         written = session.run(

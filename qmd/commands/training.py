@@ -18,10 +18,7 @@ def plan_training(
     input: Input[TrainConfig], *, set: Changes = (), log: Callable[[str], None] = note
 ) -> TrainingJob:
     """Check an input and its data, and train nothing; parameters and errors as in `train`."""
-    checked = loaded(input, TrainConfig, "train", set)
-    for line in checked.notes:
-        log(line)
-    return session.prepare(checked)
+    return session.prepare(loaded(input, TrainConfig, "train", set, log))
 
 
 def train(

@@ -96,7 +96,7 @@ def require_name(what: str, name: str) -> None:
     """
     if _trusted.get():
         return
-    if any(c in name for c in "/\\\n\r\0") or os.path.exists(name):
+    if any(c in name for c in "/\\\n\r\0") or os.path.isfile(name):
         raise MismatchError(
             f"{what} {name!r} is a file, and expected is a name that PySCF knows",
             hint="if you know the file, give --trust",

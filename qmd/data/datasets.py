@@ -46,7 +46,7 @@ MAX_RATIO = 1100
 """Largest size unpacked, relative to the size packed: the method of .npz files reaches 1032."""
 MAX_ARRAYS, MAX_DIMENSIONS = 1000, 8
 LARGEST = 1e12
-"""Of any position, energy or force in a file, in its units."""
+"""Largest position, energy or force in a file, in its units."""
 ENERGY_UNITS = {
     "eV": 1.0,
     "meV": 1e-3,
@@ -232,7 +232,7 @@ _DAMAGED = (
     ValueError, OSError, EOFError, KeyError, TypeError, OverflowError, SyntaxError, RuntimeError,
     zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError,
 )  # fmt: skip
-"""What zipfile and NumPy raise for archives that are not whole."""
+"""Errors of zipfile and NumPy for archives that are not whole."""
 
 
 def _check_declared(archive: zipfile.ZipFile, size: int, name: str) -> list[str]:

@@ -27,7 +27,7 @@ CLOSE_A, NEAR_A = 0.05, 0.5
 """Largest moves of an atom over which densities are extrapolated, and over which the last density
 is used as a guess."""
 PYSCF_ERRORS = (RuntimeError, ValueError, KeyError)
-"""What PySCF raises where a method fails: no convergence, a singular matrix (LinAlgError is a
+"""Errors of PySCF where a method fails: no convergence, a singular matrix (LinAlgError is a
 ValueError), an unknown basis."""
 INSTALL = 'install the extra, in the checkout: pip install -e ".[reference]"'
 

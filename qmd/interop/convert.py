@@ -4,6 +4,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +85,10 @@ def convert(
 def _complete_or_absent(target: Path) -> Iterator[Path]:
     """Yield another name to write to, which becomes `target` if the body succeeds."""
     part = target.with_name(f".{target.stem}.part{target.suffix}")
+    part.unlink(missing_ok=True)  # left by a killed process, or a planted link
     try:
         yield part
+        files.fsync_file(part)
         os.replace(part, target)
     finally:
         part.unlink(missing_ok=True)
@@ -101,16 +104,17 @@ def _by_ase(
     from qmd.io.trajectory import read_frames
 
     path = trajectory_file(find(run_dir), replica)
-    shared = replica if "replica" in (read_frames(path).dtype.names or ()) else None
-    found = list(frames(path, slice(None, None, every), shared))
-    if target.suffix == ".traj":
-        with Trajectory(str(target), "w") as file:
-            for n, atoms in enumerate(found, start=1):
-                file.write(atoms)
-                on_progress("frames", n, len(found))
-    else:
-        write(str(target), found, format="extxyz")
-    return len(found)
+    stored, n = read_frames(path), 0
+    shared = replica if "replica" in (stored.dtype.names or ()) else None
+    count = len(stored) if shared is None else int((stored["replica"] == shared).sum())
+    total = len(range(0, count, every))
+    file: Any = Trajectory(str(target), "w") if target.suffix == ".traj" else open(target, "w")
+    append = file.write if target.suffix == ".traj" else partial(write, file, format="extxyz")
+    with file:
+        for n, atoms in enumerate(frames(path, slice(None, None, every), shared), start=1):
+            append(atoms)
+            on_progress("frames", n, total)
+    return n
 
 
 def _by_mdanalysis(

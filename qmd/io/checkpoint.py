@@ -82,11 +82,11 @@ class _Header(BaseModel):
 
 _FAILURE = TypeAdapter(tuple[_Step, _Replica, str], config=ConfigDict(strict=True))
 MAX_OUTPUT_DEPTH = 3
-"""Of outputs that consist of several files, such as a trajectory of each replica."""
+"""Levels of an output that consists of several files, such as a trajectory of each replica."""
 
 
 class _Output(BaseModel):
-    """What is kept of one file; more entries may follow."""
+    """Entries of one file in a checkpoint; more may follow."""
 
     model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
 

@@ -239,7 +239,7 @@ def _check_same_run(setup: RunSetup, saved: checkpoint.Checkpoint, paths: RunPat
 
 
 LARGEST = 1e15
-"""Of any number in a state, in internal units; sums of squares of such numbers are still finite."""
+"""Largest number in a state (internal units); sums of squares of such numbers are finite."""
 
 
 def _check_contents(setup: RunSetup, saved: checkpoint.Checkpoint, paths: RunPaths) -> None:

@@ -21,7 +21,7 @@ METHOD = FCI()
 R_MIN, R_MAX, N_FRAMES = 0.9, 4.5, 134
 """Bond lengths, angstrom, evenly spaced with both ends."""
 STEP = 2e-4
-"""Of the central differences that check the forces, angstrom."""
+"""Step (angstrom) of the central differences that check the forces."""
 
 
 def geometry(r):

@@ -228,7 +228,7 @@ def noise_table(results):
 
 
 def noise_verdict(results):
-    """What the table says about the paper's claim, in a sentence."""
+    """Return a sentence about the paper's claim, from the table."""
     ratios = []
     for std in NOISE_eV:
         ours, generic = (measured(noise(model, std).name, results) for model in NAMES)

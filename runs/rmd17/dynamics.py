@@ -87,7 +87,7 @@ def follow(molecule, seed):
 
 
 def summary(runs):
-    """Of all seeds."""
+    """Return a summary of all seeds."""
     good = [run for run in runs if run]
     if len(good) < 2:
         sys.exit("fewer than two runs came to their end")

@@ -167,7 +167,7 @@ def write(results):
 
 
 def values(results, name, molecule, key):
-    """Of all seeds."""
+    """Return the values of all seeds."""
     return [run["errors"]["test"][molecule][key] for run in results.get(name, {}).values()]
 
 

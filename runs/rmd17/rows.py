@@ -28,14 +28,14 @@ class Row:
     molecules: tuple[str, ...]
     """Trained on, together."""
     frames: int
-    """Of each molecule."""
+    """Training frames of each molecule."""
     model: dict
     seeds: int = 1
     steps: int = STEPS
     also_tested: tuple[str, ...] = ()
     """Molecules that were not trained on."""
     spread: float = 1.0
-    """Of the first radial functions, as a factor of what a training begins with."""
+    """Factor of the spread of the first radial functions, over that of other trainings."""
     adam: float | None = None
     """Learning rate, in place of Gauss-Newton steps."""
 

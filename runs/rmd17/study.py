@@ -81,7 +81,7 @@ def in_words(item):
 
 
 def known(results, name, seed):
-    """Whether there is a result of these very settings; one that is not there was the default."""
+    """Tell if there is a result of these very settings; one that is not there was the default."""
     found = results.get(name, {}).get(str(seed))
     if found is None:
         return False

@@ -33,7 +33,7 @@ SETTINGS = {
     "damping": DAMPING, "learning_rate": LEARNING_RATE, "momentum": MOMENTUM,
     "adam_batch": ADAM_BATCH, "n_validation": N_VALIDATION,
 }  # fmt: skip
-"""Of all rows."""
+"""Settings of all rows."""
 OUTPUT = Path(__file__).resolve().parent / "output"
 
 

@@ -15,7 +15,13 @@ from foreign_code import write_module
 
 from qmd.cli.app import app
 from qmd.config.load import load
-from qmd.config.trust import IN_PROCESS, require_calculator, trusting, user_file
+from qmd.config.trust import (
+    IN_PROCESS,
+    require_calculator,
+    require_name,
+    trusting,
+    user_file,
+)
 from qmd.errors import MismatchError
 from qmd.jobs.config import DaskConfig, SlurmConfig
 from qmd.jobs.open import open_executor
@@ -180,6 +186,14 @@ def test_a_basis_is_a_name_and_no_file(bench, kind, name):
     (bench.folder / "basis.yaml").write_text(json.dumps(document))
     with pytest.raises(MismatchError, match=r"potential\.basis .* is a file, and expected is a na"):
         set_up(load(bench.folder / "basis.yaml", RunConfig))
+
+
+def test_a_functional_is_a_name_and_a_folder_of_that_name_does_no_harm(bench):
+    require_name("potential.functional", "pbe")
+    (bench.folder / "pbe").mkdir()
+    require_name("potential.functional", "pbe")  # PySCF reads files only
+    with pytest.raises(MismatchError, match=r"potential\.functional .* is a file"):
+        require_name("potential.functional", "./pbe")
 
 
 SLURM = {"kind": "slurm", "interface": "lo", "jobs": 1, "memory_GB": 1, "wall_time_h": 1}

@@ -75,6 +75,17 @@ def test_ase_reads_energies_forces_momenta_and_masses(
     np.testing.assert_allclose(frames[-1].get_forces(), final.get_forces(), atol=1e-5)
 
 
+@pytest.mark.parametrize("suffix", [".extxyz", ".traj", ".dcd"])
+@pytest.mark.filterwarnings("ignore")  # MDAnalysis on files without a cell
+def test_a_planted_link_is_not_followed(run: RunResult, tmp_path: Path, suffix: str) -> None:
+    victim, target = tmp_path / "victim", tmp_path / f"water{suffix}"
+    victim.write_text("not yours")
+    target.with_name(f".water.part{suffix}").symlink_to(victim)
+    assert qmd.convert(run, target, every=3, progress=False).frames == 2  # of 0, 10, ... 40
+    assert victim.read_text() == "not yours"
+    assert target.is_file() and not target.is_symlink()
+
+
 def test_one_replica_of_several(tmp_path: Path) -> None:
     many = qmd.run(INPUT, set={"replicas": 2}, output=tmp_path / "r", progress=False)
     for suffix in (".extxyz", ".dcd"):

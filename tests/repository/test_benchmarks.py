@@ -165,3 +165,19 @@ def test_a_disturbed_sample_does_not_move_the_median(harness):
 )
 def test_numbers_are_shown_to_three_digits(harness, value, shown):
     assert harness.number(value) == shown
+
+
+@pytest.mark.slow
+def test_a_version_against_itself_makes_the_same_steps(tmp_path):
+    file = tmp_path / "against.json"
+    done = script("against", sys.executable, "--quick", "--json", file)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(file.read_text())
+    assert result["same_bits"] == dict.fromkeys(result["same_bits"], True)
+    assert set(result["same_bits"]) < set(result["samples_s"])
+    for name, samples in result["samples_s"].items():
+        assert f"| {result[f'{name}_this_over_other']:.3f} |" in done.stdout
+        assert all(0 < seconds for times in samples.values() for seconds in times)
+    # Two runs of one program: a first run compiles for many seconds, a warm one does not.
+    cold, warm = (result["samples_s"][name]["this"] for name in ("first_run", "warm_run"))
+    assert min(cold) > 2 * max(warm)
