@@ -303,7 +303,8 @@ def _submodule(name: str) -> ModuleType:
 
 
 def _members(module: ModuleType) -> Iterator[Row]:
-    constants = _constant_docs(Path(module.__path__[-1]))
+    assert module.__file__
+    constants = _constant_docs(Path(module.__file__).parent)
     for name in sorted(module.__all__, key=str.lower):
         value = getattr(module, name)
         value = getattr(value, "command", value)  # of a package that is a command, too
