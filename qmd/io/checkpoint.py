@@ -21,19 +21,11 @@ random generator is: the noise is a function of (seed, replica, step).
 import hashlib
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    TypeAdapter,
-    ValidationError,
-    field_validator,
-)
 
 from qmd.errors import CorruptError, InputError, NumericalError, QmdError
 from qmd.integrators import Batch
@@ -45,69 +37,6 @@ MAX_BYTES = 2**27
 """Room for a million atoms, the limit of the trajectory format."""
 
 _MAGIC = b"QMDCKPT1"
-_Step = Annotated[int, Field(ge=0, lt=2**62)]
-_Replica = Annotated[int, Field(ge=0, lt=2**32)]
-
-
-class _Header(BaseModel):
-    """Entries of a header, less `schema` and `arrays`."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-    step: _Step
-    seed: int = Field(ge=0, lt=2**64)
-    replica: _Replica
-    outputs: dict[str, dict[str, Any]]
-    input_sha256: str
-    config: dict[str, Any]
-    model_sha256: str
-    versions: dict[str, str]
-    bath_variables: list[str]
-    failures: list[Annotated[list[Any], Field(min_length=3, max_length=3)]]
-
-    @field_validator("failures")
-    @classmethod
-    def _are_failures(cls, failures: list[list[Any]]) -> list[list[Any]]:
-        for failure in failures:
-            _FAILURE.validate_python(tuple(failure))
-        return failures
-
-    @field_validator("outputs")
-    @classmethod
-    def _are_outputs(cls, outputs: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        for output in outputs.values():
-            _check_output(output, depth=1)
-        return outputs
-
-
-_FAILURE = TypeAdapter(tuple[_Step, _Replica, str], config=ConfigDict(strict=True))
-MAX_OUTPUT_DEPTH = 3
-"""Levels of an output that consists of several files, such as a trajectory of each replica."""
-
-
-class _Output(BaseModel):
-    """Entries of one file in a checkpoint; more may follow."""
-
-    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
-
-    file: str = Field(pattern=r"^[^/\x00]{1,255}$")
-    bytes: int = Field(ge=0, lt=2**62)
-    blocks: str
-    frames: int = Field(0, ge=0, lt=2**62)
-    digest: str = ""
-
-
-def _check_output(output: Any, depth: int) -> None:
-    """Raise ValueError unless `output` is what is kept of a file, or of several by their names."""
-    if not isinstance(output, dict) or depth > MAX_OUTPUT_DEPTH:
-        raise ValueError("an output is no mapping")
-    if any(name in output for name in _Output.model_fields):
-        _Output.model_validate(output)
-        if ("frames" in output) != ("digest" in output):
-            raise ValueError("an output has frames or a digest without the other")
-        return
-    for part in output.values():
-        _check_output(part, depth + 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,14 +157,18 @@ def read_latest(path: Path) -> tuple[Checkpoint, str | None]:
 def encode(checkpoint: Checkpoint) -> bytes:
     """The bytes of a checkpoint file: equal for equal checkpoints."""
     arrays = checkpoint.batch.as_arrays()
-    fields: dict[str, Any] = {name: getattr(checkpoint, name) for name in _Header.model_fields}
+    header: dict[str, Any] = {
+        part.name: getattr(checkpoint, part.name)
+        for part in fields(Checkpoint)
+        if part.name != "batch"
+    }
     n, n_atoms, _ = arrays["positions"].shape
     layout = _layout(n, n_atoms, arrays["baths"].shape[1])
-    fields |= {"schema": SCHEMA, "arrays": layout}
-    text = json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    header = text.encode("ascii")
+    header |= {"schema": SCHEMA, "step": checkpoint.step, "arrays": layout}
+    text = json.dumps(header, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    head = text.encode("ascii")
     values = b"".join(arrays[name].astype(layout[name][0]).tobytes() for name in sorted(layout))
-    payload = len(header).to_bytes(8, "little") + header + values
+    payload = len(head).to_bytes(8, "little") + head + values
     return _MAGIC + hashlib.sha256(payload).digest() + payload
 
 
@@ -329,8 +262,12 @@ def _decode_header(data: bytes) -> dict[str, Any]:
     if not is_shallow(header):
         raise ValueError(f"is damaged: its header is nested deeper than {MAX_DEPTH}")
     arrays = header.pop("arrays", None)
+    from pydantic import ValidationError  # here: a start that resumes nothing needs no schema
+
+    from qmd.io.checkpoint_header import Header
+
     try:
-        _Header.model_validate(header)
+        Header.model_validate(header)
     except ValidationError as error:
         raise ValueError(
             f"is damaged: its header lacks entries or has wrong ones: {first_fault(error)}"
