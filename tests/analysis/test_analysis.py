@@ -180,6 +180,30 @@ def test_a_spectrum_that_would_mislead_is_not_made(times, why):
         spectrum.spectrum(made(v, v, times))
 
 
+@pytest.mark.parametrize("kind", ["langevin_baoab", "velocity_verlet"])
+def test_the_correction_for_the_time_step_is_that_of_a_harmonic_well(kind):
+    # One atom of each mass in a well of its own frequency w, on a sphere of radius sqrt(3 kT/k): in
+    # every frame the sum over the three axes is the mean of the canonical ensemble.
+    masses, w, dt_fs, kT = np.array([1.008, 15.999]), np.array([0.7, 0.3]), 0.8, 300 * 8.617333e-5
+    directions = np.random.default_rng(4).standard_normal((50, 2, 3))
+    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
+    stiffness = (masses * w**2)[:, None]
+    positions = np.sqrt(3 * kT / stiffness) * directions
+    bath = {"temperature_K": 300.0, "friction_per_ps": 1.0} if kind == "langevin_baoab" else {}
+    run = made(
+        positions, positions, np.arange(50) / 100, masses=masses, forces=-stiffness * positions,
+        integrator={"kind": kind, "timestep_fs": dt_fs} | bath,
+    )  # fmt: skip
+    run.record["degrees_of_freedom"] = 6
+    found = temperature(run)
+    dt = dt_fs * 0.09822695  # fs in angstrom sqrt(u/eV): 1e-5 sqrt(e/u), by CODATA
+    expected = 300 * np.mean((w * dt) ** 2) / 4  # one (w dt)^2/4 of each mode, three of each atom
+    assert found.too_cold == pytest.approx(expected, rel=1e-6)  # digits of the constants here
+    assert (found.predicted is None) == (not bath)
+    if bath:
+        assert found.predicted == pytest.approx(300 - expected, rel=1e-9)
+
+
 def test_the_temperature_of_langevin_dynamics_is_the_predicted_one(tmp_path):
     bath = {"kind": "langevin_baoab", "timestep_fs": 1.0, "temperature_K": 300}
     output = {"trajectory_every": 200, "log_every": 20, "checkpoint_every": 400_000}

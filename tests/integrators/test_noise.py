@@ -1,13 +1,15 @@
 """Noise: the published generator, and normal numbers that depend on nothing but their index."""
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from philox import philox
 from scipy import stats
 
-from qmd.integrators import THERMOSTAT, VELOCITIES, Stream, gaussian, njit, noise
+from qmd.integrators import SHOTS, THERMOSTAT, VELOCITIES, Stream, gaussian, njit, noise
 from qmd.integrators.noise import checked_stream
 
 philox4x32 = njit()(noise.philox4x32)  # as the loops run it
@@ -56,6 +58,73 @@ def test_the_layout_of_the_counter_is_the_documented_one(stream, step, purpose):
     np.testing.assert_allclose(
         draws(stream, step, 2, purpose).ravel(), expected, rtol=0, atol=1e-14
     )
+
+
+PURPOSES = {"bath": THERMOSTAT, "start velocities": VELOCITIES, "shots": SHOTS}
+
+
+def test_no_block_serves_twice_in_a_run_of_replicas():
+    # Each is used as the program does: velocities at step 0, bath in steps 0 to n - 1, shots in
+    # the forces of steps 0 to n. The radii of two of 8,154 blocks agree by chance, of 1e15 doubles
+    # or more, in one of 1e7 tests.
+    n_steps, n_atoms = 150, 6
+    uses = [(0, "start velocities"), *((step, "bath") for step in range(n_steps))]
+    uses += [(step, "shots") for step in range(n_steps + 1)]
+    found, n_blocks = list[float](), 0
+    for replica in range(3):
+        for step, use in uses:
+            numbers = draws(Stream(8, replica), step, n_atoms, PURPOSES[use])
+            found += np.hypot(*numbers.reshape(-1, 2).T).tolist()  # the radius is of one word
+            n_blocks += 3 * n_atoms // 2
+    assert len(found) == n_blocks == len(set(found))
+
+
+def test_the_purposes_are_numbers_of_their_own():
+    named = {
+        name: value
+        for name, value in vars(noise).items()
+        if name.isupper() and not name.startswith("_") and isinstance(value, int)
+    }
+    assert len(set(named.values())) == len(named) and all(0 <= v < 256 for v in named.values())
+    # Those of old runs never change: they would go on with other numbers.
+    assert (named["THERMOSTAT"], named["VELOCITIES"], named["SHOTS"]) == (0, 1, 2)
+
+
+def test_the_counter_is_injective():
+    # The law behind the test above, for any numbers in range: the words hold disjoint bits.
+    edges = [0, 1, 2**24 - 1, 2**24, 2**32 - 1, 2**32, 2**56 - 1]
+    counters = {
+        (0, step & ALL_ONES, step >> 32 | purpose << 24, replica)
+        for step in edges
+        for purpose in (*PURPOSES.values(), 255)
+        for replica in (0, 1, 2**32 - 1)
+    }
+    assert len(counters) == len(edges) * 4 * 3
+    drawn = {
+        tuple(draws(Stream(5, replica), step, 1, purpose).ravel())
+        for step in edges
+        for purpose in (*PURPOSES.values(), 255)
+        for replica in (0, 1, 2**32 - 1)
+    }
+    assert len(drawn) == len(counters)
+
+
+def test_nothing_else_in_a_run_draws_numbers():
+    # What is drawn elsewhere (training, audits, benchmarks) comes from NumPy's generator, which is
+    # no Philox: no block of a run can serve there.
+    root = Path(__file__).parents[2]
+    drawing = r"gaussian\(|philox4x32\("
+    users = {
+        path.relative_to(root).as_posix()
+        for name in ("qmd", "integrators", "potentials")
+        for path in (root / name).rglob("*.py")
+        if re.search(drawing, path.read_text())
+    }
+    rooms = {"integrators", "qmd/run", "qmd/benchmark"}  # speed.py times runs of its own
+    assert {user for user in users if not user.startswith(tuple(rooms))} == set()
+    for name in ("integrators", "qmd/run", "qmd/label", "qmd/ensemble"):
+        for path in (root / name).rglob("*.py"):
+            assert not re.search(r"np\.random|import random|jax\.random", path.read_text()), path
 
 
 def test_a_million_draws_are_standard_normal():

@@ -1,5 +1,6 @@
 """Replicas of a system in one batch: each is, to the last bit, the run that it is alone."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -194,6 +195,14 @@ def test_kinetic_energies_are_those_of_single_states(water: Bed) -> None:
     velocities = np.stack([state.velocities for state in starts(water, [0, 1, 2])])
     expected = [kinetic_energy(v, water.masses) for v in velocities]
     assert kinetic_energies(velocities, water.masses).tolist() == expected
+
+
+def test_kinetic_energies_are_summed_in_double_precision(water: Bed) -> None:
+    velocities = np.stack([state.velocities for state in starts(water, [0, 1, 2])])
+    terms = (water.masses[:, None] * velocities**2 / 2).reshape(3, -1)
+    # Nine terms, of which each has three roundings and each sum one more: 12 of 2^-53, at most.
+    for found, exact in zip(kinetic_energies(velocities, water.masses), terms, strict=True):
+        assert found == pytest.approx(math.fsum(exact), rel=12 * 2.0**-53, abs=0)
 
 
 def test_what_a_python_force_raises_in_a_thread_is_raised(water: Bed) -> None:

@@ -64,6 +64,24 @@ def test_forces_are_minus_the_slope_of_the_energy(name: str) -> None:
     np.testing.assert_allclose(np.cross(x, forces).sum(axis=0), 0, atol=1e-12)
 
 
+@pytest.mark.parametrize("degrees", [5, 20, 29, 31, 90, 149, 151, 175])
+def test_the_torque_of_an_angle_has_its_closed_form(degrees: float) -> None:
+    # Arms of 1 and 1.4 angstrom in a plane: dE/dangle = k (angle - angle0), a force across each
+    # arm of that over its length.
+    angle, k, at_rest = math.radians(degrees), 3.3, 1.9
+    arm = np.array([1.4 * math.cos(angle), 1.4 * math.sin(angle), 0])
+    x = np.array([[1.0, 0, 0], [0, 0, 0], arm])
+    model = HarmonicAngles(3, ((0, 1, 2),), k, at_rest)
+    across = np.array([[0, 1.0, 0], [math.sin(angle), -math.cos(angle), 0]])
+    expected = k * (angle - at_rest) * across / np.array([[1.0], [1.4]])
+    for energy, forces in (
+        evaluate(native_model(model), x), ModelPotential(model).energy_and_forces(x)
+    ):  # fmt: skip
+        assert float(energy) == pytest.approx(k * (angle - at_rest) ** 2 / 2, rel=1e-12)
+        # Rounding of the sine, 2^-53 / 0.09 at 5 degrees, times forces of 6 eV/angstrom.
+        np.testing.assert_allclose(np.asarray(forces)[[0, 2]], expected, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("name", TERMS)
 def test_numbers_come_back_to_the_last_bit(name: str) -> None:
     import json

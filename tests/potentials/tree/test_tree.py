@@ -225,6 +225,33 @@ def test_the_baseline_has_its_closed_form():
     assert by_jax(model, x)[0] == pytest.approx(expected, rel=1e-13)
 
 
+@pytest.mark.parametrize("apart", [0.25, 0.5, 0.8, 1.2])
+def test_damped_charges_have_the_force_of_their_energy(apart):
+    # Charges on four hydrogens and two sites on the oxygens: only hydrogens of both molecules at
+    # `apart` feel the damping 1 - exp(-(r/0.5)^3), whose slope is taken from the closed form.
+    zero = np.zeros(3)
+    scalars = [np.asarray(v) for v in (0.5, 0.0, 0.0, 0.0)]
+    model = WaterBaseline(BaselineParameters(*scalars, np.full(3, -800.0), zero, zero))
+    x = np.array([[-30.0, 0, 0], [0, 0, 0], [-30, 40, 0], [30, 0, 1], [apart, 0, 0], [30, 40, 1.0]])
+
+    def slope(r: float) -> float:
+        """Of f(r)/r for one pair of charges."""
+        screened = np.exp(-((r / 0.5) ** 3))
+        return 3 * (r / 0.5) ** 3 / r**2 * screened - (1 - screened) / r**2
+
+    charges = np.array([-1.0, 0.5, 0.5, -1.0, 0.5, 0.5])
+    expected = np.zeros((6, 3))
+    for i in range(3):
+        for j in range(3, 6):
+            arm = x[j] - x[i]
+            r = np.linalg.norm(arm)
+            force = COULOMB * charges[i] * charges[j] * slope(r) * arm / r
+            expected[i] += force
+            expected[j] -= force
+    _, forces = evaluate(native_model(model), x)
+    np.testing.assert_allclose(forces, expected, rtol=0, atol=1e-11)  # roundings of 15 eV/angstrom
+
+
 def test_forces_are_the_slope_of_the_energy():
     model = TREES["dimer"]
     x, h = geometry(6), 1e-5

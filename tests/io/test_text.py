@@ -1,0 +1,47 @@
+"""Text that grows: what a checkpoint counts is on the disk before it is counted."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qmd.errors import OutputError
+from qmd.io.text import TextWriter
+
+
+def test_lines_are_on_the_disk_before_they_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, synced = tmp_path / "log.csv", list[bytes]()
+    fsync = os.fsync
+
+    def noted(fd: int) -> None:
+        fsync(fd)
+        assert os.fstat(fd).st_ino == path.stat().st_ino
+        synced.append(path.read_bytes())
+
+    monkeypatch.setattr(os, "fsync", noted)
+    writer = TextWriter(path, None, head="step\n")
+    writer.write("0\n")
+    writer.flush()
+    assert synced == []  # readers see it; a power cut may take it
+    writer.write("1\n")
+    counted: dict[str, Any] = writer.sync()
+    assert synced == [b"step\n0\n1\n"] and counted["bytes"] == len(synced[0])
+    writer.close()
+
+
+def test_a_disk_that_does_not_confirm_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = TextWriter(tmp_path / "log.csv", None)
+
+    def fails(fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", fails)
+        with pytest.raises(OutputError, match="log.csv: No space left"):
+            writer.sync()
+    writer.close()
