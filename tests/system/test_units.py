@@ -8,6 +8,7 @@ from ase import units as ase_units
 from scipy import constants
 
 from qmd import units
+from qmd.analysis.spectrum import SPEED_OF_LIGHT_CM_PER_PS
 from qmd.potentials.constants import COULOMB, KCAL_PER_MOL
 
 ROOT = Path(__file__).parents[2]
@@ -46,6 +47,7 @@ def test_factors_are_those_of_ase_to_the_last_digit() -> None:
         (units.pyscf_bohr, constants.value("Bohr radius") * 1e10, 1e-9),
         # Ten digits are given; eps_0 has an uncertainty of 1.5e-10, and moved by 7e-10.
         (COULOMB, constants.e / (4e-10 * constants.pi * constants.epsilon_0), 1e-9),
+        (SPEED_OF_LIGHT_CM_PER_PS, constants.c * 1e2 * 1e-12, 1e-15),  # exact
         # The Faraday constant is given with ten digits.
         (KCAL_PER_MOL, 1000 * constants.calorie / constants.Avogadro / EV, 1e-10),
     ],
