@@ -56,9 +56,10 @@ def test_a_flipped_bit_is_found_in_its_block(n_frames: int) -> None:
         assert begin <= at < end <= begin + largest
 
 
-def test_leaves_that_change_places_are_found() -> None:
-    data = np.random.default_rng(1).bytes(2 * LEAF)
-    swapped = data[LEAF:] + data[:LEAF]
+@pytest.mark.parametrize("n_leaves", [2, MAX_BLOCKS + 1])  # in blocks of one leaf, and of two
+def test_leaves_that_change_places_are_found(n_leaves: int) -> None:
+    data = np.random.default_rng(1).bytes(n_leaves * LEAF)
+    swapped = data[LEAF : 2 * LEAF] + data[:LEAF] + data[2 * LEAF :]
     assert digests(swapped).differing(digests(data).text()) == [(0, 2 * LEAF)]
 
 

@@ -45,3 +45,31 @@ def test_a_disk_that_does_not_confirm_is_an_error(
         with pytest.raises(OutputError, match="log.csv: No space left"):
             writer.sync()
     writer.close()
+
+
+def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
+    writer = TextWriter(tmp_path / "log.csv", None, head="step\n")
+    counted = writer.sync()
+    writer.close()
+    elsewhere = tmp_path / "elsewhere"
+    (tmp_path / "log.csv").rename(elsewhere)
+    (tmp_path / "log.csv").symlink_to(elsewhere)
+    for synced in (counted, None):
+        with pytest.raises(OutputError, match="log.csv"):
+            TextWriter(tmp_path / "log.csv", synced, head="0\n")
+    assert elsewhere.read_text() == "step\n"
+
+
+def test_a_resumed_file_goes_on_behind_what_was_counted(tmp_path: Path) -> None:
+    writer = TextWriter(tmp_path / "log.csv", None, head="step\n")
+    for line in ("0\n", "1\n"):
+        writer.write(line)
+        writer.flush()
+    counted = writer.sync()
+    writer.write("2\n")
+    writer.close()
+    again = TextWriter(tmp_path / "log.csv", counted)
+    again.write("3\n")
+    assert again.sync()["bytes"] == counted["bytes"] + 2
+    again.close()
+    assert (tmp_path / "log.csv").read_text() == "step\n0\n1\n3\n"
