@@ -59,6 +59,7 @@ EVALUATION = "tests/audit/test_evaluation.py"
 ANALYSIS = "tests/analysis/test_analysis.py"
 OF_ENSEMBLES = "tests/analysis/test_ensemble.py"
 COMPARE = "tests/analysis/test_compare.py"
+SHADOW = "tests/analysis/test_shadow.py"
 TEXT = "tests/io/test_text.py"
 ATOMIC = "tests/io/test_atomic.py"
 CHECKPOINT = "tests/io/test_checkpoint.py"
@@ -404,7 +405,9 @@ _ANALYSIS = [
     ("correction added", "qmd/analysis/temperature.py", "bath - too_cold", "bath + too_cold",
      f"{ANALYSIS}::test_the_correction_for_the_time_step_is_that_of_a_harmonic_well"),
     ("shadow energy with dt^2 / 13", "qmd/analysis/shadow.py", "curvature / 12", "curvature / 13",
-     f"{ANALYSIS}::test_the_fluctuation_is_of_the_integrator_on_a_smooth_surface"),
+     SHADOW),
+    ("shadow energy with half of its forces", "qmd/analysis/shadow.py",
+     "squares / 24", "squares / 48", SHADOW),
     ("drift in kT/ps", "qmd/analysis/conservation.py", "1000 * slope / thermal", "slope / thermal",
      f"{ANALYSIS}::test_drift_of_a_straight_line_with_noise"),
     ("drift of the molecule", "qmd/analysis/conservation.py", "per_atom = 1000 / run.n_atoms",
@@ -426,13 +429,17 @@ _ANALYSIS = [
     ("spectrum without masses", "qmd/analysis/spectrum.py",
      "    weighted = run.velocities * np.sqrt(run.masses)[:, None]\n    starts",
      "    weighted = run.velocities\n    starts",
-     f"{ANALYSIS}::test_lines_of_a_spectrum_are_where_the_oscillators_are"),
+     f"{ANALYSIS}::test_each_mode_has_its_share_of_the_kinetic_energy_in_a_spectrum"),
+    ("velocity autocorrelation without masses", "qmd/analysis/spectrum.py",
+     "    weighted = run.velocities * np.sqrt(run.masses)[:, None]\n    summed",
+     "    weighted = run.velocities\n    summed",
+     f"{ANALYSIS}::test_each_mode_has_its_share_of_the_kinetic_energy_in_a_spectrum"),
     ("angles in radians", "qmd/analysis/internal.py",
      "np.asarray(np.degrees(calc_angles(*points)))", "np.asarray(calc_angles(*points))",
      f"{ANALYSIS}::test_bonds_and_angles_are_those_of_ase"),
     ("hydrogen bonds of 90 degrees", "qmd/analysis/hydrogen_bonds.py",
      "DISTANCE_A, ANGLE_DEG = 3.5, 150.0", "DISTANCE_A, ANGLE_DEG = 3.5, 90.0",
-     f"{ANALYSIS}::test_hydrogen_bonds_of_a_dimer_are_counted"),
+     f"{ANALYSIS}::test_a_hydrogen_bond_has_3_5_angstrom_and_150_degrees"),
     ("error over members without n - 1", "qmd/analysis/ensemble.py",
      "values.std(ddof=1)", "values.std()",
      f"{OF_ENSEMBLES}::test_the_error_of_a_mean_is_that_of_independent_members"),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from run_files import DIMER, NUMBERS, make_run
 
 from qmd import units
 from qmd.analysis import (
@@ -166,6 +167,26 @@ def test_lines_of_a_spectrum_are_where_the_oscillators_are():
     np.testing.assert_allclose(correlation[:2000], expected, atol=0.02)  # ends of the sums
 
 
+def test_each_mode_has_its_share_of_the_kinetic_energy_in_a_spectrum():
+    # Atoms of mass 1 and 16 with twice and once the kinetic energy, each with a line of its own.
+    t, masses, lines = np.arange(8000) * 5e-4, np.array([1.0, 16.0]), (1600.0, 3700.0)
+    v = np.zeros((8000, 2, 3))
+    for atom, (line, energy) in enumerate(zip(lines, (2.0, 1.0), strict=True)):
+        phase = 2 * np.pi * line * spectrum.SPEED_OF_LIGHT_CM_PER_PS * t
+        v[:, atom, 0] = np.sqrt(2 * energy / masses[atom]) * np.cos(phase)
+    run = made(np.zeros_like(v), v, t, masses=masses)
+    found = spectrum.spectrum(run)
+    low = found.density[found.wavenumbers < 2650].sum() / found.density.sum()
+    # The tails of a Hann window, 60 widths away, hold less than 1e-5.
+    assert low == pytest.approx(2 / 3, abs=1e-4)
+    k = 2 * np.pi * spectrum.SPEED_OF_LIGHT_CM_PER_PS
+    expected = (2 * np.cos(k * lines[0] * t[:4000]) + np.cos(k * lines[1] * t[:4000])) / 3
+    # Each of the sums misses up to half a period, 10 fs, of 2 ps or more.
+    np.testing.assert_allclose(
+        spectrum.velocity_autocorrelation(run)[:4000], expected, rtol=0, atol=0.01
+    )
+
+
 @pytest.mark.parametrize(
     ("times", "why"),
     [
@@ -241,8 +262,6 @@ def test_units_of_a_series_are_those_of_the_program(water):
 
 
 def test_hydrogen_bonds_of_a_dimer_are_counted(tmp_path):
-    from run_files import DIMER, NUMBERS, make_run
-
     near = bonds_of.hydrogen_bonds(make_run(tmp_path / "near"))
     assert near is not None and near.mean == 1 and near.share_bonded == 1 and near.switches == 0
     assert near.lifetime_ps is None
@@ -252,6 +271,21 @@ def test_hydrogen_bonds_of_a_dimer_are_counted(tmp_path):
     assert far is not None and far.mean == 0
     one = make_run(tmp_path / "one", NUMBERS[:3], DIMER[:3])
     assert bonds_of.hydrogen_bonds(one) is None
+
+
+@pytest.mark.parametrize(
+    ("apart", "degrees", "n"), [(3.49, 180, 1), (3.51, 180, 0), (2.9, 151, 1), (2.9, 149, 0)]
+)
+def test_a_hydrogen_bond_has_3_5_angstrom_and_150_degrees(tmp_path, apart, degrees, n):
+    # The donor turns about its O by what the law of sines gives: the angle at H, of the sides
+    # 0.96 angstrom and the distance of both O, opposite to the latter.
+    at_acceptor = np.arcsin(0.96 * np.sin(np.radians(degrees)) / apart)
+    turn = np.pi - np.radians(degrees) - at_acceptor
+    cosine, sine = np.cos(turn), np.sin(turn)
+    donor = DIMER[:3] @ np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
+    positions = np.concatenate([donor, DIMER[3:] + [apart - 2.9, 0, 0]])
+    found = bonds_of.hydrogen_bonds(make_run(tmp_path, NUMBERS, positions, n_frames=2))
+    assert found is not None and found.mean == n
 
 
 def test_a_free_molecule_in_a_bath_diffuses_as_einstein_says():
