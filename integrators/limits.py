@@ -29,6 +29,8 @@ class Status(IntEnum):
     """Some pair distance is outside `Limits.stop`."""
     NOISE = 5
     """The noise of the forces is more than the bath can make up for."""
+    LOST_PAIR = 6
+    """An audit has found a neighbour list without one of its pairs."""
 
 
 class Limits(NamedTuple):

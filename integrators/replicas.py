@@ -139,17 +139,24 @@ class NativeReplicas(AbstractReplicas):
         threads: int,
     ) -> None:
         super().__init__(integrator, inv_masses, seed, limits, threads)
-        copies = (force._replace(workspace=force.workspace.copy()) for _ in range(threads - 1))
+        copies = (force.for_thread() for _ in range(threads - 1))
         self._forces = [force, *copies]  # kept: a pointer does not keep its function alive
         self._pointers = [pointer(force) for force in self._forces]
 
     def advance(self, batch: Batch, n_steps: int) -> AdvancedBatch:
         own = self._checked(batch, n_steps)
         require_fits(self._forces[0], own.positions.shape[1], own.cells)
-        ended = self._loop(own, self._pointers, self._limits, n_steps)
-        if ended[:, STATUS].any():  # OK is 0
+        while True:
+            ended = self._loop(own, self._pointers, self._limits, n_steps)
+            if not ended[:, STATUS].any():  # OK is 0
+                break
             for force in self._forces:
                 raise_pending(force)
+            if any([force.lost for force in self._forces]):
+                ended[ended[:, STATUS] != Status.OK, STATUS] = Status.LOST_PAIR
+            if not any([force.grown() for force in self._forces]):
+                break
+            own = self._checked(batch, n_steps)
         moved = own._replace(step=own.step + n_steps)
         return AdvancedBatch(moved, ended[:, STEP], ended[:, STATUS], ended[:, WARNED])
 

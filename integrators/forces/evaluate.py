@@ -5,7 +5,16 @@ import numpy.typing as npt
 
 from ..kernel_cache import njit
 from ..state import ISOLATED, FloatArray, State
-from .force import N_ATOMS, Force, ForcePointer, compute, compute_virial, pointer, require_fits
+from .force import (
+    LOST_PAIR,
+    N_ATOMS,
+    Force,
+    ForcePointer,
+    compute,
+    compute_virial,
+    pointer,
+    require_fits,
+)
 from .python_force import raise_pending
 
 
@@ -39,7 +48,8 @@ def evaluate(
     called, x, lattice = _checked(force, positions, cell)
     forces = np.zeros_like(x)
     energy = compute(called, x, lattice, forces)
-    raise_pending(force)
+    while again(force):
+        energy = compute(called, x, lattice, forces)
     return energy, forces
 
 
@@ -65,10 +75,27 @@ def evaluate_virial(
     called, x, lattice = _checked(force, positions, cell)
     forces, virial = np.zeros_like(x), np.empty((3, 3))
     energy = compute_virial(called, x, lattice, forces, virial)
-    raise_pending(force)
+    while again(force):
+        energy = compute_virial(called, x, lattice, forces, virial)
     if np.isnan(virial).any() and np.isfinite(energy):
         raise ValueError("The force has no virial: its function leaves `virial_out` as it is.")
     return energy, forces, virial
+
+
+def again(force: Force) -> bool:
+    """Tell whether the calls since the last look have to be repeated, now that there is room.
+
+    Raises
+    ------
+    Exception
+        What the function behind a `python_force` raised.
+    ValueError
+        If a list cannot grow, or an audit has found that one has lost a pair.
+    """
+    raise_pending(force)
+    if force.lost:
+        raise ValueError(f"The forces are wrong: {LOST_PAIR}.")
+    return force.grown()
 
 
 def _checked(
@@ -112,7 +139,8 @@ def evaluate_all(force: Force, positions: npt.ArrayLike) -> tuple[FloatArray, Fl
     require_fits(force, x.shape[1], ISOLATED)
     energies, forces = np.empty(len(x)), np.empty_like(x)
     _compute_all(called, x, np.array(ISOLATED), energies, forces)
-    raise_pending(force)
+    while again(force):
+        _compute_all(called, x, np.array(ISOLATED), energies, forces)
     return energies, forces
 
 

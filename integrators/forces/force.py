@@ -6,7 +6,8 @@ with the address), and one that took a jitted function was compiled anew in each
 """
 
 import functools
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol, Self
 
 import numba
 import numpy as np
@@ -26,6 +27,30 @@ N_ATOMS = 0
 """Word of every program that holds the number of atoms."""
 ANY_NUMBER = 0
 """Value of that word for a function that takes any number of atoms."""
+
+
+LOST_PAIR = "a neighbour list has lost a pair of atoms"
+
+
+class Grows(Protocol):
+    """Arrays that a compiled function finds by their address, and that may have to grow."""
+
+    @property
+    def address(self) -> int:
+        """Word for a program."""
+
+    @property
+    def lost(self) -> bool:
+        """True if an audit has found them wrong."""
+
+    def grow(self) -> bool:
+        """Make more room if a call ran out of it, and tell so."""
+
+    def for_thread(self) -> Self:
+        """Return the like for another thread."""
+
+    def audit(self) -> bool:
+        """Return False if what they hold after the last call is wrong."""
 
 
 class Force(NamedTuple):
@@ -52,12 +77,48 @@ class Force(NamedTuple):
         Real constants and scratch. Two threads must not share one.
     periodic : bool
         Whether the function reads `cell`. Otherwise a system with a cell is refused.
+    lists : sequence of (int, Grows)
+        Neighbour lists, each with the word of the program that holds its address; see
+        `qmd.integrators.neighbours`. The function returns NaN if one has no room. `evaluate`, an
+        integrator and the replicas then let it grow (`grown`), and begin again with the state
+        before; whoever calls the function otherwise does the same. Whoever packs a program into
+        another one hands its lists on, with the words where their addresses are then.
     """
 
     function: Any
     program: npt.NDArray[np.int64]
     workspace: FloatArray
     periodic: bool = False
+    lists: Sequence[tuple[int, Grows]] = ()
+
+    def for_thread(self) -> "Force":
+        """Return an equal force with a workspace, and lists, of its own."""
+        program, workspace = self.program, self.workspace.copy()
+        lists = [(word, held.for_thread()) for word, held in self.lists]
+        if lists:  # else the program of a `python_force` is what keeps its function alive
+            program = program.copy()
+        for word, held in lists:
+            program[word] = held.address
+        return self._replace(program=program, workspace=workspace, lists=tuple(lists))
+
+    def grown(self) -> bool:
+        """Let the lists grow that ran out of room since the last look; tell if any has.
+
+        Raises
+        ------
+        ValueError
+            If one cannot.
+        """
+        return any([held.grow() for _, held in self.lists])
+
+    @property
+    def lost(self) -> bool:
+        """True if an audit has found a list without one of its pairs."""
+        return any(held.lost for _, held in self.lists)
+
+    def audit(self) -> bool:
+        """Count the pairs of the last call anew, without the lists; True if these have them all."""
+        return all([held.audit() for _, held in self.lists])
 
 
 class ForcePointer(NamedTuple):

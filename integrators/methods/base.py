@@ -146,8 +146,14 @@ class AbstractIntegrator(abc.ABC):
             raise ValueError(f"`n_steps` must not be negative, but n_steps={n_steps}.")
         address = pointer(force)
         require_fits(force, len(w), own.cell)
-        batch, ended = Batch.of_one(own, replica), np.zeros((1, 3), np.int64)
-        self.advance_each(batch, ended, w, address, seed, limits, n_steps)
+        while True:
+            batch, ended = Batch.of_one(own, replica), np.zeros((1, 3), np.int64)
+            self.advance_each(batch, ended, w, address, seed, limits, n_steps)
+            if ended[0, STATUS] == Status.OK or not force.grown():
+                break
+            own = owned_copy(state)
+        if ended[0, STATUS] != Status.OK and force.lost:
+            ended[0, STATUS] = Status.LOST_PAIR
         moved = batch._replace(step=int(ended[0, STEP])).state(0)
         return Advanced(moved, Status(ended[0, STATUS]), int(ended[0, WARNED]))
 

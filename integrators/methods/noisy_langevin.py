@@ -128,8 +128,7 @@ class NoisyLangevinBAOAB(AbstractIntegrator):
 
     def for_thread(self) -> Self:
         """Return an equal integrator whose covariance has a workspace of its own."""
-        workspace = self.covariance.workspace.copy()
-        return replace(self, covariance=self.covariance._replace(workspace=workspace))
+        return replace(self, covariance=self.covariance.for_thread())
 
     def _parameters(self, n_atoms: int) -> _Parameters:
         n = 3 * n_atoms

@@ -164,8 +164,7 @@ class Package:
         ValueError
             If a part of the model is beyond the native kernels.
         """
-        kernel = self._kernel
-        return kernel._replace(workspace=kernel.workspace.copy())
+        return self._kernel.for_thread()
 
     @cached_property
     def _kernel(self) -> "Force":

@@ -1,5 +1,7 @@
 """Packing of a tree of potentials into the arrays that the native kernels interpret."""
 
+from typing import Any
+
 import numpy as np
 
 from qmd.integrators import Force
@@ -42,9 +44,11 @@ def _pack(n_atoms: int, terms: list[Term]) -> Force:
     shared = {id(term.leaf): term.leaf for term in terms}
     integers: list[np.ndarray] = [np.zeros(layout.HEAD + layout.RECORD * len(terms), np.int64)]
     numbers: list[np.ndarray] = [np.zeros(6 * n_atoms)]
+    lists: list[Any] = []
     functions, places = {}, {}
     for key, leaf in shared.items():
         own = _leaf_kernel(leaf)
+        lists += [(sum(map(len, integers)) + word, held) for word, held in own.lists]
         functions[key] = own.function.address
         places[key] = *append(integers, own.program), *append(numbers, own.workspace)
         check_bytes(8 * sum(map(len, numbers)))
@@ -63,7 +67,8 @@ def _pack(n_atoms: int, terms: list[Term]) -> Force:
         record[layout.PROGRAM : layout.WORKSPACE_END + 1] = places[id(term.leaf)]
         record[layout.SWITCH_I : layout.SWITCH + 1] = switch_record(term.switch, numbers)
         record[layout.FACTOR] = factors.get(term.factor, layout.NO_FACTOR)
-    return Force(layout.energy_and_forces(), np.concatenate(integers), np.concatenate(numbers))
+    arrays = np.concatenate(integers), np.concatenate(numbers)
+    return Force(layout.energy_and_forces(), *arrays, lists=tuple(lists))
 
 
 def append(parts: list[np.ndarray], part: np.ndarray) -> tuple[int, int]:

@@ -98,7 +98,7 @@ class NativeEngine:
 
     def _residuals(self, kernel: Force, chunk: Chunk) -> Array:
         x, labels, directions, slopes, weights = chunk
-        own = kernel._replace(workspace=kernel.workspace.copy())  # scratch of this thread
+        own = kernel.for_thread()
         energies, forces = evaluate_all(own, x)
         energy = self._loss.energy_weight * (energies - labels)
         along = -np.einsum("fkax,fax->fk", directions, forces) - slopes
