@@ -4,8 +4,10 @@ A run that is killed, signalled or starved then costs 0.1 s, not the 1 s of impo
 and the process of the tests itself, which may hold the threads of JAX, is not forked.
 """
 
+import importlib
 import itertools
 import json
+import mmap
 import os
 import random
 import resource
@@ -15,8 +17,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
+
+import file_operations
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,15 +35,26 @@ class Ended(NamedTuple):
     """What it wrote to stdout and stderr."""
     seconds: float
     """From the last disturbance to the end."""
+    operations: int = 0
+    """Number of operations on files, if they were counted."""
 
 
 class Lab:
-    """Context manager that runs `qmd` command lines in forked children."""
+    """Context manager that runs `qmd` command lines in forked children.
+
+    Parameters
+    ----------
+    modules : str
+        Names of modules that the process loads before it forks; none may start a thread.
+    """
+
+    def __init__(self, *modules: str) -> None:
+        self._modules = modules
 
     def __enter__(self) -> Self:
         path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "helpers")])
         self._server = subprocess.Popen(
-            [sys.executable, "-c", "import forked; forked.serve()"],
+            [sys.executable, "-c", "import forked, sys; forked.serve(sys.argv[1:])", *self._modules],
             env=os.environ | {"PYTHONPATH": path},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -61,6 +77,8 @@ class Lab:
         fsync: bool = False,
         checkpoint_s: float = 0.0,
         stop_after: int | None = None,
+        counted: Path | None = None,
+        die_at: int | None = None,
     ) -> Ended:
         """Run one command line to its end.
 
@@ -83,6 +101,10 @@ class Lab:
             Time that a checkpoint keeps from the one before.
         stop_after : int, optional
             Ask the run to stop after so many steps, exactly.
+        counted : Path, optional
+            Folder: the operations on its files are counted, see `file_operations.count`.
+        die_at : int, optional
+            End, as by SIGKILL, at this operation; a write is then cut off in the middle.
         """
         order = {
             "arguments": [str(argument) for argument in arguments],
@@ -95,6 +117,8 @@ class Lab:
             "fsync": fsync,
             "checkpoint_s": checkpoint_s,
             "stop_after": stop_after,
+            "counted": counted and str(counted),
+            "die_at": die_at,
         }
         assert self._server.stdin and self._server.stdout
         self._server.stdin.write(json.dumps(order) + "\n")
@@ -187,10 +211,10 @@ def kill_and_compare(folder: Path, lab: Lab, n_kills: int, seed: int, fsync: boo
         shutil.rmtree(case.output)
 
 
-def serve() -> None:
+def serve(modules: Sequence[str] = ()) -> None:
     """Obey the orders on stdin, one a line, and answer each with a line on stdout."""
-    import ase.io  # noqa: F401
-
+    for module in ("ase.io", *modules):
+        importlib.import_module(module)
     from qmd.cli.app import app
 
     with tempfile.TemporaryDirectory() as folder:  # loads the compiled code
@@ -203,9 +227,12 @@ def serve() -> None:
 
 def _obey(order: dict[str, Any]) -> dict[str, Any]:
     reading, writing = os.pipe()
+    operations = mmap.mmap(-1, 8)  # shared with the child
     child = os.fork()
     if child == 0:
         os.close(reading)
+        if order["counted"]:
+            file_operations.count(order["counted"], operations, order["die_at"])
         _become(order, writing)
     os.close(writing)
     if order["disturb"]:
@@ -221,7 +248,12 @@ def _obey(order: dict[str, Any]) -> dict[str, Any]:
         output = pipe.read()
     _, status = os.waitpid(child, 0)
     seconds = time.monotonic() - disturbed
-    return {"code": os.waitstatus_to_exitcode(status), "output": output, "seconds": seconds}
+    return {
+        "code": os.waitstatus_to_exitcode(status),
+        "output": output,
+        "seconds": seconds,
+        "operations": int.from_bytes(operations[:8], "little"),
+    }
 
 
 def _wait(order: dict[str, Any]) -> None:
@@ -249,7 +281,7 @@ def _become(order: dict[str, Any], output: int) -> None:
             setattr(stop.StopRequest, "reason", lambda self, seconds: next(patience, "the test"))  # noqa: B010
         if order["fault"]:
             os.environ["QMD_FAULT"] = order["fault"]
-        if not order["fsync"]:
+        if not (order["fsync"] or order["counted"]):
             os.fsync = lambda fd: None
         if order["max_bytes"] is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (order["max_bytes"], resource.RLIM_INFINITY))

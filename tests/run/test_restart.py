@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from forked import Case, Lab, everything, kill_and_compare
+from forked import Case, Lab, everything
 
 import qmd
 from qmd.errors import CorruptError, InputError
@@ -119,10 +119,6 @@ def test_a_file_EXIT_older_than_the_start_is_ignored(case: Case) -> None:
 
 
 # Ends that nobody announced
-
-
-def test_a_run_killed_at_random_moments_gives_the_same_bytes(tmp_path: Path, lab: Lab) -> None:
-    kill_and_compare(tmp_path, lab, n_kills=20, seed=1, fsync=False)
 
 
 @both_methods
