@@ -14,9 +14,9 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent / "helpers"), str(Path(__file__).parents[1])]
 
-import pages
-from forked import Lab
-from killed_runs import KINDS, MODULES, Killed, kill_all
+import pages  # noqa: E402
+from forked import Lab  # noqa: E402
+from killed_runs import KINDS, MODULES, Killed, kill_all  # noqa: E402
 
 
 def main() -> int:

@@ -18,7 +18,6 @@ energies, forces
 import hashlib
 import io
 import math
-import sqlite3
 import struct
 import tokenize
 import zipfile
@@ -33,7 +32,9 @@ import numpy.typing as npt
 from numpy.lib import format as npy
 
 from qmd import units
+from qmd.data.ase_database import read_json, read_sqlite
 from qmd.errors import InputError, decimal_comma, one_line, quoted
+from qmd.io.bounds import MAX_FRAMES, check_text
 from qmd.io.files import read_regular_file
 from qmd.io.stated import hydrogen_by_element, unreadable
 from qmd.typing import Array
@@ -293,7 +294,9 @@ def _read_xyz(path: Path, content: bytes, labels: Labels) -> _Raw:
 
     name = quoted(path.name)
     try:
-        text = io.StringIO(hydrogen_by_element(content.decode(), name))
+        whole = content.decode()
+        check_text(whole.splitlines(), "extxyz", name, max_frames=MAX_FRAMES)
+        text = io.StringIO(hydrogen_by_element(whole, name))
         frames: Any = ase.io.read(text, index=slice(None), format="extxyz")
     except InputError as error:
         raise InputError(f"dataset {error.message}", error.hint) from None
@@ -309,17 +312,15 @@ def _read_xyz(path: Path, content: bytes, labels: Labels) -> _Raw:
 
 
 def _read_database(path: Path, content: bytes, labels: Labels) -> _Raw:
-    import ase.db
+    from ase import Atoms
 
-    name = quoted(path.name)
-    try:
-        with ase.db.connect(path, type="db" if path.suffix == ".db" else "json") as database:
-            frames = [_Frame.read(row.toatoms(), row.data) for row in database.select()]
-    except (sqlite3.Error, *_DAMAGED, AttributeError, IndexError, RecursionError) as error:
-        raise InputError(
-            f"dataset {name} is not a usable ASE database ({type(error).__name__})"
-        ) from None
-    return _from_atoms(frames, labels, name)
+    name = f"dataset {quoted(path.name)}"
+    read = read_sqlite if path.suffix.lower() == ".db" else read_json
+    frames = []
+    for row in read(content, name):
+        _check_numbers(row.numbers, quoted(path.name))
+        frames.append(_Frame(Atoms(row.numbers, row.positions), row.labels))
+    return _from_atoms(frames, labels, quoted(path.name))
 
 
 @dataclass(frozen=True, eq=False)
@@ -330,9 +331,9 @@ class _Frame:
     labels: Mapping[str, Any]
 
     @classmethod
-    def read(cls, atoms: Any, data: Mapping[str, Any] | None = None) -> "_Frame":
+    def read(cls, atoms: Any) -> "_Frame":
         found = dict(atoms.calc.results) if atoms.calc is not None else {}
-        return cls(atoms, {**found, **atoms.info, **atoms.arrays, **(data or {})})
+        return cls(atoms, {**found, **atoms.info, **atoms.arrays})
 
 
 def _from_atoms(frames: list[_Frame], labels: Labels, name: str) -> _Raw:
@@ -340,6 +341,7 @@ def _from_atoms(frames: list[_Frame], labels: Labels, name: str) -> _Raw:
         raise InputError(f"dataset {name} has no frames")
     numbers = frames[0].atoms.numbers
     for i, frame in enumerate(frames):
+        _check_numbers(frame.atoms.numbers, name)
         if not np.array_equal(frame.atoms.numbers, numbers):
             raise InputError(
                 f"dataset {name}: frame {i + 1} has other atoms than frame 1 "

@@ -10,6 +10,7 @@ from ase.data import atomic_masses
 
 from qmd.data import datasets
 from qmd.errors import InputError, quoted
+from qmd.io.bounds import FORMATS, MAX_FRAMES, check_text, other_format, without_end
 from qmd.io.files import read_regular_file
 from qmd.io.stated import (
     Stated,
@@ -42,7 +43,7 @@ def read(path: Path) -> Geometries:
     Parameters
     ----------
     path : Path
-        An .npz file with Z and R, or any file with frames that ASE reads.
+        An .npz file with Z and R, or a file with frames in one of `qmd.io.bounds.FORMATS`.
 
     Raises
     ------
@@ -60,7 +61,7 @@ def read(path: Path) -> Geometries:
         numbers, positions = np.asarray(arrays["Z"]), np.asarray(arrays["R"], float)
         stated = Stated()
     else:
-        numbers, positions, stated = _by_ase(path, name)
+        numbers, positions, stated = _by_ase(path, content, name)
     if numbers.ndim != 1 or positions.ndim != 3 or positions.shape[1:] != (len(numbers), 3):
         raise InputError(
             f"{name}: expected Z (n_atoms,) and R (n_frames, n_atoms, 3), but they have the shapes "
@@ -97,26 +98,32 @@ _STATED_IN_LINES = {"mol": read_mol, "proteindatabank": read_pdb}
 """Readers of what ASE does not read of a format."""
 
 
-def _by_ase(path: Path, name: str) -> Geometries:
+def _by_ase(path: Path, content: bytes, name: str) -> Geometries:
     import ase.io
     from ase.io.formats import filetype
 
     frames: Any
     try:
-        kind = filetype(str(path))
-        source: Any = path
+        text, kind = content.decode(), filetype(str(path))
+    except Exception:  # not text, or nothing that the name or the first bytes tell
+        text, kind = "", ""
+    if kind not in FORMATS:
+        raise other_format(kind, name)
+    lines = text.splitlines()
+    if kind == "proteindatabank":
+        lines = without_end(lines)
+    check_text(lines, kind, name, max_frames=MAX_FRAMES)
+    try:
         if kind in ("xyz", "extxyz"):
-            source = io.StringIO(hydrogen_by_element(path.read_text(), name))
+            text = hydrogen_by_element(text, name)
         elif kind == "proteindatabank":
-            lines = path.read_text().splitlines()
             read_pdb(lines, name)
-            lines, _ = read_heavy_hydrogen_of_pdb(lines, name)
-            source = io.StringIO("\n".join([*lines, ""]))
-        frames = ase.io.read(source, index=":", format=kind)
+            marked, _ = read_heavy_hydrogen_of_pdb(lines, name)
+            text = "\n".join([*marked, ""])
+        frames = ase.io.read(io.StringIO(text), index=":", format=kind)
     except InputError:
         raise
     except Exception as error:  # each parser of ASE fails in its own way
-        text = path.read_text(errors="replace")
         raise unreadable(f"{name} cannot be read by ASE", error, text) from None
     if not frames:
         raise InputError(f"{name} has no frames")
@@ -131,7 +138,6 @@ def _by_ase(path: Path, name: str) -> Geometries:
             hint="write frames of one kind to a file of their own",
         )
     if kind in _STATED_IN_LINES:
-        lines = path.read_text(errors="replace").splitlines()
         stated = [_STATED_IN_LINES[kind](lines, name)]
     numbers = frames[0].numbers
     if not all(np.array_equal(atoms.numbers, numbers) for atoms in frames):

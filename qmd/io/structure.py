@@ -14,6 +14,7 @@ import numpy as np
 from ase.data import atomic_masses, atomic_numbers, chemical_symbols, covalent_radii
 
 from qmd.errors import InputError, one_line, quoted
+from qmd.io.bounds import FORMATS, KNOWN, ONE, check_text, other_format, without_end
 from qmd.io.files import read_regular_file
 from qmd.io.stated import (
     Stated,
@@ -33,9 +34,6 @@ MAX_FILE_BYTES = 4 << 20
 MAX_LINE = 10_000
 MAX_ATOMS = 1000
 """Interactions are between all pairs of atoms; there is no neighbour list to go further."""
-
-FORMATS = frozenset({"extxyz", "xyz", "proteindatabank", "mol", "gen", "turbomole"})
-"""ASE's names of the formats that are read."""
 
 CRYSTAL_FORMATS = frozenset(
     {
@@ -148,10 +146,12 @@ def _read_atoms(path: Path) -> tuple[Any, Stated]:
     if kind in ("xyz", "extxyz"):
         _check_xyz_lines(lines, name)
         check_columns(lines, name)
+    if kind == "proteindatabank":
+        lines = without_end(lines)
+    check_text(lines, kind, name, max_frames=1, max_atoms=MAX_ATOMS)
+    if kind in ("xyz", "extxyz"):
         lines, masses = read_heavy_hydrogen(lines, name)
         text = "\n".join([*lines, ""])
-    elif kind == "gen":
-        _check_gen_lines(lines, name)
     elif kind == "mol":
         stated = read_mol(lines, name)
     elif kind == "proteindatabank":
@@ -163,7 +163,7 @@ def _read_atoms(path: Path) -> tuple[Any, Stated]:
     except Exception as error:  # each parser of ASE fails in its own way
         raise unreadable(f"{name} is not a valid {kind} file", error, text) from None
     if len(frames) != 1:
-        raise InputError(f"{name} has {'more than one frame' if frames else 'no atoms'}", _ONE)
+        raise InputError(f"{name} has {'more than one frame' if frames else 'no atoms'}", ONE)
     # PDB files of molecules carry a unit cube, by convention.
     cube = kind == "proteindatabank" and np.array_equal(frames[0].cell, np.eye(3))
     if not cube:
@@ -179,16 +179,12 @@ def _read_atoms(path: Path) -> tuple[Any, Stated]:
 
 def _other_format(name: str, kind: str) -> InputError:
     """Return the error of a file in a format of ASE, or in an unknown one, that is not read."""
-    known = "xyz, pdb, mol, gen, Turbomole coord"
     if kind in CRYSTAL_FORMATS:
         return InputError(
-            f"{name} is a crystal ({kind}); expected an isolated molecule, in a file of {known}",
+            f"{name} is a crystal ({kind}); expected an isolated molecule, in a file of {KNOWN}",
             hint=WITHOUT_CELL,
         )
-    return InputError(
-        f"{name} is not in a format that qmd reads ({known})",
-        hint="`ase convert FILE molecule.xyz` converts others",
-    )
+    return other_format(kind, name)
 
 
 def check_isolated(atoms: Any, name: str) -> None:
@@ -200,9 +196,6 @@ def check_isolated(atoms: Any, name: str) -> None:
         )
 
 
-_ONE = "write the one structure you mean to a file of its own"
-
-
 def _check_xyz_lines(lines: list[str], name: str) -> None:
     """One frame of as many atoms as it says; ASE spends 37 s on a file that promises 1e9."""
     n_lines = 1 + max((i for i, line in enumerate(lines) if line.strip()), default=0)
@@ -210,16 +203,9 @@ def _check_xyz_lines(lines: list[str], name: str) -> None:
     if not count.isdecimal() or len(count) > 9 or int(count) == 0:
         raise InputError(f"{name}: expected the number of atoms on line 1, got {quoted(count)}")
     if int(count) + 2 < n_lines:
-        raise InputError(f"{name} goes on after {count} atoms; expected one frame", _ONE)
+        raise InputError(f"{name} goes on after {count} atoms; expected one frame", ONE)
     if int(count) + 2 > n_lines:
         raise InputError(f"{name} promises {count} atoms, but has {max(n_lines - 2, 0)}")
-
-
-def _check_gen_lines(lines: list[str], name: str) -> None:
-    """At most as many atoms as there are lines."""
-    count = (lines[0].split() or [""])[0]
-    if not count.isdecimal() or len(count) > 9 or int(count) > len(lines):
-        raise InputError(f"{name} promises {quoted(count)} atoms in {len(lines)} lines")
 
 
 def _system(atoms: Any, stated: Stated, name: str) -> System:

@@ -54,7 +54,12 @@ class Lab:
     def __enter__(self) -> Self:
         path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "helpers")])
         self._server = subprocess.Popen(
-            [sys.executable, "-c", "import forked, sys; forked.serve(sys.argv[1:])", *self._modules],
+            [
+                sys.executable,
+                "-c",
+                "import forked, sys; forked.serve(sys.argv[1:])",
+                *self._modules,
+            ],
             env=os.environ | {"PYTHONPATH": path},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -202,7 +202,9 @@ class Bench:
         overwrite = self._overwrite
         for _ in range(most):
             if moments.random() < 0.5:
-                at: dict[str, Any] = {"die_at": int(self.operations * moments.random() ** 2)}  # runs go on
+                at: dict[str, Any] = {
+                    "die_at": int(self.operations * moments.random() ** 2)
+                }  # runs go on
             else:
                 after_s = moments.uniform(0, 0.8 * self.seconds)
                 at = {"disturb": (signal.SIGKILL,), "after_s": after_s}

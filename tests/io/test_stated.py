@@ -304,7 +304,7 @@ def test_a_gen_file_has_as_many_lines_as_atoms(
 ) -> None:
     monkeypatch.setattr(ase.io, "read", lambda *args, **options: pytest.fail("it was read"))
     path = write(tmp_path, "a.gen", "99999999 C\nO H\n1 1 0 0 0\n")
-    with pytest.raises(InputError, match="promises '99999999' atoms in 3 lines"):
+    with pytest.raises(InputError, match="promises 99999999 atoms, but has 1"):
         load_system(str(path), ".")
 
 

@@ -138,7 +138,7 @@ def test_labels_are_the_same_wherever_they_are_computed(tmp_path, kind):
     ("settings", "error", "message"),
     [
         ({"structures": "none.npz"}, InputError, "structures 'none.npz' does not exist"),
-        ({"structures": "labels.txt"}, InputError, "cannot be read by ASE"),
+        ({"structures": "labels.txt"}, InputError, "not in a format that qmd reads"),
         ({"structures": "empty.npz"}, InputError, "'.*empty.npz' is empty"),
         ({"structures": "empty.xyz"}, InputError, "'.*empty.xyz' is empty"),
         ({"molecules": [[0, 1], [1, 2]]}, InputError, "must name each of the atoms 0 to 2 once"),
