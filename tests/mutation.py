@@ -15,21 +15,25 @@ processes share a machine, ``--part 1/2`` and ``--part 2/2`` with a JSON file ea
 """
 
 import argparse
+import contextlib
 import datetime
 import hashlib
+import importlib
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+import traceback
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from mutants import MUTANTS, Mutant
 
@@ -42,6 +46,7 @@ LIMIT_S = 1800
 """Seconds after which the tests of a mutant have not ended: that they hang is a failure, too."""
 ALL_LIMIT_S = 3 * 3600
 CAUGHT, SURVIVED, BROKEN = "caught", "survived", "broken"
+PRELOADED = "pytest", "numba", "jax", "scipy.signal", "netCDF4", "pydantic", "ase.data", "typer"
 COMPILED = ("integrators/", "potentials/")
 """A change below these makes all kernels compile again."""
 
@@ -49,6 +54,7 @@ COMPILED = ("integrators/", "potentials/")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # mends and clears
     chosen = choose(MUTANTS, options.only, options.part)
     results = read(options.json)
     if not options.table or options.only or options.all:
@@ -102,6 +108,7 @@ def try_all(chosen: Sequence[Mutant], results: dict[str, Any], options: Any) -> 
     due = [m for m in chosen if options.keep or not is_valid(results.get(m.name), m)]
     if not due:
         return results
+    preload()
     with tempfile.TemporaryDirectory(prefix="qmd-mutation-") as folder:
         copy = Copy(Path(folder))
         tests = list(dict.fromkeys(test for m in due for test in m.tests))
@@ -145,9 +152,6 @@ class Copy:
                 target = self.root / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, target)
-        found = self._run([sys.executable, "-c", "import qmd; print(qmd.__file__)"], 300)
-        if not found.stdout.startswith(str(self.root)):
-            raise SystemExit(f"the copy is not what is imported: {found.stdout or found.stderr}")
 
     def judge(self, mutant: Mutant, *, everything: bool) -> dict[str, Any]:
         """Break the copy, run the tests, mend it; return what came of it."""
@@ -170,7 +174,7 @@ class Copy:
             "digest": digest(mutant),
         }
 
-    @contextmanager
+    @contextlib.contextmanager
     def _broken(self, mutant: Mutant) -> Iterator[None]:
         file = self.root / mutant.file
         kept = self._folder / "kept"
@@ -186,33 +190,77 @@ class Copy:
     ) -> tuple[int | None, str, float]:
         """Run tests, all by default; exit code (None beyond the limit), output, seconds."""
         # In one process, in the order given: a default run has two, which would not stop at once.
-        command = [
-            sys.executable, "-m", "pytest", "-q", "-x", "-rfE", "--tb=line",
-            f"--hypothesis-seed={SEED}", "-p", "no:xdist",
+        arguments = [
+            "-q", "-x", "-rfE", "--tb=line", f"--hypothesis-seed={SEED}", "-p", "no:xdist",
             "-o", "addopts=--import-mode=importlib -m 'not physics and not slow'", *tests,
         ]  # fmt: skip
-        begin = time.monotonic()
-        try:
-            done = self._run(command, limit_s, NUMBA_CACHE_DIR=str(kernels))
-        except subprocess.TimeoutExpired:
-            return None, "", time.monotonic() - begin
-        return done.returncode, done.stdout + done.stderr, time.monotonic() - begin
+        begin, output = time.monotonic(), self._folder / "output"
+        child = os.fork()
+        if child == 0:
+            self._become_pytest(arguments, kernels, output)
+        code = ended(child, limit_s)
+        return code, output.read_text(errors="replace"), time.monotonic() - begin
 
-    def _run(self, command: Sequence[str], limit_s: float, **more: str) -> Any:
-        """Run a program on the copy; it, and whatever it started, ends at the limit."""
-        # Without files of bytecode: those of equal size and second would be taken for each other.
-        own = {"PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "1"}
-        process = subprocess.Popen(
-            command, cwd=self.root, env=os.environ | own | more, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-        )  # fmt: skip
+    def _become_pytest(self, arguments: list[str], kernels: Path, output: Path) -> NoReturn:
+        """Run pytest on the copy in this process, of whose modules none is of the checkout."""
+        code = 3
         try:
-            stdout, stderr = process.communicate(timeout=limit_s)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, 9)
-            process.communicate()
-            raise
-        return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
+            os.setsid()
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.chdir(self.root)
+            with output.open("w") as file:
+                os.dup2(file.fileno(), 1)
+                os.dup2(file.fileno(), 2)
+            # Without files of bytecode: those of equal size and second would be mistaken.
+            sys.dont_write_bytecode = True
+            os.environ |= {
+                "PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "1",
+                "NUMBA_CACHE_DIR": str(kernels),
+            }  # fmt: skip
+            sys.path[:1] = [str(self.root)]
+            import numba
+            import pytest
+
+            numba.config.reload_config()
+            code = int(pytest.main(arguments))
+            import qmd
+
+            if not str(qmd.__file__).startswith(str(self.root)):
+                print(f"{qmd.__file__} is not of the copy")
+                code = 3
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+
+def preload() -> None:
+    """Import what every test needs and nobody breaks: a fork has it at once."""
+    # As tests/conftest.py, which comes too late for this.
+    os.environ |= {
+        "JAX_ENABLE_X64": "true", "JAX_NUMPY_DTYPE_PROMOTION": "strict",
+        "JAX_NUMPY_RANK_PROMOTION": "raise",
+    }  # fmt: skip
+    warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)  # JAX runs nothing here
+    for name in PRELOADED:
+        importlib.import_module(name)
+
+
+def ended(child: int, limit_s: float) -> int | None:
+    """Wait for a process that leads a group; its exit code, None if the limit ended the group."""
+    end = time.monotonic() + limit_s
+    try:
+        while os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            if time.monotonic() > end:
+                return None
+            time.sleep(0.05)
+    finally:  # whatever the tests have started ends with them
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status)
 
 
 def mutated(mutant: Mutant, text: str) -> str:
