@@ -152,7 +152,11 @@ _RUN = [
      "turns = n_rotations(system) if still else 0", "turns = 0", THERMOMETER),
     ("force guard x 10", "qmd/run/setup.py",
      "max_force=guards.max_force_eV_per_A,", "max_force=10 * guards.max_force_eV_per_A,",
-     f"{GUARDS}::test_a_bad_answer_stops_the_run_at_its_step_and_spoils_nothing"),
+     f"{GUARDS}::test_the_limits_are_those_of_the_words"),
+    ("displacement guard x 10", "qmd/run/setup.py",
+     "max_displacement=guards.max_displacement_A_per_step,",
+     "max_displacement=10 * guards.max_displacement_A_per_step,",
+     f"{GUARDS}::test_the_limits_are_those_of_the_words"),
     ("domain only warns", "qmd/run/setup.py",
      'guards.on_leaving_domain == "warn"', "True",
      f"{GUARDS}::test_a_pulled_out_atom_stops_the_run_at_the_stop_level"),
@@ -256,8 +260,8 @@ _INTEGRATORS = [
      "gaussian(noise, stream, step, SHOTS)", "gaussian(noise, stream, step)",
      f"{NOISY}::test_a_step_is_that_of_the_docstring"),
     ("threads share scratch", "integrators/methods/noisy_langevin.py",
-     "return replace(self, covariance=self.covariance._replace(workspace=workspace))",
-     "return self", f"{REPLICAS}::test_threads_do_not_share_the_scratch_of_a_method"),
+     "return replace(self, covariance=self.covariance.for_thread())", "return self",
+     f"{REPLICAS}::test_threads_do_not_share_the_scratch_of_a_method"),
 ]
 
 _POTENTIALS = [

@@ -83,6 +83,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def choose(mutants: Sequence[Mutant], only: Sequence[str], part: str) -> list[Mutant]:
     """Return the mutants of some groups or names, and of those one part of several."""
+    wrong = [m.name for m in mutants if not fits(m, (ROOT / m.file).read_text())]
+    if wrong:
+        raise SystemExit(f"tests/mutants.py quotes what its file has not once: {', '.join(wrong)}")
     unknown = set(only) - {m.group for m in mutants} - {m.name for m in mutants}
     if unknown:
         raise SystemExit(f"no group or name of a mutant: {', '.join(sorted(unknown))}")
@@ -179,7 +182,7 @@ class Copy:
         file = self.root / mutant.file
         kept = self._folder / "kept"
         shutil.copy2(file, kept)
-        file.write_text(mutated(mutant, file.read_text()))
+        file.write_text(file.read_text().replace(mutant.old, mutant.new))
         try:
             yield
         finally:
@@ -263,11 +266,9 @@ def ended(child: int, limit_s: float) -> int | None:
     return os.waitstatus_to_exitcode(status)
 
 
-def mutated(mutant: Mutant, text: str) -> str:
-    """Return the text of a file with its change; the old text must be there once."""
-    if text.count(mutant.old) != 1 or mutant.old == mutant.new:
-        raise SystemExit(f"{mutant.name}: {mutant.file} has not once: {mutant.old!r}")
-    return text.replace(mutant.old, mutant.new)
+def fits(mutant: Mutant, text: str) -> bool:
+    """Return True if the text of its file has the old text once, and the new one differs."""
+    return text.count(mutant.old) == 1 and mutant.old != mutant.new
 
 
 def table(mutants: Sequence[Mutant], results: dict[str, Any]) -> str:

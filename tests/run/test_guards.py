@@ -18,6 +18,7 @@ from qmd.io.structure import BUILT_IN
 from qmd.potentials.package.package import find, load
 from qmd.run import session
 from qmd.run.config import load_config
+from qmd.run.setup import build_limits
 from qmd.units import fs
 
 Function = Callable[[np.ndarray], tuple[Any, Any]]
@@ -160,8 +161,23 @@ def test_a_bad_answer_stops_the_run_at_its_step_and_spoils_nothing(
         log = np.genfromtxt(run.output / "log.csv", delimiter=",", skip_header=1)
         assert np.isfinite(log).all() and log[-1, 0] == BREAK - 1
     assert messages[0] == messages[1]
-    assert messages[0].startswith(f"Stopped at step {BREAK} (0.0115 ps): ")
+    cause = "the potential energy is" if fault.startswith("energy") else "the largest force is"
+    if fault.endswith(("nan", "inf")):
+        cause = "the energy, a force or a position is not finite"
+    assert messages[0].startswith(f"Stopped at step {BREAK} (0.0115 ps): {cause}")
     assert "`timestep_fs` (now 0.5)" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("stop", [True, False])
+def test_the_limits_are_those_of_the_words(run: Run, stop: bool) -> None:
+    domain = load(find("sivqlm-h2o")).domain
+    words = {"on_leaving_domain": "stop" if stop else "warn"}
+    run(steps=1, guards=words | {"max_force_eV_per_A": 43.5, "max_displacement_A_per_step": 0.07})
+    limits = build_limits(load_config(run.folder / "input.yaml").config, domain)
+    assert (limits.max_force, limits.max_displacement) == (43.5, 0.07)
+    np.testing.assert_array_equal(limits.pairs, domain.pairs)
+    np.testing.assert_array_equal(limits.warn, domain.warn)
+    np.testing.assert_array_equal(limits.stop, domain.stop if stop else [[0, np.inf]] * 3)
 
 
 @pytest.mark.parametrize("every", [1, 6, 1000])
