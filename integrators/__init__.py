@@ -22,21 +22,28 @@ from .kernel_cache import cfunc, njit
 from .kernels import drift, kick, kinetic_energies, kinetic_energy, ou
 from .limits import Limits, Status, unlimited
 from .methods.base import AbstractIntegrator
+from .methods.cell_rescaling import CellRescaling
+from .methods.driftless import Driftless
 from .methods.langevin import LangevinBAOAB
 from .methods.noisy_langevin import NoisyLangevinBAOAB, with_noise
+from .methods.nose_hoover_chain import NoseHooverChain
+from .methods.velocity_rescaling import VelocityRescaling
 from .methods.verlet import VelocityVerlet
-from .noise import SHOTS, THERMOSTAT, VELOCITIES, Stream, gaussian
+from .noise import BAROSTAT, SHOTS, THERMOSTAT, THERMOSTAT_AGAIN, VELOCITIES, Stream, gaussian
+from .ramp import Ramp
 from .replicas import AbstractReplicas, BatchedReplicas, NativeReplicas
 from .state import ISOLATED, NO_BATH, Advanced, State
 
 __all__ = [
     "ANY_NUMBER",
+    "BAROSTAT",
     "FORCE_SIGNATURE",
     "ISOLATED",
     "NO_BATH",
     "N_ATOMS",
     "SHOTS",
     "THERMOSTAT",
+    "THERMOSTAT_AGAIN",
     "VELOCITIES",
     "AbstractIntegrator",
     "AbstractReplicas",
@@ -44,14 +51,19 @@ __all__ = [
     "AdvancedBatch",
     "Batch",
     "BatchedReplicas",
+    "CellRescaling",
+    "Driftless",
     "Force",
     "LangevinBAOAB",
     "Limits",
     "NativeReplicas",
     "NoisyLangevinBAOAB",
+    "NoseHooverChain",
+    "Ramp",
     "State",
     "Status",
     "Stream",
+    "VelocityRescaling",
     "VelocityVerlet",
     "call",
     "call_address",

@@ -45,6 +45,45 @@ def ou(velocities, noise, inv_masses, friction, kT, dt):
 
 
 @inner
+def centre_velocity(velocities, inv_masses, about_centre, out):
+    """Write the velocity of the centre of mass, or zeros unless `about_centre`, to `out`, (3,).
+
+    A fixed atom has an inverse mass of 0, and no velocity.
+    """
+    total = 0.0
+    for k in range(3):
+        out[k] = 0.0
+    if about_centre:
+        for i in range(velocities.shape[0]):
+            if inv_masses[i] > 0.0:
+                total += 1.0 / inv_masses[i]
+                for k in range(3):
+                    out[k] += velocities[i, k] / inv_masses[i]
+        for k in range(3):
+            out[k] /= total
+
+
+@inner
+def twice_kinetic(velocities, inv_masses, centre):
+    """Return ``sum m |v - centre|^2`` (eV) over the atoms that are not fixed."""
+    total = 0.0
+    for i in range(velocities.shape[0]):
+        if inv_masses[i] > 0.0:
+            for k in range(3):
+                total += (velocities[i, k] - centre[k]) ** 2 / inv_masses[i]
+    return total
+
+
+@inner
+def scale_about(velocities, inv_masses, centre, factor):
+    """``v <- centre + factor (v - centre)`` for the atoms that are not fixed."""
+    for i in range(velocities.shape[0]):
+        if inv_masses[i] > 0.0:
+            for k in range(3):
+                velocities[i, k] = centre[k] + factor * (velocities[i, k] - centre[k])
+
+
+@inner
 def copy_into(target, source):
     """``target[:] = source``, which as such takes Numba 3 s to compile."""
     for i in range(source.shape[0]):

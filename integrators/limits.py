@@ -31,6 +31,8 @@ class Status(IntEnum):
     """The noise of the forces is more than the bath can make up for."""
     LOST_PAIR = 6
     """An audit has found a neighbour list without one of its pairs."""
+    CELL = 7
+    """A barostat changed the cell by more than a tenth in one step."""
 
 
 class Limits(NamedTuple):

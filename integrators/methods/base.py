@@ -59,6 +59,11 @@ class AbstractIntegrator(abc.ABC):
         """Thermal energy (eV) of the bath; None without one."""
 
     @property
+    def highest_kT(self) -> float | None:
+        """Largest thermal energy (eV) that the bath ever has; None without one."""
+        return self.target_kT
+
+    @property
     def damping(self) -> float | None:
         """Rate at which a bath damps every momentum (sqrt(eV/u)/angstrom), if it is constant."""
         return None
@@ -68,8 +73,53 @@ class AbstractIntegrator(abc.ABC):
         """Names of the variables in `State.bath`."""
         return ()
 
-    def start(self, state: State, stream: Stream) -> State:
-        """Return a state with exact forces as the first one of this method."""
+    @property
+    def changes_cell(self) -> bool:
+        """True if the method moves the lattice vectors, for which it needs a virial."""
+        return False
+
+    @property
+    def has_conserved_energy(self) -> bool:
+        """True if `conserved_energies` exist: of a bath whose exchange of energy is recorded."""
+        return False
+
+    def conserved_energies(self, batch: Batch, kinetic: FloatArray) -> FloatArray:
+        """Return what only the finite time step keeps from being constant, bath included (eV).
+
+        Parameters
+        ----------
+        batch : Batch
+        kinetic : float64 array, shape (n,)
+            Kinetic energies (eV).
+
+        Returns
+        -------
+        float64 array, shape (n,)
+        """
+        return batch.energies + kinetic
+
+    def of_motion(self, dof: int, about_centre: bool) -> "AbstractIntegrator":
+        """Return this method for a system in which so much motion is free.
+
+        Parameters
+        ----------
+        dof : int
+            Number of kinetic degrees of freedom.
+        about_centre : bool
+            True if they are those of the motion about the centre of mass.
+        """
+        return self
+
+    def start(self, state: State, stream: Stream, force: Force | None = None) -> State:
+        """Return a state with exact forces as the first one of this method.
+
+        Parameters
+        ----------
+        state : State
+        stream : Stream
+        force : Force, optional
+            For the methods whose variables depend on more than the forces: on the virial.
+        """
         return state._replace(bath=np.zeros(len(self.bath_variables)))
 
     def on_noisy_forces(self, covariance: Force, compensate: bool) -> "AbstractIntegrator | None":
@@ -117,7 +167,7 @@ class AbstractIntegrator(abc.ABC):
             makes a first one.
         force : Force
         inv_masses : array, shape (n_atoms,)
-            Inverse masses (1/u).
+            Inverse masses (1/u); 0 of an atom that is fixed, whose velocity must be zero.
         stream : Stream
             The noise, for the methods that need one.
         limits : Limits
@@ -179,7 +229,7 @@ class AbstractIntegrator(abc.ABC):
         ended : int64 array, shape (n, 3)
             Takes step, status and warned of each replica.
         inv_masses : float64 array, shape (n_atoms,)
-            In 1/u.
+            In 1/u; 0 of an atom that is fixed.
         force : ForcePointer
         seed : int
         limits : Limits

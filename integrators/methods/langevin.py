@@ -11,6 +11,7 @@ from ..forces.force import Force, compute
 from ..kernels import drift, kick, ou
 from ..limits import Status
 from ..noise import gaussian
+from ..ramp import Ramp, constant, kT_at, ramp
 from ..state import FloatArray
 from .base import AbstractIntegrator, step_of
 from .noisy_langevin import NoisyLangevinBAOAB
@@ -18,7 +19,7 @@ from .noisy_langevin import NoisyLangevinBAOAB
 
 class _Parameters(NamedTuple):
     dt: float
-    kT: float
+    kT: Ramp
     friction: float
     noise: FloatArray
 
@@ -55,7 +56,7 @@ class LangevinBAOAB(AbstractIntegrator):
     ----------
     dt : float
         Time step (angstrom sqrt(u/eV)).
-    kT : float
+    kT : float or Ramp
         Boltzmann's constant times temperature (eV).
     friction : float
         In sqrt(eV/u)/angstrom; 0 gives velocity Verlet.
@@ -73,7 +74,7 @@ class LangevinBAOAB(AbstractIntegrator):
     """
 
     dt: float
-    kT: float
+    kT: float | Ramp
     friction: float
 
     conserves_energy: ClassVar = False
@@ -83,14 +84,21 @@ class LangevinBAOAB(AbstractIntegrator):
     def __post_init__(self) -> None:
         if not 0 < self.dt < math.inf:
             raise ValueError(f"`dt` must be positive and finite, but dt={self.dt}.")
-        for name, value in (("kT", self.kT), ("friction", self.friction)):
-            if not 0 <= value < math.inf:
-                raise ValueError(f"`{name}` must be finite and not negative, but {name}={value}.")
+        ramp(self.kT)
+        if not 0 <= self.friction < math.inf:
+            raise ValueError(
+                f"`friction` must be finite and not negative, but friction={self.friction}."
+            )
 
     @property
-    def target_kT(self) -> float:
-        """Thermal energy (eV) of the bath."""
-        return self.kT
+    def target_kT(self) -> float | None:
+        """Thermal energy (eV) of the bath; None if it changes."""
+        return constant(self.kT)
+
+    @property
+    def highest_kT(self) -> float:
+        """Largest thermal energy (eV) of the bath."""
+        return max(ramp(self.kT)[:2])
 
     @property
     def damping(self) -> float:
@@ -98,19 +106,29 @@ class LangevinBAOAB(AbstractIntegrator):
         return self.friction
 
     def on_noisy_forces(self, covariance: Force, compensate: bool) -> NoisyLangevinBAOAB:
-        """Return the method in which the noise of the forces takes the place of a part of O."""
-        return NoisyLangevinBAOAB(self.dt, self.kT, self.friction, covariance, compensate)
+        """Return the method in which the noise of the forces takes the place of a part of O.
+
+        Raises
+        ------
+        ValueError
+            If the temperature changes: there is no such method for ramps.
+        """
+        kT = constant(self.kT)
+        if kT is None:
+            raise ValueError("Forces with noise need a temperature that does not change.")
+        return NoisyLangevinBAOAB(self.dt, kT, self.friction, covariance, compensate)
 
     def _parameters(self, n_atoms: int) -> _Parameters:
         noise = np.empty((n_atoms, 3))
-        return _Parameters(float(self.dt), float(self.kT), float(self.friction), noise)
+        return _Parameters(float(self.dt), ramp(self.kT), float(self.friction), noise)
 
 
 @step_of(_Parameters)
 def _step(parameters, state, inv_masses, force, stream, now):
     dt, kT, friction, noise = parameters
     gaussian(noise, stream, now)
-    return baoab_step(state, noise, inv_masses, dt, kT, friction, force), Status.OK
+    target = kT_at(kT, now)
+    return baoab_step(state, noise, inv_masses, dt, target, friction, force), Status.OK
 
 
 @inner

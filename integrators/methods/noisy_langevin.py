@@ -122,7 +122,7 @@ class NoisyLangevinBAOAB(AbstractIntegrator):
         taken, given = _powers(self.dt, self.kT, self.friction)
         return float(taken * largest / given)
 
-    def start(self, state: State, stream: Stream) -> State:
+    def start(self, state: State, stream: Stream, force: Force | None = None) -> State:
         """Return `state`, whose forces are exact, with the noise of its step in them."""
         return with_noise(state, self.covariance, stream)
 

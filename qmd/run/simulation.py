@@ -336,6 +336,7 @@ def broken_limit(setup: RunSetup, state: State, status: int) -> str:
         f"(limit {limits.max_force:g}, `guards.max_force_eV_per_A`)",
         Status.DISPLACEMENT: "an atom moved more than "
         f"{limits.max_displacement:g} angstrom (`guards.max_displacement_A_per_step`)",
+        Status.CELL: "the barostat changed the cell by more than a tenth in one step",
         Status.DOMAIN: f"{_outside(state, setup)}, outside the trained domain of "
         f"{setup.potential.name}",
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from philox import philox
+from philox import normal_and_squares, philox
 from scipy import stats
 
 from qmd.integrators import SHOTS, THERMOSTAT, VELOCITIES, Stream, gaussian, njit, noise
@@ -171,3 +171,24 @@ def test_a_component_depends_on_its_index_alone(n):
 def test_a_stream_that_would_wrap_onto_another_is_refused(stream):
     with pytest.raises(ValueError, match=r"must lie in 0 \.\.\. 2\*\*"):
         checked_stream(stream)
+
+
+sums = njit()(lambda n, stream, step: noise.normal_and_squares(n, stream, step, THERMOSTAT))
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 30])
+def test_sums_of_squares_are_those_of_the_documented_trials(n: int) -> None:
+    for step in (*range(40), 2**40 + 1):
+        found = sums(n, Stream(2**62 + 5, 9), step)
+        # Rounding of libm; the power of three triples it.
+        assert found == pytest.approx(normal_and_squares(2**62 + 5, 9, step, 0, n), rel=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 30])
+def test_sums_of_squares_have_their_distribution(n: int) -> None:
+    found = np.array([sums(n, Stream(3), step) for step in range(20_000)])
+    assert stats.kstest(found[:, 0], "norm").pvalue > 1e-3
+    assert stats.kstest(found[:, 1], stats.chi2(n).cdf).pvalue > 1e-3
+    # Independent: 20,000 pairs give 0.007.
+    assert abs(np.corrcoef(found.T)[0, 1]) < 0.03
+    assert abs(np.corrcoef(found[:-1, 1], found[1:, 1])[0, 1]) < 0.03
