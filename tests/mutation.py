@@ -129,16 +129,16 @@ def try_all(chosen: Sequence[Mutant], results: dict[str, Any], options: Any) -> 
     return results
 
 
-def digest(mutant: Mutant) -> str:
+def digest(mutant: Mutant, root: Path) -> str:
     """Digest of a mutant, its file and the files of its tests: what its result rests on."""
     files = sorted({mutant.file, *(test.partition("::")[0] for test in mutant.tests)})
-    texts = [repr(mutant), *((ROOT / file).read_text() for file in files)]
+    texts = [repr(mutant), *((root / file).read_text() for file in files)]
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
 
 
 def is_valid(result: dict[str, Any] | None, mutant: Mutant) -> bool:
     """Return True if a result is of this mutant, its file and its tests as they are now."""
-    return result is not None and result["digest"] == digest(mutant)
+    return result is not None and result["digest"] == digest(mutant, ROOT)
 
 
 class Copy:
@@ -159,7 +159,7 @@ class Copy:
     def judge(self, mutant: Mutant, *, everything: bool) -> dict[str, Any]:
         """Break the copy, run the tests, mend it; return what came of it."""
         # Kernels that were compiled from broken sources are of no use to anybody.
-        fresh = self._folder / "broken-kernels"
+        fresh, known = self._folder / "broken-kernels", digest(mutant, self.root)
         kernels = fresh if mutant.file.startswith(COMPILED) else self.kernels
         with self._broken(mutant):
             code, output, seconds = self.test(mutant.tests, LIMIT_S, kernels)
@@ -174,7 +174,7 @@ class Copy:
             "by": "time limit" if code is None else failed[0] if failed else "",
             "seconds": round(seconds, 1),
             "date": datetime.date.today().isoformat(),
-            "digest": digest(mutant),
+            "digest": known,
         }
 
     @contextlib.contextmanager
