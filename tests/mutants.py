@@ -37,6 +37,9 @@ RESTART = "tests/run/test_restart.py"
 GUARDS = "tests/run/test_guards.py"
 LANGEVIN = "tests/integrators/methods/test_langevin.py"
 NOISY = "tests/integrators/methods/test_noisy_langevin.py"
+RESCALING = "tests/integrators/methods/test_velocity_rescaling.py"
+CHAIN = "tests/integrators/methods/test_nose_hoover_chain.py"
+BAROSTAT = "tests/integrators/methods/test_cell_rescaling.py"
 VERLET = "tests/integrators/methods/test_verlet.py"
 NOISE = "tests/integrators/test_noise.py"
 LIMITS = "tests/integrators/test_limits.py"
@@ -262,6 +265,42 @@ _INTEGRATORS = [
     ("threads share scratch", "integrators/methods/noisy_langevin.py",
      "return replace(self, covariance=self.covariance.for_thread())", "return self",
      f"{REPLICAS}::test_threads_do_not_share_the_scratch_of_a_method"),
+    ("sums of squares of another shape", "integrators/noise.py",
+     "d = 0.5 * n - 1.0 / 3.0", "d = 0.5 * n - 0.33",
+     f"{NOISE}::test_sums_of_squares_are_those_of_the_documented_trials"),
+    ("barostat draws from the stream of the thermostat", "integrators/noise.py",
+     "BAROSTAT = 3", "BAROSTAT = 0", f"{NOISE}::test_the_purposes_are_numbers_of_their_own"),
+    ("spread of velocity rescaling x 1.01", "integrators/methods/velocity_rescaling.py",
+     "spread = math.sqrt((1.0 - decay) * kT / twice)",
+     "spread = 1.01 * math.sqrt((1.0 - decay) * kT / twice)",
+     f"{RESCALING}::test_a_step_scales_by_the_factor_of_the_paper"),
+    ("velocity rescaling never turns", "integrators/methods/velocity_rescaling.py",
+     "spread * spread * squares), along)", "spread * spread * squares), 1.0)",
+     f"{RESCALING}::test_one_degree_of_freedom_is_an_ornstein_uhlenbeck_process"),
+    ("heat of velocity rescaling with the wrong sign",
+     "integrators/methods/velocity_rescaling.py",
+     "state.bath[HEAT] -= rescale(", "state.bath[HEAT] += rescale(",
+     f"{RESCALING}::test_the_conserved_energy_is_kept_to_second_order"),
+    ("chain of one degree of freedom", "integrators/methods/nose_hoover_chain.py",
+     "push = (twice - dof * kT) / (dof * mass)", "push = (twice - kT) / (dof * mass)",
+     f"{CHAIN}::test_it_solves_the_equations_to_second_order"),
+    ("work of a ramp on a chain left out", "integrators/methods/nose_hoover_chain.py",
+     "state.bath[WORK] -= turned *", "state.bath[WORK] -= 0.0 * turned *",
+     f"{CHAIN}::test_the_conserved_energy_is_kept_to_second_order"),
+    ("barostat without the kT of the volume", "integrators/methods/cell_rescaling.py",
+     "(trace / 3.0 + 0.5 * kT)", "(trace / 3.0)",
+     f"{BAROSTAT}::test_an_ideal_gas_has_its_distribution_of_volumes"),
+    ("noise of the volume x 1.1", "integrators/methods/cell_rescaling.py",
+     "spread = math.sqrt(1.5 * kT", "spread = 1.1 * math.sqrt(1.5 * kT",
+     f"{BAROSTAT}::test_the_conserved_energy_is_kept_to_first_order"),
+    ("ramp one step ahead", "integrators/ramp.py", "(step / ramp.steps)",
+     "((step + 1) / ramp.steps)",
+     "tests/integrators/test_fixed_and_drifting.py"
+     "::test_a_ramp_is_the_constant_bath_of_each_of_its_steps"),
+    ("drift taken away one step late", "integrators/methods/driftless.py",
+     "if (now + 1) % parameters.every == 0:", "if now % parameters.every == 0:",
+     "tests/integrators/test_fixed_and_drifting.py"
+     "::test_a_drift_is_taken_away_where_it_is_due"),
 ]
 
 _POTENTIALS = [

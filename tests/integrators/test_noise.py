@@ -60,16 +60,24 @@ def test_the_layout_of_the_counter_is_the_documented_one(stream, step, purpose):
     )
 
 
-PURPOSES = {"bath": THERMOSTAT, "start velocities": VELOCITIES, "shots": SHOTS}
+PURPOSES = {
+    name: value
+    for name, value in vars(noise).items()
+    if name.isupper() and not name.startswith("_") and isinstance(value, int)
+}
 
 
 def test_no_block_serves_twice_in_a_run_of_replicas():
-    # Each is used as the program does: velocities at step 0, bath in steps 0 to n - 1, shots in
-    # the forces of steps 0 to n. The radii of two of 8,154 blocks agree by chance, of 1e15 doubles
-    # or more, in one of 1e7 tests.
+    # Each is used as the program does: velocities at step 0, baths in steps 0 to n - 1, shots in
+    # the forces of steps 0 to n. The radii of two of 16,000 blocks agree by chance, of 1e15 doubles
+    # or more, in one of 5e6 tests.
     n_steps, n_atoms = 150, 6
-    uses = [(0, "start velocities"), *((step, "bath") for step in range(n_steps))]
-    uses += [(step, "shots") for step in range(n_steps + 1)]
+    uses = [(0, "VELOCITIES"), *((step, "SHOTS") for step in range(n_steps + 1))]
+    uses += [
+        (step, name)
+        for step in range(n_steps)
+        for name in PURPOSES.keys() - {"VELOCITIES", "SHOTS"}
+    ]
     found, n_blocks = list[float](), 0
     for replica in range(3):
         for step, use in uses:
@@ -80,14 +88,10 @@ def test_no_block_serves_twice_in_a_run_of_replicas():
 
 
 def test_the_purposes_are_numbers_of_their_own():
-    named = {
-        name: value
-        for name, value in vars(noise).items()
-        if name.isupper() and not name.startswith("_") and isinstance(value, int)
-    }
-    assert len(set(named.values())) == len(named) and all(0 <= v < 256 for v in named.values())
+    assert len(set(PURPOSES.values())) == len(PURPOSES)
+    assert all(0 <= value < 256 for value in PURPOSES.values())
     # Those of old runs never change: they would go on with other numbers.
-    assert (named["THERMOSTAT"], named["VELOCITIES"], named["SHOTS"]) == (0, 1, 2)
+    assert (THERMOSTAT, VELOCITIES, SHOTS) == (0, 1, 2)
 
 
 def test_the_counter_is_injective():
@@ -99,7 +103,7 @@ def test_the_counter_is_injective():
         for purpose in (*PURPOSES.values(), 255)
         for replica in (0, 1, 2**32 - 1)
     }
-    assert len(counters) == len(edges) * 4 * 3
+    assert len(counters) == len(edges) * (len(PURPOSES) + 1) * 3
     drawn = {
         tuple(draws(Stream(5, replica), step, 1, purpose).ravel())
         for step in edges
