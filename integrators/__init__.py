@@ -5,7 +5,7 @@ the splitting literature are `kick` (B), `drift` (A) and `ou` (O); each method h
 """
 
 from .batch import AdvancedBatch, Batch
-from .forces.evaluate import evaluate, evaluate_all, evaluate_virial, initial_state
+from .forces.evaluate import evaluate, evaluate_all, evaluate_virial, has_virial, initial_state
 from .forces.force import (
     ANY_NUMBER,
     FORCE_SIGNATURE,
@@ -17,7 +17,7 @@ from .forces.force import (
     compute_virial,
     pointer,
 )
-from .forces.python_force import python_force, raise_pending
+from .forces.python_force import python_force, python_force_in_cell, raise_pending
 from .kernel_cache import cfunc, njit
 from .kernels import drift, kick, kinetic_energies, kinetic_energy, ou
 from .limits import Limits, Status, unlimited
@@ -75,6 +75,7 @@ __all__ = [
     "evaluate_all",
     "evaluate_virial",
     "gaussian",
+    "has_virial",
     "initial_state",
     "kick",
     "kinetic_energies",
@@ -83,6 +84,7 @@ __all__ = [
     "ou",
     "pointer",
     "python_force",
+    "python_force_in_cell",
     "raise_pending",
     "unlimited",
     "with_noise",

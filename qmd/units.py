@@ -28,6 +28,12 @@ bohr = 0.5291772105638411
 """One bohr in angstrom, for labels in a file."""
 nm = 10.0
 """One nanometre in angstrom."""
+GPa = 1e-21 / _e
+"""One gigapascal in eV/A^3."""
+bar = 1e-4 * GPa
+"""One bar in eV/A^3."""
+g_per_cm3 = 1e-27 / _amu
+"""One gram per cubic centimetre in u/A^3."""
 
 pyscf_hartree = 27.211386245988
 """One hartree in eV, for the methods `dft` and `fci` (CODATA 2018)."""

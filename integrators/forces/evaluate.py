@@ -98,6 +98,21 @@ def again(force: Force) -> bool:
     return force.grown()
 
 
+def has_virial(force: Force, positions: npt.ArrayLike, cell: npt.ArrayLike) -> bool:
+    """Return True if `force` has a virial at this geometry; parameters as in `evaluate`.
+
+    Raises
+    ------
+    ValueError, Exception
+        As `evaluate`.
+    """
+    called, x, lattice = _checked(force, positions, cell)
+    forces, virial = np.zeros_like(x), np.empty((3, 3))
+    compute_virial(called, x, lattice, forces, virial)
+    raise_pending(force)
+    return not bool(np.isnan(virial).any())
+
+
 def _checked(
     force: Force, positions: npt.ArrayLike, cell: npt.ArrayLike
 ) -> tuple[ForcePointer, FloatArray, FloatArray]:

@@ -23,12 +23,20 @@ from ..state import FloatArray
 from .force import ANY_NUMBER, FORCE_SIGNATURE, Force, call_address
 
 EnergyAndForces = Callable[[FloatArray], tuple[Any, Any]]
+EnergyInCell = Callable[[FloatArray, FloatArray, bool], tuple[Any, Any, Any]]
 
-_functions: dict[int, EnergyAndForces] = {}
+_functions: dict[int, EnergyInCell] = {}
 _pending: dict[int, BaseException] = {}
 _handles = itertools.count()
 _HANDLE, _ADDRESS, _SIZE = 1, 2, 3  # of the program
 _ENERGY, _ANSWERED = 0, 1  # places in the workspace
+
+
+def _without_cell(function: EnergyAndForces) -> EnergyInCell:
+    def energy_in_cell(x: FloatArray, cell: FloatArray, virial: bool) -> tuple[Any, Any, Any]:
+        return *function(x), None
+
+    return energy_in_cell
 
 
 def python_force(function: EnergyAndForces) -> Force:
@@ -44,7 +52,7 @@ def python_force(function: EnergyAndForces) -> Force:
     Returns
     -------
     Force
-        It keeps `function` alive for as long as its `program` array lives.
+        Of isolated systems. It keeps `function` alive for as long as its `program` array lives.
 
     Notes
     -----
@@ -52,11 +60,34 @@ def python_force(function: EnergyAndForces) -> Force:
     `Status.NOT_FINITE`; `raise_pending` then raises it, KeyboardInterrupt included. Until then
     its traceback keeps the frames of the run alive.
     """
+    return _registered(_without_cell(function), periodic=False)
+
+
+def python_force_in_cell(function: EnergyInCell) -> Force:
+    """Wrap a Python function that knows periodic cells as a `Force`.
+
+    Parameters
+    ----------
+    function : callable
+        Takes positions (angstrom), shape (n_atoms, 3), lattice vectors (angstrom) in rows, shape
+        (3, 3), both read-only, and whether the virial is wanted. Returns the energy (eV), the
+        forces (eV/angstrom), and the virial (eV), shape (3, 3), or None if it has none or is not
+        asked for one.
+
+    Returns
+    -------
+    Force
+        Of isolated and periodic systems; see `python_force` for errors.
+    """
+    return _registered(function, periodic=True)
+
+
+def _registered(function: EnergyInCell, periodic: bool) -> Force:
     handle = next(_handles)
     _functions[handle] = function
     program = np.array([ANY_NUMBER, handle, _ANSWER_ADDRESS], dtype=np.int64)
     weakref.finalize(program, _forget, handle).atexit = False
-    return Force(_python_callback(), program, np.array([np.nan, 1.0]))
+    return Force(_python_callback(), program, np.array([np.nan, 1.0]), periodic)
 
 
 def raise_pending(force: Force) -> None:
@@ -103,20 +134,35 @@ def _ask(positions, cell, forces_out, virial_out, program, workspace):
         program[_HANDLE],
         positions.shape[0],
         positions.ctypes.data,
+        cell.ctypes.data,
         forces_out.ctypes.data,
+        virial_out.shape[0],
+        virial_out.ctypes.data,
         workspace.ctypes.data,
     )
     return workspace[_ENERGY]
 
 
-def _answer(handle: int, n_atoms: int, positions: int, forces: int, workspace: int) -> int:
-    """The Python side; the last three arguments are addresses of float64 arrays."""
+def _answer(
+    handle: int,
+    n_atoms: int,
+    positions: int,
+    cell: int,
+    forces: int,
+    n_virial: int,
+    virial: int,
+    workspace: int,
+) -> int:
+    """The Python side; all but the two numbers are addresses of float64 arrays."""
     try:
         x = _view(positions, 3 * n_atoms).reshape(n_atoms, 3).copy()
-        x.flags.writeable = False
-        energy, result = _functions[handle](x)
+        lattice = _view(cell, 9).reshape(3, 3).copy()
+        x.flags.writeable = lattice.flags.writeable = False
+        energy, result, stress = _functions[handle](x, lattice, n_virial > 0)
         energy = _real(energy, (), "energy")
         _view(forces, 3 * n_atoms)[:] = _real(result, x.shape, "forces").ravel()
+        if n_virial and stress is not None:
+            _view(virial, 9)[:] = _real(stress, (3, 3), "virial").ravel()
         _view(workspace, 2)[_ENERGY] = energy
     except BaseException as error:  # KeyboardInterrupt, too, would be printed and lost
         _pending[handle] = error
@@ -124,13 +170,15 @@ def _answer(handle: int, n_atoms: int, positions: int, forces: int, workspace: i
     return 0  # not used: when an exception escapes, ctypes returns no defined value
 
 
-_ANSWER = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 5)(_answer)
+_ANSWER = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 8)(_answer)
 _ANSWER_ADDRESS = ctypes.cast(_ANSWER, ctypes.c_void_p).value
 
 
 @intrinsic
-def _call_python(typingctx, address, handle, n_atoms, positions, forces_out, workspace):
-    return types.int64(*[types.int64] * 6), call_address
+def _call_python(
+    typingctx, address, handle, n_atoms, positions, cell, forces_out, n_virial, virial, workspace
+):
+    return types.int64(*[types.int64] * 9), call_address
 
 
 def _view(address: int, size: int) -> FloatArray:

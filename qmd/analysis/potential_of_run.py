@@ -84,8 +84,10 @@ def system(run: Series) -> System:
     from ase.data import atomic_numbers
 
     numbers = np.array([atomic_numbers[s] for s in run.species])
-    stated = (run.record.get(key) for key in ("charge", "multiplicity"))
-    return System(numbers, run.positions[0], run.masses, None, run.name, *stated)
+    charge, multiplicity = (run.record.get(key) for key in ("charge", "multiplicity"))
+    return System(
+        numbers, run.positions[0], run.masses, None, run.name, charge, multiplicity, run.cell
+    )
 
 
 def _build_near(config: Any, run: Series) -> RunnablePotential:

@@ -13,6 +13,7 @@ import numpy as np
 from qmd import units
 from qmd.errors import CorruptError, InputError, one_line
 from qmd.io.record import read as read_record
+from qmd.system.cell import ISOLATED
 from qmd.system.thermometer import Thermometer
 from qmd.typing import Array
 
@@ -63,10 +64,17 @@ class Series:
     log: Log
     record: dict[str, Any]
     """Content of `run.json`."""
+    cells: Array | None = None
+    """Lattice vectors, angstrom, (n_frames, 3, 3); None if the system is isolated."""
 
     @property
     def n_atoms(self) -> int:
         return len(self.species)
+
+    @property
+    def cell(self) -> Array:
+        """Lattice vectors (angstrom) of the first frame; zeros if the system is isolated."""
+        return ISOLATED if self.cells is None else np.asarray(self.cells[0])
 
     @property
     def degrees_of_freedom(self) -> int:
@@ -128,7 +136,8 @@ def read(run_dir: str | PathLike[str], replica: int | None = None) -> Series:
         If a file is damaged or truncated.
     """
     import qmd
-    from qmd.io.universe import find
+    from qmd.io.trajectory import read_cells, read_scalars
+    from qmd.io.universe import find, trajectory_file
 
     folder = find(Path(run_dir))
     record = _record(folder / "run.json")
@@ -154,6 +163,10 @@ def read(run_dir: str | PathLike[str], replica: int | None = None) -> Series:
     positions, velocities, forces, times, potential, kinetic = map(
         np.array, zip(*frames, strict=True)
     )
+    path = trajectory_file(folder, replica)
+    cells = read_cells(path)
+    if cells is not None and replica is not None and len(cells) != len(positions):
+        cells = cells[read_scalars(path)["replica"] == replica]
     if replica is None:
         log = read_log(folder / "log.csv")
     else:
@@ -173,6 +186,7 @@ def read(run_dir: str | PathLike[str], replica: int | None = None) -> Series:
         kinetic=kinetic,
         log=log,
         record=record,
+        cells=cells,
     )
     _check_finite(found)
     if replica is None:

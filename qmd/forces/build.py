@@ -135,11 +135,15 @@ def _guarded(name: str, function: EnergyAndForces) -> EnergyAndForces:
 
 def _reference(config: DFTConfig | FCIConfig | ASEConfig, system: System) -> RunnablePotential:
     from qmd.forces.electrons import with_electrons
-    from qmd.forces.reference import reference_method, settings_sha256
+    from qmd.forces.reference import ase_method, reference_method, settings_sha256
 
     config = with_electrons(config, system)
-    name, method, needs = reference_method(config, system)
     sha256 = settings_sha256(config)
+    if isinstance(config, ASEConfig):
+        name, in_cell, needs = ase_method(config, system)
+        source = PotentialOrigin(name, sha256, "", 0.0, needs, UNBOUNDED_DOMAIN, SLOPE_ERROR)
+        return RunnablePotential(source, in_cell=in_cell)
+    name, method, needs = reference_method(config, system)
     source = PotentialOrigin(name, sha256, "", 0.0, needs, UNBOUNDED_DOMAIN, SLOPE_ERROR)
     return RunnablePotential(source, function=method)
 

@@ -10,7 +10,7 @@ import numpy as np
 from qmd.forces.origin import UNBOUNDED_DOMAIN, PotentialOrigin
 from qmd.forces.runnable import ForceSpread, RunnablePotential
 from qmd.potentials import Committee, Domain, ManyBody, Model, Scaled, SphericalWall, Sum
-from qmd.typing import Array, EnergyAndForces
+from qmd.typing import Array, EnergyAndForces, EnergyInCell
 
 LONGEST_NAME = 200
 
@@ -101,6 +101,9 @@ def _added(parts: Sequence[RunnablePotential], weights: Sequence[float]) -> Runn
         return RunnablePotential(
             parts[0].source, Sum(tuple(scaled)), parts[0].backend, variance=variance
         )
+    if any(part.in_cell is not None for part in parts):
+        both = _adding_in_cell([part.energy_in_cell for part in parts], weights)
+        return RunnablePotential(parts[0].source, in_cell=both, variance=variance)
     function = _adding([part.energy_and_forces for part in parts], weights)
     return RunnablePotential(parts[0].source, function=function, variance=variance)
 
@@ -114,6 +117,22 @@ def _adding(methods: Sequence[EnergyAndForces], weights: Sequence[float]) -> Ene
         return total, summed
 
     return energy_and_forces
+
+
+def _adding_in_cell(methods: Sequence[EnergyInCell], weights: Sequence[float]) -> EnergyInCell:
+    def energy_in_cell(
+        positions: Array, cell: Array, virial: bool
+    ) -> tuple[float, Array, Array | None]:
+        total, summed, strained = 0.0, np.zeros(positions.shape), np.zeros((3, 3))
+        complete = virial
+        for method, weight in zip(methods, weights, strict=True):
+            energy, forces, part = method(positions, cell, virial)
+            total, summed = total + weight * float(energy), summed + weight * forces
+            complete = complete and part is not None
+            strained = strained if part is None else strained + weight * part
+        return total, summed, strained if complete else None
+
+    return energy_in_cell
 
 
 def _variance_of(methods: Sequence[EnergyAndForces]) -> ForceSpread:

@@ -17,11 +17,13 @@ from qmd.config.trust import require_calculator, require_name
 from qmd.errors import MismatchError, NotInstalledError, NumericalError, QmdError, out_of_memory
 from qmd.forces.config import ASEConfig, DFTConfig, FCIConfig
 from qmd.forces.dft import DFT, declare_processor
+from qmd.forces.directions import require_directions
 from qmd.forces.electrons import electrons_name, with_electrons
 from qmd.forces.fci import FCI
-from qmd.forces.results import checked
+from qmd.forces.results import checked, checked_stress
+from qmd.system.cell import completed, periodic, volume
 from qmd.system.system import System
-from qmd.typing import Array, EnergyAndForces
+from qmd.typing import Array, EnergyAndForces, EnergyInCell
 
 CLOSE_A, NEAR_A = 0.05, 0.5
 """Largest moves of an atom over which densities are extrapolated, and over which the last density
@@ -49,7 +51,8 @@ def reference_method(
         case FCIConfig():
             return _fci(config, system)
         case ASEConfig():
-            return _ase(config, system)
+            name, in_cell, needs = ase_method(config, system)
+            return name, lambda positions: in_cell(positions, system.cell, False)[:2], needs
 
 
 def _dft(config: DFTConfig, system: System) -> tuple[str, EnergyAndForces, tuple[str, ...]]:
@@ -110,24 +113,49 @@ def _fci(config: FCIConfig, system: System) -> tuple[str, EnergyAndForces, tuple
     return name, energy_and_forces, ("pyscf",)
 
 
-def _ase(config: ASEConfig, system: System) -> tuple[str, EnergyAndForces, tuple[str, ...]]:
+def ase_method(config: ASEConfig, system: System) -> tuple[str, EnergyInCell, tuple[str, ...]]:
+    """Return name, function, and relevant packages of an ASE calculator on the atoms of `system`.
+
+    Raises
+    ------
+    MismatchError
+        If the calculator cannot be set up, or does not treat a cell of this kind.
+    """
     from ase import Atoms
 
+    require_directions(config.calculator, system)
     calculator = _calculator(config)
     atoms = Atoms(system.numbers, system.positions, calculator=calculator)
 
-    def energy_and_forces(positions: Array) -> tuple[float, Array]:
+    def energy_in_cell(
+        positions: Array, cell: Array, virial: bool
+    ) -> tuple[float, Array, Array | None]:
         atoms.positions = positions
+        atoms.pbc = periodic(cell)
+        atoms.cell = completed(cell) if cell.any() else cell
         try:
             forces = atoms.get_forces()
             energy = _energy_of_forces(atoms)
+            stress = _stress(atoms) if virial else None
         except (Exception, SystemExit) as error:  # calculators raise errors of any kind
             raise _failed(config.calculator, error) from None
-        return checked(config.calculator, energy, forces, positions.shape)
+        energy, forces = checked(config.calculator, energy, forces, positions.shape)
+        strained = None if stress is None else -volume(cell) * stress
+        return energy, forces, strained
 
     module = config.calculator.partition(".")[0]
     needs = sorted({*_distributions(module), "ase"})
-    return config.calculator.rpartition(".")[2], energy_and_forces, tuple(needs)
+    return config.calculator.rpartition(".")[2], energy_in_cell, tuple(needs)
+
+
+def _stress(atoms: Any) -> Array | None:
+    """Stress (eV/A^3), shape (3, 3), of a calculator; None if it has none."""
+    from ase.calculators.calculator import PropertyNotImplementedError
+
+    try:
+        return checked_stress(type(atoms.calc).__name__, atoms.get_stress(voigt=False))
+    except (PropertyNotImplementedError, NotImplementedError):
+        return None
 
 
 @cache

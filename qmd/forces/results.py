@@ -44,3 +44,33 @@ def checked(name: str, energy: Any, forces: Any, shape: tuple[int, ...]) -> tupl
         if not np.isfinite(values.data).all():
             raise NumericalError(f"{name} returned a {what} that is not finite")
     return float(scalar.data.reshape(())), np.array(vectors.data, order="C")
+
+
+def checked_stress(name: str, stress: Any) -> Array:
+    """Return a stress (eV/A^3) of its own memory, shape (3, 3), or refuse it.
+
+    Parameters
+    ----------
+    name : str
+        Name of the method, for messages.
+    stress : array, shape (3, 3)
+        Symmetric within rounding of single precision.
+
+    Raises
+    ------
+    NumericalError
+        If it has another type or shape, is not finite, or is not symmetric.
+    """
+    try:
+        tensor = np.array(stress, float)
+    except (TypeError, ValueError):
+        raise NumericalError(f"{name} returned a stress that is no numbers") from None
+    if tensor.shape != (3, 3):
+        raise NumericalError(
+            f"{name} must return a stress of shape (3, 3), but returned {tensor.shape}"
+        )
+    if not np.isfinite(tensor).all():
+        raise NumericalError(f"{name} returned a stress that is not finite")
+    if not np.abs(tensor - tensor.T).max() <= 1e-5 * max(1e-6, np.abs(tensor).max()):
+        raise NumericalError(f"{name} returned a stress that is not symmetric")
+    return tensor

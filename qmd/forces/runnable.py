@@ -8,9 +8,17 @@ import numpy as np
 
 from qmd.errors import MismatchError
 from qmd.forces.origin import PotentialOrigin
-from qmd.integrators import Force, python_force
+from qmd.integrators import (
+    ISOLATED,
+    Force,
+    evaluate_virial,
+    python_force,
+    python_force_in_cell,
+)
+from qmd.integrators import evaluate as _evaluate
+from qmd.io.structure import WITHOUT_CELL
 from qmd.potentials import Model, evaluate, native_model
-from qmd.typing import Array, EnergyAndForces
+from qmd.typing import Array, EnergyAndForces, EnergyInCell
 
 ForceSpread = Callable[[Array], Array]
 
@@ -25,7 +33,9 @@ class RunnablePotential:
     backend: str = "native"
     """Interpreter of the tree: native or jax."""
     function: EnergyAndForces | None = None
-    """Python function of the potential; None if it is a tree."""
+    """Python function of the potential; None if it is a tree, or knows cells."""
+    in_cell: EnergyInCell | None = None
+    """Python function of the potential, if it knows periodic cells."""
     variance: ForceSpread | None = None
     """Variance of the force on each atom over the members of a committee, eV^2/angstrom^2."""
 
@@ -37,6 +47,8 @@ class RunnablePotential:
         MismatchError
             If a part of the tree has no native form.
         """
+        if self.in_cell is not None:
+            return python_force_in_cell(self.in_cell)
         if self.model is None:
             return python_force(self.energy_and_forces)
         return build_force(self.model, self.backend)
@@ -46,6 +58,8 @@ class RunnablePotential:
         """Energy and forces as a Python function; the caller owns the returned forces."""
         if self.function is not None:
             return self.function
+        if self.in_cell is not None:
+            return _isolated(self.in_cell)
         assert self.model is not None
         if self.backend == "native":
             return _kernel_function(self.model)
@@ -58,6 +72,16 @@ class RunnablePotential:
             return float(energy), np.array(forces)
 
         return energy_and_forces
+
+    @cached_property
+    def energy_in_cell(self) -> EnergyInCell:
+        """Energy, forces and virial in a cell as a Python function.
+
+        It raises MismatchError in a periodic cell if the potential is for isolated systems.
+        """
+        if self.in_cell is not None:
+            return self.in_cell
+        return _in_cell(self.force(), self.source.name)
 
     @property
     def native_model(self) -> Model | None:
@@ -72,6 +96,34 @@ class RunnablePotential:
         """
         variance = self.variance
         return None if variance is None else lambda positions: np.sqrt(variance(positions))
+
+
+def _isolated(function: EnergyInCell) -> EnergyAndForces:
+    def energy_and_forces(positions: Array) -> tuple[float, Array]:
+        energy, forces, _ = function(positions, ISOLATED, False)
+        return energy, forces
+
+    return energy_and_forces
+
+
+def _in_cell(force: Force, name: str) -> EnergyInCell:
+    def energy_in_cell(
+        positions: Array, cell: Array, virial: bool
+    ) -> tuple[float, Array, Array | None]:
+        require_cell(force, cell, name)
+        if virial:
+            return evaluate_virial(force, positions, cell)
+        return *_evaluate(force, positions, cell), None
+
+    return energy_in_cell
+
+
+def require_cell(force: Force, cell: Array, name: str) -> None:
+    """Raise MismatchError if the system is periodic and the force of `name` is not."""
+    if cell.any() and not force.periodic:
+        raise MismatchError(
+            f"{name} is for isolated molecules, but the system is periodic", WITHOUT_CELL
+        )
 
 
 def build_force(model: Model, backend: str) -> Force:

@@ -6,14 +6,17 @@ bound is refused by the name of its format.
 """
 
 from qmd.errors import InputError, quoted
+from qmd.io.crystals import count_poscar
 
-FORMATS = frozenset({"extxyz", "xyz", "proteindatabank", "mol", "gen", "turbomole"})
+FORMATS = frozenset({"extxyz", "xyz", "proteindatabank", "mol", "gen", "turbomole", "vasp", "cif"})
 """ASE's names of the formats that are read."""
-KNOWN = "xyz, pdb, mol, gen, Turbomole coord"
+KNOWN = "xyz, pdb, mol, gen, Turbomole coord, POSCAR, cif"
 MAX_FRAMES = 100_000
 """Largest number of frames of a text file; each takes some 5 kB in memory."""
 MAX_COLUMNS = 1_000_000
 """Largest length of a line."""
+MAX_CIF_LINES = 20_000
+"""Largest number of lines of a CIF file."""
 ONE = "write the one structure you mean to a file of its own"
 
 
@@ -52,7 +55,10 @@ def check_text(
     longest = max(map(len, lines), default=0)
     if longest > MAX_COLUMNS:
         raise InputError(f"{name} has a line of more than {MAX_COLUMNS} characters")
-    counters = {"proteindatabank": _pdb, "mol": _mol, "gen": _gen, "turbomole": _turbomole}
+    counters = {
+        "proteindatabank": _pdb, "mol": _mol, "gen": _gen, "turbomole": _turbomole,
+        "vasp": count_poscar, "cif": _cif,
+    }  # fmt: skip
     frames = counters[kind](lines, name) if kind in counters else _xyz(lines, name)
     if len(frames) > max_frames:
         if max_frames == 1:
@@ -121,6 +127,14 @@ def _mol(lines: list[str], name: str) -> list[int]:
 def _gen(lines: list[str], name: str) -> list[int]:
     words = lines[0].split() if lines else []
     return [_count(words[0] if words else "", "atoms", len(lines) - 2, name)]
+
+
+def _cif(lines: list[str], name: str) -> list[int]:
+    """Count the blocks; each line is a site at most, of which symmetry makes up to 192 atoms."""
+    if len(lines) > MAX_CIF_LINES:
+        raise InputError(f"{name} has more than {MAX_CIF_LINES} lines; write it as extended XYZ")
+    blocks = sum(line.lstrip().lower().startswith("data_") for line in lines)
+    return [1] * max(1, blocks)
 
 
 def _turbomole(lines: list[str], name: str) -> list[int]:

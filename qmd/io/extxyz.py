@@ -48,7 +48,10 @@ def _frame(system: System, state: State, note: str) -> str:
     properties = _PROPERTIES + (_MASSES if isotopes else "")
     for what, value in (("charge", system.charge), ("multiplicity", system.multiplicity)):
         note += "" if value is None else f"{what}={value} "
-    comment = f'Properties={properties} energy={energy} step={state.step} {note}pbc="F F F"'
+    along = " ".join("T" if vector.any() else "F" for vector in state.cell)
+    if state.cell.any():
+        note += f'Lattice="{" ".join(_numbers(*state.cell))}" '
+    comment = f'Properties={properties} energy={energy} step={state.step} {note}pbc="{along}"'
     masses = system.masses[:, None] if isotopes else np.empty((system.n_atoms, 0))
     rows = zip(system.symbols, state.positions, momenta, state.forces, masses, strict=True)
     lines = [" ".join([symbol, *_numbers(x, p, f, m)]) for symbol, x, p, f, m in rows]

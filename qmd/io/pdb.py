@@ -11,13 +11,11 @@ from ase.data import chemical_symbols
 
 from qmd.errors import InputError
 from qmd.io.files import write_text
+from qmd.system.cell import ISOLATED, is_full, lengths_and_angles
 from qmd.system.topology import bonded_neighbours, fragments
 from qmd.typing import Array, Integers
 
 MAX_PDB_ATOMS = 99_999
-
-
-MAX_PDB_RESIDUES = 9_999
 
 
 MAX_PDB_BYTES = 2**25
@@ -55,7 +53,9 @@ def name_atoms(numbers: Integers, bonds: Integers) -> list[Atom]:
     return [atoms[i] for i in range(len(numbers))]
 
 
-def write_pdb(path: Path, numbers: Integers, positions: Array, bonds: Integers) -> None:
+def write_pdb(
+    path: Path, numbers: Integers, positions: Array, bonds: Integers, cell: Array = ISOLATED
+) -> None:
     """Write the text of `render_pdb` to `path`, which is replaced in one step.
 
     Raises
@@ -65,18 +65,21 @@ def write_pdb(path: Path, numbers: Integers, positions: Array, bonds: Integers) 
     OutputError
         If the file cannot be written.
     """
-    write_text(path, render_pdb(numbers, positions, bonds))
+    write_text(path, render_pdb(numbers, positions, bonds, cell))
 
 
-def render_pdb(numbers: Integers, positions: Array, bonds: Integers) -> str:
+def render_pdb(numbers: Integers, positions: Array, bonds: Integers, cell: Array = ISOLATED) -> str:
     """Return the text of topology.pdb: HETATM records with elements, CONECT with all bonds.
+
+    A cell that is periodic in all directions is a CRYST1 record; residues are numbered from 1 to
+    9,999 and again from 0, as other programs do.
 
     The order of atoms is that of the trajectory. If molecules are interleaved in it (O O H H H H),
     readers show each run of atoms as a residue of its own; fragments and bonds stay right.
 
     Parameters
     ----------
-    numbers, positions, bonds
+    numbers, positions, bonds, cell
         As for, and from, the function `bonds`.
 
     Raises
@@ -85,11 +88,9 @@ def render_pdb(numbers: Integers, positions: Array, bonds: Integers) -> str:
         If the system does not fit the columns of the format.
     """
     atoms = name_atoms(numbers, bonds)
-    n_residues = max((atom.residue for atom in atoms), default=0)
-    if not (len(atoms) <= MAX_PDB_ATOMS and n_residues <= MAX_PDB_RESIDUES):
+    if not len(atoms) <= MAX_PDB_ATOMS:
         raise InputError(
-            f"A PDB topology holds {MAX_PDB_ATOMS} atoms in {MAX_PDB_RESIDUES} molecules, "
-            f"but the system has {len(atoms)} in {n_residues}."
+            f"A PDB topology holds {MAX_PDB_ATOMS} atoms, but the system has {len(atoms)}."
         )
     if not np.abs(positions).max(initial=0) <= MAX_PDB_COORDINATE:
         raise InputError(
@@ -98,7 +99,8 @@ def render_pdb(numbers: Integers, positions: Array, bonds: Integers) -> str:
             "Move its centre to the origin, and check the length unit of the structure file.",
         )
     rows = zip(atoms, positions, strict=True)
-    lines = [_hetatm(serial, atom, xyz) for serial, (atom, xyz) in enumerate(rows, start=1)]
+    lines = [_cryst1(cell)] if is_full(cell) else []
+    lines += [_hetatm(serial, atom, xyz) for serial, (atom, xyz) in enumerate(rows, start=1)]
     lines += _conect(len(atoms), bonds)
     return "\n".join([*lines, "END", ""])
 
@@ -120,6 +122,8 @@ def check_pdb(content: bytes) -> None:
         raise ValueError("it is truncated: its last line is not END")
     n_atoms = 0
     for number, line in enumerate(lines[:-1], start=1):
+        if number == 1 and _CRYST1.fullmatch(line):
+            continue
         if line.startswith("HETATM") and _is_atom(line, n_atoms + 1):
             n_atoms += 1
         elif not _is_bond(line, n_atoms):
@@ -128,6 +132,7 @@ def check_pdb(content: bytes) -> None:
         raise ValueError("it has no atoms")
 
 
+_CRYST1 = re.compile(r"CRYST1(?: *\d+\.\d{3}){3}(?: *\d+\.\d{2}){3} P 1           1")
 _ATOM = re.compile(
     r"HETATM([ \d]{5}) [ -~]{4} [ -~]{3} A *(\d+) {4}((?: *-?\d+\.\d{3}){3})  1\.00  0\.00"
     r" {10}([ A-Z][A-Z])"
@@ -166,12 +171,18 @@ def _unique_names(symbols: Sequence[str]) -> list[str]:
     return names
 
 
+def _cryst1(cell: Array) -> str:
+    lengths, angles = lengths_and_angles(cell)
+    sides = "".join(f"{length:9.3f}" for length in lengths)
+    return f"CRYST1{sides}{''.join(f'{angle:7.2f}' for angle in angles)} P 1           1"
+
+
 def _hetatm(serial: int, atom: Atom, xyz: Array) -> str:
     # Element symbols end in column 14 of the name field, so CA is calcium and " CA " a carbon.
     name = atom.name if len(atom.symbol) == 2 or len(atom.name) == 4 else f" {atom.name}"
     x, y, z = (round(float(v), 3) + 0.0 for v in xyz)  # + 0.0: no "-0.000"
     return (
-        f"HETATM{serial:5d} {name:<4s} {atom.residue_name:>3s} A{atom.residue:4d}    "
+        f"HETATM{serial:5d} {name:<4s} {atom.residue_name:>3s} A{atom.residue % 10_000:4d}    "
         f"{x:8.3f}{y:8.3f}{z:8.3f}{1:6.2f}{0:6.2f}          {atom.symbol.upper():>2s}"
     )
 

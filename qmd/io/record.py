@@ -57,6 +57,7 @@ class _Atoms(_Part):
     masses_u: list[_Mass]
     charge: int | None = Field(None, ge=-1000, le=1000)
     multiplicity: int | None = Field(None, ge=1, le=1000)
+    cell_A: list[list[float]] | None = None
 
 
 class _Record(_Atoms):

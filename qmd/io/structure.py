@@ -15,6 +15,7 @@ from ase.data import atomic_masses, atomic_numbers, chemical_symbols, covalent_r
 
 from qmd.errors import InputError, one_line, quoted
 from qmd.io.bounds import FORMATS, KNOWN, ONE, check_text, other_format, without_end
+from qmd.io.crystals import check_coord, settle_crystal
 from qmd.io.files import read_regular_file
 from qmd.io.stated import (
     Stated,
@@ -27,24 +28,27 @@ from qmd.io.stated import (
     require_neutral,
     unreadable,
 )
+from qmd.system.cell import checked_cell, turned
+from qmd.system.distances import close_pairs, nearest_of
 from qmd.system.system import System
 from qmd.typing import Array
 
-MAX_FILE_BYTES = 4 << 20
+MAX_FILE_BYTES = 32 << 20
 MAX_LINE = 10_000
-MAX_ATOMS = 1000
-"""Interactions are between all pairs of atoms; there is no neighbour list to go further."""
+MAX_ATOMS = 99_999
+"""As many as a topology holds, see `qmd.io.pdb`."""
 
 CRYSTAL_FORMATS = frozenset(
     {
-        "castep-cell", "cfg", "cif", "crystal", "espresso-in", "res", "struct", "struct_out",
-        "vasp", "vasp-out", "vasp-xdatcar", "vasp-xml", "xsf",
+        "castep-cell", "cfg", "crystal", "espresso-in", "res", "struct", "struct_out",
+        "vasp-out", "vasp-xdatcar", "vasp-xml", "xsf",
     }
 )  # fmt: skip
-"""ASE's names of formats whose files always have a cell."""
+"""ASE's names of further formats whose files always have a cell."""
 WITHOUT_CELL = (
     "if it is one molecule, in one piece, drop its cell: `ase convert -o xyz FILE molecule.xyz`"
 )
+"""Advice where a cell is not taken."""
 
 # H2O and its dimer: minima of RPBE-D3(0)/def2-TZVPD, forces below 5 meV/angstrom, rounded.
 BUILT_IN: dict[str, tuple[tuple[str, ...], list[list[float]]]] = {
@@ -84,24 +88,28 @@ WRONG_UNITS = {
 """Guess for each ratio of the distances found to those expected; rough values will do."""
 
 
-def load_system(structure: str, base_dir: str | Path, *, charged: bool = False) -> System:
-    """A built-in molecule, or the one in a structure file.
+def load_system(
+    structure: str, base_dir: str | Path, *, charged: bool = False, periodic: bool = False
+) -> System:
+    """Return a built-in system, or the one in a structure file.
 
     Parameters
     ----------
     structure : str
-        A name in `BUILT_IN`, or the path of a file with one isolated molecule. Write ``./h2o``
-        for a file whose name is that of a built-in one.
+        A name in `BUILT_IN`, or the path of a file with one structure. Write ``./h2o`` for a file
+        whose name is that of a built-in one.
     base_dir : str or Path
         Folder that a relative path starts from.
     charged : bool
         True if the caller honours a charge and a multiplicity; otherwise they are refused.
+    periodic : bool
+        True if the caller honours a cell; otherwise it is refused.
 
     Raises
     ------
     InputError
-        If there is no such file, ASE cannot read it, it is periodic, or its coordinates cannot
-        be those of a molecule in angstrom.
+        If there is no such file, ASE cannot read it, its cell cannot be one, or its coordinates
+        cannot be those of atoms in angstrom.
     """
     if structure in BUILT_IN:
         symbols, positions = BUILT_IN[structure]
@@ -117,6 +125,8 @@ def load_system(structure: str, base_dir: str | Path, *, charged: bool = False) 
     atoms, stated = _read_atoms(path)
     if not charged:
         require_neutral(stated, quoted(path.name))
+    if not periodic:
+        check_isolated(atoms, quoted(path.name))
     system = _system(atoms, stated, one_line(path.name))
     check_units(system)
     check_overlap(system)
@@ -152,6 +162,8 @@ def _read_atoms(path: Path) -> tuple[Any, Stated]:
     if kind in ("xyz", "extxyz"):
         lines, masses = read_heavy_hydrogen(lines, name)
         text = "\n".join([*lines, ""])
+    elif kind == "turbomole":
+        check_coord(lines, name)
     elif kind == "mol":
         stated = read_mol(lines, name)
     elif kind == "proteindatabank":
@@ -164,10 +176,9 @@ def _read_atoms(path: Path) -> tuple[Any, Stated]:
         raise unreadable(f"{name} is not a valid {kind} file", error, text) from None
     if len(frames) != 1:
         raise InputError(f"{name} has {'more than one frame' if frames else 'no atoms'}", ONE)
-    # PDB files of molecules carry a unit cube, by convention.
-    cube = kind == "proteindatabank" and np.array_equal(frames[0].cell, np.eye(3))
-    if not cube:
-        check_isolated(frames[0], name)
+    if kind == "proteindatabank" and np.array_equal(frames[0].cell, np.eye(3)):
+        frames[0].pbc = False  # PDB files of molecules carry a unit cube, by convention
+    settle_crystal(frames[0], kind, name)
     in_comment = read_stated(frames[0], name)
     stated = stated if kind in ("mol", "proteindatabank") else in_comment
     if masses and not frames[0].has("masses"):
@@ -181,8 +192,8 @@ def _other_format(name: str, kind: str) -> InputError:
     """Return the error of a file in a format of ASE, or in an unknown one, that is not read."""
     if kind in CRYSTAL_FORMATS:
         return InputError(
-            f"{name} is a crystal ({kind}); expected an isolated molecule, in a file of {KNOWN}",
-            hint=WITHOUT_CELL,
+            f"{name} is a crystal in a format that qmd does not read ({kind}); expected {KNOWN}",
+            hint="`ase convert FILE crystal.extxyz` converts it",
         )
     return other_format(kind, name)
 
@@ -217,41 +228,51 @@ def _system(atoms: Any, stated: Stated, name: str) -> System:
     if any(len(getattr(constraint, "index", (0,))) for constraint in atoms.constraints):
         raise InputError(f"{name}: constraints (fixed atoms) are not supported; remove them")
     velocities = atoms.get_velocities() if atoms.has("momenta") else None
-    return System(atoms.numbers, atoms.positions, atoms.get_masses(), velocities, name, *stated)
+    cell = checked_cell(_cell(atoms, name), name)
+    cell, positions, *moving = turned(
+        cell, atoms.positions, *([] if velocities is None else [velocities])
+    )
+    velocities = moving[0] if moving else None
+    return System(
+        atoms.numbers, positions, atoms.get_masses(), velocities, name, *stated, cell=cell
+    )
 
 
-def _distances(system: System) -> Array:
-    """All distances (angstrom), shape (n_atoms, n_atoms), infinite on the diagonal."""
-    arms = system.positions[:, None] - system.positions
-    distances: Array = np.sqrt((arms**2).sum(axis=-1))
-    np.fill_diagonal(distances, np.inf)
-    return distances
+def _cell(atoms: Any, name: str) -> Array:
+    """Lattice vectors of the directions in which `atoms` of ASE are periodic; else zeros."""
+    vectors, along = np.array(atoms.cell), np.array(atoms.pbc)
+    bare = np.flatnonzero(along & ~vectors.any(axis=1))
+    if len(bare):
+        raise InputError(
+            f"{name} is periodic along lattice vector {bare[0] + 1}, which is missing or zero",
+            hint='give it (Lattice="..."), or state that it is isolated (pbc="F F F")',
+        )
+    return np.where(along[:, None], vectors, 0.0)
 
 
 def check_overlap(system: System) -> None:
-    """Raise InputError if two atoms are too close to be apart."""
+    """Raise InputError if two atoms, or an atom and a periodic image, are too close to be apart."""
+    i, j, distances = close_pairs(system.positions, system.cell, MIN_DISTANCE)
     hydrogen = system.numbers == 1
-    limits = np.where(hydrogen[:, None] & hydrogen, MIN_DISTANCE_HH, MIN_DISTANCE)
-    distances = _distances(system)
-    i, j = np.unravel_index(np.argmin(distances / limits), distances.shape)
-    if not distances[i, j] >= limits[i, j]:
-        first, second = (f"{system.symbols[atom]} {atom + 1}" for atom in (int(i), int(j)))
+    limits = np.where(hydrogen[i] & hydrogen[j], MIN_DISTANCE_HH, MIN_DISTANCE)
+    worst = int(np.argmin(distances / limits)) if len(i) else -1
+    if worst >= 0 and not distances[worst] >= limits[worst]:
+        first, second = (f"{system.symbols[k]} {k + 1}" for k in (i[worst], j[worst]))
         raise InputError(
-            f"{system.name}: overlapping atoms: {first} and {second} are {distances[i, j]:.3f} "
-            f"angstrom apart; expected at least {limits[i, j]}"
+            f"{system.name}: overlapping atoms: {first} and {second} are {distances[worst]:.3f} "
+            f"angstrom apart; expected at least {limits[worst]}",
+            hint="check the lattice vectors, and their unit" if system.is_periodic else None,
         )
 
 
 def check_units(system: System) -> None:
-    """Refuse a molecule all of whose X-H bonds are too long, or too short, by a unit."""
+    """Refuse atoms all of whose X-H bonds are too long, or too short, by a unit."""
     hydrogens = np.flatnonzero(system.numbers == 1)
     heavy = np.flatnonzero(np.isin(system.numbers, NONMETALS))
     if len(hydrogens) == 0 or len(heavy) == 0:
         return
-    distances = _distances(system)[np.ix_(hydrogens, heavy)]
-    nearest = distances.argmin(axis=1)
-    found = distances.min(axis=1)
-    expected = covalent_radii[1] + covalent_radii[system.numbers[heavy[nearest]]]
+    nearest, found = nearest_of(system.positions, system.cell, hydrogens, heavy)
+    expected = covalent_radii[1] + covalent_radii[system.numbers[nearest]]
     ratios = found / expected
     if ratios.min() <= LONGEST and ratios.max() >= SHORTEST:
         return
@@ -260,7 +281,7 @@ def check_units(system: System) -> None:
     fits = abs(np.log(ratio / factor)) < 0.25
     if ratio < 1 and not fits:
         return  # too close for any unit: overlapping atoms
-    element = chemical_symbols[system.numbers[heavy[nearest[0]]]]
+    element = chemical_symbols[system.numbers[nearest[0]]]
     raise InputError(
         f"{system.name}: the {element}-H distance is {found[0]:.3f} angstrom; "
         f"expected about {expected[0]:.2f}",

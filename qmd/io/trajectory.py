@@ -1,7 +1,7 @@
 """Trajectories in the AMBER NetCDF convention 1.0, NetCDF 64-bit-offset files.
 
-MDAnalysis, mdtraj, ParmEd, cpptraj and VMD read them. No `cell_*` variables (isolated molecules)
-and no `scale_factor`, which MDAnalysis refuses on variables that it does not know.
+MDAnalysis, mdtraj, ParmEd, cpptraj and VMD read them. Positions are unwrapped: an atom that leaves
+the cell goes on. No `scale_factor`, which MDAnalysis refuses on variables that it does not know.
 
 =================  ====  ==========================  =======================================
 variable           type  unit in the file            internal unit
@@ -15,6 +15,9 @@ potential_energy   f8    eV                          eV
 kinetic_energy     f8    eV                          eV
 step               f8    1                           exact to 2**53; the format has no int64
 replica            f8    1                           only where replicas share the file
+cell_lengths       f8    angstrom                    only of periodic systems; 0 along a
+                                                     direction that is not periodic
+cell_angles        f8    degree                      likewise; alpha, beta, gamma
 =================  ====  ==========================  =======================================
 
 The frames are written without the NetCDF library: a record has a fixed size, so appending is one
@@ -28,7 +31,7 @@ References
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -38,11 +41,13 @@ import numpy.typing as npt
 
 from qmd import units
 from qmd.errors import CorruptError, NumericalError, OutputError
+from qmd.integrators import Batch
 from qmd.io import netcdf
 from qmd.io.blocks import RESTORE, BlockDigests, frames_in
 from qmd.io.files import fsync_directory, output_errors, write_all
 from qmd.io.netcdf import Header, Variable
 from qmd.io.snapshot import Snapshot
+from qmd.system.cell import lattice_vectors, lengths_and_angles, turned
 from qmd.typing import Array
 
 _FRAME = ("frame",)
@@ -64,8 +69,14 @@ _FIXED = {
     "spatial": Variable("S1", ("spatial",)),
     "Z": Variable(">i4", ("atom",), {"long_name": "atomic number"}),
 }
-_VARIABLES = _FIXED | _SCALARS | _VECTORS
-_OF_REPLICAS = _FIXED | _SCALARS | _REPLICA | _VECTORS
+_LABELS = {
+    "cell_spatial": Variable("S1", ("cell_spatial",)),
+    "cell_angular": Variable("S1", ("cell_angular", "label")),
+}
+_CELL = {
+    "cell_lengths": Variable(">f8", ("frame", "cell_spatial"), {"units": "angstrom"}),
+    "cell_angles": Variable(">f8", ("frame", "cell_angular"), {"units": "degree"}),
+}
 # The unit of each variable in internal units, where it is not 1.
 _UNITS = {"time": units.ps, "velocities": 1 / units.ps, "forces": units.kcal_per_mol}
 _LIMIT = 1e36
@@ -111,7 +122,8 @@ class TrajectoryWriter:
         blocks: BlockDigests | None = None,
     ) -> None:
         self._path, self._header = path, verify(path)
-        self._names = [*_SCALARS, *(name for name in _REPLICA if name in self._header.variables)]
+        self._columns = _columns(self._header)
+        self._n_columns = max(column.stop for column in self._columns.values())
         record = self._header.record
         self._start, self._last = _start_and_last(path, self._header, n_frames)
         self._blocks = blocks_of(path, self._header, n_frames) if blocks is None else blocks
@@ -119,7 +131,7 @@ class TrajectoryWriter:
         self._buffered = 0
         block = max(1, min(block or _BLOCK_FRAMES, _BLOCK_BYTES // record.itemsize))
         # Plain float64, converted block by block: 5 us a frame; one by one took 55.
-        self._scalars = np.zeros((block, len(self._names)))
+        self._scalars = np.zeros((block, self._n_columns))
         self._vectors = np.zeros((block, len(_VECTORS), self._header.dims["atom"], 3))
         with output_errors(path):
             self._fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
@@ -133,6 +145,7 @@ class TrajectoryWriter:
         program_version: str,
         *,
         of_replicas: bool = False,
+        in_cell: bool = False,
         block: int | None = None,
     ) -> Self:
         """Start a new file.
@@ -147,6 +160,8 @@ class TrajectoryWriter:
             Go into the global attributes.
         of_replicas : bool
             Whether replicas share the file: each frame then says of which one it is.
+        in_cell : bool
+            Whether the system is periodic: each frame then has its cell.
         block : int, optional
             Frames to keep in memory at most.
 
@@ -158,7 +173,8 @@ class TrajectoryWriter:
         with output_errors(path):
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
             try:
-                write_all(fd, _encode_start(numbers, title, program_version, of_replicas), 0)
+                start = _encode_start(numbers, title, program_version, of_replicas, in_cell)
+                write_all(fd, start, 0)
                 os.fsync(fd)
             finally:
                 os.close(fd)
@@ -212,15 +228,15 @@ class TrajectoryWriter:
             If a block of frames cannot be written; the file then ends with the last `sync`.
         """
         n, free = len(snapshot.kinetic_energies), slice(self._buffered, None)
-        if n != 1 and len(self._names) == len(_SCALARS):
+        if n != 1 and "replica" not in self._columns:
             raise ValueError(f"{self._path} is of one trajectory, not of {n} replicas.")
         scalars, vectors = self._scalars[free], self._vectors[free]
         fits = n <= len(scalars)
         if not fits:
-            scalars = np.empty((n, len(self._names)))
+            scalars = np.empty((n, self._n_columns))
             vectors = np.empty((n, *self._vectors.shape[1:]))
         scalars, vectors = scalars[:n], vectors[:n]
-        _fill(scalars, vectors, snapshot)
+        _fill(scalars, vectors, snapshot, self._columns)
         if not (np.abs(vectors).max(initial=0) <= _LIMIT and np.isfinite(scalars).all()):
             raise _not_finite(snapshot.step)
         if fits:
@@ -276,8 +292,9 @@ class TrajectoryWriter:
         if not n:
             return
         records: npt.NDArray[np.void] = np.zeros(n, self._header.record)
-        for k, name in enumerate(self._names):
-            records[name] = self._scalars[:n, k] / _UNITS.get(name, 1)
+        for name, column in self._columns.items():
+            values = self._scalars[:n, column] / _UNITS.get(name, 1)
+            records[name] = values.reshape(records[name].shape)
         for k, name in enumerate(_VECTORS):
             records[name] = self._vectors[:n, k] / _UNITS.get(name, 1)
         data = records.tobytes()
@@ -315,8 +332,9 @@ def verify(path: Path) -> Header:
     variables = {name: v._replace(begin=0) for name, v in header.variables.items()}
     atoms = header.dims.get("atom", 0)
     convention = (header.attributes.get("Conventions"), header.attributes.get("ConventionVersion"))
-    known = variables in (_VARIABLES, _OF_REPLICAS)
-    if not known or (dict(header.dims), convention) != (_dims(atoms), ("AMBER", "1.0")):
+    in_cell = "cell_lengths" in variables
+    expected = _variables("replica" in variables, in_cell), _dims(atoms, in_cell), ("AMBER", "1.0")
+    if (variables, dict(header.dims), convention) != expected:
         raise CorruptError(f"{path} is not a trajectory of this version of qmd, or is damaged.")
     return header
 
@@ -382,6 +400,21 @@ def read_scalars(path: Path) -> dict[str, Array]:
     return {name: frames[name].astype(np.float64) for name in names}
 
 
+def read_cells(path: Path) -> Array | None:
+    """The lattice vectors of each frame, shape (n_frames, 3, 3), angstrom; None if isolated.
+
+    Raises
+    ------
+    InputError, CorruptError
+        As `verify`.
+    """
+    if "cell_lengths" not in verify(path).variables:
+        return None
+    frames = read_frames(path)
+    lengths, angles = (frames[name].astype(np.float64) for name in _CELL)
+    return lattice_vectors(lengths, angles)
+
+
 def read_frames(path: Path) -> npt.NDArray[np.void]:
     """The frames as the file holds them: one record each, mapped, not read.
 
@@ -409,18 +442,50 @@ def read_numbers(path: Path) -> npt.NDArray[np.int64]:
     return np.fromfile(path, ">i4", n_atoms, offset=begin).astype(np.int64)
 
 
-def _dims(n_atoms: int) -> dict[str, int]:
-    return {"frame": 0, "spatial": 3, "atom": n_atoms}
+def _dims(n_atoms: int, in_cell: bool) -> dict[str, int]:
+    sides = {"cell_spatial": 3, "cell_angular": 3, "label": 5} if in_cell else {}
+    return {"frame": 0, "spatial": 3, "atom": n_atoms, **sides}
 
 
-def _fill(scalars: Array, vectors: Array, snapshot: Snapshot) -> None:
-    """Put the frames of `snapshot` in the order of `_SCALARS`, `_REPLICA` and `_VECTORS`."""
+def _variables(of_replicas: bool, in_cell: bool) -> dict[str, Variable]:
+    """Variables of a file, in their order."""
+    fixed = _FIXED | (_LABELS if in_cell else {})
+    of_frames = _SCALARS | (_REPLICA if of_replicas else {}) | (_CELL if in_cell else {})
+    return fixed | of_frames | _VECTORS
+
+
+def _columns(header: Header) -> dict[str, slice]:
+    """Places of the variables of a frame, less its vectors, in a row of numbers."""
+    columns, end = {}, 0
+    for name in (*_SCALARS, *_REPLICA, *_CELL):
+        if name in header.variables:
+            size = 3 if name in _CELL else 1
+            columns[name], end = slice(end, end + size), end + size
+    return columns
+
+
+def _fill(scalars: Array, vectors: Array, snapshot: Snapshot, columns: Mapping[str, slice]) -> None:
+    """Put the frames of `snapshot` into rows of `columns`, and in the order of `_VECTORS`."""
     batch = snapshot.batch
     scalars[:, 0], scalars[:, 1] = snapshot.time, batch.step
     scalars[:, 2], scalars[:, 3] = batch.energies, snapshot.kinetic_energies
-    if scalars.shape[1] > len(_SCALARS):
+    if "replica" in columns:
         scalars[:, 4] = batch.replicas
+    if "cell_lengths" in columns:
+        batch = _in_standard_orientation(batch)
+        lengths, angles = lengths_and_angles(batch.cells)
+        scalars[:, columns["cell_lengths"]], scalars[:, columns["cell_angles"]] = lengths, angles
     vectors[:, 0], vectors[:, 1], vectors[:, 2] = batch.positions, batch.velocities, batch.forces
+
+
+def _in_standard_orientation(batch: Batch) -> Batch:
+    """Turn systems whose cells have been strained: readers make cells from lengths and angles."""
+    if not np.triu(batch.cells, 1).any():
+        return batch
+    vectors = zip(batch.cells, batch.positions, batch.velocities, batch.forces, strict=True)
+    standard = [turned(*one) for one in vectors]
+    cells, x, v, f = (np.stack(part) for part in zip(*standard, strict=True))
+    return batch._replace(cells=cells, positions=x, velocities=v, forces=f)
 
 
 def _not_finite(step: int) -> NumericalError:
@@ -431,7 +496,11 @@ def _not_finite(step: int) -> NumericalError:
 
 
 def _encode_start(
-    numbers: npt.NDArray[np.integer], title: str, program_version: str, of_replicas: bool
+    numbers: npt.NDArray[np.integer],
+    title: str,
+    program_version: str,
+    of_replicas: bool,
+    in_cell: bool,
 ) -> bytes:
     """The file up to the first frame."""
     attributes = {
@@ -441,9 +510,10 @@ def _encode_start(
         "Conventions": "AMBER",
         "ConventionVersion": "1.0",
     }
-    variables = _OF_REPLICAS if of_replicas else _VARIABLES
-    header = netcdf.encode(_dims(len(numbers)), attributes, variables)
-    return header + b"xyz\0" + numbers.astype(">i4").tobytes()
+    variables = _variables(of_replicas, in_cell)
+    header = netcdf.encode(_dims(len(numbers), in_cell), attributes, variables)
+    labels = b"abc\0" + b"alphabeta gamma\0" if in_cell else b""
+    return header + b"xyz\0" + numbers.astype(">i4").tobytes() + labels
 
 
 def _start_and_last(path: Path, header: Header, n_frames: int) -> tuple[bytes, bytes]:

@@ -89,8 +89,13 @@ def open_writers(
             )
             if end
             else TrajectoryWriter.create(
-                path, setup.system.numbers, setup.title, __version__, block=block
-            )
+                path,
+                setup.system.numbers,
+                setup.title,
+                __version__,
+                in_cell=setup.system.is_periodic,
+                block=block,
+            )  # fmt: skip
         )
     return writers
 

@@ -9,14 +9,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+
 from qmd import __version__, units
 from qmd.errors import MismatchError
+from qmd.integrators import evaluate_virial, has_virial
 from qmd.io.run_folder import RunPaths
 from qmd.io.snapshot import Snapshot
 from qmd.io.text import TextWriter, synced_text
 from qmd.io.trajectory import TrajectoryWriter
 from qmd.run.replica_reporters import PerReplicaTrajectoryReporter, open_writers
 from qmd.run.setup import RunSetup
+from qmd.system.cell import is_full, volume
 
 LOG_COLUMNS = (
     "step", "time_ps", "potential_energy_eV", "kinetic_energy_eV", "total_energy_eV",
@@ -24,6 +28,10 @@ LOG_COLUMNS = (
 )  # fmt: skip
 SPREAD_COLUMN = "force_spread_eV_per_A"
 """One more, of a committee."""
+CELL_COLUMNS = "volume_A3", "density_g_per_cm3"
+"""More, of a system that is periodic in all directions."""
+PRESSURE_COLUMN = "pressure_bar"
+"""And one more, if its potential has a virial."""
 REPLICAS_LOG_COLUMNS = (
     "step", "time_ps", "replicas",
     *(f"{what}_{name}" for name in LOG_COLUMNS[2:] for what in ("mean", "min", "max")),
@@ -155,7 +163,7 @@ def _open_trajectory(
     else:
         writer = TrajectoryWriter.create(
             paths.trajectory, setup.system.numbers, setup.title, __version__,
-            of_replicas=setup.config.replicas > 1,
+            of_replicas=setup.config.replicas > 1, in_cell=setup.system.is_periodic,
         )  # fmt: skip
     return TrajectoryReporter(writer, output.trajectory_every)
 
@@ -229,14 +237,49 @@ def _log_of(setup: RunSetup) -> tuple[Sequence[str], Callable[[Snapshot], Sequen
     """Columns of the log, and the function that fills them."""
     if setup.config.replicas > 1:
         return REPLICAS_LOG_COLUMNS, _replicas_row
-    spread = setup.force_spread
-    if spread is None:
+    further = [*_spread_of(setup), *_cell_of(setup)]
+    if not further:
         return LOG_COLUMNS, _row
 
     def row(snapshot: Snapshot) -> list[str]:
-        return [*_row(snapshot), f"{spread(snapshot.batch.positions[0]).max():.9f}"]
+        return [*_row(snapshot), *(cell for _, fill in further for cell in fill(snapshot))]
 
-    return (*LOG_COLUMNS, SPREAD_COLUMN), row
+    return [*LOG_COLUMNS, *(name for names, _ in further for name in names)], row
+
+
+_Columns = tuple[Sequence[str], Callable[[Snapshot], Sequence[str]]]
+
+
+def _spread_of(setup: RunSetup) -> list[_Columns]:
+    """The column of a committee."""
+    spread = setup.force_spread
+    if spread is None:
+        return []
+    return [((SPREAD_COLUMN,), lambda now: [f"{spread(now.batch.positions[0]).max():.9f}"])]
+
+
+def _cell_of(setup: RunSetup) -> list[_Columns]:
+    """The columns of a system that is periodic in all directions."""
+    if not is_full(setup.system.cell):
+        return []
+    mass = float(setup.system.masses.sum())
+
+    def sizes(now: Snapshot) -> list[str]:
+        volume_A3 = volume(now.batch.cells[0])
+        return [f"{volume_A3:.9f}", f"{mass / volume_A3 / units.g_per_cm3:.12f}"]
+
+    found: list[_Columns] = [(CELL_COLUMNS, sizes)]
+    if has_virial(setup.force, setup.system.positions, setup.system.cell):
+        found.append(((PRESSURE_COLUMN,), lambda now: [f"{_pressure(setup, now):.6f}"]))
+    return found
+
+
+def _pressure(setup: RunSetup, now: Snapshot) -> float:
+    """Return the pressure (bar) of all motion and of the virial."""
+    batch = now.batch
+    _, _, virial = evaluate_virial(setup.force, batch.positions[0], batch.cells[0])
+    pressure = (2 * now.kinetic_energies[0] + np.trace(virial)) / (3 * volume(batch.cells[0]))
+    return float(pressure / units.bar)
 
 
 def _row(snapshot: Snapshot) -> list[str]:

@@ -28,6 +28,8 @@ from qmd.run.setup import RunSetup, build_replicas, set_up
 from qmd.run.simulation import AbstractSimulation, RunProgress, Simulation
 from qmd.run.start import start_batch, start_state
 from qmd.system import topology
+from qmd.system.cell import periodic
+from qmd.typing import Array
 
 Log = Callable[[str], None]
 
@@ -178,10 +180,19 @@ def _batch_of_one(setup: RunSetup, start: State | None) -> Batch:
     return Batch.of([start], [setup.stream.replica])
 
 
+def _is_other_cell(setup: RunSetup, cells: Array) -> bool:
+    """Return True if a run of `setup` cannot reach one of `cells`, shape (n, 3, 3)."""
+    start = setup.system.cell
+    if not setup.integrator.changes_cell:
+        return bool((cells != start).any())
+    return any(periodic(cell) != periodic(start) for cell in cells)
+
+
 def _topology(setup: RunSetup) -> str:
     """Text of topology.pdb, a function of the input."""
-    numbers, positions = setup.system.numbers, setup.system.positions
-    return render_pdb(numbers, positions, topology.bonds(numbers, positions))
+    system = setup.system
+    bonds = topology.bonds(system.numbers, system.positions, system.cell)
+    return render_pdb(system.numbers, system.positions, bonds, system.cell)
 
 
 def _restore_topology(path: Path, text: str, log: Log) -> None:
@@ -265,7 +276,7 @@ def _check_contents(setup: RunSetup, saved: checkpoint.Checkpoint, paths: RunPat
             not np.abs(values).max(initial=0.0) <= LARGEST
             for values in saved.batch.as_arrays().values()
         ),
-        "it has a cell, which no run has": bool(saved.batch.cells.any()),
+        "its cell is not one that this input reaches": _is_other_cell(setup, saved.batch.cells),
         "a replica failed at a later step": any(step > saved.step for step, _, _ in saved.failures),
         "it says nothing of an output": not saved.outputs.keys() >= OUTPUTS.keys(),
     }
@@ -330,6 +341,7 @@ def _write_record(finished: RunSession) -> None:
             "charge": setup.system.charge,
             "multiplicity": setup.system.multiplicity,
             "masses_u": setup.system.masses.tolist(),
+            **({"cell_A": setup.system.cell.tolist()} if setup.system.is_periodic else {}),
             "degrees_of_freedom": setup.dof,
             "temperature_about_centre": setup.thermometer.about_centre,
             "drift_A_per_ps": round(setup.thermometer.drift * units.ps, 9),

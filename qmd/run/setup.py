@@ -14,7 +14,7 @@ from qmd.errors import InputError
 from qmd.forces.build import build_potential
 from qmd.forces.combine import confined
 from qmd.forces.origin import PotentialOrigin
-from qmd.forces.runnable import ForceSpread, RunnablePotential
+from qmd.forces.runnable import ForceSpread, RunnablePotential, require_cell
 from qmd.integrators import (
     AbstractIntegrator,
     AbstractReplicas,
@@ -96,21 +96,23 @@ def set_up(loaded: LoadedConfig[RunConfig]) -> RunSetup:
         In one line, if the structure, the package, or the two together cannot be used.
     """
     config, folder = loaded.config, loaded.path.parent
-    system = load_system(config.system.structure, folder, charged=True)
+    system = load_system(config.system.structure, folder, charged=True, periodic=True)
     if config.system.masses_u is not None:
         system = with_masses(system, config.system.masses_u)
     potential = build_potential(config.potential, system, folder)
     integrator = build_integrator(config.integrator, config.noise, potential.native_model)
     _check_replicas(config, system, potential, integrator)
+    _check_cell(config, system, potential)
     if config.confinement is not None:
         potential = confined(potential, _sphere(system.n_atoms, config.confinement))
-    stream = Stream(config.seed, config.replica)
+    stream, force = Stream(config.seed, config.replica), potential.force()
+    require_cell(force, system.cell, potential.source.name)
     return RunSetup(
         loaded=loaded,
         system=system,
         potential=potential.source,
         integrator=integrator,
-        force=potential.force(),
+        force=force,
         limits=build_limits(config, potential.source.domain),
         stream=stream,
         thermometer=thermometer(
@@ -168,6 +170,22 @@ def _check_replicas(
         )
 
 
+def _check_cell(config: RunConfig, system: System, potential: RunnablePotential) -> None:
+    """Refuse what has no meaning in a periodic system, or is not computed there."""
+    if not system.is_periodic:
+        return
+    without = {
+        "confinement": config.confinement is not None,
+        "noise": config.noise is not None,
+        "system.remove_rotation": config.system.remove_rotation,
+        "potential.backend: jax": potential.backend == "jax",
+    }
+    for key in (key for key, given in without.items() if given):
+        raise InputError(
+            f"`{key}` is for isolated molecules, but {system.name} is periodic", "remove it"
+        )
+
+
 def _sphere(n_atoms: int, config: ConfinementConfig) -> SphericalWall:
     return SphericalWall(n_atoms, config.radius_A, config.stiffness_eV_per_A3)
 
@@ -179,7 +197,8 @@ def _identity(config: RunConfig, system: System) -> str:
         exclude[section] = {name} if name else True
     settings = config.model_dump_json(exclude=exclude)
     digest = hashlib.sha256(settings.encode())
-    for array in (system.numbers, system.masses, system.positions, system.velocities):
+    cell = system.cell if system.is_periodic else None
+    for array in (system.numbers, system.masses, system.positions, system.velocities, cell):
         digest.update(b"" if array is None else array.tobytes())
     return digest.hexdigest()
 

@@ -62,7 +62,7 @@ def unchecked_start(setup: RunSetup) -> State:
 
 def _exact_start(setup: RunSetup) -> State:
     velocities = first_velocities(setup.system, setup.config.system, setup.stream)
-    return initial_state(setup.force, setup.system.positions, velocities)
+    return initial_state(setup.force, setup.system.positions, velocities, setup.system.cell)
 
 
 def start_batch(setup: RunSetup) -> Batch:
@@ -95,7 +95,7 @@ def _check_slope(setup: RunSetup, state: State, h: float = 1e-4) -> None:
     for sign in (1, -1):
         moved = state.positions.copy()
         moved[atom, axis] += sign * h
-        energies.append(initial_state(setup.force, moved, moved).energy)
+        energies.append(initial_state(setup.force, moved, moved, setup.system.cell).energy)
     slope = (energies[0] - energies[1]) / (2 * h)
     # Error of the difference: h^2/6 times a third derivative of at most 1e3 eV/angstrom^3.
     if not abs(slope + state.forces[atom, axis]) <= setup.potential.slope_error:

@@ -1,22 +1,23 @@
-"""Molecule in internal units: atomic numbers, positions, masses and initial velocities.
+"""Atoms in internal units: numbers, positions, masses, initial velocities and cell.
 
 From here on all values are in eV, angstrom, u and angstrom sqrt(u/eV).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from qmd.errors import InputError, MismatchError
+from qmd.system.cell import ISOLATED, checked_cell
 from qmd.typing import Array
 
 
 @dataclass(frozen=True, eq=False)
 class System:
-    """Isolated molecule or cluster; the arrays are read-only.
+    """Atoms of a molecule, a cluster or a periodic cell; the arrays are read-only.
 
     Attributes
     ----------
@@ -34,11 +35,14 @@ class System:
         Total charge (e) that the structure states; None if it states none.
     multiplicity : int or None
         Multiplicity 2S + 1 that the structure states; None if it states none.
+    cell : float64 array, shape (3, 3)
+        Lattice vectors (angstrom) in rows; a row of zeros is a direction that is not periodic.
 
     Raises
     ------
     InputError
-        If a shape does not fit, a value is not finite or a mass is not positive.
+        If a shape does not fit, a value is not finite, a mass is not positive, or the cell is not
+        one, see `qmd.system.cell.checked_cell`.
     """
 
     numbers: NDArray[np.int64]
@@ -48,22 +52,24 @@ class System:
     name: str
     charge: int | None = None
     multiplicity: int | None = None
+    cell: Array = field(default_factory=lambda: ISOLATED)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "cell", checked_cell(self.cell, self.name))
         n_atoms = len(self.numbers)
         shapes = {"numbers": (n_atoms,), "masses": (n_atoms,), "positions": (n_atoms, 3)}
         if self.velocities is not None:
             shapes["velocities"] = (n_atoms, 3)
-        for field, shape in shapes.items():
-            dtype = np.int64 if field == "numbers" else np.float64
-            array = np.array(getattr(self, field), dtype=dtype, order="C")
+        for name, shape in shapes.items():
+            dtype = np.int64 if name == "numbers" else np.float64
+            array = np.array(getattr(self, name), dtype=dtype, order="C")
             if array.shape != shape:
-                raise InputError(f"{self.name}: {field} of shape {array.shape}, expected {shape}")
+                raise InputError(f"{self.name}: {name} of shape {array.shape}, expected {shape}")
             if not np.isfinite(array).all():
                 atom = int(np.argwhere(~np.isfinite(array))[0, 0])
-                raise InputError(f"{self.name}: {field} of atom {atom + 1} are not finite")
+                raise InputError(f"{self.name}: {name} of atom {atom + 1} are not finite")
             array.setflags(write=False)
-            object.__setattr__(self, field, array)
+            object.__setattr__(self, name, array)
         if not (self.masses > 0).all():
             raise InputError(f"{self.name}: a mass is not positive")
 
@@ -71,6 +77,11 @@ class System:
     def n_atoms(self) -> int:
         """Number of atoms."""
         return len(self.numbers)
+
+    @property
+    def is_periodic(self) -> bool:
+        """True if the system has a lattice vector."""
+        return bool(self.cell.any())
 
     @property
     def symbols(self) -> tuple[str, ...]:

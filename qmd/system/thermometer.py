@@ -85,7 +85,8 @@ def thermometer(
         return Thermometer(masses, 3 * n - turns, about_centre=False, drift=0.0)
     centre, drift = (masses @ x / masses.sum() for x in (system.positions, velocities))
     still = _is_without_rotation(system.positions - centre, momenta - masses[:, None] * drift)
-    turns = n_rotations(system) if still else 0
+    # The images of a periodic system exert a torque: its angular momentum is no constant.
+    turns = n_rotations(system) if still and not system.is_periodic else 0
     speed = 0.0 if _cancel(momenta, _lengths(momenta)) else float(np.linalg.norm(drift))
     return Thermometer(masses, 3 * n - 3 - turns, about_centre=True, drift=speed)
 

@@ -7,6 +7,7 @@ adds a meaningless 1 angstrom unit cell. ASE's writer puts a whole cluster into 
 import numpy as np
 from ase.data import covalent_radii
 
+from qmd.system.cell import ISOLATED, minimum_image
 from qmd.typing import Array, Integers
 
 BOND_FACTOR = 1.3
@@ -14,7 +15,7 @@ BOND_FACTOR = 1.3
 1.98 for C-C. Hydrogen bonds (1.8) and second neighbours (2.4, C-C-C) are longer."""
 
 
-def bonds(numbers: Integers, positions: Array) -> Integers:
+def bonds(numbers: Integers, positions: Array, cell: Array = ISOLATED) -> Integers:
     """Return the covalent bonds, by distance [1]_.
 
     Parameters
@@ -23,6 +24,8 @@ def bonds(numbers: Integers, positions: Array) -> Integers:
         Atomic numbers.
     positions : float array, shape (n_atoms, 3)
         Angstrom.
+    cell : float array, shape (3, 3)
+        Lattice vectors (angstrom) in rows; bonds reach across the faces.
 
     Returns
     -------
@@ -36,7 +39,8 @@ def bonds(numbers: Integers, positions: Array) -> Integers:
     radii = covalent_radii[numbers]
     pairs = []
     for i in range(len(numbers) - 1):  # row by row: memory grows with n_atoms, not its square
-        distances = np.linalg.norm(positions[i + 1 :] - positions[i], axis=1)
+        arms = minimum_image(positions[i + 1 :] - positions[i], cell)
+        distances = np.linalg.norm(arms, axis=1)
         bonded = distances < BOND_FACTOR * (radii[i + 1 :] + radii[i])
         pairs += [(i, i + 1 + int(j)) for j in np.flatnonzero(bonded)]
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)

@@ -367,16 +367,13 @@ def test_pages_are_ascii() -> None:
 def test_the_outputs_page_names_every_file_column_and_variable() -> None:
     from qmd.io import trajectory
     from qmd.io.run_folder import RunPaths
-    from qmd.run.reporters import LOG_COLUMNS, SPREAD_COLUMN
+    from qmd.run.reporters import CELL_COLUMNS, LOG_COLUMNS, PRESSURE_COLUMN, SPREAD_COLUMN
 
     page = (DOCS / "reference" / "outputs.md").read_text()
     files = [path.name for path in RunPaths(Path()).written()]
-    variables = inspect.getattr_static(trajectory, "_VARIABLES")
-    assert [
-        name
-        for name in (*files, *LOG_COLUMNS, SPREAD_COLUMN, *variables)
-        if f"`{name}`" not in page
-    ] == []
+    variables = inspect.getattr_static(trajectory, "_variables")(of_replicas=True, in_cell=True)
+    columns = *LOG_COLUMNS, SPREAD_COLUMN, *CELL_COLUMNS, PRESSURE_COLUMN
+    assert [name for name in (*files, *columns, *variables) if f"`{name}`" not in page] == []
     for name, variable in variables.items():
         unit = variable.attributes.get("units")
         assert unit is None or re.search(rf"^\| `{name}` .*\| {unit} \|", page, re.M), name

@@ -10,7 +10,7 @@ import pytest
 
 from qmd import units
 from qmd.errors import InputError, MismatchError
-from qmd.io.structure import BUILT_IN, MAX_ATOMS, load_system
+from qmd.io.structure import BUILT_IN, MAX_ATOMS, MAX_FILE_BYTES, load_system
 from qmd.run.config import SystemConfig
 from qmd.run.velocities import start_velocities
 from qmd.system.system import System, check_species
@@ -187,12 +187,15 @@ REFUSED = {
     "words": ("water\n\nO 0 0 0\n", "expected the number of atoms on line 1, got 'water'"),
     "unknown": (xyz(symbols="OHX"), "atom 3 is of an unknown element"),
     "no element": (xyz(symbols=["O", "H", "Qq"]), "atom 3 is of an unknown element, 'Qq'"),
-    "many": (xyz(np.arange(3.0 * MAX_ATOMS + 3).reshape(-1, 3), "O" * (MAX_ATOMS + 1)), "1001 at"),
+    "many": (
+        xyz(np.arange(3.0 * MAX_ATOMS + 3).reshape(-1, 3), "O" * (MAX_ATOMS + 1)),
+        f"{MAX_ATOMS + 1} at",
+    ),
     "long line": (xyz(title="x" * 20_000), "line of more than"),
     "empty": ("", "is empty"),
     "blank": ("\n \n", "is empty"),
     "binary": (b"\x89PNG\r\n\x1a\n\xff", "not in a format"),
-    "large": ("\n" * (5 << 20), "bytes"),
+    "large": ("\n" * (MAX_FILE_BYTES + 1), "bytes"),
     "evil title": (xyz(np.zeros((3, 3)), title=EVIL), "overlapping"),
 }
 
@@ -211,15 +214,16 @@ def test_formats_that_are_more_than_text_are_refused(name, load):
         load("{}", name)
 
 
-@pytest.mark.parametrize("name", ["POSCAR", "a.vasp", "a.cif"])
-def test_a_file_of_a_crystal_is_refused_with_a_way_out_that_works(name, tmp_path):
+@pytest.mark.parametrize("name", ["POSCAR", "a.vasp", "a.cif", "a.pdb", "a.extxyz"])
+def test_a_cell_is_refused_for_molecules_with_a_way_out_that_works(name, tmp_path):
     import ase.io
     from ase import Atoms
 
     crystal = Atoms("OHH", WATER.positions + 4, cell=[9, 9, 9], pbc=True)
-    ase.io.write(tmp_path / name, crystal, format="cif" if name == "a.cif" else "vasp")
-    with pytest.raises(InputError, match=r"is a crystal \((vasp|cif)\); expected an isolated") as e:
+    ase.io.write(tmp_path / name, crystal, format="vasp" if "." not in name else None)
+    with pytest.raises(InputError, match="is periodic; potentials are for isolated") as e:
         load_system(name, tmp_path)
+    assert load_system(name, tmp_path, periodic=True).cell.tolist() == np.diag([9.0] * 3).tolist()
     assert "`ase convert -o xyz FILE molecule.xyz`" in e.value.hint
     ase.io.write(tmp_path / "molecule.xyz", ase.io.read(tmp_path / name), format="xyz")
     assert load_system("molecule.xyz", tmp_path).symbols == ("O", "H", "H")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import MDAnalysis
 import numpy as np
 import pytest
 from ase.build import molecule
@@ -168,6 +169,15 @@ def test_what_the_columns_cannot_hold_is_refused(tmp_path: Path) -> None:
         write_pdb(path, np.array([1]), np.array([[1e4, 0.0, 0.0]]), none)
     with pytest.raises(InputError):
         write_pdb(path, np.array([1]), np.array([[np.nan, 0.0, 0.0]]), none)
-    with pytest.raises(InputError, match="9999 molecules"):
-        write_pdb(path, np.full(10_000, 1), np.zeros((10_000, 3)), none)
+    with pytest.raises(InputError, match="99999 atoms"):
+        write_pdb(path, np.full(100_000, 1), np.zeros((100_000, 3)), none)
     assert not path.exists()
+
+
+@readers
+def test_more_molecules_than_residue_numbers_stay_apart(tmp_path: Path) -> None:
+    path, none, cell = tmp_path / "topology.pdb", np.empty((0, 2), dtype=int), np.eye(3) * 90
+    write_pdb(path, np.full(10_020, 18), np.zeros((10_020, 3)), none, cell)
+    universe = MDAnalysis.Universe(str(path))
+    assert universe.residues.n_residues == 10_020
+    assert universe.dimensions.tolist() == [90, 90, 90, 90, 90, 90]

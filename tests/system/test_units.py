@@ -45,6 +45,9 @@ def test_factors_are_those_of_ase_to_the_last_digit() -> None:
         # sets moved the bohr by 7e-10, that is by 4.5 of its uncertainties.
         (units.pyscf_hartree, constants.value("Hartree energy in eV"), 1e-12),
         (units.pyscf_bohr, constants.value("Bohr radius") * 1e10, 1e-9),
+        (units.GPa, 1e9 * 1e-30 / EV, 3 * U_E),
+        (units.bar, 1e5 * 1e-30 / EV, 3 * U_E),
+        (units.g_per_cm3, 1e-3 * 1e-24 / U, 3 * U_U),
         # Ten digits are given; eps_0 has an uncertainty of 1.5e-10, and moved by 7e-10.
         (COULOMB, constants.e / (4e-10 * constants.pi * constants.epsilon_0), 1e-9),
         (SPEED_OF_LIGHT_CM_PER_PS, constants.c * 1e2 * 1e-12, 1e-15),  # exact
