@@ -32,8 +32,8 @@ def driver(
     host: Annotated[str, typer.Option(help="Host of the port.")] = "localhost",
     structure: Annotated[
         str | None,
-        typer.Option(help="Atoms, for a potential that serves any: built-in name or file.",
-                     show_default=False),
+        typer.Option(help="Atoms, for a potential that serves any: built-in name or file. One with "
+                     "a cell makes the cell of i-PI periodic.", show_default=False),
     ] = None,
     wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for i-PI.")] = 30.0,
     idle: Annotated[
@@ -53,15 +53,23 @@ def driver(
         from qmd.commands.progress import note
         from qmd.interop.ase_calculator import QmdCalculator
         from qmd.io.structure import load_system
+        from qmd.system.cell import periodic
 
         calculator = QmdCalculator(potential, absolute=True)
+        pbc = (False, False, False)
         if structure is not None:
-            species = load_system(structure, Path()).symbols
+            system = load_system(structure, Path(), periodic=True)
+            species, pbc = system.symbols, periodic(system.cell)
         elif calculator.package is not None:
             species = calculator.package.species
         else:
             raise InputError(f"{potential} is built for given atoms", "name them with --structure")
-        atoms = Atoms("".join(species), calculator=calculator)
+        if any(pbc) and not all(pbc):
+            raise InputError(
+                f"{structure} is periodic in some directions only; the cell of i-PI is in all",
+                "give a structure with a full cell, or an isolated one",
+            )
+        atoms = Atoms(list(species), calculator=calculator, pbc=pbc)
         address = {"unixsocket": unix} if unix else {"host": host, "port": port}
         with _connect(wait, address, idle) as client:
             if not client.run(atoms):

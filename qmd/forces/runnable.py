@@ -12,6 +12,7 @@ from qmd.integrators import (
     ISOLATED,
     Force,
     evaluate_virial,
+    has_virial,
     python_force,
     python_force_in_cell,
 )
@@ -74,6 +75,11 @@ class RunnablePotential:
         return energy_and_forces
 
     @cached_property
+    def is_periodic(self) -> bool:
+        """True if the potential knows periodic cells."""
+        return self.in_cell is not None or (self.model is not None and self.force().periodic)
+
+    @cached_property
     def energy_in_cell(self) -> EnergyInCell:
         """Energy, forces and virial in a cell as a Python function.
 
@@ -107,11 +113,16 @@ def _isolated(function: EnergyInCell) -> EnergyAndForces:
 
 
 def _in_cell(force: Force, name: str) -> EnergyInCell:
+    virials: bool | None = None  # unknown
+
     def energy_in_cell(
         positions: Array, cell: Array, virial: bool
     ) -> tuple[float, Array, Array | None]:
+        nonlocal virials
         require_cell(force, cell, name)
-        if virial:
+        if virial and virials is None:
+            virials = has_virial(force, positions, cell)
+        if virial and virials:
             return evaluate_virial(force, positions, cell)
         return *_evaluate(force, positions, cell), None
 

@@ -9,20 +9,29 @@ from typing import Any, Self, cast
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator, CalculatorSetupError, all_changes
+from ase.calculators.calculator import (
+    Calculator,
+    CalculatorSetupError,
+    PropertyNotImplementedError,
+    all_changes,
+)
+from ase.stress import full_3x3_to_voigt_6_stress
 
-from qmd.errors import MismatchError
+from qmd.errors import InputError, MismatchError
 from qmd.forces.build import build_package, build_potential, parse_potential
 from qmd.forces.catalogue import for_given_atoms, load_package
 from qmd.forces.config import PackageConfig
 from qmd.forces.origin import PotentialOrigin
 from qmd.forces.runnable import RunnablePotential
+from qmd.io.stated import NOTHING, Stated, read_stated
 from qmd.potentials import Package
+from qmd.system.cell import is_full, volume
 from qmd.system.system import System
+from qmd.typing import Array
 
 
 class QmdCalculator(Calculator):
-    """Energy and forces of the molecule, or of one of the molecules, that a potential serves.
+    """Energy, forces and, in a full cell, stress of the atoms that a potential serves.
 
     Parameters
     ----------
@@ -47,7 +56,8 @@ class QmdCalculator(Calculator):
     MismatchError
         If the potential does not exist, or is damaged.
     CalculatorSetupError
-        In a calculation, if the species or their order differ, or if the atoms are periodic.
+        In a calculation, if the species or their order differ, if the atoms are periodic and the
+        potential is for isolated systems, or if they state charges or spins that it does not take.
 
     Warns
     -----
@@ -64,7 +74,7 @@ class QmdCalculator(Calculator):
     True
     """
 
-    implemented_properties = ["energy", "free_energy", "forces"]  # noqa: RUF012  (as in ASE)
+    implemented_properties = ["energy", "free_energy", "forces", "stress"]  # noqa: RUF012  (as in ASE)
 
     def __init__(
         self, potential: str | PathLike[str] | Mapping[str, Any], *, absolute: bool = False
@@ -76,6 +86,7 @@ class QmdCalculator(Calculator):
 
     def _load(self) -> None:
         self._species: tuple[str, ...] = ()
+        self._stated: tuple[object, ...] = ()
         self._runnable: RunnablePotential | None = None
         self.package: Package | None = None
         if isinstance(self._config, PackageConfig) and not for_given_atoms(self._config.name):
@@ -85,7 +96,7 @@ class QmdCalculator(Calculator):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Copy the results; the potential, which cannot change, is shared."""
-        shared = ("_config", "_species", "_runnable", "package")
+        shared = ("_config", "_species", "_stated", "_runnable", "package")
         twin = object.__new__(type(self))
         memo[id(self)] = twin
         for key, value in vars(self).items():
@@ -94,7 +105,8 @@ class QmdCalculator(Calculator):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle holds: a name, and the SHA-256 that its potential must have."""
-        state = {k: v for k, v in vars(self).items() if k not in ("_species", "_runnable")}
+        made_again = ("_species", "_stated", "_runnable")
+        state = {key: value for key, value in vars(self).items() if key not in made_again}
         package = state.pop("package")
         if package is not None:
             state["_config"] = self._config.model_copy(update={"sha256": package.sha256})
@@ -116,9 +128,21 @@ class QmdCalculator(Calculator):
         potential, served = self._potential_for_atoms(), cast(Atoms, self.atoms)
         positions = np.array(served.positions, float, order="C")
         self._warn_outside(potential.source, positions)
-        energy, forces = potential.energy_and_forces(positions)
+        cell, virial = _lattice(served), None
+        if cell.any():
+            in_cell = potential.energy_in_cell
+            energy, forces, virial = in_cell(positions, cell, "stress" in properties)
+        else:
+            energy, forces = potential.energy_and_forces(positions)
         total = energy + (potential.source.reference_energy_eV if self.absolute else 0.0)
         self.results: dict[str, Any] = {"energy": total, "free_energy": total, "forces": forces}
+        if virial is not None and is_full(cell):
+            self.results["stress"] = full_3x3_to_voigt_6_stress(-virial / volume(cell))
+        elif "stress" in properties:
+            raise PropertyNotImplementedError(
+                f"{potential.source.name} has no stress of these atoms: it needs a potential with "
+                "a virial, and a cell that is periodic in all directions."
+            )
         if potential.force_spread:
             self.results["force_spread"] = potential.force_spread(positions)
 
@@ -126,29 +150,40 @@ class QmdCalculator(Calculator):
         """Return the potential for the present atoms, built again if they have changed."""
         atoms: Any = self.atoms
         species = tuple(atoms.get_chemical_symbols())
-        if atoms.pbc.any():
-            raise CalculatorSetupError(
-                f"The atoms have pbc = {atoms.pbc.tolist()}, but potentials of qmd are for "
-                "isolated molecules. If it is one molecule, in one piece, set `atoms.pbc = False`."
-            )
+        if self.package and atoms.pbc.any():
+            raise CalculatorSetupError(_not_periodic(self.package.name, atoms))
         if self.package and species not in self.package.served:
             served = ", or ".join(" ".join(symbols) for symbols in self.package.served)
             raise CalculatorSetupError(
                 f"{self.package.name} is for {served} in this order, but the atoms are "
                 f"{' '.join(species)}."
             )
-        if self._runnable is None or species != self._species:
-            self._runnable, self._species = self._build_for(atoms, species), species
+        stated = _stated(atoms)
+        if self.package and stated[0] not in (NOTHING, Stated(0, 1), Stated(0), Stated(None, 1)):
+            raise CalculatorSetupError(
+                f"{self.package.name} is for neutral molecules with paired electrons, but the "
+                f"atoms state {stated[0]}."
+            )
+        if self._runnable is None or (species, stated) != (self._species, self._stated):
+            self._runnable = self._build_for(atoms, species, stated[0])
+            self._species, self._stated = species, stated
+        if atoms.pbc.any() and not self._runnable.is_periodic:
+            raise CalculatorSetupError(_not_periodic(self._runnable.source.name, atoms))
         return self._runnable
 
-    def _build_for(self, atoms: Atoms, species: tuple[str, ...]) -> RunnablePotential:
+    def _build_for(
+        self, atoms: Atoms, species: tuple[str, ...], stated: Stated
+    ) -> RunnablePotential:
         if self.package and isinstance(self._config, PackageConfig):
             return build_package(self.package.on(species), self._config.backend)
         masses = atoms.get_masses()
-        system = System(atoms.numbers, atoms.positions, masses, None, "the Atoms object")
         try:
+            system = System(
+                atoms.numbers, atoms.positions, masses, None, "the Atoms object", *stated,
+                cell=_lattice(atoms),
+            )  # fmt: skip
             return build_potential(self._config, system, Path())
-        except MismatchError as error:
+        except (InputError, MismatchError) as error:
             raise CalculatorSetupError(f"{error} {error.hint or ''}".strip()) from None
 
     def _warn_outside(self, source: PotentialOrigin, positions: np.ndarray) -> None:
@@ -163,3 +198,23 @@ class QmdCalculator(Calculator):
                 f"training data has {domain.warn[k, 0]:.3f} to {domain.warn[k, 1]:.3f} A.",
                 stacklevel=3,
             )
+
+
+def _lattice(atoms: Atoms) -> Array:
+    """Lattice vectors (angstrom) of the periodic directions; a row of zeros for each other."""
+    return np.where(atoms.pbc[:, None], np.array(atoms.cell), 0.0)
+
+
+def _stated(atoms: Atoms) -> tuple[Stated, tuple[bool, ...]]:
+    """Charge and multiplicity that atoms state, and their periodic directions."""
+    try:
+        return read_stated(atoms, "the Atoms object"), tuple(bool(p) for p in atoms.pbc)
+    except InputError as error:
+        raise CalculatorSetupError(f"{error} {error.hint or ''}".strip()) from None
+
+
+def _not_periodic(name: str, atoms: Atoms) -> str:
+    return (
+        f"The atoms have pbc = {atoms.pbc.tolist()}, but {name} is for isolated molecules. If it "
+        "is one molecule, in one piece, set `atoms.pbc = False`."
+    )

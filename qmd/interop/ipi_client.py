@@ -1,4 +1,4 @@
-"""Client of i-PI: energy, forces and virial of an isolated molecule, over its socket.
+"""Client of i-PI: energy, forces and virial of a molecule or a periodic cell, over its socket.
 
 The other end is not trusted: the number of atoms is compared before memory is asked for, every
 number must be finite, a message that has begun must be complete in time, and what is no message of
@@ -77,7 +77,8 @@ class Client:
         Parameters
         ----------
         atoms : ase.Atoms
-            With a calculator; its positions are those of the last message.
+            With a calculator; its positions are those of the last message. If they are periodic
+            in all directions, so is the cell of i-PI, and its shape is that of the last message.
 
         Returns
         -------
@@ -105,7 +106,7 @@ class Client:
                 self._skip_init()
             elif header == "POSDATA" and not answer:
                 atoms.cell, atoms.positions = self._geometry(len(atoms))
-                answer = _answer(atoms)
+                answer = _answer(atoms, *_results(atoms))
             elif header == "GETFORCE" and answer:
                 self._send(answer)
                 answer = b""
@@ -195,18 +196,30 @@ class Client:
         return cell * units.Bohr, positions * units.Bohr
 
 
-def _answer(atoms: Any) -> bytes:
-    """FORCEREADY with energy, forces, virial and an empty text, in atomic units."""
-    from ase.calculators.calculator import CalculatorError
+def _results(atoms: Any) -> tuple[float, Array, Array]:
+    """Energy (eV), forces (eV/angstrom) and virial (eV) at the positions of `atoms`."""
+    from ase.calculators.calculator import CalculatorError, PropertyNotImplementedError
 
     package = getattr(atoms.calc, "package", None)
-    refuse_wrapped(atoms.positions, np.array(atoms.cell), package and package.domain)
+    if not atoms.pbc.any():
+        refuse_wrapped(atoms.positions, np.array(atoms.cell), package and package.domain)
     try:
         forces = np.asarray(atoms.get_forces())
         energy = float(atoms.get_potential_energy())
+        if not atoms.pbc.any():
+            return energy, forces, isolated_virial(atoms.positions, forces)
+        stress = atoms.get_stress(voigt=False)
+    except PropertyNotImplementedError as error:
+        raise MismatchError(
+            str(error), "i-PI takes zeros for a virial, which a barostat believes."
+        ) from None
     except CalculatorError as error:
         raise MismatchError(str(error)) from None
-    virial = isolated_virial(atoms.positions, forces)
+    return energy, forces, -atoms.get_volume() * np.asarray(stress)
+
+
+def _answer(atoms: Any, energy: float, forces: Array, virial: Array) -> bytes:
+    """FORCEREADY with energy, forces, virial and an empty text, in atomic units."""
     numbers = energy / units.Ha, forces * (units.Bohr / units.Ha), virial.T / units.Ha
     if not all(np.isfinite(array).all() for array in numbers):
         raise NumericalError(

@@ -6,6 +6,7 @@ from qmd.errors import InputError, MismatchError, NumericalError
 from qmd.integrators import Batch, State, initial_state
 from qmd.run.setup import RunSetup
 from qmd.run.velocities import first_velocities
+from qmd.run.virial_check import check_virial
 
 
 def start_state(setup: RunSetup) -> State:
@@ -31,6 +32,8 @@ def start_state(setup: RunSetup) -> State:
             hint="relax the structure, or raise `guards.max_force_eV_per_A`",
         )
     _check_slope(setup, state)
+    if setup.integrator.changes_cell:
+        check_virial(setup.force, setup.system.positions, setup.system.cell, setup.potential.name)
     if setup.config.noise is not None:
         from qmd.run.shot_noise import check_share
 

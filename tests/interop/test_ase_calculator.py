@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase import units as ase_units
-from ase.calculators.calculator import CalculatorSetupError
+from ase.build import bulk
+from ase.calculators.calculator import CalculatorSetupError, PropertyNotImplementedError
+from ase.calculators.emt import EMT
 from ase.md.verlet import VelocityVerlet
 
 from qmd import units
@@ -114,3 +116,42 @@ def test_a_pickle_is_not_read_with_another_potential() -> None:
     state["_config"] = state["_config"].model_copy(update={"sha256": "0" * 64})
     with pytest.raises(MismatchError, match="SHA-256"):
         QmdCalculator.__new__(QmdCalculator).__setstate__(state)
+
+
+EMT_POTENTIAL = {"kind": "ase", "calculator": "ase.calculators.emt.EMT"}
+
+
+def test_a_crystal_has_the_energy_forces_and_stress_of_the_calculator_behind() -> None:
+    atoms = bulk("Cu").repeat(2)
+    atoms.rattle(0.05, seed=1)
+    expected = atoms.copy()
+    expected.calc, atoms.calc = EMT(), QmdCalculator(EMT_POTENTIAL)
+    assert atoms.get_potential_energy() == pytest.approx(expected.get_potential_energy(), abs=1e-12)
+    np.testing.assert_allclose(atoms.get_forces(), expected.get_forces(), atol=1e-12)
+    np.testing.assert_allclose(atoms.get_stress(), expected.get_stress(), atol=1e-14)
+    atoms.set_cell(atoms.cell * 1.01, scale_atoms=True)  # nothing of the old cell is kept
+    expected.set_cell(expected.cell * 1.01, scale_atoms=True)
+    np.testing.assert_allclose(atoms.get_stress(), expected.get_stress(), atol=1e-14)
+
+
+def test_a_molecule_and_a_slab_have_no_stress() -> None:
+    free = Atoms("OHH", WATER, calculator=QmdCalculator("sivqlm-h2o"))
+    slab = bulk("Cu", cubic=True)
+    slab.pbc = True, True, False
+    slab.calc = QmdCalculator(EMT_POTENTIAL)
+    for atoms in (free, slab):
+        with pytest.raises(PropertyNotImplementedError, match="has no stress of these atoms"):
+            atoms.get_stress()
+
+
+def test_charges_and_spins_of_the_atoms_are_not_dropped() -> None:
+    charged = Atoms("OHH", WATER, charges=[-1, 0, 0], calculator=QmdCalculator("sivqlm-h2o"))
+    with pytest.raises(CalculatorSetupError, match="states charges of atoms"):
+        charged.get_potential_energy()
+    stated = Atoms("OHH", WATER, info={"charge": 1}, calculator=QmdCalculator("sivqlm-h2o"))
+    with pytest.raises(CalculatorSetupError, match="neutral molecules with paired electrons"):
+        stated.get_potential_energy()
+    morse = {"kind": "morse", "bonds": [[0, 1]], "depth_eV": 1, "steepness_per_A": 1, "length_A": 1}
+    stated.calc = QmdCalculator(morse)
+    with pytest.raises(CalculatorSetupError, match="states charge 1"):
+        stated.get_potential_energy()

@@ -14,7 +14,9 @@ import ase.units
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import bulk
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
+from ase.calculators.emt import EMT
 from ase.calculators.socketio import IPIProtocol
 
 from qmd.errors import MismatchError, NumericalError
@@ -266,3 +268,37 @@ def test_the_command_ends_in_one_line(capsys: pytest.CaptureFixture[str]) -> Non
         assert end.value.code == code and said.err.startswith("qmd: i-PI sent ")
         assert said.err.count("\n") == 2 and not said.out
     listener.close()
+
+
+def test_a_periodic_server_gets_the_virial_of_the_cell_it_sent() -> None:
+    # The cell of i-PI is column by column, the virial too; copper is tilted and rattled so that
+    # an exchange of rows and columns, or of signs, shows.
+    crystal = bulk("Cu").repeat(2)
+    crystal.rattle(0.1, seed=1)
+    crystal.set_cell(crystal.cell @ (np.eye(3) + [[0, 0.05, 0], [0, 0, 0.02], [0, 0, 0]]), True)
+    listener = socket.create_server(("127.0.0.1", 0))
+    served = Atoms("Cu8", pbc=True, calculator=EMT())
+
+    def drive() -> None:
+        with Client(port=listener.getsockname()[1]) as client:
+            client.run(served)
+
+    driver = threading.Thread(target=drive)
+    driver.start()
+    connection, _ = listener.accept()
+    with connection, listener:
+        protocol = IPIProtocol(connection)
+        found = protocol.calculate(crystal.positions, crystal.cell)
+        protocol.end()
+    driver.join(10)
+    crystal.calc = EMT()
+    assert found["energy"] == pytest.approx(crystal.get_potential_energy(), rel=1e-12)
+    virial = -crystal.get_volume() * crystal.get_stress(voigt=False)
+    np.testing.assert_allclose(found["virial"], virial, atol=1e-10)
+
+
+def test_a_calculator_without_stress_is_refused_for_a_periodic_server() -> None:
+    crystal = Atoms("OHH", WATER, pbc=True, calculator=Springs())
+    with served(posdata() + message("GETFORCE")) as client:
+        with pytest.raises(MismatchError, match="stress"):
+            client.run(crystal)
