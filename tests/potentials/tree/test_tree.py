@@ -12,6 +12,7 @@ from circuits import model as circuit_model
 from qmd.potentials import (
     BaselineParameters,
     Committee,
+    HarmonicBonds,
     InvariantPolynomial,
     ManyBody,
     Model,
@@ -186,6 +187,24 @@ def test_the_interaction_ends_smoothly_at_the_outer_distance():
 def _curvature(kernel, r: float, h: float) -> float:
     energies = [evaluate(kernel, _apart(r + k * h))[0] for k in (-1, 0, 1)]
     return (energies[0] - 2 * energies[1] + energies[2]) / h**2
+
+
+def test_a_switch_has_its_closed_form():
+    # Atoms 0 and 1 have a bond of 0.7 angstrom, of 0.5 at rest; 0 and 2 have the switch.
+    bond, factor = HarmonicBonds(3, ((0, 1),), 3.0, 0.5), -0.7
+    model = Scaled(Switched(bond, (0, 2), 1.5, 2.5), factor)
+    kernel, program = native_model(model), compiled(ModelPotential(model))
+    energy, pull = 3.0 / 2 * 0.2**2, 3.0 * 0.2
+    for r in (1.0, 1.5, 1.7, 2.0, 2.4, 2.5, 3.0):
+        x = np.array([[0, 0, 0], [0, 0.7, 0], [r, 0, 0.0]])
+        t = min(max(r - 1.5, 0.0), 1.0)
+        value, slope = 1 - 10 * t**3 + 15 * t**4 - 6 * t**5, -30 * t**2 * (1 - t) ** 2
+        along = np.array([energy * slope, 0, 0])
+        across = np.array([0, value * pull, 0])
+        expected = factor * np.array([along + across, -across, -along])
+        for found, forces in (evaluate(kernel, x), program(x)):
+            assert float(found) == pytest.approx(factor * value * energy, abs=1e-15)  # of 0.04 eV
+            np.testing.assert_allclose(np.asarray(forces), expected, rtol=0, atol=1e-14)
 
 
 def test_the_wall_has_its_closed_form():
