@@ -7,12 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from qmd.analysis import diffusion, hydrogen_bonds, internal, spectrum, statistics
+from qmd.analysis import (
+    bulk,
+    diffusion,
+    displacement,
+    hydrogen_bonds,
+    internal,
+    radial,
+    spectrum,
+    statistics,
+)
 from qmd.analysis.advisor import Advice, advise
+from qmd.analysis.bulk import Bulk
 from qmd.analysis.conservation import Conservation, conservation
 from qmd.analysis.diffusion import Diffusion
+from qmd.analysis.displacement import Displacement
 from qmd.analysis.hydrogen_bonds import HydrogenBonds
 from qmd.analysis.internal import Coordinate
+from qmd.analysis.radial import RadialDistribution
 from qmd.analysis.series import Series, read
 from qmd.analysis.spectrum import Spectrum
 from qmd.analysis.temperature import Temperature, temperature
@@ -38,6 +50,14 @@ class Analysis:
     correlation: np.ndarray | None
     spectrum: Spectrum | None
     diffusion: Diffusion | None
+    bulk: list[Bulk]
+    """Density, volume and pressure of a system in a cell."""
+    radial: list[RadialDistribution]
+    """Radial distribution of each pair of elements in a cell."""
+    displacements: list[Displacement]
+    """Mean square displacements of elements and molecules in a cell."""
+    displacement_notes: list[str]
+    """What a reader of their diffusion coefficients has to know."""
     advice: Advice | None
 
 
@@ -47,6 +67,7 @@ def analyze(
     timestep: bool = True,
     replica: int | None = None,
     verify: bool = False,
+    viscosity_mPa_s: float | None = None,
 ) -> Analysis:
     """Read and analyse a run.
 
@@ -60,6 +81,8 @@ def analyze(
         Replica to analyse, in a run of several.
     verify : bool
         First compare all outputs with the digests in the last checkpoint, see `qmd.io.verify`.
+    viscosity_mPa_s : float, optional
+        Viscosity for the finite-size correction of diffusion coefficients; see `displacement`.
 
     Raises
     ------
@@ -75,16 +98,21 @@ def analyze(
             f"an analysis needs {MIN_ROWS} of both"
         )
     no_spectrum = spectrum.missing(run)
+    moved = displacement.displacements(run, viscosity_mPa_s)
     return Analysis(
         run,
         conservation(run) if run.conserves_energy else None,
         temperature(run),
         internal.coordinates(run),
-        hydrogen_bonds.hydrogen_bonds(run_dir, replica),
+        hydrogen_bonds.hydrogen_bonds(run),
         no_spectrum,
         None if no_spectrum else spectrum.velocity_autocorrelation(run),
         None if no_spectrum else spectrum.spectrum(run),
         diffusion.diffusion(run),
+        bulk.bulk(run),
+        radial.radial_distributions(run),
+        moved,
+        displacement.notes(run, viscosity_mPa_s) if moved else [],
         advise(run) if timestep else None,
     )
 
@@ -102,14 +130,62 @@ def as_data(found: Analysis) -> dict[str, Any]:
         "temperature": {f"{name}_K" if name != "independent" else name: value
                         for name, value in heat._asdict().items()},
         "coordinates": {c.name: _summary(c) for c in found.coordinates},
-        "hydrogen_bonds": found.hydrogen_bonds and found.hydrogen_bonds._asdict(),
+        "hydrogen_bonds": found.hydrogen_bonds and _bonds(found.hydrogen_bonds),
         "diffusion_A2_per_ps": found.diffusion and found.diffusion._asdict(),
         "timestep": found.advice and found.advice._asdict(),
     }  # fmt: skip
+    if run.cells is not None:
+        data |= _in_cell(found)
     if found.spectrum is not None:
         data["vdos_peaks_per_cm"] = found.spectrum.peaks.tolist()
         data["vdos_resolution_per_cm"] = found.spectrum.resolution_per_cm
     return data
+
+
+BULK_KEYS = {"density": "g_per_cm3", "volume": "A3", "pressure": "bar"}
+"""Units of the quantities of the cell, as keys have them."""
+
+
+def _in_cell(found: Analysis) -> dict[str, Any]:
+    return {
+        "cell": {f"{b.name}_{BULK_KEYS[b.name]}": _mean(b.mean) for b in found.bulk},
+        "radial_distributions": {
+            r.name: {
+                "range_A": float(r.radii[0] + r.radii[-1]),
+                "first_peak_A": r.peak_A,
+                "first_minimum_A": r.minimum_A,
+                "coordination": r.coordination and _mean(r.coordination),
+                "coordination_of_second": r.coordination_of_second
+                and _mean(r.coordination_of_second),
+                "r_A": r.radii.round(6).tolist(),
+                "g": r.values.tolist(),
+                "g_error": r.errors.tolist(),
+            }
+            for r in found.radial
+        },
+        "no_radial_distributions": radial.missing(found.run),
+        "diffusion_in_cell_A2_per_ps": {
+            d.name: {
+                "coefficient": d.coefficient,
+                "error": d.error,
+                "exponent": d.exponent,
+                "diffuses": d.diffuses,
+                "corrected_for_finite_size": d.corrected,
+            }
+            for d in found.displacements
+        },
+        "no_diffusion_in_cell": displacement.missing(found.run),
+        "diffusion_notes": found.displacement_notes,
+    }
+
+
+def _mean(mean: statistics.Mean) -> dict[str, float]:
+    return {"mean": mean.value, "error": mean.error}
+
+
+def _bonds(bonds: HydrogenBonds) -> dict[str, Any]:
+    data = bonds._asdict()
+    return data | {"error": statistics.mean(data.pop("counts")).error}
 
 
 def _summary(coordinate: Coordinate) -> dict[str, Any]:

@@ -22,10 +22,12 @@ def diffusion(run: Series) -> Diffusion | None:
 
     At constant energy the centre of mass rests or moves uniformly, in a sphere it is bounded, and a
     cluster of a few molecules has no liquid to diffuse in. Only Langevin dynamics of a free cluster
-    has a known law.
+    has a known law. In a cell, `displacement` has the diffusion of its atoms and molecules.
     """
     friction, temperature = run.damping_per_ps, run.target_temperature_K
     if friction is None or temperature is None or run.record["input"].get("confinement"):
+        return None
+    if run.cells is not None:  # see `displacement`
         return None
     interval = float(np.diff(run.times_ps).mean())
     first, last = round(1 / friction / interval), round(4 / friction / interval)

@@ -179,6 +179,14 @@ def quantities(found: Analysis) -> dict[str, Quantity]:
     if found.diffusion:
         d = found.diffusion
         numbers["diffusion"] = Quantity(d.coefficient, "A^2/ps", d.einstein)
+    for b in found.bulk:
+        numbers[b.name] = Quantity(b.mean.value, b.unit)
+    for moved in found.displacements:
+        if moved.diffuses:
+            numbers[f"diffusion of {moved.name}"] = Quantity(moved.coefficient, "A^2/ps")
+    for r in found.radial:
+        if r.coordination is not None:
+            numbers[f"coordination {r.name}"] = Quantity(r.coordination.value, "neighbours")
     return numbers
 
 

@@ -1,14 +1,21 @@
-"""Hydrogen bonds between molecules, by MDAnalysis."""
+"""Hydrogen bonds between O, N and F, also across the faces of a cell."""
 
-import warnings
-from os import PathLike
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
+from MDAnalysis.lib.distances import calc_angles
+
+from qmd.analysis.pairs import near, reach
+from qmd.analysis.series import Series
+from qmd.system.cell import ISOLATED, minimum_image
+from qmd.typing import Array, Integers
 
 DISTANCE_A, ANGLE_DEG = 3.5, 150.0
 """Largest donor-acceptor distance and smallest donor-hydrogen-acceptor angle: the usual geometric
 criterion (A. Luzar, D. Chandler, Nature 379, 55 (1996))."""
+ELEMENTS = "O", "N", "F"
+"""Donors and acceptors."""
 
 
 class HydrogenBonds(NamedTuple):
@@ -23,52 +30,77 @@ class HydrogenBonds(NamedTuple):
     lifetime_ps: float | None
     """Mean lifetime of a bond, over those that form and break within the run; None if there are
     none."""
+    counts: Array
+    """Number of hydrogen bonds in each frame, (n_frames,)."""
 
 
-def hydrogen_bonds(
-    run_dir: str | PathLike[str], replica: int | None = None
-) -> HydrogenBonds | None:
-    """Count hydrogen bonds; None without two molecules that have O, N or F, and hydrogen."""
-    from MDAnalysis.analysis.hydrogenbonds import HydrogenBondAnalysis
+def hydrogen_bonds(run: Series) -> HydrogenBonds | None:
+    """Count hydrogen bonds; None without two molecules that have O, N or F, and hydrogen.
 
-    import qmd
-
-    universe = qmd.load(run_dir, replica)
-    heavy = universe.select_atoms("element O N F")
-    hydrogens = [h for h in universe.select_atoms("element H") if set(h.bonded_atoms) & set(heavy)]
-    if len(heavy.fragments) < 2 or not hydrogens:
+    The donor of a hydrogen is the O, N or F that it is bonded to at the start, however long the
+    bond becomes. None in a cell so small that two images of an atom may be near enough.
+    """
+    heavy = np.array([i for i, symbol in enumerate(run.species) if symbol in ELEMENTS], np.int64)
+    donors = _donors(run, set(heavy.tolist()))
+    molecules = [atoms for atoms in run.molecules if set(atoms) & set(heavy.tolist())]
+    if len(molecules) < 2 or not donors:
         return None
-    chosen = universe.atoms[[h.index for h in hydrogens]]
-    text = "index " + " ".join(str(i) for i in chosen.indices)
-    analysis = HydrogenBondAnalysis(
-        universe, donors_sel=None, hydrogens_sel=text, acceptors_sel="element O N F",
-        d_a_cutoff=DISTANCE_A, d_h_a_angle_cutoff=ANGLE_DEG,
-    )  # fmt: skip
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about frames without a bond
-        analysis.run()
-    n, interval = len(universe.trajectory), float(universe.trajectory.dt)
-    bonded = np.zeros((n, universe.atoms.n_atoms, universe.atoms.n_atoms), bool)
-    for frame, _, hydrogen, acceptor, *_ in analysis.results.hbonds:
-        bonded[int(frame), int(hydrogen), int(acceptor)] = True
-    pairs = bonded.reshape(n, -1)
-    pairs = pairs[:, pairs.any(axis=0)]
-    counts = pairs.sum(axis=1)
+    if run.cells is not None and reach(run.cells) < DISTANCE_A:
+        return None
+    frames = [
+        _bonds(run.positions[k], ISOLATED if run.cells is None else run.cells[k], heavy, donors)
+        for k in range(len(run.times_ps))
+    ]
+    counts = np.array([len(bonds) for bonds in frames], float)
     return HydrogenBonds(
         float(counts.mean()),
         float((counts > 0).mean()),
-        int((pairs[1:] != pairs[:-1]).any(axis=1).sum()),
-        _lifetime(pairs, interval),
+        sum(a != b for a, b in zip(frames, frames[1:], strict=False)),
+        _lifetime(frames, float(np.diff(run.times_ps).mean())),
+        counts,
     )
 
 
-def _lifetime(pairs: np.ndarray, interval_ps: float) -> float | None:
-    lengths: list[int] = []
-    for column in pairs.T:
-        edges = np.flatnonzero(np.diff(column.astype(int)))
-        begins = edges[column[edges + 1]]
-        for begin in begins:
-            later = edges[edges > begin]
-            if len(later):
-                lengths.append(int(later[0] - begin))
+def _donors(run: Series, heavy: set[int]) -> dict[int, list[int]]:
+    """Return the hydrogens of each donor."""
+    hydrogens: dict[int, list[int]] = {}
+    for pair in run.bonds:
+        for donor, hydrogen in (pair, pair[::-1]):
+            if donor in heavy and run.species[hydrogen] == "H":
+                hydrogens.setdefault(donor, []).append(hydrogen)
+    return hydrogens
+
+
+def _bonds(
+    positions: Array, cell: Array, heavy: Integers, donors: dict[int, list[int]]
+) -> frozenset[tuple[int, int]]:
+    """Return the pairs of hydrogen and acceptor that are bonded in a frame."""
+    i, j, _ = near(positions[heavy], cell, DISTANCE_A)
+    pairs = [*zip(heavy[i].tolist(), heavy[j].tolist(), strict=True)]
+    pairs += [pair[::-1] for pair in pairs]
+    triples = np.array(
+        [(d, h, a) for d, a in pairs for h in donors.get(d, ()) if h not in donors.get(a, ())],
+        np.int64,
+    ).reshape(-1, 3)
+    if not len(triples):
+        return frozenset()
+    donor, hydrogen, acceptor = triples.T
+    to_donor = minimum_image(positions[donor] - positions[hydrogen], cell)
+    to_acceptor = minimum_image(positions[acceptor] - positions[hydrogen], cell)
+    angles = np.degrees(calc_angles(to_donor, np.zeros_like(to_donor), to_acceptor))
+    return frozenset(map(tuple, triples[angles > ANGLE_DEG, 1:].tolist()))
+
+
+def _lifetime(frames: list[frozenset[tuple[int, int]]], interval_ps: float) -> float | None:
+    """Return the mean length of the unbroken presences that begin and end within the run."""
+    present: dict[tuple[int, int], list[int]] = {}
+    for k, bonds in enumerate(frames):
+        for bond in bonds:
+            present.setdefault(bond, []).append(k)
+    lengths = []
+    for places in present.values():
+        for _, members in groupby(enumerate(places), lambda item: item[1] - item[0]):
+            stay = [place for _, place in members]
+            if stay[0] > 0 and stay[-1] < len(frames) - 1:
+                lengths.append(len(stay))
     return float(np.mean(lengths)) * interval_ps if lengths else None

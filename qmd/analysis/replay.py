@@ -38,7 +38,7 @@ def same_start(run: Series, reference: Series) -> bool:
 def first_frames(run: Series, n: int) -> Series:
     """Return the first `n` frames, and the log up to the last of them."""
     rows = run.log.times_ps <= run.times_ps[n - 1] + 1e-9
-    columns = {name: x[rows] for name, x in vars(run.log).items() if name != "first_potential"}
+    columns = {name: x[rows] for name, x in vars(run.log).items() if isinstance(x, np.ndarray)}
     log = replace(run.log, **columns)
     names = "times_ps", "positions", "velocities", "forces", "potential", "kinetic"
     return replace(run, log=log, **{name: getattr(run, name)[:n] for name in names})

@@ -15,6 +15,7 @@ from qmd.errors import CorruptError, InputError, one_line
 from qmd.io.record import read as read_record
 from qmd.system.cell import ISOLATED
 from qmd.system.thermometer import Thermometer
+from qmd.system.topology import fragments
 from qmd.typing import Array
 
 
@@ -31,6 +32,10 @@ class Log:
     """Kinetic temperature, K."""
     first_potential: float
     """The first value, eV."""
+    volume: Array | None = None
+    """Volume of the cell, angstrom^3; None unless it is periodic in all directions."""
+    pressure: Array | None = None
+    """Pressure, bar; None without a volume, or if the potential has no virial."""
 
     @property
     def total(self) -> Array:
@@ -110,13 +115,8 @@ class Series:
     @property
     def molecules(self) -> tuple[tuple[int, ...], ...]:
         """Atoms of each molecule: those that bonds connect, in their order."""
-        label = list(range(self.n_atoms))
-        for i, j in self.bonds:
-            low, high = sorted((label[i], label[j]))
-            label = [low if x == high else x for x in label]
-        return tuple(
-            tuple(i for i, x in enumerate(label) if x == first) for first in dict.fromkeys(label)
-        )
+        bonds = np.array(self.bonds, np.int64).reshape(-1, 2)
+        return tuple(map(tuple, fragments(self.n_atoms, bonds)))
 
 
 def read(run_dir: str | PathLike[str], replica: int | None = None) -> Series:
@@ -219,6 +219,8 @@ LARGEST = 1e15
 """Largest number in a log or a frame; sums of squares of such numbers are finite."""
 _FOLDER = "Give the whole folder of a run, as `qmd run` leaves it."
 _COLUMNS = "potential_energy_eV", "kinetic_energy_eV", "temperature_K"
+_CELL_COLUMNS = "volume_A3", "pressure_bar"
+"""Columns that are there for some systems only."""
 
 
 def read_log(path: Path, prefix: str = "") -> Log:
@@ -242,21 +244,24 @@ def read_log(path: Path, prefix: str = "") -> Log:
         if path.exists() and not path.is_file():  # a pipe would wait for ever
             raise ValueError("it is no file")
         with path.open(newline="") as file:
-            times, potential, kinetic, temperature = _columns(file, names)
+            columns = _columns(file, names, _CELL_COLUMNS)
     except FileNotFoundError:
         raise InputError(f"There is no log.csv in {path.parent}.", _FOLDER) from None
     except (OSError, ValueError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise CorruptError(f"{path} cannot be read: {reason}.", "Restore it from a copy.") from None
-    return Log(times, potential - potential[0], kinetic, temperature, float(potential[0]))
+    times, potential, kinetic, temperature = (columns[name] for name in names)
+    of_cell = (columns.get(name) for name in _CELL_COLUMNS)
+    return Log(times, potential - potential[0], kinetic, temperature, float(potential[0]), *of_cell)
 
 
-def _columns(file: TextIO, names: Sequence[str]) -> list[Array]:
+def _columns(file: TextIO, names: Sequence[str], optional: Sequence[str]) -> dict[str, Array]:
     """Return columns of a table by their names; raises ValueError with the line and the reason."""
     rows = csv.reader(file)
     head = next(rows, [])
     if missing := [name for name in names if name not in head]:
         raise ValueError(f"it has no column {', '.join(missing)}" if head else "it is empty")
+    names = [*names, *(name for name in optional if name in head)]
     places, values = [head.index(name) for name in names], array("d")
     for number, row in enumerate(rows, start=2):
         if len(row) != len(head):
@@ -273,4 +278,4 @@ def _columns(file: TextIO, names: Sequence[str]) -> list[Array]:
         raise ValueError(f"it has numbers that are not finite, or beyond {LARGEST:g}")
     if not (np.diff(table[0]) >= 0).all():
         raise ValueError("its times go back")
-    return list(table)
+    return dict(zip(names, table, strict=True))

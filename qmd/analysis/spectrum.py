@@ -20,6 +20,8 @@ LOWEST_PER_CM = 10.0
 MIN_FRAMES = 16
 SEGMENT_PS = 4.0
 """Length of the segments, overlapping by half, over which the spectra of long runs are averaged."""
+CHUNK = 64
+"""Number of atoms that are transformed at once."""
 NEEDED_PER_CM = 4500.0
 """Highest wavenumber that the frames must resolve: above the stretch of any bond."""
 
@@ -42,7 +44,8 @@ class Spectrum(NamedTuple):
 def velocity_autocorrelation(run: Series) -> Array:
     """Return ``sum_i m_i <v_i(0).v_i(t)>``, divided by its value at 0, (n_frames,)."""
     weighted = run.velocities * np.sqrt(run.masses)[:, None]
-    summed = statistics.autocorrelation(weighted.reshape(len(weighted), -1)).sum(axis=1)
+    parts = (weighted[:, a : a + CHUNK] for a in range(0, run.n_atoms, CHUNK))
+    summed = sum(statistics.autocorrelation(x.reshape(len(x), -1)).sum(axis=1) for x in parts)
     return np.asarray(summed / summed[0])
 
 
@@ -95,8 +98,12 @@ def missing(run: Series) -> str | None:
 
 
 def _power(velocities: Array) -> Array:
-    transform = np.fft.rfft(velocities, PADDING * len(velocities), axis=0)
-    return np.asarray((np.abs(transform) ** 2).sum(axis=(1, 2)))
+    power: Array = np.zeros(PADDING * len(velocities) // 2 + 1)
+    for begin in range(0, velocities.shape[1], CHUNK):
+        atoms = velocities[:, begin : begin + CHUNK]
+        transform = np.fft.rfft(atoms, PADDING * len(velocities), axis=0)
+        power += (np.abs(transform) ** 2).sum(axis=(1, 2))
+    return power
 
 
 def peaks(wavenumbers: Array, density: Array) -> tuple[Array, Array]:

@@ -12,6 +12,9 @@ STYLES = "-", "--", "-.", ":"
 MAX_POINTS = 4000
 """Largest number of points of a line; more would not be visible, and cost time."""
 
+NARROWEST = 1e-5
+"""Least range of a histogram, relative to its values; positions in files have 24 bits."""
+
 
 def png(draw: Callable[..., None], *, columns: int = 1, height: float = 3.0) -> bytes:
     """Return a figure of `columns` plots side by side, drawn by ``draw(*axes)``."""
@@ -49,7 +52,11 @@ def histograms(axis: Any, label: str, many: Iterable[tuple[str, np.ndarray]]) ->
     """Draw normalised histograms over the same bins."""
     several = list(many)
     ends = np.concatenate([values.ravel() for _, values in several])
-    bins = np.linspace(ends.min(), ends.max(), 60)
+    low, high = ends.min(), ends.max()
+    # Values that do not move fill one bin of a range of their own.
+    least = NARROWEST * max(1.0, abs(low), abs(high))
+    middle, width = (low + high) / 2, max(high - low, least)
+    bins = np.linspace(middle - width / 2, middle + width / 2, 60)
     for k, (name, values) in enumerate(several):
         axis.hist(
             values.ravel(), bins, density=True, histtype="step", linewidth=1.3,

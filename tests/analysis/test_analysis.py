@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from run_files import DIMER, NUMBERS, make_run
+from made_series import made
+from run_files import DIMER
 
 from qmd import units
 from qmd.analysis import (
@@ -20,7 +21,7 @@ from qmd.analysis import (
     statistics,
 )
 from qmd.analysis import hydrogen_bonds as bonds_of
-from qmd.analysis.series import Log, Series
+from qmd.analysis.series import Log
 from qmd.analysis.temperature import temperature
 from qmd.cli.app import app
 from qmd.errors import CorruptError, InputError
@@ -36,29 +37,6 @@ pytestmark = pytest.mark.filterwarnings(
 @pytest.fixture(autouse=True)
 def fast_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda fd: None)
-
-
-def made(positions, velocities, times_ps, **changes) -> Series:
-    """A run that nobody ran: one H2, its numbers as given."""
-    n = len(times_ps)
-    integrator = {"kind": "velocity_verlet", "timestep_fs": 0.5} | changes.pop("integrator", {})
-    record = {
-        "input": {"integrator": integrator, "confinement": None},
-        "integrator": {
-            "conserves_energy": integrator["kind"] == "velocity_verlet",
-            "target_temperature_K": integrator.get("temperature_K"),
-            "damping_per_ps": integrator.get("friction_per_ps"),
-        },
-        "degrees_of_freedom": 3,
-    }
-    zeros = np.zeros(n)
-    values = dict(
-        folder=Path(), name="made", species=("H", "H"), masses=np.full(2, 1.008),
-        bonds=((0, 1),), times_ps=times_ps, positions=positions, velocities=velocities,
-        forces=np.zeros_like(positions), potential=zeros, kinetic=zeros,
-        log=Log(times_ps, zeros, zeros + 0.1, zeros + 300.0, 0.0), record=record,
-    )  # fmt: skip
-    return Series(**(values | changes))
 
 
 def water_run(folder: Path, **changes) -> Path:
@@ -261,31 +239,51 @@ def test_units_of_a_series_are_those_of_the_program(water):
     np.testing.assert_allclose(run.forces[7], forces, atol=1e-4)  # positions to 1e-7 A
 
 
-def test_hydrogen_bonds_of_a_dimer_are_counted(tmp_path):
-    near = bonds_of.hydrogen_bonds(make_run(tmp_path / "near"))
+def waters(positions, n_frames: int = 6):
+    """A run in which molecules of water rest."""
+    n = len(positions)
+    still = np.repeat(positions[None], n_frames, axis=0)
+    bonds = tuple((o, o + k) for o in range(0, n, 3) for k in (1, 2))
+    return made(
+        still, np.zeros_like(still), np.arange(n_frames) * 0.05, species=("O", "H", "H") * (n // 3),
+        masses=np.tile([15.999, 1.008, 1.008], n // 3), bonds=bonds,
+    )  # fmt: skip
+
+
+def test_hydrogen_bonds_of_a_dimer_are_counted():
+    near = bonds_of.hydrogen_bonds(waters(DIMER))
     assert near is not None and near.mean == 1 and near.share_bonded == 1 and near.switches == 0
     assert near.lifetime_ps is None
     apart = DIMER.copy()
     apart[3:] += [2.0, 0, 0]
-    far = bonds_of.hydrogen_bonds(make_run(tmp_path / "far", NUMBERS, apart))
+    far = bonds_of.hydrogen_bonds(waters(apart))
     assert far is not None and far.mean == 0
-    one = make_run(tmp_path / "one", NUMBERS[:3], DIMER[:3])
-    assert bonds_of.hydrogen_bonds(one) is None
+    assert bonds_of.hydrogen_bonds(waters(DIMER[:3])) is None
 
 
 @pytest.mark.parametrize(
     ("apart", "degrees", "n"), [(3.49, 180, 1), (3.51, 180, 0), (2.9, 151, 1), (2.9, 149, 0)]
 )
-def test_a_hydrogen_bond_has_3_5_angstrom_and_150_degrees(tmp_path, apart, degrees, n):
+def test_a_hydrogen_bond_has_3_5_angstrom_and_150_degrees(apart, degrees, n):
     # The donor turns about its O by what the law of sines gives: the angle at H, of the sides
     # 0.96 angstrom and the distance of both O, opposite to the latter.
     at_acceptor = np.arcsin(0.96 * np.sin(np.radians(degrees)) / apart)
     turn = np.pi - np.radians(degrees) - at_acceptor
     cosine, sine = np.cos(turn), np.sin(turn)
     donor = DIMER[:3] @ np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
-    positions = np.concatenate([donor, DIMER[3:] + [apart - 2.9, 0, 0]])
-    found = bonds_of.hydrogen_bonds(make_run(tmp_path, NUMBERS, positions, n_frames=2))
+    found = bonds_of.hydrogen_bonds(
+        waters(np.concatenate([donor, DIMER[3:] + [apart - 2.9, 0, 0]]), n_frames=2)
+    )
     assert found is not None and found.mean == n
+
+
+def test_hydrogen_bonds_come_and_go():
+    run = waters(DIMER, n_frames=10)
+    run.positions[[0, 4, 5, 6], 3:] += [2.0, 0, 0]  # 1 to 3 is one whole stay; 7 to 9 has no end
+    found = bonds_of.hydrogen_bonds(run)
+    assert found is not None and found.counts.tolist() == [0, 1, 1, 1, 0, 0, 0, 1, 1, 1]
+    assert (found.mean, found.switches) == (0.6, 3)
+    assert found.lifetime_ps == pytest.approx(0.15)
 
 
 def test_a_free_molecule_in_a_bath_diffuses_as_einstein_says():

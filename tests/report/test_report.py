@@ -12,6 +12,7 @@ import pytest
 from qmd.analysis import analyze, compare, comparison_report
 from qmd.analysis import report as analysis_report
 from qmd.report import page
+from qmd.report.figures import histograms, png
 from qmd.report.page import Page, Section, Table
 from qmd.report.viewer import viewer
 from qmd.run import session
@@ -97,6 +98,12 @@ def different(first: bytes, second: bytes) -> float:
     a, b = (imread(io.BytesIO(data)) for data in (first, second))
     assert a.std() > 0.02  # something is drawn
     return float((np.abs(a - b).max(axis=-1) > 0.1).mean())
+
+
+def test_values_that_do_not_move_have_a_histogram():
+    figure = png(lambda axis: histograms(axis, "O-H (A)", [("", np.full((9, 2), 0.96))]))
+    moving = np.random.default_rng(0).normal(0.96, 0.02, (9, 2))
+    assert figure != png(lambda axis: histograms(axis, "O-H (A)", [("", moving)]))
 
 
 def test_text_from_a_file_cannot_become_markup():
