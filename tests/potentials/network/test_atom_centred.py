@@ -125,6 +125,18 @@ def test_the_native_kernel_is_jax(species, scalars, n_radial):
     np.testing.assert_allclose(gradient.sum(x, factors), factors @ rows, rtol=0, atol=1e-12)
 
 
+def test_offsets_of_the_elements_add_up():
+    # Sorted: C, H, O; methanol has one, four and one of them.
+    model, offsets = revised(), np.array([-3.0, 0.7, 11.0])
+    shifted = replace(model, parameters=model.parameters._replace(offsets=offsets))
+    plain = replace(model, parameters=model.parameters._replace(offsets=np.zeros(3)))
+    (energy, forces), (other, same) = (
+        evaluate(native_model(m), POSITIONS) for m in (shifted, plain)
+    )
+    assert energy - other == pytest.approx(-3.0 + 4 * 0.7 + 11.0, rel=1e-13)
+    np.testing.assert_array_equal(forces, same)
+
+
 def test_centres_in_parallel_give_the_same_bits():
     model = revised()
     serial, parallel = native_model(model), centred_native.native_kernel(model, parallel=True)
