@@ -63,7 +63,7 @@ def replace(path: Path, data: bytes, keep_previous: bool) -> None:
         If any step fails, fsync and close included. `path` is then the old file, or the new one
         if only the last step, the fsync of the folder, failed.
     """
-    tmp = path.with_name(path.name + ".tmp")
+    tmp = unfinished(path)
     with output_errors(path):
         try:
             _write_synced(tmp, data, path)
@@ -77,6 +77,11 @@ def replace(path: Path, data: bytes, keep_previous: bool) -> None:
             raise
         _fault("after_replace", path)
         fsync_directory(path.parent)
+
+
+def unfinished(path: Path) -> Path:
+    """Return the temporary file of `path`, which a process that was killed may have left."""
+    return path.with_name(path.name + ".tmp")
 
 
 def write_text(path: Path, text: str) -> None:

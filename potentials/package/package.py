@@ -16,6 +16,7 @@ import hashlib
 import io
 import json
 import math
+import os
 import stat
 import zipfile
 import zlib
@@ -243,7 +244,7 @@ def find(name: str, folder: Path = Path()) -> Path:
     if name in shipped():
         return SHIPPED / f"{name}.qmdp"
     path = folder / name
-    if path.is_file():
+    if os.path.isfile(path):
         return path
     raise FileNotFoundError(
         f"There is no potential '{name}': it is neither a file nor one of {', '.join(shipped())}."

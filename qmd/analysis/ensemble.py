@@ -8,6 +8,7 @@ members; no correlation time enters. Members with other settings are in other gr
 import csv
 import json
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,13 +105,13 @@ def member_folders(folder: Path) -> list[str] | None:
         If there is a `runs.csv` that cannot be read.
     """
     table = folder / "runs.csv"
-    if table.is_file():
+    if os.path.isfile(table):
         try:
             with table.open(newline="") as file:
                 return [row["folder"] for row in csv.DictReader(file)]
         except (OSError, ValueError, KeyError) as error:
             raise CorruptError(f"{table} cannot be read: {type(error).__name__}: {error}") from None
-    if not folder.is_dir() or _is_run(folder):
+    if not os.path.isdir(folder) or _is_run(folder):
         return None
     found = sorted(path.name for path in folder.iterdir() if path.is_dir() and _is_run(path))
     return found if len(found) > 1 else None

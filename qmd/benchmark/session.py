@@ -6,6 +6,7 @@ A task that has a result for the same potential, measure and data is not measure
 import hashlib
 import itertools
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -139,7 +140,7 @@ def _variations(measure: AnyMeasure) -> Iterator[tuple[tuple[str, float], ...]]:
 
 def _absolute(potential: PotentialConfig, base: Path) -> PotentialConfig:
     """Return the potential with absolute paths, for the inputs of tasks in other folders."""
-    if isinstance(potential, PackageConfig) and (base / potential.name).is_file():
+    if isinstance(potential, PackageConfig) and os.path.isfile(base / potential.name):
         return potential.model_copy(update={"name": str((base / potential.name).resolve())})
     parts = {key: getattr(potential, key, None) for key in ("terms", "members")}
     changes = {k: [_absolute(part, base) for part in v] for k, v in parts.items() if v}
@@ -148,7 +149,7 @@ def _absolute(potential: PotentialConfig, base: Path) -> PotentialConfig:
 
 def _structure(measure: Any, base: Path) -> Any:
     name = getattr(measure, "structure", None)
-    if name is None or not (base / name).is_file():
+    if name is None or not os.path.isfile(base / name):
         return measure
     return measure.model_copy(update={"structure": str((base / name).resolve())})
 

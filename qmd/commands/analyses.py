@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
@@ -209,7 +210,7 @@ def _report(wanted: str | PathLike[str] | bool, usual: Path) -> Path | None:
 def _run_or_potential(
     run: PathOrResult, reference: Series, replica: int | None
 ) -> Series | RunPotential:
-    if isinstance(run, RunResult | EnsembleResult) or Path(run).is_dir():
+    if isinstance(run, RunResult | EnsembleResult) or os.path.isdir(run):
         return series.read(_folder(run), replica)
     package = load_package(str(run), Path())
     if reference.species not in package.served:

@@ -156,7 +156,7 @@ def read_document(path: str | Path) -> Document:
         In one line, with the line of the file.
     """
     inside = Path(path, "input.yaml")
-    if inside.is_file():
+    if os.path.isfile(inside):
         raise InputError(f"{quoted(str(path))} is a directory; expected a file", f"give {inside}")
     content = read_regular_file(path, MAX_BYTES, "`qmd init` prints an example of an input")
     return parse(_decode(content, str(path)), str(path))

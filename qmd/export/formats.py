@@ -13,6 +13,7 @@ An export is a compiled cache of a package, not an archive: JAX reads programs o
 versions for six months. The same package and the same version of JAX give the same bytes.
 """
 
+import os
 import re
 from enum import StrEnum
 from pathlib import Path
@@ -59,9 +60,9 @@ def export(package: "Package", to: Format, path: Path, *, overwrite: bool = Fals
 
 
 def _check_target(path: Path, overwrite: bool) -> None:
-    if path.is_dir() or not path.parent.is_dir():
+    if os.path.isdir(path) or not os.path.isdir(path.parent):
         raise InputError(f"{path} must be a file in an existing folder.", "Name a file with -o.")
-    if path.exists() and not overwrite:
+    if os.path.exists(path) and not overwrite:
         raise InputError(f"{path} exists.", "Choose another name with -o, or give --overwrite.")
 
 

@@ -6,6 +6,7 @@ cost nothing unless they are used. An installed package is trusted code; a file 
 """
 
 import hashlib
+import os
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
@@ -135,7 +136,7 @@ def check_sha256(name: str, entry: CatalogueEntry, sha256: str | None) -> None:
 
 def for_given_atoms(name: str, folder: Path = Path()) -> bool:
     """Return True if the potential with this name is built for the atoms that it is used on."""
-    if name in shipped() or (folder / name).is_file():
+    if name in shipped() or os.path.isfile(folder / name):
         return False
     return name in spc_fw.BY_NAME or name in installed()
 

@@ -72,9 +72,9 @@ def convert(
     suffix = target.suffix.lower()
     if suffix not in SUFFIXES:
         raise InputError(f"{target}: expected a file that ends in one of {', '.join(SUFFIXES)}")
-    if target.exists() and not overwrite:
+    if os.path.exists(target) and not overwrite:
         raise OutputError(f"{target} exists.", "Choose another name, or use --overwrite.")
-    if not target.absolute().parent.is_dir():
+    if not os.path.isdir(target.absolute().parent):
         raise OutputError(f"{target}: there is no folder {target.parent}.")
     write = _by_ase if suffix in BY_ASE else _by_mdanalysis
     with files.output_errors(target), _complete_or_absent(target) as part:

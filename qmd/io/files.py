@@ -14,6 +14,7 @@ from qmd.atomic import (
     output_errors,
     remove,
     replace,
+    unfinished,
     write_all,
     write_text,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "read_regular_file",
     "remove",
     "replace",
+    "unfinished",
     "write_all",
     "write_text",
 ]
@@ -156,8 +158,8 @@ def find_data(
     """
     paths = (folder / name, Path(name)) if also_here else (folder / name,)
     for path in paths:
-        if path.exists():
+        if os.path.exists(path):
             return path
-    kind = InputError if any(path.parent.is_dir() for path in paths) else AbsentDataError
+    kind = InputError if any(os.path.isdir(path.parent) for path in paths) else AbsentDataError
     where = f", neither in {folder} nor here" if also_here else f" in {folder}"
     raise kind(f"{key} {quoted(name, limit=200)} does not exist{where}", hint)

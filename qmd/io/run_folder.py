@@ -1,5 +1,6 @@
 """Names of the files of a run: fixed, so that nobody has to read code to find them."""
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ class RunPaths:
     def has_checkpoint(self) -> bool:
         """True if there is a checkpoint to go on from, perhaps the one before the last."""
         previous = self.checkpoint.with_name("checkpoint.prev")
-        return self.checkpoint.exists() or previous.exists()
+        return os.path.exists(self.checkpoint) or os.path.exists(previous)
 
     def trajectory_of(self, replica: int) -> Path:
         """Return the trajectory of one replica, where each has a file."""
@@ -102,6 +103,6 @@ class RunPaths:
         return self._named(r"failure-\d{4,10}\.extxyz")
 
     def _named(self, pattern: str) -> list[Path]:
-        if not self.directory.is_dir():
+        if not os.path.isdir(self.directory):
             return []
         return sorted(p for p in self.directory.iterdir() if re.fullmatch(pattern, p.name))

@@ -1,5 +1,6 @@
 """A finished or running simulation as an MDAnalysis Universe."""
 
+import os
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -186,7 +187,8 @@ def find(run_dir: Path) -> Path:
     """
     for folder in (run_dir / "output", run_dir):
         paths = RunPaths(folder)
-        present = [path for path in (paths.trajectory, *paths.of_replicas()) if path.exists()]
+        files_of_run = paths.trajectory, *paths.of_replicas()
+        present = [path for path in files_of_run if os.path.exists(path)]
         if present:
             if not paths.topology.is_file():
                 raise InputError(f"{folder} has a {present[0].name}, but no topology.pdb.")

@@ -1,6 +1,7 @@
 """`qmd label`: energies and forces of given geometries; can be resumed frame by frame."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -200,7 +201,7 @@ def _molecules(config: LabelConfig, n_atoms: int) -> tuple[tuple[int, ...], ...]
 def _check_same(target: Path, card: dict[str, Any]) -> None:
     """Refuse to resume an earlier file with another method."""
     path = target.with_suffix(".json")
-    if not (target.exists() and path.exists()):
+    if not (os.path.exists(target) and os.path.exists(path)):
         return
     before = files.read_json(path)
     if isinstance(before.get("method"), dict) and "arguments" not in card["method"]:

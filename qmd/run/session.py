@@ -88,6 +88,7 @@ def run(
         if overwrite:
             _begin_again(setup, paths)
         simulation, resumed = _open(setup, paths, start, stop, log)
+        _remove_unfinished(paths)
         if on_progress:
             simulation.progress.on_progress = on_progress
         with closing(simulation):
@@ -130,6 +131,12 @@ def _begin_again(setup: RunSetup, paths: RunPaths) -> None:
     if any(path.exists() for path in written_files(paths)):
         _write_unbegun_record(setup, paths)
         _remove(paths)
+
+
+def _remove_unfinished(paths: RunPaths) -> None:
+    """Remove what a killed process had begun to write, of files that may not be written again."""
+    for path in written_files(paths):
+        files.remove(files.unfinished(path))
 
 
 def _remove(paths: RunPaths) -> None:

@@ -1,6 +1,7 @@
 """`qmd train`: fit a potential, and write its package, log, plots and report; can be resumed."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -143,7 +144,7 @@ def run(
     begin = time.monotonic()
     directory = training_folder(prepared.loaded.path, output)
     target = output or directory / f"{prepared.config.name}.qmdp"
-    if target.suffix != ".qmdp" or not target.absolute().parent.is_dir() and output:
+    if target.suffix != ".qmdp" or not os.path.isdir(target.absolute().parent) and output:
         raise InputError(f"--output {target}: expected a .qmdp file in a folder that exists")
     plan = _plan(prepared, directory)
     with files.output_errors(plan.states):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 
 def write(page: Path, name: str, text: str) -> None:
-    """Put `text` between the markers `<!-- NAME -->` and `<!-- /NAME -->` of a page."""
-    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    """Put `text` between the markers `<!-- NAME: begin -->` and `<!-- NAME: end -->` of a page."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     before, found, rest = page.read_text().partition(begin)
     _, closed, after = rest.partition(end)
     if not (found and closed):

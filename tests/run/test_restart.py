@@ -138,6 +138,14 @@ def test_a_run_that_dies_in_a_later_checkpoint_recovers(begun: Case, point: str)
     begun.assert_completes()
 
 
+def test_a_run_that_dies_while_it_writes_its_last_record_leaves_no_part_of_it(case: Case) -> None:
+    assert case.run("--set", "steps=30").code == 0
+    assert case.run(fault="after_tmp:final.extxyz").code == 137
+    (case.output / "run.json.tmp").write_text("{")
+    case.assert_completes()
+    assert not list(case.output.glob("*.tmp"))
+
+
 @pytest.mark.parametrize("file", ["trajectory.nc", "log.csv"])
 def test_what_was_written_behind_the_last_checkpoint_is_dropped(begun: Case, file: str) -> None:
     with open(begun.output / file, "ab") as output:
