@@ -67,7 +67,8 @@ def family_named(kind: str) -> Family[Any]:
 def trained_arrays(leaf: Leaf) -> dict[str, Any]:
     """Return the trained arrays of a leaf by name, none for a leaf without."""
     parameters = getattr(leaf, "parameters", None)
-    return {} if parameters is None else dict(parameters._asdict())
+    named = {} if parameters is None else parameters._asdict()
+    return {name: array for name, array in named.items() if array is not None}
 
 
 def n_parameters(leaf: Leaf) -> int:

@@ -10,8 +10,15 @@ MAX_PARAMETER = 1e12
 
 
 def check_arrays(parameters: Any, shapes: Iterable[list[tuple[int, ...]]]) -> None:
-    """Raise ValueError unless all arrays of a NamedTuple are float64, finite, of allowed shapes."""
+    """Raise ValueError unless all arrays of a NamedTuple are float64, finite, of allowed shapes.
+
+    An array may be None if that is its default.
+    """
     for name, allowed, value in zip(parameters._fields, shapes, parameters, strict=True):
+        if value is None and name in parameters._field_defaults:
+            continue
+        if not allowed:
+            raise ValueError(f"Parameter '{name}' does not fit a model of this form.")
         array = np.asarray(value)
         if array.shape not in allowed or array.dtype != np.float64:
             raise ValueError(

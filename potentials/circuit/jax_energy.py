@@ -8,6 +8,7 @@ all geometries of a batch. With more spins, layers act gate by gate.
 """
 
 import functools
+from collections.abc import Callable
 from functools import reduce
 from typing import Any, TypeVar
 
@@ -90,6 +91,35 @@ def expectations(
     dense : bool
         Multiply out small layers; not possible if couplings differ between geometries.
     """
+    dense = dense and len(circuit.spins) <= DENSE_SPINS
+    nothing = jnp.zeros((circuit.n_layers, 0))
+    matrices = _dense_layers(circuit, couplings) if dense else nothing
+
+    def layer(psi: QuantumState, of_layer: tuple[Array, Array]) -> QuantumState:
+        coupling, matrix = of_layer
+        psi = psi @ matrix.T if dense else spin_gates(circuit, coupling, psi)
+        return _ancilla_rotations(circuit, coupling, psi)
+
+    psi = final_state(circuit, layer, (jnp.asarray(couplings), matrices), vectors)
+    return jnp.stack([expectation(circuit, o, psi) for o in circuit.observables])
+
+
+def final_state(
+    circuit: Circuit,
+    layer: Callable[[QuantumState, Any], QuantumState],
+    of_layers: Any,
+    vectors: Float[Array, "encodings vectors 3"],
+) -> QuantumState:
+    """Return the state at the end, one row for each sector of the ancilla.
+
+    Parameters
+    ----------
+    layer : callable
+        State and one row of `of_layers` -> state after the gates between two encodings.
+    of_layers : pytree of arrays (n_layers, ...)
+    vectors : (1 or n_layers + 1, n_vectors, 3)
+        Vectors of the encodings, rad; a single set is used in every layer.
+    """
     n_spins = len(circuit.spins)
     signs = np.array([1.0] if circuit.ancilla is None else [1.0, -1.0])
     # (encodings, sectors, spins, 2, 2): V(v) in one sector, V(-v) = V^+ in the other.
@@ -102,20 +132,14 @@ def expectations(
         shared = None
         per_layer, last = [f[1:] for f in factors], [f[0] for f in factors]
     psi = _encode(last, jnp.asarray(_initial_state(circuit)))
-    dense = dense and n_spins <= DENSE_SPINS
-    nothing = jnp.zeros((circuit.n_layers, 0))
-    matrices = _dense_layers(circuit, couplings) if dense else nothing
 
-    def step(
-        psi: QuantumState, layer: tuple[Array, Array, list[Array]]
-    ) -> tuple[QuantumState, None]:
-        coupling, matrix, factors_here = layer
-        psi = psi @ matrix.T if dense else _spin_gates(circuit, coupling, psi)
-        psi = _ancilla_rotations(circuit, coupling, psi)
+    def step(psi: QuantumState, here: tuple[Any, list[Array]]) -> tuple[QuantumState, None]:
+        of_layer, factors_here = here
+        psi = layer(psi, of_layer)
         return _encode(factors_here if shared is None else shared, psi), None
 
-    psi, _ = jax.lax.scan(step, psi, (jnp.asarray(couplings), matrices, per_layer))
-    return jnp.stack([_expectation(circuit, o, psi) for o in circuit.observables])
+    psi, _ = jax.lax.scan(step, psi, (of_layers, per_layer))
+    return psi
 
 
 def _initial_state(circuit: Circuit) -> np.ndarray:
@@ -203,7 +227,7 @@ def _multiplied_out(
     circuit: Circuit, couplings: Float[Array, "layers couplings"]
 ) -> Complex[Array, "layers dim dim"]:
     columns = np.eye(2 ** len(circuit.spins), dtype=complex)
-    transposed = jax.vmap(lambda row: _spin_gates(circuit, row, jnp.asarray(columns)))(couplings)
+    transposed = jax.vmap(lambda row: spin_gates(circuit, row, jnp.asarray(columns)))(couplings)
     return jnp.swapaxes(transposed, -1, -2)
 
 
@@ -220,7 +244,7 @@ def _layer_matrices_jvp(circuit: Circuit, primals: Any, tangents: Any) -> Any:
     )
 
 
-def _spin_gates(
+def spin_gates(
     circuit: Circuit, coupling: Float[Array, " couplings"], psi: QuantumState
 ) -> QuantumState:
     """Apply the Heisenberg and spin RZ gates of one layer to each row of `psi`."""
@@ -295,7 +319,8 @@ def _ancilla_rotations(
     return psi
 
 
-def _expectation(circuit: Circuit, observable: Observable, psi: QuantumState) -> Float[Array, ""]:
+def expectation(circuit: Circuit, observable: Observable, psi: QuantumState) -> Float[Array, ""]:
+    """Return the expectation value of an observable, a scalar."""
     index = {q: i for i, q in enumerate(circuit.spins)}
     bra = psi[::-1] if observable.with_ancilla else psi
     overlap = jnp.vdot(bra, psi).real

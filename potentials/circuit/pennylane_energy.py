@@ -44,8 +44,16 @@ def qnode(circuit: Circuit, device: Any = None, **options: Any) -> Callable[...,
     return node
 
 
-def apply(circuit: Circuit, couplings: Any, angles: Any) -> None:
-    """Queue the gates of the circuit."""
+def apply(
+    circuit: Circuit,
+    couplings: Any,
+    angles: Any,
+    after: Callable[[Heisenberg, int], None] | None = None,
+) -> None:
+    """Queue the gates of the circuit.
+
+    `after` queues further gates behind each Heisenberg gate, given its layer.
+    """
     for p, q in circuit.singlets:
         qml.X(p)
         qml.Hadamard(p)
@@ -57,6 +65,8 @@ def apply(circuit: Circuit, couplings: Any, angles: Any) -> None:
             angle = couplings[layer, gate.coupling]
             if isinstance(gate, Heisenberg):
                 _heisenberg(angle, gate.pairs)
+                if after is not None:
+                    after(gate, layer)
             else:
                 for qubit in gate.qubits:
                     qml.RZ(angle, qubit)

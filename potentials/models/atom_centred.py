@@ -18,6 +18,7 @@ it serves one molecule, whose atoms are not exchanged.
 
 from dataclasses import replace
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
 
@@ -30,8 +31,8 @@ from ..tree.nodes import PerAtomSum
 
 FROM_A = 0.5
 """Centre of the first Gaussian, angstrom."""
-SPREAD, SCALAR_SPREAD = 0.02, 0.03
-"""Standard deviation of the first radial coefficients of vectors, and of scalars.
+SPREAD, SCALAR_SPREAD, TENSOR_SPREAD = 0.02, 0.03, 0.02
+"""Standard deviation of the first radial coefficients of vectors, of scalars and of tensors.
 
 Small values make the initial functions smooth, and also those that are learnt from few frames;
 docs/rmd17.md has results with ten times these values.
@@ -76,9 +77,10 @@ def revised(
     n_radial: int = 12,
     cutoff: float = 5.0,
     scalars: bool = True,
+    rank: Literal[1, 2] = 1,
     energy: float = 0.0,
 ) -> AtomCentredNetwork:
-    """Return a network of vector densities on channels, with random initial parameters.
+    """Return a network of densities on channels, with random initial parameters.
 
     Parameters
     ----------
@@ -95,6 +97,8 @@ def revised(
         Cut-off radius, angstrom.
     scalars : bool
         True if couplings and weights depend on the neighbours.
+    rank : int
+        Highest rank of the densities: 1 for vectors, 2 for traceless matrices as well.
     energy : float
         Mean of the labels (eV), which is divided among the atoms.
     """
@@ -108,6 +112,9 @@ def revised(
         weights=0.01 * rng.standard_normal((k, len(made.observables))),
         offsets=np.full(k, energy / len(species)),
     )
+    if rank == 2:  # drawn last, so that the other numbers are those of rank one
+        tensors = TENSOR_SPREAD * smooth_normals(rng, (k, k, rows, n, n_radial))
+        parameters = parameters._replace(tensors=tensors)
     kinds = tuple(known.index(symbol) for symbol in species)
     return AtomCentredNetwork(kinds, made, FROM_A, cutoff, parameters)
 
@@ -115,9 +122,12 @@ def revised(
 def uncoupled(network: AtomCentredNetwork) -> AtomCentredNetwork:
     """Return the network without couplings between qubits, as a control: layers are identities."""
     p = network.parameters
-    scalars = p.scalars.copy()
-    scalars[:, :, :-1] = 0.0
-    without = p._replace(scalars=scalars, couplings=np.zeros_like(p.couplings))
+    last = np.arange(network.circuit.n_layers + 1)[:, None, None] == network.circuit.n_layers
+    without = p._replace(
+        scalars=p.scalars * last,
+        couplings=np.zeros_like(p.couplings),
+        tensors=None if p.tensors is None else p.tensors * last,
+    )
     return replace(network, parameters=without)
 
 
@@ -127,8 +137,11 @@ def unrolled(network: AtomCentredNetwork) -> PerAtomSum:
     Raises
     ------
     ValueError
-        If couplings depend on the neighbours: they are then not constants of a circuit.
+        If couplings depend on the neighbours: they are then not constants of a circuit; or if the
+        network is of rank two.
     """
+    if network.rank == 2:
+        raise ValueError("The pair gates of rank two depend on the neighbours.")
     if network.has_scalars:
         raise ValueError("Couplings that depend on the neighbours are no constants of a circuit.")
     here = sorted(set(network.kinds))

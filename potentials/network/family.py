@@ -1,14 +1,16 @@
 """The families of atom-centred networks: circuits, and perceptrons as their classical control."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
+from ..circuit.circuit import Circuit
 from ..circuit.family import node_of_spins, work_of_spins
 from ..circuit.json_form import circuit_from_json, circuit_to_json
-from ..family import Family, LeafCircuit, Work, deferred
+from ..family import Family, GateCounts, LeafCircuit, Work, deferred
 from ..json_values import Field, fields, integers, number
 from .network import AtomCentredNetwork, NetworkParameters
 from .perceptron import Perceptron, PerceptronParameters
@@ -22,18 +24,48 @@ _CENTRES = (
 
 def _describe(leaf: AtomCentredNetwork) -> str:
     size = f"{leaf.circuit.n_qubits} qubits, {leaf.circuit.n_layers} layers"
+    size += ", rank two" if leaf.rank == 2 else ""
     return f"circuit of each of {leaf.n_atoms} atoms: {size}"
 
 
 def _circuit(leaf: AtomCentredNetwork) -> LeafCircuit:
+    node = node_of_spins if leaf.rank == 1 else _node_of_rank_two
     of_one_element = leaf.parameters.couplings[0]
     return LeafCircuit(
         n_qubits=leaf.circuit.n_qubits,
         n_layers=leaf.circuit.n_layers,
-        node=lambda n_layers: node_of_spins(leaf.circuit, of_one_element, n_layers),
+        node=lambda n_layers: node(leaf.circuit, of_one_element, n_layers),
         energy_and_forces=lambda positions: _by_pennylane(leaf, positions),
         copies=leaf.n_atoms,
         spins=leaf.circuit,
+        gates=None if leaf.rank == 1 else _gates_of_rank_two(leaf.circuit),
+    )
+
+
+def _node_of_rank_two(
+    circuit: Circuit, couplings: Any, n_layers: int
+) -> tuple[Any, tuple[Any, ...]]:
+    """Return a QNode of the first `n_layers` layers, and arguments as of `node_of_spins`."""
+    from .pennylane_energy import qnode_of_rank_two
+
+    arguments = node_of_spins(circuit, couplings, n_layers)[1]
+    matrices = np.tile(1.0 - np.eye(3), (n_layers, circuit.n_couplings, 1, 1))
+    return qnode_of_rank_two(replace(circuit, n_layers=n_layers)), (*arguments, matrices)
+
+
+def _gates_of_rank_two(circuit: Circuit) -> GateCounts:
+    """Count the gates, a Heisenberg gate and the pair gate behind it as one gate on two qubits.
+
+    A change of Q turns its axes, by rotations of both qubits before and behind the gate (3 axes, 4
+    places), or changes the angle of one of three generators ``sigma_a sigma_a``. For each of these
+    the derivative is a difference of two expectation values, as for the vectors of the encodings.
+    """
+    pairs, rotations = len(circuit.layer), len(circuit.encoding)
+    rows, layers = circuit.n_layers + 1, circuit.n_layers
+    return GateCounts(
+        two_qubit_gates=layers * pairs + rows * rotations + len(circuit.singlets),
+        cnots_at_most=3 * layers * pairs + 2 * rows * rotations + len(circuit.singlets),
+        shift_evaluations=2 * (3 * rows * rotations + 15 * layers * pairs),
     )
 
 
@@ -49,13 +81,15 @@ def _work(leaf: AtomCentredNetwork) -> Work:
 
 
 def _radial_work(leaf: AtomCentredNetwork | Perceptron) -> int:
-    radial = leaf.parameters.vectors[0, 0].size + leaf.parameters.scalars[0, 0].size
+    arrays = leaf.parameters._asdict()
+    parts = (arrays.get(name) for name in ("vectors", "scalars", "tensors"))
+    radial = sum(part[0, 0].size for part in parts if part is not None)
     return int(leaf.n_atoms**2 * radial)
 
 
 def _measured(leaf: AtomCentredNetwork) -> Any:
     raise ValueError(
-        "Finite shots are not modelled for networks of atoms. Without scalars, "
+        "Finite shots are not modelled for networks of atoms. With rank one and without scalars, "
         "atom_centred.unrolled makes circuits of them."
     )
 

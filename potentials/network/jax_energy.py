@@ -1,6 +1,7 @@
 """JAX interpreter of atom-centred networks and their classical control, all centres at once."""
 
-from typing import Any
+import functools
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,40 +9,99 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..circuit import jax_energy as vqc
+from ..circuit.circuit import Circuit, Heisenberg
+from . import pair_gates
 from .network import AtomCentredNetwork
 from .perceptron import Perceptron
 
 
+class Densities(NamedTuple):
+    """Densities of each centre."""
+
+    vectors: Float[Array, "centres encodings channels 3"]
+    """Encoding vectors, rad."""
+    scalars: Float[Array, "centres encodings couplings"]
+    """Additions to the couplings of the layers (rad) and, last, to the weights (eV)."""
+    tensors: Float[Array, "centres encodings couplings 5"] | None
+    """Matrices of the pair gates and, last, of the observables (eV); see `pair_gates`."""
+
+
 def energy(model: AtomCentredNetwork, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
     """Return the energy (eV), a scalar, at `positions` (angstrom), shape (n_atoms, 3)."""
-    p, circuit, kinds = model.parameters, model.circuit, np.array(model.kinds)
-    vectors, scalars = densities(model, positions)
-    couplings = jnp.asarray(p.couplings)[kinds] + scalars[:, :-1]
+    p, kinds, others = model.parameters, np.array(model.kinds), _others(model.n_atoms)
+    apart = positions[others] - positions[:, None]
+    found = densities(model, apart, (kinds[:, None], kinds[others]))
+    couplings = jnp.asarray(p.couplings)[kinds] + found.scalars[:, :-1]
     weights = jnp.asarray(p.weights)[kinds]
     if model.has_scalars:
-        weights = weights + scalars[:, -1]
-    values = jax.vmap(lambda j, v: vqc.expectations(circuit, j, v, dense=False))(couplings, vectors)
-    return jnp.sum(weights * values) + jnp.sum(jnp.asarray(p.offsets)[kinds])
+        weights = weights + found.scalars[:, -1]
+    offsets = jnp.sum(jnp.asarray(p.offsets)[kinds])
+    if found.tensors is not None:
+        one = functools.partial(_centre_of_rank_two, model.circuit)
+        return jnp.sum(jax.vmap(one)(couplings, weights, found.vectors, found.tensors)) + offsets
+    values = jax.vmap(lambda j, v: vqc.expectations(model.circuit, j, v, dense=False))(
+        couplings, found.vectors
+    )
+    return jnp.sum(weights * values) + offsets
+
+
+def _centre_of_rank_two(
+    circuit: Circuit,
+    couplings: Float[Array, "layers couplings"],
+    weights: Float[Array, " observables"],
+    vectors: Float[Array, "encodings channels 3"],
+    tensors: Float[Array, "encodings couplings 5"],
+) -> Float[Array, ""]:
+    """Return the energy of one centre without its offset."""
+    n = len(circuit.spins)
+    gates = [
+        (gate.coupling, gate.pairs[0]) for gate in circuit.layer if isinstance(gate, Heisenberg)
+    ]
+    of_gate, order = np.array([k for k, _ in gates]), pair_gates.order_of([p for _, p in gates], n)
+    u = pair_gates.cayley(pair_gates.symmetric(tensors[:-1, of_gate]))
+    layers = pair_gates.matrices(u, couplings[:, of_gate])
+    psi = vqc.final_state(circuit, lambda psi, m: pair_gates.turn(m, order, psi), layers, vectors)
+    observed = [(k, pair) for k, o in enumerate(circuit.observables) for pair in o.pairs]
+    values = jnp.stack([vqc.expectation(circuit, o, psi) for o in circuit.observables])
+    slopes = pair_gates.correlations([pair for _, pair in observed], psi)
+    of_pair = np.array([k for k, _ in observed])
+    return jnp.dot(weights, values) + jnp.sum(tensors[-1, of_pair] * slopes)
 
 
 def densities(
-    model: AtomCentredNetwork, positions: Float[Array, "atoms 3"]
-) -> tuple[Float[Array, "atoms encodings vectors 3"], Float[Array, "atoms encodings couplings"]]:
-    """Return encoding vectors (rad) of each centre, and additions to its couplings and weights."""
-    p, n, rows = model.parameters, model.n_atoms, model.circuit.n_layers + 1
-    gaussians, directions, of = _surroundings(model, model.n_radial, positions)
-    radial = jnp.einsum("ijdqg,ijg->ijdq", jnp.asarray(p.vectors)[of], gaussians)
+    model: AtomCentredNetwork,
+    apart: Float[Array, "centres neighbours 3"],
+    kinds: tuple[Any, Any],
+) -> Densities:
+    """Return the densities of centres.
+
+    Parameters
+    ----------
+    apart : (n_centres, n_neighbours, 3)
+        From each centre to its neighbours, angstrom; those beyond the cut-off do not count.
+    kinds : tuple of arrays of int
+        Elements of the centres, (n_centres, 1), and of the neighbours, (n_centres, n_neighbours).
+    """
+    p, n, rows = model.parameters, len(apart), model.circuit.n_layers + 1
+    gaussians, directions = _surroundings(model, model.n_radial, apart)
+    radial = jnp.einsum("ijdqg,ijg->ijdq", jnp.asarray(p.vectors)[kinds], gaussians)
     vectors = jnp.einsum("ijdq,ija->idqa", radial, directions)
-    if not model.has_scalars:
-        return vectors, jnp.zeros((n, rows, model.circuit.n_couplings))
-    return vectors, jnp.einsum("ijdkg,ijg->idk", jnp.asarray(p.scalars)[of], gaussians)
+    scalars, tensors = jnp.zeros((n, rows, model.circuit.n_couplings)), None
+    if model.has_scalars:
+        scalars = jnp.einsum("ijdkg,ijg->idk", jnp.asarray(p.scalars)[kinds], gaussians)
+    if p.tensors is not None:
+        radial = jnp.einsum("ijdkg,ijg->ijdk", jnp.asarray(p.tensors)[kinds], gaussians)
+        tensors = jnp.einsum("ijdk,ijm->idkm", radial, pair_gates.products(directions))
+    return Densities(vectors, scalars, tensors)
 
 
 def perceptron_energy(model: Perceptron, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
     """Return the energy (eV) of the classical control, a scalar, at `positions` (angstrom)."""
     p, kinds = model.parameters, np.array(model.kinds)
     n_vectors, n_radial = p.vectors.shape[2:]
-    gaussians, directions, of = _surroundings(model, n_radial, positions)
+    others = _others(model.n_atoms)
+    gaussians, directions = _surroundings(model, n_radial, positions[others] - positions[:, None])
+    of = kinds[:, None], kinds[others]
     radial = jnp.einsum("ijvg,ijg->ijv", jnp.asarray(p.vectors)[of], gaussians)
     vectors = jnp.einsum("ijv,ija->iva", radial, directions)
     scalars = jnp.einsum("ijsg,ijg->is", jnp.asarray(p.scalars)[of], gaussians)
@@ -54,15 +114,19 @@ def perceptron_energy(model: Perceptron, positions: Float[Array, "atoms 3"]) -> 
     return jnp.sum(x * jnp.asarray(p.last)[kinds]) + jnp.sum(jnp.asarray(p.offsets)[kinds])
 
 
+def _others(n: int) -> np.ndarray:
+    """Return the indices of the other atoms, for each atom, (n, n - 1)."""
+    return np.array([[j for j in range(n) if j != i] for i in range(n)], int).reshape(n, n - 1)
+
+
 def _surroundings(
-    model: AtomCentredNetwork | Perceptron, n_radial: int, positions: Float[Array, "atoms 3"]
-) -> tuple[Array, Array, Any]:
-    """Return Gaussians (atoms, others, n_radial), unit vectors, and elements of both atoms."""
-    kinds, n = np.array(model.kinds), model.n_atoms
-    others = np.array([[j for j in range(n) if j != i] for i in range(n)], int).reshape(n, n - 1)
-    apart = positions[others] - positions[:, None]
+    model: AtomCentredNetwork | Perceptron,
+    n_radial: int,
+    apart: Float[Array, "centres neighbours 3"],
+) -> tuple[Array, Array]:
+    """Return Gaussians (centres, neighbours, n_radial) and unit vectors."""
     r = jnp.sqrt(jnp.sum(apart**2, axis=-1))
     centres, spacing = np.linspace(model.first, model.cutoff, n_radial, retstep=True)
     gaussians = jnp.exp(-(((r[..., None] - centres[None, None]) / spacing) ** 2) / 2)
     gaussians = gaussians * vqc.envelope(r / model.cutoff)[..., None]
-    return gaussians, apart / r[..., None], (kinds[:, None], kinds[others])
+    return gaussians, apart / r[..., None]

@@ -1,7 +1,8 @@
 """Energy, forces and derivatives of atom-centred networks in Numba, four centres at a time.
 
 The geometry determines the channels of a centre: three blocks for x, y, z of the encoding vectors,
-and one for the scalars, which are couplings of the layers, then weights of the observables.
+one for the scalars, which are couplings of the layers, then weights of the observables, and with
+rank two five for the components of the tensors, in the order of the scalars (see `rank_two`).
 Channels are sums over neighbours of radial functions. The circuits turn them into an energy and
 its derivative by each channel, from which the chain rule gives the forces, or the derivatives by
 the trained parameters.
@@ -42,23 +43,31 @@ from .lanes import (
  HAS_SCALARS, N_VECTORS, N_SCALARS, KINDS, GATES, OBSERVED,
  COEFFICIENTS, CONSTANTS, OFFSETS, RADIAL, STEPS, INITIAL,
  GAUSSIANS, KEPT, CHANNELS, SLOPES, DOTS, TURNS, PHASES, WEIGHTS, VALUES, TORQUES, PSI, AFTER,
- COEFFICIENT_SLOPES, CONSTANT_SLOPES, OFFSET_SLOPES, SHIFT, CIRCUITS, SLOPED, HEAD) = range(40)
+ COEFFICIENT_SLOPES, CONSTANT_SLOPES, OFFSET_SLOPES, SHIFT, CIRCUITS, SLOPED,
+ N_TENSORS, UNITARIES, MATRICES, HEAD) = range(43)
 # fmt: on
 # CONSTANTS: couplings of all layers, then weights, of each kind; N_VECTORS and N_SCALARS are
-# filled up to fours. KEPT, for each ordered pair: radial functions, their slopes, r^, and r, or 0
-# beyond the cut-off.
+# filled up to fours, and so is N_TENSORS, 0 for rank one. KEPT, for each ordered pair: radial
+# functions, their slopes, r^, and r, or 0 beyond the cut-off.
 VECTOR = 5 * LANES
 """Numbers of an encoding vector on lanes: cos r and v sin r / r, then sin r / r."""
 
 
 @inner
 def _record_size(program):
-    return 2 * (program[N_VECTORS] + program[N_SCALARS]) + 4
+    return 2 * _radial_size(program) + 4
 
 
 @inner
-def _channel_size(program):
-    return 3 * program[N_VECTORS] + program[N_SCALARS]
+def _radial_size(program):
+    """Return the number of radial functions of a centre and a neighbour."""
+    return program[N_VECTORS] + program[N_SCALARS] + program[N_TENSORS]
+
+
+@inner
+def channel_size(program):
+    """Return the number of channels of a centre."""
+    return 3 * program[N_VECTORS] + program[N_SCALARS] + 5 * program[N_TENSORS]
 
 
 @inner
@@ -94,12 +103,14 @@ def _pair(i, j, program):
 def add_channels(w, i, program):
     """Channels of centre i, from its constants and its neighbours within the cut-off."""
     vectors, scalars = program[N_VECTORS], program[N_SCALARS]
-    at = program[CHANNELS] + i * _channel_size(program)
+    at = program[CHANNELS] + i * channel_size(program)
     for channel in range(3 * vectors):
         w[at + channel] = 0.0
     constants = program[CONSTANTS] + program[program[KINDS] + i] * scalars
     for channel in range(scalars):
         w[at + 3 * vectors + channel] = w[constants + channel]
+    for channel in range(3 * vectors + scalars, channel_size(program)):
+        w[at + channel] = 0.0
     for j in range(program[N_ATOMS]):
         if j != i:
             _add_neighbour(w, i, j, program)
@@ -130,40 +141,58 @@ def _coefficients(i, j, program):
     """Return the place, from 0, of the radial coefficients of centre i and neighbour j."""
     kinds = program[KINDS]
     pair = program[kinds + i] * program[N_KINDS] + program[kinds + j]
-    return pair * program[N_RADIAL] * (program[N_VECTORS] + program[N_SCALARS])
+    return pair * program[N_RADIAL] * _radial_size(program)
 
 
 @inner
 def _add_neighbour(w, i, j, program):
-    vectors, scalars = program[N_VECTORS], program[N_SCALARS]
-    size, kept = vectors + scalars, _record(i, j, program)
+    vectors, scalars, tensors = program[N_VECTORS], program[N_SCALARS], program[N_TENSORS]
+    size, kept = _radial_size(program), _record(i, j, program)
     unit = kept + 2 * size
     if w[unit + 3] == 0.0:
         return
     row = program[COEFFICIENTS] + _coefficients(i, j, program)
     gaussians = program[GAUSSIANS] + 2 * program[N_RADIAL] * _pair(i, j, program)
     radial_rows(w, kept, row, gaussians, program[N_RADIAL], size)
-    at = program[CHANNELS] + i * _channel_size(program)
+    at = program[CHANNELS] + i * channel_size(program)
     add_scaled(w, at, w[unit], kept, vectors)
     add_scaled(w, at + vectors, w[unit + 1], kept, vectors)
     add_scaled(w, at + 2 * vectors, w[unit + 2], kept, vectors)
     if program[HAS_SCALARS]:
         add_scaled(w, at + 3 * vectors, 1.0, kept + vectors, scalars)
+    if tensors:
+        at += 3 * vectors + scalars
+        for component in range(5):
+            factor = _product(w, unit, component)
+            add_scaled(w, at + component * tensors, factor, kept + vectors + scalars, tensors)
 
 
 @inner
-def _centre(first, lane, program):
+def _product(w, unit, component):
+    """Return a component of ``r^ r^T - 1/3``, in the order xx, yy, xy, xz, yz."""
+    x, y, z = w[unit], w[unit + 1], w[unit + 2]
+    if component == 0:
+        return x * x - 1.0 / 3.0
+    if component == 1:
+        return y * y - 1.0 / 3.0
+    if component == 2:
+        return x * y
+    return x * z if component == 3 else y * z
+
+
+@inner
+def centre_of(first, lane, program):
     """Atom of a lane; lanes without one repeat the last."""
     return min(first + lane, program[N_ATOMS] - 1)
 
 
 @inner
-def _to_lanes(w, first, shift, program):
+def to_lanes(w, first, shift, program):
     """Angles of four centres, from their channels."""
     n_vectors, vectors = (program[N_LAYERS] + 1) * program[N_QUBITS], program[N_VECTORS]
     n_couplings = program[N_LAYERS] * program[N_COUPLINGS]
     for lane in range(LANES):
-        at = program[CHANNELS] + _centre(first, lane, program) * _channel_size(program)
+        at = program[CHANNELS] + centre_of(first, lane, program) * channel_size(program)
         for v in range(n_vectors):
             turn = shift + program[TURNS] + VECTOR * v + lane
             w[turn + LANES], w[turn + 2 * LANES] = w[at + v], w[at + vectors + v]
@@ -180,7 +209,8 @@ def _to_lanes(w, first, shift, program):
 
 
 @inner
-def _encode(w, layer, sign, shift, program):
+def encode(w, layer, sign, shift, program):
+    """Rotate all qubits by the vectors of an encoding, times `sign`."""
     n = program[N_QUBITS]
     for q in range(n):
         turn = shift + program[TURNS] + VECTOR * (layer * n + q)
@@ -188,7 +218,8 @@ def _encode(w, layer, sign, shift, program):
 
 
 @inner
-def _encode_back(w, layer, sign, torques, shift, program):
+def encode_back(w, layer, sign, torques, shift, program):
+    """Undo `encode` on both states; add the torques."""
     n = program[N_QUBITS]
     for q in range(n):
         v = layer * n + q
@@ -214,27 +245,27 @@ def _sector(w, sign, torques, slopes, shift, program):
         for k in range(AMPLITUDE):
             w[psi + AMPLITUDE * i + k] = w[program[INITIAL] + i] if k < LANES else 0.0
             w[after + AMPLITUDE * i + k] = 0.0
-    _encode(w, 0, sign, shift, program)
+    encode(w, 0, sign, shift, program)
     for layer in range(n_layers):
         for g in range(program[N_GATES]):
             gate = program[GATES] + 3 * g
             coupling = layer * program[N_COUPLINGS] + program[gate + 2]
             phase = shift + program[PHASES] + AMPLITUDE * coupling
             exchange(w, psi, phase, program[gate], program[gate + 1], size)
-        _encode(w, layer + 1, sign, shift, program)
+        encode(w, layer + 1, sign, shift, program)
     for g in range(program[N_OBSERVED]):
         pair = program[OBSERVED] + 3 * g
         weight = shift + program[WEIGHTS] + LANES * program[pair + 2]
         value = shift + program[VALUES] + LANES * program[pair + 2]
         observe(w, psi, after, weight, program[pair], program[pair + 1], size, value)
     for layer in range(n_layers - 1, -1, -1):
-        _encode_back(w, layer + 1, sign, torques, shift, program)
+        encode_back(w, layer + 1, sign, torques, shift, program)
         for g in range(program[N_GATES] - 1, -1, -1):
             gate = program[GATES] + 3 * g
             coupling = layer * program[N_COUPLINGS] + program[gate + 2]
             phase, out = shift + program[PHASES] + AMPLITUDE * coupling, slopes + LANES * coupling
             exchange_back(w, psi, after, phase, program[gate], program[gate + 1], size, out)
-    _encode_back(w, 0, sign, torques, shift, program)
+    encode_back(w, 0, sign, torques, shift, program)
 
 
 @when_needed(CENTRES)
@@ -245,7 +276,7 @@ def circuits(w, first, shift, program):
     """
     n_vectors = (program[N_LAYERS] + 1) * program[N_QUBITS]
     n_couplings, n_observables = program[N_LAYERS] * program[N_COUPLINGS], program[N_OBSERVABLES]
-    _to_lanes(w, first, shift, program)
+    to_lanes(w, first, shift, program)
     values, torques = shift + program[VALUES], shift + program[TORQUES]
     slopes = torques + 6 * LANES * n_vectors
     for i in range(LANES * n_observables):
@@ -256,12 +287,12 @@ def circuits(w, first, shift, program):
     _sector(w, -1.0, torques + 3 * LANES * n_vectors, slopes, shift, program)
     energy = 0.0
     for lane in range(min(LANES, program[N_ATOMS] - first)):
-        _vector_slopes(w, first + lane, lane, n_vectors, shift, program)
-        at = program[SLOPES] + (first + lane) * _channel_size(program) + 3 * program[N_VECTORS]
+        vector_slopes(w, first + lane, lane, n_vectors, shift, program)
+        at = program[SLOPES] + (first + lane) * channel_size(program) + 3 * program[N_VECTORS]
         for c in range(n_couplings):
             w[at + c] = w[slopes + LANES * c + lane]
         for o in range(n_observables):
-            value = 0.5 * w[values + LANES * o + lane] + _n_pairs(o, program)
+            value = 0.5 * w[values + LANES * o + lane] + n_pairs(o, program)
             w[at + n_couplings + o] = value
             energy += 2.0 * w[shift + program[WEIGHTS] + LANES * o + lane] * value
         kind = program[program[KINDS] + first + lane]
@@ -270,7 +301,7 @@ def circuits(w, first, shift, program):
 
 
 @inner
-def _n_pairs(observable, program):
+def n_pairs(observable, program):
     """Return the number of pairs of an observable, for each of which `observe` omits 1."""
     total = 0.0
     for g in range(program[N_OBSERVED]):
@@ -280,9 +311,9 @@ def _n_pairs(observable, program):
 
 
 @inner
-def _vector_slopes(w, centre, lane, n_vectors, shift, program):
+def vector_slopes(w, centre, lane, n_vectors, shift, program):
     """Derivatives by the vectors, from the torques of both sectors (see `kernel._turn_torques`)."""
-    vectors, size = program[N_VECTORS], _channel_size(program)
+    vectors, size = program[N_VECTORS], channel_size(program)
     for v in range(n_vectors):
         channel = program[CHANNELS] + centre * size + v
         x, y, z = w[channel], w[channel + vectors], w[channel + 2 * vectors]
@@ -309,8 +340,8 @@ def pulls(w, i, program):
 
     The pull replaces r^ in KEPT.
     """
-    vectors, scalars = program[N_VECTORS], program[N_SCALARS]
-    size, at = vectors + scalars, program[SLOPES] + i * _channel_size(program)
+    vectors, scalars, tensors = program[N_VECTORS], program[N_SCALARS], program[N_TENSORS]
+    size, at = _radial_size(program), program[SLOPES] + i * channel_size(program)
     for j in range(program[N_ATOMS]):
         kept = _record(i, j, program)
         unit = kept + 2 * size
@@ -326,6 +357,20 @@ def pulls(w, i, program):
         along += z * dot(w, kept + size, at + 2 * vectors, vectors)
         if program[HAS_SCALARS]:
             along += dot(w, kept + size + vectors, at + 3 * vectors, scalars)
+        if tensors:
+            functions, slopes = kept + vectors + scalars, at + 3 * vectors + scalars
+            for component in range(5):
+                slope = slopes + component * tensors
+                factor = _product(w, unit, component)
+                along += factor * dot(w, size + functions, slope, tensors)
+            xx = dot(w, functions, slopes, tensors) / r
+            yy = dot(w, functions, slopes + tensors, tensors) / r
+            xy = dot(w, functions, slopes + 2 * tensors, tensors) / r
+            xz = dot(w, functions, slopes + 3 * tensors, tensors) / r
+            yz = dot(w, functions, slopes + 4 * tensors, tensors) / r
+            ax += 2.0 * xx * x + xy * y + xz * z
+            ay += 2.0 * yy * y + xy * x + yz * z
+            az += xz * x + yz * y
         along -= ax * x + ay * y + az * z
         w[unit], w[unit + 1], w[unit + 2] = ax + along * x, ay + along * y, az + along * z
 
@@ -377,14 +422,14 @@ def energy_and_forces(positions, cell, forces, virial, program, workspace):
 def _add_derivatives(w, factor, program):
     """Add `factor` times the derivatives by the trained parameters, as the constants lie."""
     n, vectors, scalars = program[N_ATOMS], program[N_VECTORS], program[N_SCALARS]
-    size, dots = vectors + scalars, program[DOTS]
+    tensors, size, dots = program[N_TENSORS], _radial_size(program), program[DOTS]
     pair = 0
     for i in range(n):
         for j in range(i + 1, n):
             gaussians = program[GAUSSIANS] + 2 * program[N_RADIAL] * pair
             pair += 1
             for centre, neighbour in ((i, j), (j, i)):
-                at = program[SLOPES] + centre * _channel_size(program)
+                at = program[SLOPES] + centre * channel_size(program)
                 unit = _record(centre, neighbour, program) + 2 * size
                 if w[unit + 3] == 0.0:
                     continue
@@ -395,11 +440,17 @@ def _add_derivatives(w, factor, program):
                 add_scaled(w, dots, factor * w[unit + 2], at + 2 * vectors, vectors)
                 if program[HAS_SCALARS]:
                     add_scaled(w, dots + vectors, factor, at + 3 * vectors, scalars)
+                if tensors:
+                    at += 3 * vectors + scalars
+                    for component in range(5):
+                        slope = at + component * tensors
+                        scale = factor * _product(w, unit, component)
+                        add_scaled(w, dots + vectors + scalars, scale, slope, tensors)
                 row = program[COEFFICIENT_SLOPES] + _coefficients(centre, neighbour, program)
                 add_outer(w, row, gaussians, program[N_RADIAL], dots, size)
     for i in range(n):
         kind = program[program[KINDS] + i]
-        at = program[SLOPES] + i * _channel_size(program) + 3 * vectors
+        at = program[SLOPES] + i * channel_size(program) + 3 * vectors
         add_scaled(w, program[CONSTANT_SLOPES] + kind * scalars, factor, at, scalars)
         w[program[OFFSET_SLOPES] + kind] += factor
 

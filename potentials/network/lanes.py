@@ -23,7 +23,7 @@ AMPLITUDE = 2 * LANES
 """Numbers of one amplitude."""
 
 
-class _Arithmetic:
+class Arithmetic:
     """Complex arithmetic on pairs of vectors."""
 
     def __init__(self, block):
@@ -102,6 +102,12 @@ class _Arithmetic:
             start = self.builder.add(self.builder.add(outer, middle), inner)
             yield self.builder.add(start, low), self.builder.add(start, high)
 
+    @contextmanager
+    def quadruples(self, size, high, low):
+        """Amplitudes (00, 01, 10, 11) of two qubits, of the larger stride and the smaller."""
+        with self.exchanged(size, high, low) as (first, second):
+            yield self.builder.sub(first, low), first, second, self.builder.add(second, low)
+
     def sums(self, n):
         """`n` vectors that start as 0 each time."""
         totals = [self.block.accumulator() for _ in range(n)]
@@ -118,7 +124,7 @@ def rotate(typingctx, w, x, turn, sign, stride, size):
     """``exp(-i sign v.sigma)`` of the qubit of `stride`; (cos r, v sin r / r) lies at `turn`."""
 
     def codegen(context, builder, signature, args):
-        gates = _Arithmetic(block_of(context, builder, signature, args[0]))
+        gates = Arithmetic(block_of(context, builder, signature, args[0]))
         x, turn, sign, stride, size = args[1:]
         spin = gates.spin_at(turn, sign)
         with gates.pairs(size, stride) as (up, down):
@@ -127,7 +133,7 @@ def rotate(typingctx, w, x, turn, sign, stride, size):
             gates.store(turned[1], x, down)
         return context.get_dummy_value()
 
-    return _nothing(w, types.intp, types.intp, types.float64, types.intp, types.intp), codegen
+    return nothing(w, types.intp, types.intp, types.float64, types.intp, types.intp), codegen
 
 
 @intrinsic
@@ -135,7 +141,7 @@ def rotate_back(typingctx, w, psi, after, turn, sign, stride, size, out):
     """Undo `rotate` on psi and `after`; adds ``2 Im <after|sigma|psi>`` (x, y, z) at `out`."""
 
     def codegen(context, builder, signature, args):
-        gates = _Arithmetic(block_of(context, builder, signature, args[0]))
+        gates = Arithmetic(block_of(context, builder, signature, args[0]))
         psi, after, turn, sign, stride, size, out = args[1:]
         fma, negative = gates.block.multiply_add, gates.block.negative
         spin = gates.spin_at(turn, builder.fneg(sign))
@@ -163,7 +169,7 @@ def rotate_back(typingctx, w, psi, after, turn, sign, stride, size, out):
         return context.get_dummy_value()
 
     intp = types.intp
-    return _nothing(w, intp, intp, intp, types.float64, intp, intp, intp), codegen
+    return nothing(w, intp, intp, intp, types.float64, intp, intp, intp), codegen
 
 
 @intrinsic
@@ -171,7 +177,7 @@ def exchange(typingctx, w, x, phase, high, low, size):
     """``exp(-i J sigma.sigma)`` of two qubits up to a phase; ``(exp(4iJ) - 1) / 2`` at `phase`."""
 
     def codegen(context, builder, signature, args):
-        gates = _Arithmetic(block_of(context, builder, signature, args[0]))
+        gates = Arithmetic(block_of(context, builder, signature, args[0]))
         x, phase, high, low, size = args[1:]
         factor = gates.block.load(phase), gates.block.load(phase, LANES)
         with gates.exchanged(size, high, low) as (first, second):
@@ -181,7 +187,7 @@ def exchange(typingctx, w, x, phase, high, low, size):
             gates.store(gates.subtract(b, change), x, second)
         return context.get_dummy_value()
 
-    return _nothing(w, *[types.intp] * 5), codegen
+    return nothing(w, *[types.intp] * 5), codegen
 
 
 @intrinsic
@@ -192,7 +198,7 @@ def exchange_back(typingctx, w, psi, after, phase, high, low, size, out):
     """
 
     def codegen(context, builder, signature, args):
-        gates = _Arithmetic(block_of(context, builder, signature, args[0]))
+        gates = Arithmetic(block_of(context, builder, signature, args[0]))
         psi, after, phase, high, low, size, out = args[1:]
         fma, negative = gates.block.multiply_add, gates.block.negative
         factor = gates.block.load(phase), negative(gates.block.load(phase, LANES))
@@ -212,7 +218,7 @@ def exchange_back(typingctx, w, psi, after, phase, high, low, size, out):
         gates.add_at(builder.fmul(four, builder.load(total)), out)
         return context.get_dummy_value()
 
-    return _nothing(w, *[types.intp] * 7), codegen
+    return nothing(w, *[types.intp] * 7), codegen
 
 
 @intrinsic
@@ -220,7 +226,7 @@ def observe(typingctx, w, psi, after, weight, high, low, size, out):
     """Adds ``<psi|sigma.sigma|psi> - 1`` at `out`, ``weight (sigma.sigma - 1) psi`` to `after`."""
 
     def codegen(context, builder, signature, args):
-        gates = _Arithmetic(block_of(context, builder, signature, args[0]))
+        gates = Arithmetic(block_of(context, builder, signature, args[0]))
         psi, after, weight, high, low, size, out = args[1:]
         fma, two = gates.block.multiply_add, ir.Constant(gates.block.zero.type, [-2.0] * LANES)
         factor = builder.fmul(two, gates.block.load(weight))
@@ -235,7 +241,7 @@ def observe(typingctx, w, psi, after, weight, high, low, size, out):
         gates.add_at(builder.fmul(two, builder.load(total)), out)
         return context.get_dummy_value()
 
-    return _nothing(w, *[types.intp] * 7), codegen
+    return nothing(w, *[types.intp] * 7), codegen
 
 
 HALF_PI = 1.5707963267948966, 6.123233995736766e-17
@@ -319,7 +325,7 @@ def prepare_turn(typingctx, w, turn):
         block.store(sinc, turn, 4 * LANES)
         return context.get_dummy_value()
 
-    return _nothing(w, types.intp), codegen
+    return nothing(w, types.intp), codegen
 
 
 @intrinsic
@@ -337,7 +343,7 @@ def prepare_phase(typingctx, w, phase):
         block.store(builder.fmul(half, sine), phase, LANES)
         return context.get_dummy_value()
 
-    return _nothing(w, types.intp), codegen
+    return nothing(w, types.intp), codegen
 
 
 @intrinsic
@@ -345,7 +351,7 @@ def add_scaled(typingctx, w, y, factor, x, n):
     """w[y : y + n] += factor w[x : x + n], n a multiple of four."""
 
     def codegen(context, builder, signature, args):
-        gates = _Arithmetic(block_of(context, builder, signature, args[0]))
+        gates = Arithmetic(block_of(context, builder, signature, args[0]))
         y, factor, x, n = args[1:]
         factor = gates._spread(factor)
         with gates.block.loop_to(n, LANES) as i:
@@ -354,7 +360,7 @@ def add_scaled(typingctx, w, y, factor, x, n):
             gates.block.store(gates.block.multiply_add(factor, value, gates.block.load(at)), at)
         return context.get_dummy_value()
 
-    return _nothing(w, types.intp, types.float64, types.intp, types.intp), codegen
+    return nothing(w, types.intp, types.float64, types.intp, types.intp), codegen
 
 
 @intrinsic
@@ -362,7 +368,7 @@ def add_outer(typingctx, w, y, values, count, x, n):
     """w[y + g n + i] += w[values + 2 g] w[x + i], g below `count`, i below n."""
 
     def codegen(context, builder, signature, args):
-        gates = _Arithmetic(block_of(context, builder, signature, args[0]))
+        gates = Arithmetic(block_of(context, builder, signature, args[0]))
         y, values, count, x, n = args[1:]
         two = ir.Constant(count.type, 2)
         with cgutils.for_range(builder, count) as loop:
@@ -376,7 +382,7 @@ def add_outer(typingctx, w, y, values, count, x, n):
                 )
         return context.get_dummy_value()
 
-    return _nothing(w, *[types.intp] * 5), codegen
+    return nothing(w, *[types.intp] * 5), codegen
 
 
 @intrinsic
@@ -384,7 +390,7 @@ def dot(typingctx, w, x, y, n):
     """The sum of w[x + i] w[y + i], i below n, a multiple of four."""
 
     def codegen(context, builder, signature, args):
-        gates = _Arithmetic(block_of(context, builder, signature, args[0]))
+        gates = Arithmetic(block_of(context, builder, signature, args[0]))
         x, y, n = args[1:]
         (total,) = gates.sums(1)
         with gates.block.loop_to(n, LANES) as i:
@@ -395,5 +401,6 @@ def dot(typingctx, w, x, y, n):
     return types.float64(w, types.intp, types.intp, types.intp), codegen
 
 
-def _nothing(w, *arguments):
+def nothing(w, *arguments):
+    """The signature of a function of `w` that returns nothing."""
     return types.void(w, *arguments)

@@ -8,8 +8,10 @@ from ..circuit.circuit import Circuit, Heisenberg
 from ..contract import check_bytes
 from ..simd.vectors import padded
 from . import kernel as layout
+from . import rank_two
 from .lanes import AMPLITUDE, LANES
 from .network import AtomCentredNetwork, NetworkParameters
+from .pair_lanes import COMPONENTS, UNITARY
 
 Array = np.ndarray
 
@@ -69,7 +71,7 @@ def arrays(model: AtomCentredNetwork, n_at_once: int = 1) -> tuple[Array, Array]
 def _program(model: AtomCentredNetwork) -> tuple[Array, Array]:
     """Return the head without the places in the workspace, and the lists behind it."""
     circuit, n = model.circuit, model.n_atoms
-    n_qubits, (vectors, scalars) = len(circuit.spins), _padded(circuit)
+    n_qubits, (vectors, scalars, tensors) = len(circuit.spins), _padded(model)
     gates = [
         (*_strides(gate.pairs[0], n_qubits), gate.coupling)
         for gate in circuit.layer
@@ -92,12 +94,13 @@ def _program(model: AtomCentredNetwork) -> tuple[Array, Array]:
         layout.HAS_SCALARS: model.has_scalars,
         layout.N_VECTORS: vectors,
         layout.N_SCALARS: scalars,
+        layout.N_TENSORS: tensors,
         layout.N_GATES: len(gates),
         layout.N_OBSERVED: len(observed),
         layout.KINDS: layout.HEAD,
         layout.GATES: gates_at,
         layout.OBSERVED: gates_at + 3 * len(gates),
-        layout.CIRCUITS: layout.circuits().address,
+        layout.CIRCUITS: (rank_two if tensors else layout).circuits().address,
         layout.SLOPED: layout.energy_and_slopes().address,
     }
     head = np.zeros(layout.HEAD, np.int64)
@@ -121,13 +124,13 @@ def _constants(model: AtomCentredNetwork) -> dict[int, Array]:
 
 def _scratch(model: AtomCentredNetwork, constants: dict[int, Array]) -> dict[int, int]:
     """Return the sizes of the scratch of all centres, by their place in the head."""
-    n, (vectors, scalars) = model.n_atoms, _padded(model.circuit)
-    size = vectors + scalars
+    n, (vectors, scalars, tensors) = model.n_atoms, _padded(model)
+    size, n_channels = vectors + scalars + tensors, 3 * vectors + scalars + 5 * tensors
     return {
         layout.GAUSSIANS: n * (n - 1) * model.n_radial,
         layout.KEPT: n * n * (2 * size + 4),
-        layout.CHANNELS: n * (3 * vectors + scalars),
-        layout.SLOPES: n * (3 * vectors + scalars),
+        layout.CHANNELS: n * n_channels,
+        layout.SLOPES: n * n_channels,
         layout.DOTS: size,
         layout.COEFFICIENT_SLOPES: constants[layout.COEFFICIENTS].size,
         layout.CONSTANT_SLOPES: constants[layout.CONSTANTS].size,
@@ -140,14 +143,17 @@ def _scratch_of_four(model: AtomCentredNetwork) -> dict[int, int]:
     circuit = model.circuit
     n_qubits, n_couplings = len(circuit.spins), circuit.n_layers * circuit.n_couplings
     n_vectors = (circuit.n_layers + 1) * n_qubits
+    n_tensors = _n_scalars(circuit) if model.rank == 2 else 0
     return {
         layout.TURNS: layout.VECTOR * n_vectors,
         layout.PHASES: AMPLITUDE * n_couplings,
         layout.WEIGHTS: LANES * len(circuit.observables),
         layout.VALUES: LANES * len(circuit.observables),
-        layout.TORQUES: LANES * (6 * n_vectors + n_couplings),
+        layout.TORQUES: LANES * (6 * n_vectors + n_couplings) + COMPONENTS * n_tensors,
         layout.PSI: AMPLITUDE << n_qubits,
         layout.AFTER: AMPLITUDE << n_qubits,
+        layout.UNITARIES: UNITARY * n_couplings if n_tensors else 0,
+        layout.MATRICES: COMPONENTS * len(circuit.observables) if n_tensors else 0,
     }
 
 
@@ -157,12 +163,17 @@ def kernel_order(parameters: NetworkParameters, circuit: Circuit) -> tuple[Array
     They are padded to multiples of four with zeros.
     """
     k, _, rows, n_qubits, g = parameters.vectors.shape
-    vectors, scalars = rows * n_qubits, _n_scalars(circuit)
-    radial = np.zeros((k, k, g, padded(vectors) + padded(scalars)), parameters.vectors.dtype)
-    radial[..., :vectors] = np.moveaxis(parameters.vectors.reshape(k, k, vectors, g), 3, 2)
-    if parameters.scalars.size:
-        moved = np.moveaxis(parameters.scalars.reshape(k, k, -1, g), 3, 2)
-        radial[..., padded(vectors) :][..., :scalars] = moved
+    scalars, blocks = _n_scalars(circuit), []
+    for part, n in (
+        (parameters.vectors, rows * n_qubits),
+        (parameters.scalars, scalars),
+        *([] if parameters.tensors is None else [(parameters.tensors, scalars)]),
+    ):
+        block = np.zeros((k, k, g, padded(n)), parameters.vectors.dtype)
+        if part.size:
+            block[..., :n] = np.moveaxis(part.reshape(k, k, n, g), 3, 2)
+        blocks.append(block)
+    radial = np.concatenate(blocks, axis=-1)
     constants = np.zeros((k, padded(scalars)), radial.dtype)
     n = parameters.couplings[0].size
     constants[:, :n] = parameters.couplings.reshape(k, -1)
@@ -170,10 +181,11 @@ def kernel_order(parameters: NetworkParameters, circuit: Circuit) -> tuple[Array
     return radial.ravel(), constants.ravel(), np.asarray(parameters.offsets).ravel()
 
 
-def _padded(circuit: Circuit) -> tuple[int, int]:
-    """Return the numbers of vectors and scalars of a centre, padded to multiples of four."""
-    n_vectors = (circuit.n_layers + 1) * len(circuit.spins)
-    return padded(n_vectors), padded(_n_scalars(circuit))
+def _padded(model: AtomCentredNetwork) -> tuple[int, int, int]:
+    """Return the numbers of vectors, scalars and tensors, padded to multiples of four."""
+    n_vectors = (model.circuit.n_layers + 1) * len(model.circuit.spins)
+    scalars = padded(_n_scalars(model.circuit))
+    return padded(n_vectors), scalars, scalars if model.rank == 2 else 0
 
 
 def _n_scalars(circuit: Circuit) -> int:
@@ -236,9 +248,9 @@ class NetworkGradient:
 
 def _numbered(parameters: NetworkParameters) -> NetworkParameters:
     """Replace every parameter by its index among all, from 1."""
-    sizes = [np.size(part) for part in parameters]
+    sizes = [0 if part is None else np.size(part) for part in parameters]
     starts = np.cumsum([0, *sizes])
     return NetworkParameters(*(
-        1 + start + np.arange(size).reshape(np.shape(part))
+        None if part is None else 1 + start + np.arange(size).reshape(np.shape(part))
         for start, size, part in zip(starts, sizes, parameters, strict=False)
     ))  # fmt: skip

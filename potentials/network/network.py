@@ -32,6 +32,9 @@ class NetworkParameters(NamedTuple):
     """Weights of the observables, eV, (K, n_observables)."""
     offsets: Any
     """Energy of each element, eV, (K,)."""
+    tensors: Any = None
+    """Coefficients of the densities of rank two: matrices of the gates (dimensionless) and, last,
+    of the observables (eV); shaped as scalars. None: the network is one of rank one."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,11 @@ class AtomCentredNetwork:
     layer d is ``J_kd + sum_j s_kd(r_ij)``, where w and s are radial functions of the elements of i
     and j: the Gaussians and the envelope of `VectorDensities`, from `first` to `cutoff`. In the
     row after the last layer s is added to the weights of the observables.
+
+    With parameters `tensors` the network is of rank two: the traceless matrix
+    ``Q_kd = sum_j t_kd(r_ij) (r^_ij r^_ij^T - 1/3)`` acts after coupling k of layer d on the same
+    pair of qubits, see `pair_gates`; with the matrices in the row after the last layer
+    ``<sigma_p . Q . sigma_q>`` is added to the energy.
 
     Parameters
     ----------
@@ -101,6 +109,11 @@ class AtomCentredNetwork:
         """True if couplings depend on the neighbours."""
         return bool(self.parameters.scalars.shape[3] > 0)
 
+    @property
+    def rank(self) -> int:
+        """Highest rank of the densities, 1 or 2."""
+        return 1 if self.parameters.tensors is None else 2
+
     def on(self, kinds: tuple[int, ...]) -> Self:
         """Return the network with the same parameters for another molecule."""
         return replace(self, kinds=kinds)
@@ -110,15 +123,14 @@ class AtomCentredNetwork:
         c, k, p = self.circuit, self.n_kinds, self.parameters
         check_elements(self.kinds, k, self.n_radial)
         g, rows, n = self.n_radial, c.n_layers + 1, c.n_couplings
-        scalars = [(k, k, rows, 0, g)]
-        if len(c.observables) == n:
-            scalars = [(k, k, rows, n, g), *scalars]
+        of_couplings = [(k, k, rows, n, g)] if len(c.observables) == n else []
         expected = NetworkParameters(
             vectors=[(k, k, rows, len(c.spins), g)],
-            scalars=scalars,
+            scalars=[*of_couplings, (k, k, rows, 0, g)],
             couplings=[(k, c.n_layers, n)],
             weights=[(k, len(c.observables))],
             offsets=[(k,)],
+            tensors=of_couplings,
         )
         check_arrays(p, expected)
 

@@ -103,7 +103,9 @@ def model_from_json(
             family = family_named(data["kind"])
             values = family.json.read(data)
             if (parameters := family.parameters) is not None:
-                values["parameters"] = parameters(*(arrays[prefix + f] for f in parameters._fields))
+                optional = {f for f in parameters._field_defaults if prefix + f not in arrays}
+                named = (f for f in parameters._fields if f not in optional)
+                values["parameters"] = parameters(**{f: arrays[prefix + f] for f in named})
             leaf: Model = family.leaf(**values)
             return leaf
 

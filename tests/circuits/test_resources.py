@@ -15,6 +15,7 @@ from qmd.circuits.resources import (
     table,
 )
 from qmd.potentials import (
+    atom_centred,
     sivqlm,
     vqlm,
     water_pair,
@@ -47,6 +48,17 @@ def test_observables_with_and_without_the_ancilla_share_their_settings():
     # All words of the pair are XX, YY or ZZ, alone or with Z on the ancilla: X, Y or Z everywhere.
     found = resources(part(water_pair.architecture(1, 3)))
     assert found.measurement_groups == 3 and found.n_observables == 10
+
+
+def test_rank_two():
+    network = atom_centred.revised(("O", "H", "H"), 1, n_qubits=2, n_layers=2, n_radial=3, rank=2)
+    found = resources(part(network))
+    # Two pair gates, three encodings of two gates with the ancilla, one singlet.
+    assert found.two_qubit_gates == 2 + 3 * 2 + 1
+    assert found.cnots_at_most == 3 * 2 + 2 * 3 * 2 + 1
+    assert found.n_observables == found.measurement_groups == 9  # all products of two axes
+    # Pairs of settings: three axes of each encoded vector; those and three angles of each pair.
+    assert found.evaluations_per_forces == 9 * 2 * (3 * 6 + 15 * 2)
 
 
 def test_the_generic_circuit():

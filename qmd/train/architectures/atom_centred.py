@@ -40,6 +40,9 @@ class AtomCentredNetworkConfig(ArchitectureConfig):
     """Cut-off radius of the neighbours (angstrom)."""
     scalars: bool = True
     """If true, couplings and weights of the observables also depend on the neighbours."""
+    rank: Literal[1, 2] = 1
+    """Highest rank of the densities of the neighbours: 1 for vectors; 2 for traceless matrices as
+    well, in gates and observables on pairs of qubits."""
 
     @field_validator("elements")
     @classmethod
@@ -62,7 +65,7 @@ class AtomCentredNetworkConfig(ArchitectureConfig):
             tuple(self.species), seed, elements=tuple(self.elements or self.species),
             n_qubits=self.qubits, n_layers=self.layers,
             n_radial=self.radial, cutoff=self.cutoff_A,
-            scalars=self.scalars, energy=float(np.mean(frames.energies)),
+            scalars=self.scalars, rank=self.rank, energy=float(np.mean(frames.energies)),
         )  # fmt: skip
         return atom_centred.uncoupled(network) if self.control == "uncoupled" else network
 
@@ -77,16 +80,14 @@ class AtomCentredNetworkConfig(ArchitectureConfig):
         from jax.flatten_util import ravel_pytree
 
         p = model.parameters
-        if self.control == "frozen":
-            fixed = p._replace(
-                vectors=0 * p.vectors, scalars=0 * p.scalars, couplings=0 * p.couplings
-            )
-        else:
-            scalars = np.ones_like(p.scalars)
-            scalars[:, :, :-1] = 0.0
-            fixed = p._replace(
-                vectors=np.ones_like(p.vectors), scalars=scalars, couplings=0 * p.couplings
-            )
+        last = np.arange(model.circuit.n_layers + 1)[:, None, None] == model.circuit.n_layers
+        kept = 0.0 if self.control == "frozen" else 1.0
+        fixed = p._replace(
+            vectors=np.full_like(p.vectors, kept),
+            scalars=np.ones_like(p.scalars) * last * kept,
+            couplings=np.zeros_like(p.couplings),
+            tensors=None if p.tensors is None else np.ones_like(p.tensors) * last * kept,
+        )
         ones = fixed._replace(weights=np.ones_like(p.weights), offsets=np.ones_like(p.offsets))
         return np.asarray(ravel_pytree(ones)[0])
 

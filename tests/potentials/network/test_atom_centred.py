@@ -22,6 +22,7 @@ from qmd.potentials import (
     network_reference,
     sivqlm,
 )
+from qmd.potentials.families import trained_arrays
 
 METHANOL = ("C", "O", "H", "H", "H", "H")
 POSITIONS = np.array(
@@ -34,13 +35,28 @@ def revised(species: tuple[str, ...] = METHANOL, seed: int = 1, **settings) -> A
     return atom_centred.revised(species, seed, **(SMALL | settings))
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["scalars", "vectors"])
+FORMS = {
+    "scalars": {"scalars": True},
+    "vectors": {"scalars": False},
+    "tensors": {"scalars": False, "rank": 2},
+    "all": {"scalars": True, "rank": 2},
+}
+
+
+@pytest.fixture(scope="module", params=FORMS.values(), ids=FORMS)
 def kernel(request):
-    return native_model(revised(scalars=request.param))
+    return native_model(revised(**request.param))
 
 
 def unrolled() -> PerAtomSum:
     return atom_centred.unrolled(revised(scalars=False))
+
+
+def without_an_observable(network: AtomCentredNetwork) -> AtomCentredNetwork:
+    circuit = replace(network.circuit, observables=network.circuit.observables[1:])
+    p = network.parameters
+    fewer = p._replace(weights=p.weights[:, 1:], scalars=p.scalars[..., :0, :])
+    return replace(network, circuit=circuit, parameters=fewer)
 
 
 def turned(x: np.ndarray, seed: int, mirror: float = 1.0) -> np.ndarray:
@@ -72,10 +88,10 @@ def test_by_name_like_atoms_are_not_alike_but_space_is_isotropic():
     assert abs(evaluate(native, POSITIONS[[0, 1, 3, 2, 4, 5]])[0] - energy) > 1e-6
 
 
-@pytest.mark.parametrize("scalars", [True, False])
-def test_what_is_beyond_the_cutoff_is_not_there_and_leaves_smoothly(scalars):
-    water = revised(("O", "H", "H"), scalars=scalars)
-    both = revised(("O", "H", "H") * 2, scalars=scalars)
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_what_is_beyond_the_cutoff_is_not_there_and_leaves_smoothly(form):
+    water = revised(("O", "H", "H"), **form)
+    both = revised(("O", "H", "H") * 2, **form)
     x = np.array([[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]])
     one, _ = evaluate(native_model(water), x)
     pair = native_model(both)
@@ -83,7 +99,7 @@ def test_what_is_beyond_the_cutoff_is_not_there_and_leaves_smoothly(scalars):
     assert apart == pytest.approx(2 * one, abs=1e-12)  # extensive
     np.testing.assert_allclose(forces[:3], evaluate(native_model(water), x)[1], rtol=0, atol=1e-12)
     # A hydrogen leaves along the line of a bond: its density ends as d^3, so does the energy.
-    left = [np.array([[0, 0, 0], [-0.96, 0, 0], [3.0 - d, 0, 0]]) for d in (-0.1, 0.02, 0.04)]
+    left = [np.array([[0, 0, 0], [-0.96, 0, 0], [3.0 - d, 0, 0]]) for d in (-0.1, 0.005, 0.01)]
     beyond, *inside = (evaluate(native_model(water), at)[0] for at in left)
     near, further = np.array(inside) - beyond
     assert np.log2(further / near) == pytest.approx(3, abs=0.3)
@@ -102,12 +118,19 @@ def test_forces_are_minus_the_slope(kernel):
 
 
 @pytest.mark.parametrize(
-    ("species", "scalars", "n_radial"),
-    [(("O",), True, 3), (("O", "H", "H"), False, 60), (METHANOL, True, 3)],
+    ("species", "form", "n_radial"),
+    [
+        (("O",), "scalars", 3),
+        (("O", "H", "H"), "vectors", 60),
+        (METHANOL, "scalars", 3),
+        (("O",), "all", 3),
+        (("O", "H", "H"), "tensors", 4),
+        (METHANOL, "all", 3),
+    ],
 )
-def test_the_native_kernel_is_jax(species, scalars, n_radial):
+def test_the_native_kernel_is_jax(species, form, n_radial):
     """One to six centres, so that lanes are left empty; two of the atoms beyond the cut-off."""
-    model = revised(species, n_layers=1, n_radial=n_radial, scalars=scalars)
+    model = revised(species, n_layers=1, n_radial=n_radial, **FORMS[form])
     x = np.random.default_rng(2).standard_normal((2, len(species), 3)) + POSITIONS[: len(species)]
     theta, unravel = ravel_pytree(model)
     of = jax.jit(jax.vmap(jax.value_and_grad(lambda y: jax_model.energy(model, y))))
@@ -137,8 +160,9 @@ def test_offsets_of_the_elements_add_up():
     np.testing.assert_array_equal(forces, same)
 
 
-def test_centres_in_parallel_give_the_same_bits():
-    model = revised()
+@pytest.mark.parametrize("rank", [1, 2])
+def test_centres_in_parallel_give_the_same_bits(rank):
+    model = revised(rank=rank)
     serial, parallel = native_model(model), centred_native.native_kernel(model, parallel=True)
     for x in (POSITIONS, POSITIONS[[1, 0, 3, 2, 5, 4]]):
         one, other = evaluate(serial, x), evaluate(parallel, x)
@@ -156,21 +180,58 @@ def test_it_is_the_sum_of_the_circuits_of_its_atoms():
     np.testing.assert_allclose(one[1], other[1], rtol=0, atol=1e-12)
     with pytest.raises(ValueError, match="depend on the neighbours"):
         atom_centred.unrolled(revised())
+    with pytest.raises(ValueError, match="rank two"):
+        atom_centred.unrolled(revised(scalars=False, rank=2))
 
 
-@pytest.mark.parametrize("scalars", [pytest.param(True, marks=pytest.mark.slow), False])
-def test_it_is_the_network_of_pennylane(scalars):
+@pytest.mark.parametrize(
+    ("species", "form"),
+    [
+        pytest.param(("O", "H"), "scalars", marks=pytest.mark.slow),
+        (("O", "H"), "vectors"),
+        (("C", "O", "H"), "tensors"),
+    ],
+)
+def test_it_is_the_network_of_pennylane(species, form):
     """Neighbour by neighbour and atom by atom, as it is defined."""
-    model = revised(("O", "H"), n_qubits=2, n_layers=1, scalars=scalars)
-    x = turned(POSITIONS[[1, 2]], 4)  # polar angles have no slope along z
+    model = revised(species, n_qubits=2, n_layers=1, **FORMS[form])
+    x = turned(POSITIONS[3 - len(species) : 3], 4)  # polar angles have no slope along z
     energy, forces = network_reference.network_energy_and_forces(model, x)
     found, found_forces = evaluate(native_model(model), x)
     assert found == pytest.approx(energy, abs=1e-12)
     np.testing.assert_allclose(found_forces, forces, rtol=0, atol=1e-10)
 
 
+def test_only_rank_two_tells_a_square_from_a_tetrahedron():
+    """Four neighbours at one distance, beyond the cut-off of each other: all vectors vanish."""
+    square = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]])
+    tetrahedron = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / np.sqrt(3)
+    for rank, differs in ((1, False), (2, True)):
+        network = native_model(revised(("C", *"HHHH"), cutoff=1.3, rank=rank))
+        one, other = (
+            evaluate(network, np.concatenate([np.zeros((1, 3)), x]))[0]
+            for x in (square, tetrahedron)
+        )
+        # The vectors of both are 0 to some roundings, and their energy is even in them.
+        assert (abs(one - other) > 1e-6) == differs
+
+
+def test_rank_one_is_untouched():
+    """Its numbers are drawn first, and its package has no array more."""
+    one, two = revised(), revised(rank=2)
+    assert trained_arrays(two).keys() - trained_arrays(one).keys() == {"tensors"}
+    for name, array in trained_arrays(one).items():
+        np.testing.assert_array_equal(array, trained_arrays(two)[name])
+    # With no tensors, rank two is rank one.
+    none = replace(two, parameters=two.parameters._replace(tensors=0 * two.parameters.tensors))
+    energies = [evaluate(native_model(m), POSITIONS)[0] for m in (one, none)]
+    assert energies[0] == pytest.approx(energies[1], abs=1e-12)
+
+
 def test_without_couplings_a_layer_is_the_identity():
     model = atom_centred.uncoupled(revised(n_layers=1))
+    tensors = atom_centred.uncoupled(revised(n_layers=1, rank=2)).parameters.tensors
+    assert not tensors[:, :, :-1].any() and tensors[:, :, -1].any()
     p = model.parameters
     assert not p.couplings.any() and not p.scalars[:, :, :-1].any() and p.scalars[:, :, -1].any()
     # Encodings of the same axis then add up: one encoding of the sum of both, of one neighbour.
@@ -199,6 +260,7 @@ def test_the_same_numbers_serve_another_molecule():
         (lambda: PerAtomSum((0, 1, 2), unrolled().models), "for all 3 atoms"),
         (lambda: revised().on((0, 3)).check(), "those of its atoms among them"),
         (lambda: replace(revised(), cutoff=0.1), "from a distance to a larger one"),
+        (lambda: without_an_observable(revised(rank=2)).check(), "'tensors' does not fit"),
         (lambda: replace(revised(), circuit=sivqlm.water().circuit), "then an ancilla"),
     ],
 )
