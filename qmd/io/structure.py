@@ -15,6 +15,7 @@ from ase.data import atomic_masses, atomic_numbers, chemical_symbols, covalent_r
 
 from qmd.errors import InputError, one_line, quoted
 from qmd.io.bounds import FORMATS, KNOWN, ONE, check_text, other_format, without_end
+from qmd.io.boxes import BUILT_IN_BOXES, Box, make_box
 from qmd.io.crystals import check_coord, settle_crystal
 from qmd.io.files import read_regular_file
 from qmd.io.stated import (
@@ -111,16 +112,19 @@ def load_system(
         If there is no such file, ASE cannot read it, its cell cannot be one, or its coordinates
         cannot be those of atoms in angstrom.
     """
+    if structure in BUILT_IN_BOXES:
+        return load_box(BUILT_IN_BOXES[structure], base_dir, periodic=periodic)
     if structure in BUILT_IN:
         symbols, positions = BUILT_IN[structure]
         numbers = np.array([atomic_numbers[symbol] for symbol in symbols])
         return System(numbers, np.array(positions), atomic_masses[numbers], None, structure)
     path = Path(base_dir, structure)
     if not os.path.exists(path):
-        close = difflib.get_close_matches(structure, BUILT_IN, n=1)
+        built_in = [*BUILT_IN, *BUILT_IN_BOXES]
+        close = difflib.get_close_matches(structure, built_in, n=1)
         raise InputError(
             f"structure {quoted(structure)}: neither a built-in name nor a file",
-            hint=f"did you mean {close[0]}?" if close else f"built in: {', '.join(BUILT_IN)}",
+            hint=f"did you mean {close[0]}?" if close else f"built in: {', '.join(built_in)}",
         )
     atoms, stated = _read_atoms(path)
     if not charged:
@@ -129,6 +133,30 @@ def load_system(
         check_isolated(atoms, quoted(path.name))
     system = _system(atoms, stated, one_line(path.name))
     check_units(system)
+    check_overlap(system)
+    return system
+
+
+def load_box(box: Box, base_dir: str | Path, *, periodic: bool = True) -> System:
+    """Return a box of molecules.
+
+    Parameters
+    ----------
+    box : Box
+    base_dir : str or Path
+        Folder that the path of a molecule starts from.
+    periodic : bool
+        True if the caller honours a cell; otherwise it is refused.
+
+    Raises
+    ------
+    InputError
+        If the molecule cannot be read, or the box not be made.
+    """
+    name = f"{box.count} {box.molecule}"
+    if not periodic:
+        raise InputError(f"{name} is periodic; potentials are for isolated molecules", WITHOUT_CELL)
+    system = make_box(box, lambda molecule: load_system(molecule, base_dir))
     check_overlap(system)
     return system
 

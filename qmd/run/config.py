@@ -49,11 +49,28 @@ MAX_REPLICAS = 100_000
 Mass = Annotated[float, Field(ge=LIGHTEST_U, le=HEAVIEST_U)]
 
 
+class BoxConfig(Config):
+    """Cubic box of equal molecules, as {molecule: h2o, count: 64, density_g_per_cm3: 0.997}."""
+
+    molecule: Name
+    """Built-in name, symbol of an element, or structure file with one molecule."""
+    count: Annotated[int, Field(ge=1, le=99_999), BeforeValidator(integral)]
+    """Number of molecules."""
+    density_g_per_cm3: Annotated[float, Field(gt=0, le=100)]
+    """Density (g/cm^3), from which the edge of the box follows."""
+    seed: Seed = 1
+    """Seed of places and orientations."""
+    placement: Literal["lattice", "packmol"] = "lattice"
+    """Placement of the molecules: on the sites of a cubic lattice, turned at random, or by the
+    program packmol, if it is installed."""
+
+
 class SystemConfig(Config):
     """Molecule and initial velocities."""
 
-    structure: Name
-    """Built-in name (h2o, lih, h2o-dimer) or a structure file, relative to this file."""
+    structure: Name | BoxConfig
+    """Built-in name (h2o, lih, h2o-dimer, water-64, argon-108), a structure file, relative to this
+    file, or a box of molecules."""
     velocities: Literal["thermal", "file", "zero"] = "thermal"
     """Initial velocities: Maxwell-Boltzmann at temperature_K, those of the structure file, or
     zero."""

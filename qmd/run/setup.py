@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,13 @@ from qmd.integrators import (
     NativeReplicas,
     Stream,
 )
-from qmd.io.structure import load_system
+from qmd.io.boxes import Box
+from qmd.io.structure import load_box, load_system
 from qmd.jobs.provenance import versions
 from qmd.potentials import Domain, Model, SphericalWall
 from qmd.run.config import (
     MAY_CHANGE_ON_RESUME,
+    BoxConfig,
     ConfinementConfig,
     IntegratorConfig,
     RunConfig,
@@ -96,7 +99,7 @@ def set_up(loaded: LoadedConfig[RunConfig]) -> RunSetup:
         In one line, if the structure, the package, or the two together cannot be used.
     """
     config, folder = loaded.config, loaded.path.parent
-    system = load_system(config.system.structure, folder, charged=True, periodic=True)
+    system = _load(config, folder)
     if config.system.masses_u is not None:
         system = with_masses(system, config.system.masses_u)
     potential = build_potential(config.potential, system, folder)
@@ -168,6 +171,13 @@ def _check_replicas(
             f"all {n} replicas would be the same: nothing random is in this input",
             hint="use `system.velocities: thermal` above 0 K, or a thermostat",
         )
+
+
+def _load(config: RunConfig, folder: Path) -> System:
+    structure = config.system.structure
+    if isinstance(structure, BoxConfig):
+        return load_box(Box(**structure.model_dump()), folder)
+    return load_system(structure, folder, charged=True, periodic=True)
 
 
 def _check_cell(config: RunConfig, system: System, potential: RunnablePotential) -> None:
