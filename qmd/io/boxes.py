@@ -119,7 +119,7 @@ def _on_lattice(molecule: System, box: Box, edge: float) -> Array:
 
 def _sites(count: int) -> Array:
     """Return fractions of the cubic lattice with the fewest sites that are at least `count`."""
-    best = None
+    best: Array | None = None
     for basis in _SITES.values():
         n = math.ceil(round((count / len(basis)) ** (1 / 3), 9))
         cells = np.array(list(np.ndindex(n, n, n)), float)
@@ -127,7 +127,7 @@ def _sites(count: int) -> Array:
         if best is None or len(sites) <= len(best):
             best = sites
     assert best is not None
-    return best
+    return np.asarray(best)
 
 
 def _rotations(rng: np.random.Generator) -> Array:
