@@ -80,9 +80,11 @@ def _did_you_mean(path: KeyPath, known: list[str], schema: "_Schema") -> tuple[s
 
 
 def _path_in_file(loc: tuple[str | int, ...], data: Any) -> KeyPath:
-    """Return `loc` without the tags that pydantic adds for a union, such as 'langevin_baoab'."""
+    """Return `loc` without the tags of unions, such as 'langevin_baoab' and '<box>'."""
     path: KeyPath = ()
     for part in loc:
+        if isinstance(part, str) and part.startswith("<"):
+            continue
         parent = _value(data, path)
         if not (isinstance(parent, dict) and part not in parent and parent.get("kind") == part):
             path = (*path, part)

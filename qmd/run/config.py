@@ -11,7 +11,9 @@ from typing import Annotated, Literal
 
 from pydantic import (
     BeforeValidator,
+    Discriminator,
     Field,
+    Tag,
     ValidationInfo,
     field_validator,
 )
@@ -68,7 +70,10 @@ class BoxConfig(Config):
 class SystemConfig(Config):
     """Molecule and initial velocities."""
 
-    structure: Name | BoxConfig
+    structure: Annotated[
+        Annotated[Name, Tag("<text>")] | Annotated[BoxConfig, Tag("<box>")],
+        Discriminator(lambda value: "<box>" if isinstance(value, (dict, BoxConfig)) else "<text>"),
+    ]
     """Built-in name (h2o, lih, h2o-dimer, water-64, argon-108), a structure file, relative to this
     file, or a box of molecules."""
     velocities: Literal["thermal", "file", "zero"] = "thermal"
