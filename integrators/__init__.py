@@ -4,11 +4,13 @@ A `Force` and a `State` go into ``integrator.advance``, which returns a new `Sta
 the splitting literature are `kick` (B), `drift` (A) and `ou` (O); each method has its own file.
 """
 
+from . import neighbours
 from .batch import AdvancedBatch, Batch
 from .forces.evaluate import evaluate, evaluate_all, evaluate_virial, has_virial, initial_state
 from .forces.force import (
     ANY_NUMBER,
     FORCE_SIGNATURE,
+    LOST_PAIR,
     N_ATOMS,
     Force,
     call,
@@ -29,6 +31,7 @@ from .methods.noisy_langevin import NoisyLangevinBAOAB, with_noise
 from .methods.nose_hoover_chain import NoseHooverChain
 from .methods.velocity_rescaling import VelocityRescaling
 from .methods.verlet import VelocityVerlet
+from .neighbours.lists import NeighbourList, neighbour_pairs
 from .noise import BAROSTAT, SHOTS, THERMOSTAT, THERMOSTAT_AGAIN, VELOCITIES, Stream, gaussian
 from .ramp import Ramp
 from .replicas import AbstractReplicas, BatchedReplicas, NativeReplicas
@@ -54,9 +57,11 @@ __all__ = [
     "CellRescaling",
     "Driftless",
     "Force",
+    "LOST_PAIR",
     "LangevinBAOAB",
     "Limits",
     "NativeReplicas",
+    "NeighbourList",
     "NoisyLangevinBAOAB",
     "NoseHooverChain",
     "Ramp",
@@ -80,6 +85,8 @@ __all__ = [
     "kick",
     "kinetic_energies",
     "kinetic_energy",
+    "neighbour_pairs",
+    "neighbours",
     "njit",
     "ou",
     "pointer",

@@ -12,6 +12,7 @@ from . import families as families
 from .circuit.architecture import Architecture, Parameters, Quantum
 from .circuit.circuit import Circuit, Encode, Heisenberg, Observable, RotationZ, clusters
 from .circuit.features import Entry, LinearVectors, VectorDensities
+from .classical.ewald import EwaldCharges, ewald_charges
 from .classical.molecular import (
     HarmonicAngles,
     HarmonicBonds,
@@ -73,6 +74,7 @@ __all__ = [
     "Domain",
     "Encode",
     "Entry",
+    "EwaldCharges",
     "External",
     "HarmonicAngles",
     "HarmonicBonds",
@@ -114,6 +116,7 @@ __all__ = [
     "compiled",
     "evaluate",
     "evaluate_all",
+    "ewald_charges",
     "find",
     "flatten",
     "jax_model",

@@ -45,6 +45,7 @@ NOISE = "tests/integrators/test_noise.py"
 LIMITS = "tests/integrators/test_limits.py"
 REPLICAS = "tests/integrators/test_replicas.py"
 MOLECULAR = "tests/potentials/classical/test_molecular.py"
+EWALD = "tests/potentials/classical/test_ewald.py"
 TREE = "tests/potentials/tree/test_tree.py"
 INTERPRETERS = "tests/potentials/circuit/test_interpreters.py"
 NETWORK = "tests/potentials/network/test_atom_centred.py"
@@ -307,8 +308,7 @@ _INTEGRATORS = [
 
 _POTENTIALS = [
     ("torque x 1.01 where the sine is below 0.5", "potentials/classical/molecular_native.py",
-     "torque = workspace[0] * bend / sine",
-     "torque = workspace[0] * bend / sine * (1.01 if sine < 0.5 else 1.0)",
+     "torque = w[0] * bend / sine", "torque = w[0] * bend / sine * (1.01 if sine < 0.5 else 1.0)",
      f"{MOLECULAR}::test_the_torque_of_an_angle_has_its_closed_form"),
     ("slope of the damping 2.999", "potentials/classical/native.py",
      "(3.0 * cube * screened", "(2.999 * cube * screened",
@@ -338,6 +338,19 @@ _POTENTIALS = [
     ("charges of one molecule see each other", "potentials/classical/molecular_native.py",
      "if program[GROUPS + i] != program[GROUPS + j]:", "if i != j:",
      f"{MOLECULAR}::test_native_equals_jax"),
+    ("virial of a wave without its width", "potentials/classical/ewald_native.py",
+     "energy * (1.0 / square + width)", "energy / square",
+     f"{EWALD}::test_forces_and_virial_are_derivatives_of_the_energy"),
+    ("waves of a half-space count once", "potentials/classical/ewald_native.py",
+     "factor = 4.0 * math.pi", "factor = 2.0 * math.pi",
+     f"{EWALD}::test_lattices_have_the_constants_of_madelung[rock salt]"),
+    ("charges of one molecule beyond the cut-off keep their waves",
+     "potentials/classical/ewald_native.py", "potential = -product * math.erf(splitting * r) / r",
+     "potential = -product / r",
+     f"{EWALD}::test_a_molecule_beyond_the_cutoff_does_not_act_on_itself"),
+    ("bonds to the atom itself, not to its image", "potentials/classical/images.py",
+     "turns = math.floor(along + 0.5)", "turns = 0.0",
+     f"{MOLECULAR}::test_a_cell_takes_the_nearest_image"),
     ("switch of the fourth degree", "potentials/tree/switch.py",
      "(10.0 - t * (15.0 - 6.0 * t))", "(10.0 - t * (15.0 - 6.01 * t))",
      f"{TREE}::test_a_switch_has_its_closed_form"),

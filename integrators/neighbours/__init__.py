@@ -26,6 +26,7 @@ program, and names both in `Force.lists`. Its compiled function begins with ::
 """
 
 from .count import vector
+from .geometry import completed, fraction, invert, is_periodic
 from .layout import Neighbours, opened
 from .lists import AUDIT_EVERY, NeighbourList, neighbour_pairs
 from .update import update
@@ -34,6 +35,10 @@ __all__ = [
     "AUDIT_EVERY",
     "NeighbourList",
     "Neighbours",
+    "completed",
+    "fraction",
+    "invert",
+    "is_periodic",
     "neighbour_pairs",
     "opened",
     "update",

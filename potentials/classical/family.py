@@ -4,6 +4,7 @@ import math
 
 from ..family import Family, deferred
 from ..json_values import Field, fields, integer, integers, number, numbers, pairs, triples
+from .ewald import EwaldCharges
 from .molecular import HarmonicAngles, HarmonicBonds, LennardJones, MorseBonds, PointCharges
 from .walls import ShortRangeWall, SphericalWall
 from .water import BaselineParameters, WaterBaseline
@@ -35,6 +36,12 @@ def _lennard_jones(leaf: LennardJones) -> str:
 def _point_charges(leaf: PointCharges) -> str:
     charges = ", ".join(f"{charge:g}" for charge in sorted(set(leaf.charges)))
     return f"point charges of {len(set(leaf.molecules))} molecules: {charges} e"
+
+
+def _ewald_charges(leaf: EwaldCharges) -> str:
+    charges = ", ".join(f"{charge:g}" for charge in sorted(set(leaf.charges)))
+    sums = f"pairs to {leaf.cutoff:g} A, waves to {leaf.wave:g} per A"
+    return f"Ewald sums of {len(set(leaf.molecules))} molecules: {charges} e, {sums}"
 
 
 FAMILIES = (
@@ -131,5 +138,20 @@ FAMILIES = (
         describe=_point_charges,
         jax_energy=deferred(__package__, "jax_energy.charges_energy"),
         native=deferred(__package__, "molecular_native.charges_kernel"),
+    ),
+    Family(
+        kind="ewald_charges",
+        leaf=EwaldCharges,
+        json=fields(
+            Field("charges_e", "charges", numbers),
+            Field("molecules", "molecules", integers),
+            Field("cutoff_A", "cutoff", number),
+            Field("splitting_per_A", "splitting", number),
+            Field("wave_per_A", "wave", number),
+            Field("skin_A", "skin", number),
+        ),
+        describe=_ewald_charges,
+        jax_energy=deferred(__package__, "jax_energy.ewald_energy"),
+        native=deferred(__package__, "ewald_native.ewald_kernel"),
     ),
 )

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..constants import COULOMB
+from .ewald import EwaldCharges
 from .molecular import HarmonicAngles, HarmonicBonds, LennardJones, MorseBonds, PointCharges
 from .walls import ShortRangeWall, SphericalWall
 from .water import BOND, DAMPING, R6, WATER_KINDS, WATER_PAIRS, WaterBaseline
@@ -58,6 +59,11 @@ def charges_energy(model: PointCharges, positions: Float[Array, "atoms 3"]) -> F
     i, j = i[apart], j[apart]
     r = distances(np.stack([i, j], axis=1), positions)
     return COULOMB * jnp.sum(charges[i] * charges[j] / r)
+
+
+def ewald_energy(model: EwaldCharges, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
+    """Refuse: the number of waves of a sum depends on the cell, and JAX needs it beforehand."""
+    raise ValueError("Ewald sums are for periodic cells, on the native backend.")
 
 
 def water_energy(model: WaterBaseline, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:

@@ -1,7 +1,10 @@
 """Force fields of molecules in Numba: the formulas are those of `molecular`.
 
 A program is the number of atoms, the number of groups, then the atoms of each group; a workspace
-holds the numbers of the term.
+holds the numbers of the term. Bonds and angles know cells: a bond is to the nearest image of its
+atom, which is surely the nearest where bonds are shorter than half of the smallest height of the
+cell. Their workspaces end with scratch, see `images`. Terms between all pairs are for isolated
+systems.
 """
 
 import math
@@ -14,7 +17,8 @@ from qmd.integrators import FORCE_SIGNATURE, Force
 
 from ..compilation import inner, when_needed
 from ..constants import COULOMB
-from ..contract import clear
+from ..contract import clear, fill
+from .images import INVERSE, SCRATCH, VECTORS, push_along, write_inverse, write_nearest
 from .molecular import HarmonicAngles, HarmonicBonds, LennardJones, MorseBonds, PointCharges
 from .native import distance, push
 
@@ -24,19 +28,17 @@ N_ATOMS, N_GROUPS, GROUPS = range(3)
 
 def morse_kernel(model: MorseBonds) -> Force:
     """Native kernel of Morse bonds; numbers: depth, steepness, length."""
-    return _kernel(
-        _morse(), model.n_atoms, model.bonds, [model.depth, model.steepness, model.length]
-    )
+    return _bonded(_morse(), model.n_atoms, model.bonds, model.depth, model.steepness, model.length)
 
 
 def bonds_kernel(model: HarmonicBonds) -> Force:
     """Native kernel of harmonic bonds; numbers: stiffness, length."""
-    return _kernel(_bonds(), model.n_atoms, model.bonds, [model.stiffness, model.length])
+    return _bonded(_bonds(), model.n_atoms, model.bonds, model.stiffness, model.length)
 
 
 def angles_kernel(model: HarmonicAngles) -> Force:
     """Native kernel of harmonic angles; numbers: stiffness, angle."""
-    return _kernel(_angles(), model.n_atoms, model.angles, [model.stiffness, model.angle])
+    return _bonded(_angles(), model.n_atoms, model.angles, model.stiffness, model.angle)
 
 
 def lennard_jones_kernel(model: LennardJones) -> Force:
@@ -54,70 +56,84 @@ def _kernel(function: Any, n_atoms: int, groups: Sequence[Any], numbers: Sequenc
     return Force(function, np.array(program, np.int64), np.array(numbers, float))
 
 
+def _bonded(function: Any, n_atoms: int, groups: Sequence[Any], *numbers: float) -> Force:
+    force = _kernel(function, n_atoms, groups, [*numbers, *[0.0] * SCRATCH])
+    return force._replace(periodic=True)
+
+
 @when_needed(FORCE_SIGNATURE)
 def _morse(positions, cell, forces, virial, program, workspace):
-    """Energy (eV) of Morse bonds; writes the forces (eV/angstrom)."""
+    """Energy (eV) of Morse bonds; writes forces (eV/angstrom) and, if asked for, virial."""
     if not clear(positions, forces, program):
         return math.nan
+    fill(virial, 0.0)
+    write_inverse(cell, workspace, 3)
     energy = 0.0
     depth, steepness = workspace[0], workspace[1]
     for bond in range(program[N_GROUPS]):
         i, j = program[GROUPS + 2 * bond], program[GROUPS + 2 * bond + 1]
-        r = distance(positions, i, j)
+        r = write_nearest(positions, i, j, cell, workspace, 3 + INVERSE, 3 + VECTORS)
         decay = math.exp(-steepness * (r - workspace[2]))
         energy += depth * (1.0 - decay) ** 2
-        push(positions, forces, i, j, 2.0 * depth * steepness * (1.0 - decay) * decay / r)
+        slope = 2.0 * depth * steepness * (1.0 - decay) * decay / r
+        push_along(forces, virial, i, j, workspace, 3 + VECTORS, slope)
     return energy
 
 
 @when_needed(FORCE_SIGNATURE)
 def _bonds(positions, cell, forces, virial, program, workspace):
-    """Energy (eV) of harmonic bonds; writes the forces (eV/angstrom)."""
+    """Energy (eV) of harmonic bonds; writes forces (eV/angstrom) and, if asked for, virial."""
     if not clear(positions, forces, program):
         return math.nan
+    fill(virial, 0.0)
+    write_inverse(cell, workspace, 2)
     energy = 0.0
     for bond in range(program[N_GROUPS]):
         i, j = program[GROUPS + 2 * bond], program[GROUPS + 2 * bond + 1]
-        r = distance(positions, i, j)
+        r = write_nearest(positions, i, j, cell, workspace, 2 + INVERSE, 2 + VECTORS)
         stretch = r - workspace[1]
         energy += 0.5 * workspace[0] * stretch * stretch
-        push(positions, forces, i, j, workspace[0] * stretch / r)
+        push_along(forces, virial, i, j, workspace, 2 + VECTORS, workspace[0] * stretch / r)
     return energy
 
 
 @when_needed(FORCE_SIGNATURE)
 def _angles(positions, cell, forces, virial, program, workspace):
-    """Energy (eV) of harmonic angles; writes the forces (eV/angstrom)."""
+    """Energy (eV) of harmonic angles; writes forces (eV/angstrom) and, if asked for, virial."""
     if not clear(positions, forces, program):
         return math.nan
+    fill(virial, 0.0)
+    write_inverse(cell, workspace, 2)
     energy = 0.0
     for angle in range(program[N_GROUPS]):
         first = GROUPS + 3 * angle
-        energy += _angle(
-            positions, forces, program[first], program[first + 1], program[first + 2], workspace
-        )
+        i, vertex, k = program[first], program[first + 1], program[first + 2]
+        ri = write_nearest(positions, vertex, i, cell, workspace, 2 + INVERSE, 2 + VECTORS)
+        rk = write_nearest(positions, vertex, k, cell, workspace, 2 + INVERSE, 5 + VECTORS)
+        energy += _angle(forces, virial, i, vertex, k, ri, rk, workspace, 2 + VECTORS)
     return energy
 
 
 @inner
-def _angle(x, forces, i, vertex, k, workspace):
-    """Energy of the angle of i and k at the vertex; adds its forces."""
-    ri, rk = distance(x, vertex, i), distance(x, vertex, k)
-    xi, xk = (x[i, 0] - x[vertex, 0]) / ri, (x[k, 0] - x[vertex, 0]) / rk
-    yi, yk = (x[i, 1] - x[vertex, 1]) / ri, (x[k, 1] - x[vertex, 1]) / rk
-    zi, zk = (x[i, 2] - x[vertex, 2]) / ri, (x[k, 2] - x[vertex, 2]) / rk
+def _angle(forces, virial, i, vertex, k, ri, rk, w, at):
+    """Energy of the angle of i and k, at distances ri and rk, at the vertex; adds its forces."""
+    xi, xk = w[at] / ri, w[at + 3] / rk
+    yi, yk = w[at + 1] / ri, w[at + 4] / rk
+    zi, zk = w[at + 2] / ri, w[at + 5] / rk
     cosine = xi * xk + yi * yk + zi * zk
     a, b, c = yi * zk - zi * yk, zi * xk - xi * zk, xi * yk - yi * xk
     sine = math.sqrt(a * a + b * b + c * c)
-    bend = math.atan2(sine, cosine) - workspace[1]
-    torque = workspace[0] * bend / sine
+    bend = math.atan2(sine, cosine) - w[1]
+    torque = w[0] * bend / sine
     for axis, (along_i, along_k) in enumerate(((xi, xk), (yi, yk), (zi, zk))):
         on_i = torque * (along_k - cosine * along_i) / ri
         on_k = torque * (along_i - cosine * along_k) / rk
         forces[i, axis] += on_i
         forces[k, axis] += on_k
         forces[vertex, axis] -= on_i + on_k
-    return 0.5 * workspace[0] * bend * bend
+        for other in range(virial.shape[0]):
+            virial[other, axis] += w[at + other] * on_i + w[at + 3 + other] * on_k
+    return 0.5 * w[0] * bend * bend
 
 
 @when_needed(FORCE_SIGNATURE)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from ase import units as ase_units
 
+from qmd.integrators import evaluate_virial
 from qmd.potentials import (
     HarmonicAngles,
     HarmonicBonds,
@@ -62,6 +63,40 @@ def test_forces_are_minus_the_slope_of_the_energy(name: str) -> None:
     assert -slope == pytest.approx((forces * direction).sum(), abs=1e-8)
     np.testing.assert_allclose(forces.sum(axis=0), 0, atol=1e-13)
     np.testing.assert_allclose(np.cross(x, forces).sum(axis=0), 0, atol=1e-12)
+
+
+CELL = np.array([[4.0, 0, 0], [1.1, 4.5, 0.2], [-0.6, 0.3, 5.0]])
+BONDED = ("morse", "bonds", "angles")
+CELLS = {"isolated": np.zeros((3, 3)), "slab": CELL * [[1], [1], [0]], "full": CELL}
+
+
+@pytest.mark.parametrize("name", BONDED)
+@pytest.mark.parametrize("cell", ["slab", "full"])
+def test_a_cell_takes_the_nearest_image(name: str, cell: str) -> None:
+    # Bonds of 0.9 to 1.5 angstrom; half of the smallest height is 1.9.
+    kernel, x, lattice = native_model(TERMS[name]), scattered(2), CELLS[cell]
+    moved = x + np.random.default_rng(4).integers(-3, 4, (4, 3)) @ lattice
+    (energy, forces), (again, same) = evaluate(kernel, x), evaluate(kernel, moved, lattice)
+    # Positions of up to 15 angstrom are rounded at 1e-15, forces are up to 50 eV/angstrom^2 of it.
+    assert again == pytest.approx(energy, abs=1e-12)
+    np.testing.assert_allclose(same, forces, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", BONDED)
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_virial_of_bonds_is_minus_the_slope_by_a_strain(name: str, cell: str) -> None:
+    kernel, x, lattice, h = native_model(TERMS[name]), scattered(3), CELLS[cell], 1e-3
+    x = x + np.random.default_rng(4).integers(-3, 4, (4, 3)) @ lattice
+    _, _, virial = evaluate_virial(kernel, x, lattice)
+    for i in range(3):
+        for j in range(3):
+            strains = [
+                np.eye(3) + k * h * np.eye(3)[[i]].T * np.eye(3)[[j]] for k in (-3, -2, -1, 1, 2, 3)
+            ]
+            energies = [evaluate(kernel, x @ s, lattice @ s)[0] for s in strains]
+            # h^6/140 = 7e-21 times a seventh derivative, 1e7 eV of an angle; rounding 1e-14/h.
+            slope = np.array(energies) @ [-1, 9, -45, 45, -9, 1] / (60 * h)
+            assert -slope == pytest.approx(virial[i, j], abs=1e-9)
 
 
 @pytest.mark.parametrize("degrees", [5, 20, 29, 31, 90, 149, 151, 175])
