@@ -35,6 +35,8 @@ class Row(NamedTuple):
     """(n_atoms, 3), as in the file."""
     labels: Mapping[str, Any]
     """Numbers and arrays."""
+    cell: np.ndarray
+    """Lattice vectors in rows, (3, 3), as in the file; zeros along open directions."""
 
 
 def read_json(content: bytes, name: str) -> list[Row]:
@@ -83,7 +85,23 @@ def _of_values(values: Mapping[str, Any], place: str) -> Row:
     pairs, data = values.get("key_value_pairs"), values.get("data")
     known = {**pairs, **values} if isinstance(pairs, dict) else dict(values)
     labels = {key: known[key] for key in (*_ARRAYS, *all_properties) if known.get(key) is not None}
-    return Row(numbers, positions, labels | data if isinstance(data, dict) else labels)
+    labels = labels | data if isinstance(data, dict) else labels
+    return Row(numbers, positions, labels, _cell(values, place))
+
+
+def _cell(values: Mapping[str, Any], place: str) -> np.ndarray:
+    """Return the lattice vectors of the periodic directions; SQLite has these as three bits."""
+    cell, pbc = values.get("cell"), values.get("pbc", False)
+    if isinstance(cell, dict):
+        cell = cell.get("array")
+    if isinstance(pbc, int) and not isinstance(pbc, bool):
+        pbc = [bool(pbc & bit) for bit in (1, 2, 4)]
+    vectors = np.zeros(9) if cell is None else _array(cell, place)
+    along = _array(pbc, place)
+    if vectors.size != 9 or along.size not in (1, 3) or vectors.dtype.kind not in "fiu":
+        raise InputError(f"{place}: expected a cell of nine numbers and pbc of three")
+    kept = np.broadcast_to(along.astype(bool).reshape(-1), 3)
+    return np.where(kept[:, None], vectors.reshape(3, 3), 0.0)
 
 
 def _array(value: Any, place: str) -> np.ndarray:

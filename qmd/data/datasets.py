@@ -33,10 +33,12 @@ from numpy.lib import format as npy
 
 from qmd import units
 from qmd.data.ase_database import read_json, read_sqlite
+from qmd.data.cells import cells_of_arrays, checked_cells, require_isolated
 from qmd.errors import InputError, decimal_comma, one_line, quoted
 from qmd.io.bounds import MAX_FRAMES, check_text
 from qmd.io.files import read_regular_file
 from qmd.io.stated import hydrogen_by_element, unreadable
+from qmd.io.structure import periodic_cell
 from qmd.typing import Array
 
 Integers = npt.NDArray[np.int64]
@@ -94,6 +96,8 @@ class Dataset:
     """Name of the energies where the file has two that differ; None where it has one."""
     notes: tuple[str, ...] = ()
     """Lines for the user about choices that were made."""
+    cells: Array | None = None
+    """Lattice vectors, angstrom, (n_frames, 3, 3); None if the frames are isolated."""
 
     def __len__(self) -> int:
         return len(self.energies)
@@ -104,10 +108,16 @@ class Dataset:
         return replace(
             self, positions=self.positions[index], energies=self.energies[index], forces=forces,
             places=index if self.places is None else self.places[index],
+            cells=None if self.cells is None else self.cells[index],
         )  # fmt: skip
 
 
-def read(path: Path, labels: Labels = Labels()) -> Dataset:  # noqa: B008  (frozen)
+def read(
+    path: Path,
+    labels: Labels = Labels(),  # noqa: B008  (frozen)
+    *,
+    periodic: bool = False,
+) -> Dataset:
     """Read a data set.
 
     Parameters
@@ -116,6 +126,8 @@ def read(path: Path, labels: Labels = Labels()) -> Dataset:  # noqa: B008  (froz
         The format follows from its suffix.
     labels : Labels
         Names and units of the labels.
+    periodic : bool
+        True if the caller honours cells; otherwise they are refused.
 
     Raises
     ------
@@ -136,6 +148,8 @@ def read(path: Path, labels: Labels = Labels()) -> Dataset:  # noqa: B008  (froz
     raw = reader(path, content, labels)
     _check_shapes(raw, name)
     energy, length, force = _factors(raw, labels, name)
+    if not periodic:
+        require_isolated(raw.cells, f"dataset {name}")
     return Dataset(
         numbers=raw.numbers,
         positions=raw.positions * length,
@@ -145,6 +159,7 @@ def read(path: Path, labels: Labels = Labels()) -> Dataset:  # noqa: B008  (froz
         name=one_line(path.name),
         energy_key=raw.energy_key,
         notes=raw.notes,
+        cells=None if raw.cells is None else raw.cells * length,
     )
 
 
@@ -160,6 +175,7 @@ class _Raw:
     length_unit: str | None
     energy_key: str | None = None
     notes: tuple[str, ...] = ()
+    cells: Any = None
 
 
 def _read_npz(path: Path, content: bytes, labels: Labels) -> _Raw:
@@ -189,6 +205,7 @@ def _read_npz(path: Path, content: bytes, labels: Labels) -> _Raw:
         None if forces is None else _floats(forces, labels.forces_key or names.forces, name),
         _text(arrays.get("e_unit"), names.energy_unit),
         _text(arrays.get("r_unit"), names.length_unit),
+        cells=cells_of_arrays(arrays, len(arrays[names.positions]), f"dataset {name}"),
     )
 
 
@@ -319,7 +336,8 @@ def _read_database(path: Path, content: bytes, labels: Labels) -> _Raw:
     frames = []
     for row in read(content, name):
         _check_numbers(row.numbers, quoted(path.name))
-        frames.append(_Frame(Atoms(row.numbers, row.positions), row.labels))
+        pbc = row.cell.any(axis=1)
+        frames.append(_Frame(Atoms(row.numbers, row.positions, cell=row.cell, pbc=pbc), row.labels))
     return _from_atoms(frames, labels, quoted(path.name))
 
 
@@ -356,9 +374,11 @@ def _from_atoms(frames: list[_Frame], labels: Labels, name: str) -> _Raw:
     if energy_key == "free_energy":
         energies = _column(frames, energy_key, (), name)
     positions = np.array([frame.atoms.positions for frame in frames])
+    place = f"dataset {name}, frame"
+    found = [periodic_cell(each.atoms, f"{place} {i}") for i, each in enumerate(frames)]
     return _Raw(
         np.asarray(numbers, np.int64), positions, energies, forces, "eV", "angstrom", energy_key,
-        notes,
+        notes, checked_cells(found, len(frames), f"dataset {name}"),
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from ase.data import atomic_masses
 
 from qmd.data import datasets
+from qmd.data.cells import cells_of_arrays, checked_cells
 from qmd.errors import InputError, quoted
 from qmd.io.bounds import FORMATS, MAX_FRAMES, check_text, other_format, without_end
 from qmd.io.files import read_regular_file
@@ -21,7 +22,8 @@ from qmd.io.stated import (
     read_stated,
     unreadable,
 )
-from qmd.io.structure import check_isolated, check_overlap, check_units
+from qmd.io.structure import check_overlap, check_units, periodic_cell
+from qmd.system.cell import ISOLATED
 from qmd.system.system import System
 from qmd.typing import Array
 
@@ -35,6 +37,8 @@ class Geometries(NamedTuple):
     """Positions, angstrom, (n_frames, n_atoms, 3)."""
     stated: Stated
     """Charge and multiplicity that all frames state."""
+    cells: Array | None = None
+    """Lattice vectors, angstrom, (n_frames, 3, 3); None if the frames are isolated."""
 
 
 def read(path: Path) -> Geometries:
@@ -43,7 +47,8 @@ def read(path: Path) -> Geometries:
     Parameters
     ----------
     path : Path
-        An .npz file with Z and R, or a file with frames in one of `qmd.io.bounds.FORMATS`.
+        An .npz file with Z and R, perhaps cell and pbc, or a file with frames in one of
+        `qmd.io.bounds.FORMATS`.
 
     Raises
     ------
@@ -60,8 +65,9 @@ def read(path: Path) -> Geometries:
             raise InputError(f"{name}: expected integers in Z and numbers in R")
         numbers, positions = np.asarray(arrays["Z"]), np.asarray(arrays["R"], float)
         stated = Stated()
+        cells = cells_of_arrays(arrays, len(positions), name)
     else:
-        numbers, positions, stated = _by_ase(path, content, name)
+        numbers, positions, stated, cells = _by_ase(path, content, name)
     if numbers.ndim != 1 or positions.ndim != 3 or positions.shape[1:] != (len(numbers), 3):
         raise InputError(
             f"{name}: expected Z (n_atoms,) and R (n_frames, n_atoms, 3), but they have the shapes "
@@ -72,15 +78,19 @@ def read(path: Path) -> Geometries:
     if not ((numbers >= 1) & (numbers <= 118)).all():
         raise InputError(f"{name} has atomic numbers that no element has")
     numbers = numbers.astype(np.int64)
-    _check_molecules(numbers, positions, name)
-    return Geometries(numbers, positions, stated)
+    _check_molecules(numbers, positions, cells, name)
+    return Geometries(numbers, positions, stated, cells)
 
 
-def _check_molecules(numbers: npt.NDArray[np.int64], positions: Array, name: str) -> None:
+def _check_molecules(
+    numbers: npt.NDArray[np.int64], positions: Array, cells: Array | None, name: str
+) -> None:
     """Refuse overlapping atoms in any frame, and bonds too long by a unit in all of them."""
     systems = [
-        System(numbers, x, atomic_masses[numbers], None, f"{name}, frame {n}")
-        for n, x in enumerate(positions)
+        System(numbers, x, atomic_masses[numbers], None, f"{name}, frame {n}", cell=cell)
+        for n, (x, cell) in enumerate(
+            zip(positions, [ISOLATED] * len(positions) if cells is None else cells, strict=True)
+        )
     ]
     for system in systems:
         check_overlap(system)
@@ -129,7 +139,6 @@ def _by_ase(path: Path, content: bytes, name: str) -> Geometries:
         raise InputError(f"{name} has no frames")
     stated = []
     for n, atoms in enumerate(frames):
-        check_isolated(atoms, f"{name}, frame {n}")
         stated.append(read_stated(atoms, f"{name}, frame {n}"))
     if len(set(stated)) > 1:
         other = next(n for n, each in enumerate(stated) if each != stated[0])
@@ -143,4 +152,6 @@ def _by_ase(path: Path, content: bytes, name: str) -> Geometries:
     if not all(np.array_equal(atoms.numbers, numbers) for atoms in frames):
         raise InputError(f"the frames of {name} do not have the same atoms in the same order")
     positions = np.array([atoms.positions for atoms in frames])
-    return Geometries(np.asarray(numbers), positions, stated[0])
+    found = [periodic_cell(atoms, f"{name}, frame {n}") for n, atoms in enumerate(frames)]
+    cells = checked_cells(found, len(frames), name)
+    return Geometries(np.asarray(numbers), positions, stated[0], cells)

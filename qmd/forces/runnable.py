@@ -87,7 +87,7 @@ class RunnablePotential:
         """
         if self.in_cell is not None:
             return self.in_cell
-        return _in_cell(self.force(), self.source.name)
+        return in_cell(self.force(), self.source.name)
 
     @property
     def native_model(self) -> Model | None:
@@ -112,7 +112,8 @@ def _isolated(function: EnergyInCell) -> EnergyAndForces:
     return energy_and_forces
 
 
-def _in_cell(force: Force, name: str) -> EnergyInCell:
+def in_cell(force: Force, name: str) -> EnergyInCell:
+    """Return energy, forces and virial of a force in a cell as a Python function."""
     virials: bool | None = None  # unknown
 
     def energy_in_cell(

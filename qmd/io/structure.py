@@ -256,7 +256,7 @@ def _system(atoms: Any, stated: Stated, name: str) -> System:
     if any(len(getattr(constraint, "index", (0,))) for constraint in atoms.constraints):
         raise InputError(f"{name}: constraints (fixed atoms) are not supported; remove them")
     velocities = atoms.get_velocities() if atoms.has("momenta") else None
-    cell = checked_cell(_cell(atoms, name), name)
+    cell = checked_cell(periodic_cell(atoms, name), name)
     cell, positions, *moving = turned(
         cell, atoms.positions, *([] if velocities is None else [velocities])
     )
@@ -266,8 +266,14 @@ def _system(atoms: Any, stated: Stated, name: str) -> System:
     )
 
 
-def _cell(atoms: Any, name: str) -> Array:
-    """Lattice vectors of the directions in which `atoms` of ASE are periodic; else zeros."""
+def periodic_cell(atoms: Any, name: str) -> Array:
+    """Return lattice vectors of the directions in which `atoms` of ASE are periodic; else zeros.
+
+    Raises
+    ------
+    InputError
+        If such a vector is missing or zero.
+    """
     vectors, along = np.array(atoms.cell), np.array(atoms.pbc)
     bare = np.flatnonzero(along & ~vectors.any(axis=1))
     if len(bare):

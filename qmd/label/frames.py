@@ -3,9 +3,10 @@
 import io
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,16 +21,19 @@ from qmd.typing import Array
 
 Labels = dict[str, Array]
 
+_GEOMETRY = ("cell",)
+"""Arrays of frames that belong to the geometry, beside R."""
 _OTHER_FILE = "give another --output, or move the file away to start again"
 
 
 def label_frames(
-    label: Callable[[Array], Labels],
+    label: Callable[[Any], Labels],
     positions: Array,
     path: Path,
-    fixed: dict[str, NDArray[np.generic]],
-    per_frame: dict[str, NDArray[np.generic]],
+    fixed: Mapping[str, NDArray[Any]],
+    per_frame: Mapping[str, NDArray[Any]],
     *,
+    tasks: Sequence[Any] | None = None,
     workers: int = 1,
     executor: ExecutorConfig | None = None,
     save_every: int = 25,
@@ -43,14 +47,17 @@ def label_frames(
     Parameters
     ----------
     label : callable
-        Positions (n_atoms, 3) -> named arrays of one frame; importable, for other processes.
+        Positions (n_atoms, 3), or a task -> named arrays of one frame; importable, for other
+        processes.
     positions : (n_frames, n_atoms, 3)
         In angstrom; saved as ``R``. In random order, a partial file is a fair sample.
     path : Path
         The .npz file. Labels that it contains already are kept if its frames are the same.
-    fixed, per_frame : dict
+    fixed, per_frame : mapping
         Further arrays to save: for all frames together (``Z``), and with one row per frame, of
         which those of labelled frames are saved.
+    tasks : sequence, optional
+        Arguments of `label`, one for each frame; default: its positions.
     workers : int
         Processes, one core each.
     executor : ExecutorConfig, optional
@@ -75,7 +82,8 @@ def label_frames(
     declare_processor()
     done = _load(path)
     n = len(done["R"]) if done else 0
-    if n and not np.array_equal(done["R"], positions[:n]):
+    given = {"R": positions, **{key: per_frame[key] for key in _GEOMETRY if key in per_frame}}
+    if n and not all(np.array_equal(done.get(key, ()), x[:n]) for key, x in given.items()):
         raise MismatchError(
             f"{path} holds other geometries",
             hint=_OTHER_FILE,
@@ -95,7 +103,7 @@ def label_frames(
             log(f"{in_file} of {len(positions)} labelled")
 
     with open_executor(executor_or_workers(executor, workers), warn) as opened:
-        results = opened.run_tasks(_Label(label), list(positions[n:]))
+        results = opened.run_tasks(_Label(label), list((positions if tasks is None else tasks)[n:]))
         try:
             for labels in executors.in_order(results):
                 rows.append(labels)
@@ -116,9 +124,9 @@ def label_frames(
 class _Label:
     """Label function as a task of an executor."""
 
-    label: Callable[[Array], Labels]
+    label: Callable[[Any], Labels]
 
-    def __call__(self, positions: Array, context: executors.TaskContext) -> Labels:
+    def __call__(self, positions: Any, context: executors.TaskContext) -> Labels:
         declare_processor()  # also where the environment of this process does not reach
         return self.label(positions)
 
@@ -141,11 +149,11 @@ def _save(
     path: Path,
     rows: list[Labels],
     positions: Array,
-    fixed: dict[str, NDArray[np.generic]],
-    per_frame: dict[str, NDArray[np.generic]],
+    fixed: Mapping[str, NDArray[Any]],
+    per_frame: Mapping[str, NDArray[Any]],
 ) -> None:
     n = len(rows)
-    arrays = fixed | {k: v[:n] for k, v in per_frame.items()}
+    arrays = dict(fixed) | {k: v[:n] for k, v in per_frame.items()}
     arrays |= {k: np.array([row[k] for row in rows]) for k in rows[0]}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, R=positions[:n], **arrays)  # type: ignore[arg-type]

@@ -12,16 +12,19 @@ from ase.data import atomic_masses
 
 from qmd.config.load import LoadedConfig
 from qmd.data import geometries
+from qmd.data.cells import require_isolated
 from qmd.errors import InputError, MismatchError, memory_errors, one_line
 from qmd.forces.config import ASEConfig, DFTConfig, FCIConfig
+from qmd.forces.virial_check import check_virial
 from qmd.io import files
 from qmd.io.stated import NOTHING, Stated
 from qmd.jobs.lock import RunLock
 from qmd.jobs.provenance import machine, versions
 from qmd.label import frames as label_frames
 from qmd.label.config import LabelConfig
+from qmd.system.cell import ISOLATED, is_full, volume
 from qmd.system.system import System
-from qmd.typing import Array
+from qmd.typing import Array, EnergyInCell
 
 LabelMethod = DFTConfig | FCIConfig | ASEConfig
 
@@ -38,7 +41,10 @@ class Labeller:
     molecules: tuple[tuple[int, ...], ...] | None
     stated: Stated = NOTHING
 
-    def __call__(self, positions: Array) -> dict[str, Array]:
+    def __call__(self, geometry: Array | tuple[Array, Array]) -> dict[str, Array]:
+        if isinstance(geometry, tuple):
+            return _labels_in_cell(self.method, self.numbers, *geometry)
+        positions = geometry
         energy, forces = _compute(self.method, self.numbers, positions, self.stated)
         labels = {"E": np.array(energy), "F": forces}
         if self.molecules is None:
@@ -64,6 +70,30 @@ def _compute(
     return reference_method(method, system)[1](positions)
 
 
+def _labels_in_cell(
+    method: LabelMethod, numbers: tuple[int, ...], positions: Array, cell: Array
+) -> dict[str, Array]:
+    function, system = _in_cell(method, numbers, positions, cell)
+    energy, forces, virial = function(positions, cell, is_full(cell))
+    labels = {"E": np.array(energy), "F": forces}
+    return labels if virial is None else labels | {"stress": -virial / volume(cell)}
+
+
+def _in_cell(
+    method: LabelMethod, numbers: tuple[int, ...], positions: Array, cell: Array
+) -> tuple[EnergyInCell, System]:
+    from qmd.forces.reference import ase_method
+
+    if not isinstance(method, ASEConfig):
+        raise MismatchError(
+            f"`kind: {method.kind}` is for isolated molecules, but the structures are periodic",
+            hint="use an ASE calculator that knows cells",
+        )
+    masses = atomic_masses[list(numbers)]
+    system = System(np.array(numbers), positions, masses, None, "the structures", cell=cell)
+    return ase_method(method, system)[1], system
+
+
 @dataclass(frozen=True, eq=False)
 class LabelJob:
     """A checked input with its geometries; nothing has been written yet."""
@@ -80,6 +110,8 @@ class LabelJob:
     """Name of the method."""
     needs: tuple[str, ...]
     """Packages whose versions matter."""
+    cells: Array | None = None
+    """Lattice vectors, angstrom, (n_frames, 3, 3); None if the geometries are isolated."""
 
 
 def prepare(loaded: LoadedConfig[LabelConfig]) -> LabelJob:
@@ -95,15 +127,20 @@ def prepare(loaded: LoadedConfig[LabelConfig]) -> LabelJob:
 
     config = loaded.config
     path = files.find_data(config.structures, loaded.path.parent, "structures")
-    numbers, positions, stated = geometries.read(path)
+    numbers, positions, stated, cells = geometries.read(path)
     molecules = _molecules(config, len(numbers))
     masses = atomic_masses[numbers]
-    system = System(numbers, positions[0], masses, None, one_line(path.name), *stated)
+    cell = ISOLATED if cells is None else cells[0]
+    system = System(numbers, positions[0], masses, None, one_line(path.name), *stated, cell=cell)
     method = with_electrons(config.method, system)
     if molecules is not None:
         _refuse_electrons(method)
+        require_isolated(cells, f"{system.name}, labelled by `molecules`,")
+    if cells is not None:
+        _in_cell(method, tuple(numbers.tolist()), positions[0], cell)
+        cells = cells[: config.first]
     name, _, needs = reference_method(method, system)
-    return LabelJob(system, positions[: config.first], molecules, method, name, needs)
+    return LabelJob(system, positions[: config.first], molecules, method, name, needs, cells)
 
 
 @memory_errors()
@@ -138,17 +175,20 @@ def run(
     numbers, positions = job.system.numbers, job.positions
     stated = Stated(job.system.charge, job.system.multiplicity)
     labeller = Labeller(config.method, tuple(numbers.tolist()), job.molecules, stated)
+    tasks, arrays = _of_cells(job) if job.cells is not None else (None, {})
     card = {
         "system": " ".join(job.system.symbols),
         "level_of_theory": job.level_of_theory,
         "method": job.method.model_dump(mode="json"),
         "molecules": config.molecules,
         "structures": config.structures,
-        "arrays": _ARRAYS | (_OF_MOLECULES if job.molecules else {}),
+        "arrays": _ARRAYS | (_OF_MOLECULES if job.molecules else {}) | (_OF_CELLS if tasks else {}),
         "versions": versions(*job.needs),
         "machine": machine(),
     }
     _check_same(target, card)
+    if not target.exists() and job.cells is not None and is_full(job.cells[0]):
+        _check_stress(job)
 
     def saved(done: int) -> None:
         files.write_text(
@@ -157,17 +197,39 @@ def run(
 
     with RunLock(target.parent), files.output_errors(target):
         label_frames.label_frames(
-            labeller, positions, target, {"Z": numbers}, {}, workers=config.workers,
+            labeller, positions, target, {"Z": numbers}, arrays, tasks=tasks,
+            workers=config.workers,
             executor=config.executor, save_every=config.save_every, log=lambda text: None,
             warn=log, on_progress=on_progress, saved=saved,
         )  # fmt: skip
     return target
 
 
+def _of_cells(job: LabelJob) -> tuple[list[tuple[Array, Array]], dict[str, Array]]:
+    """Tasks of a labeller, and arrays to save, of periodic geometries."""
+    assert job.cells is not None
+    return list(zip(job.positions, job.cells, strict=True)), {"cell": job.cells}
+
+
+def _check_stress(job: LabelJob) -> None:
+    """Compare the stress at the first geometry, if there is one, with differences of the energy."""
+    assert job.cells is not None
+    numbers, positions, cell = tuple(job.system.numbers.tolist()), job.positions[0], job.cells[0]
+    function, _ = _in_cell(job.method, numbers, positions, cell)
+    if function(positions, cell, True)[2] is not None:
+        check_virial(function, positions, cell, job.level_of_theory)
+
+
 _ARRAYS = {"Z": "atomic numbers", "R": "angstrom", "E, F": "eV and eV/angstrom"}
 _OF_MOLECULES = {
     "E1, F1": "each molecule alone, in its own basis",
     "E2, F2": "interaction: E less the sum of E1, F less F1",
+}
+
+
+_OF_CELLS = {
+    "cell": "lattice vectors in rows, angstrom; zeros along open directions",
+    "stress": "eV/angstrom^3, derivative of the energy by a strain over the volume",
 }
 
 

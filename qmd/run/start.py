@@ -3,10 +3,11 @@
 import numpy as np
 
 from qmd.errors import InputError, MismatchError, NumericalError
+from qmd.forces.runnable import in_cell
+from qmd.forces.virial_check import check_virial
 from qmd.integrators import Batch, State, initial_state
 from qmd.run.setup import RunSetup
 from qmd.run.velocities import first_velocities
-from qmd.run.virial_check import check_virial
 
 
 def start_state(setup: RunSetup) -> State:
@@ -33,7 +34,8 @@ def start_state(setup: RunSetup) -> State:
         )
     _check_slope(setup, state)
     if setup.integrator.changes_cell:
-        check_virial(setup.force, setup.system.positions, setup.system.cell, setup.potential.name)
+        function = in_cell(setup.force, setup.potential.name)
+        check_virial(function, setup.system.positions, setup.system.cell, setup.potential.name)
     if setup.config.noise is not None:
         from qmd.run.shot_noise import check_share
 

@@ -4,13 +4,16 @@ import json
 import os
 from pathlib import Path
 
+import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from qmd.cli.app import app
 from qmd.config.load import load
+from qmd.data import datasets
 from qmd.errors import InputError, MismatchError, NumericalError
 from qmd.io import files, trajectory
 from qmd.label import session as label_session
@@ -238,3 +241,107 @@ def test_dft_labels_are_those_of_pyscf(tmp_path):
     (tmp_path / "b").mkdir()
     plus, minus = label(write(tmp_path / "b", shifted, (3, 1), method=method))["E"]
     assert data["F"][1, 1, 2] == pytest.approx((minus - plus) / (2 * step), abs=1e-6)
+
+
+# Periodic frames
+
+
+def crystals(n: int = 3) -> list[Atoms]:
+    """Return rattled copper in tilted cells, each strained in another way."""
+    frames = []
+    for k in range(n):
+        atoms = bulk("Cu").repeat(2)
+        atoms.rattle(0.05, seed=k)
+        atoms.set_cell(atoms.cell * (1 + 0.01 * k), scale_atoms=True)
+        frames.append(atoms)
+    return frames
+
+
+def write_cells(folder: Path, frames: list[Atoms], **settings) -> Path:
+    ase.io.write(folder / "cells.extxyz", frames)
+    path = folder / "label.yaml"
+    path.write_text(json.dumps({"structures": "cells.extxyz", "method": METHOD} | settings))
+    return path
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_periodic_frames_get_cells_and_stress(tmp_path, workers):
+    data = label(write_cells(tmp_path, crystals(), workers=workers))
+    assert data.keys() == {"Z", "R", "E", "F", "cell", "stress"}
+    for k, atoms in enumerate(ase.io.read(tmp_path / "cells.extxyz", ":")):
+        atoms.calc = EMT()
+        np.testing.assert_array_equal(data["cell"][k], atoms.cell)
+        assert data["E"][k] == pytest.approx(atoms.get_potential_energy(), abs=1e-12)
+        np.testing.assert_allclose(data["F"][k], atoms.get_forces(), atol=1e-12)
+        np.testing.assert_allclose(data["stress"][k], atoms.get_stress(voigt=False), atol=1e-14)
+    assert "eV/angstrom^3" in json.loads((tmp_path / "labels.json").read_text())["arrays"]["stress"]
+    found = datasets.read(tmp_path / "labels.npz", periodic=True)
+    np.testing.assert_array_equal(found.cells, data["cell"])
+    with pytest.raises(InputError, match="labels.npz' has periodic frames; expected isolated"):
+        datasets.read(tmp_path / "labels.npz")
+
+
+def test_labels_of_the_same_positions_in_another_cell_are_refused(tmp_path):
+    frames = crystals(2)
+    label(write_cells(tmp_path, frames))
+    for atoms in frames:
+        atoms.set_cell(atoms.cell * 1.001)
+    with pytest.raises(MismatchError, match="other geometries"):
+        label(write_cells(tmp_path, frames))
+
+
+def test_a_wrong_stress_is_refused_before_a_label_is_saved(tmp_path, monkeypatch):
+    right = EMT.calculate
+
+    def wrong(self, *args, **settings):
+        right(self, *args, **settings)
+        self.results["stress"] = 0.28 * self.results["stress"]
+
+    monkeypatch.setattr(EMT, "calculate", wrong)
+    with pytest.raises(NumericalError, match="The virial of EMT is wrong: its element"):
+        label(write_cells(tmp_path, crystals()))
+    assert not (tmp_path / "labels.npz").exists()
+
+
+def test_what_labels_cannot_have_in_a_cell_is_refused(tmp_path):
+    with pytest.raises(InputError, match="labelled by `molecules`, has periodic frames"):
+        label(write_cells(tmp_path, crystals(), molecules=[[0, 1, 2, 3], [4, 5, 6, 7]]))
+    with pytest.raises(MismatchError, match="`kind: fci` is for isolated molecules"):
+        label(write_cells(tmp_path, crystals(), method={"kind": "fci"}))
+    mixed = crystals(2)
+    mixed[1].pbc = True, True, False
+    with pytest.raises(InputError, match="frames 0 and 1 are periodic in other directions"):
+        label(write_cells(tmp_path, mixed))
+
+
+@pytest.mark.parametrize("suffix", ["extxyz", "db", "json"])
+def test_datasets_of_periodic_frames_keep_their_cells(tmp_path, suffix):
+    frames = crystals(2)
+    for atoms in frames:
+        atoms.calc = EMT()
+        atoms.get_forces()
+    path = tmp_path / f"frames.{suffix}"
+    ase.io.write(path, frames)
+    found = datasets.read(path, periodic=True)
+    np.testing.assert_allclose(found.cells, [np.array(a.cell) for a in frames], atol=1e-7)
+    with pytest.raises(InputError, match="periodic frames"):
+        datasets.read(path)
+
+
+def test_arrays_of_cells_are_checked(tmp_path):
+    arrays = {"Z": [29], "R": np.zeros((2, 1, 3)), "E": [0.0, 0.0], "F": np.zeros((2, 1, 3))}
+    for more, reason in (
+        ({"pbc": [True] * 3}, "says pbc, but has no array cell"),
+        ({"cell": np.eye(2)}, r"expected cell of shape \(3, 3\) or \(2, 3, 3\)"),
+        ({"cell": np.diag([3.0, 3.0, -3.0])}, "left-handed"),
+        ({"cell": np.eye(3) * 3, "pbc": [1, 1]}, "expected pbc as three times"),
+        ({"cell": np.diag([3.0, 3.0, 0.0]), "pbc": [True] * 3}, "lattice vector 3, which is zero"),
+    ):
+        np.savez(tmp_path / "a.npz", **arrays, **more)
+        with pytest.raises(InputError, match=reason):
+            datasets.read(tmp_path / "a.npz", periodic=True)
+    np.savez(tmp_path / "a.npz", **arrays, cell=np.eye(3) * 3, pbc=[True, True, False])
+    found = datasets.read(tmp_path / "a.npz", periodic=True)
+    np.testing.assert_array_equal(found.cells, [np.diag([3.0, 3.0, 0.0])] * 2)
+    np.savez(tmp_path / "a.npz", **arrays, cell=np.eye(3) * 3, pbc=False)
+    assert datasets.read(tmp_path / "a.npz").cells is None

@@ -3,8 +3,7 @@
 import numpy as np
 
 from qmd.errors import NumericalError
-from qmd.integrators import Force, evaluate, evaluate_virial
-from qmd.typing import Array
+from qmd.typing import Array, EnergyInCell
 
 STRAIN = 1e-4
 """Strain to either side of the difference: its error is h^2/6 times a third derivative, which is
@@ -15,13 +14,13 @@ RELATIVE = 1e-3
 """Allowed error beside the largest element: signs, units, orders and volumes are wrong by more."""
 
 
-def check_virial(force: Force, positions: Array, cell: Array, name: str) -> None:
+def check_virial(function: EnergyInCell, positions: Array, cell: Array, name: str) -> None:
     """Compare a virial with the negative derivative of the energy by a strain.
 
     Parameters
     ----------
-    force : Force
-        Periodic, with a virial.
+    function : callable
+        Energy, forces and virial in a cell.
     positions : array, shape (n_atoms, 3)
         In angstrom.
     cell : array, shape (3, 3)
@@ -32,10 +31,13 @@ def check_virial(force: Force, positions: Array, cell: Array, name: str) -> None
     Raises
     ------
     NumericalError
-        If an element differs: a run at constant pressure would have another pressure.
+        If there is none, or an element differs: a run at constant pressure would have another
+        pressure.
     """
-    virial = evaluate_virial(force, positions, cell)[2]
-    slopes = strain_slopes(force, positions, cell)
+    virial = function(positions, cell, True)[2]
+    if virial is None:
+        raise NumericalError(f"{name} has no virial", "run at constant volume")
+    slopes = strain_slopes(function, positions, cell)
     allowed = RELATIVE * np.abs(slopes).max() + PER_ATOM * len(positions)
     wrong = ~(np.abs(virial + slopes) <= allowed)
     if wrong.any():
@@ -43,11 +45,13 @@ def check_virial(force: Force, positions: Array, cell: Array, name: str) -> None
         raise NumericalError(
             f"The virial of {name} is wrong: its element {'xyz'[a]}{'xyz'[b]} is "
             f"{virial[a, b]:.6g} eV at the start, but the energy gives {-slopes[a, b]:.6g}",
-            hint="a run at constant pressure needs the right stress; run at constant volume",
+            hint="constant pressure, and labels of stress, need the right one; do without",
         )
 
 
-def strain_slopes(force: Force, positions: Array, cell: Array, h: float = STRAIN) -> Array:
+def strain_slopes(
+    function: EnergyInCell, positions: Array, cell: Array, h: float = STRAIN
+) -> Array:
     """Return the derivatives (eV) of the energy by the nine elements of a strain, shape (3, 3).
 
     Element (a, b) is that of the deformation ``1 + e`` of all vectors r, ``r_b += e r_a``, by e.
@@ -58,6 +62,6 @@ def strain_slopes(force: Force, positions: Array, cell: Array, h: float = STRAIN
         for sign in (1, -1):
             strain = np.eye(3)
             strain[a, b] += sign * h
-            energies.append(evaluate(force, positions @ strain, cell @ strain)[0])
+            energies.append(float(function(positions @ strain, cell @ strain, False)[0]))
         slopes[a, b] = (energies[0] - energies[1]) / (2 * h)
     return slopes
