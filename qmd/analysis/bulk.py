@@ -11,6 +11,9 @@ from qmd.analysis.statistics import Mean
 from qmd.system.cell import is_full
 from qmd.typing import Array
 
+SAME = 1e-9
+"""Relative difference of numbers in a log that are the same."""
+
 
 class Bulk(NamedTuple):
     """A quantity of the whole cell over a run."""
@@ -38,4 +41,11 @@ def bulk(run: Series) -> list[Bulk]:
     found = [("density", "g/cm3", densities), ("volume", "A^3", volumes)]
     if log.pressure is not None:
         found.append(("pressure", "bar", log.pressure))
-    return [Bulk(name, unit, times, x, statistics.mean(x)) for name, unit, x in found]
+    return [Bulk(name, unit, times, x, _mean(x)) for name, unit, x in found]
+
+
+def _mean(values: Array) -> Mean:
+    """Return the mean; a constant cell has no error from its rounding."""
+    if np.ptp(values) <= SAME * abs(values[0]):
+        return Mean(float(values[0]), 0.0, 0, float(len(values)))
+    return statistics.mean(values)

@@ -8,7 +8,7 @@ References
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -48,7 +48,8 @@ class Displacement(NamedTuple):
     exponent: float | None
     """Exponent p of a growth with time as t^p; None if nothing moves."""
     corrected: float | None
-    """Coefficient without the effect of the cell's size [1]_; None without a viscosity."""
+    """Coefficient without the effect of the cell's size [1]_; None without a viscosity, or
+    if nothing diffuses."""
 
     @property
     def diffuses(self) -> bool:
@@ -101,16 +102,19 @@ def displacements(run: Series, viscosity_mPa_s: float | None = None) -> list[Dis
             _slope(times, mean_square_displacement(block, int(fitted[-1]) + 1)[fitted])
             for block in blocks
         ]
-        slope, per_slope = _slope(times, values[fitted]), 1 / (2 * len(axes))
-        error = float(np.std(slopes, ddof=1)) / np.sqrt(BLOCKS)
-        coefficient = slope * per_slope
-        found.append(
-            Displacement(
-                name, lags, values, coefficient, error * per_slope,
-                _exponent(times, values[fitted]),
-                None if correction is None else coefficient + correction,
-            )
-        )  # fmt: skip
+        per_slope = 1 / (2 * len(axes))
+        plain = Displacement(
+            name=name,
+            lags_ps=lags,
+            values=values,
+            coefficient=_slope(times, values[fitted]) * per_slope,
+            error=float(np.std(slopes, ddof=1)) / np.sqrt(BLOCKS) * per_slope,
+            exponent=_exponent(times, values[fitted]),
+            corrected=None,
+        )
+        if correction is not None and plain.diffuses:
+            plain = plain._replace(corrected=plain.coefficient + correction)
+        found.append(plain)
     return found
 
 
@@ -211,7 +215,7 @@ def _particles(run: Series, moved: Array) -> Iterator[tuple[str, Array]]:
             yield name, np.einsum("ma,fmax->fmx", weights, moved[:, index])
 
 
-def formula(symbols: list[str]) -> str:
+def formula(symbols: Sequence[str]) -> str:
     """Return the formula of a molecule in the order of Hill, e.g. "H2O" or "CH4O"."""
     counts = Counter(symbols)
     first = [symbol for symbol in ("C", "H") if "C" in counts and symbol in counts]

@@ -6,27 +6,39 @@ import numpy as np
 
 from qmd.analysis import statistics
 from qmd.analysis.analyze import Analysis
+from qmd.analysis.displacement import formula
 from qmd.analysis.internal import Coordinate
+from qmd.analysis.radial import RadialDistribution
 from qmd.analysis.spectrum import Spectrum
 from qmd.report.figures import COLOURS, histograms, legend, lines, png
 from qmd.report.page import Figure, Page, Section, Table
-from qmd.report.viewer import viewer
+from qmd.report.viewer import Viewer, viewer
 
 SHOWN_PER_CM = 4500.0
+LISTED = 20
+"""Number of atoms up to which all are named; of more, the formula is."""
 
 
 def page(found: Analysis) -> Page:
-    """Return the report: energy, temperature, geometry, spectrum and time step of a run."""
+    """Return the report of a run.
+
+    Energy, temperature, geometry, spectrum and time step; in a cell also its density, the radial
+    distributions and the diffusion.
+    """
     run = found.run
     length = run.log.times_ps[-1] - run.log.times_ps[0]
+    atoms = " ".join(run.species) if run.n_atoms <= LISTED else formula(run.species)
     lead = (
-        f"{' '.join(run.species)} on {run.name}: {length:g} ps in steps of {run.timestep_fs:g} fs, "
+        f"{atoms} on {run.name}: {length:g} ps in steps of {run.timestep_fs:g} fs, "
         f"{len(run.times_ps)} frames."
     )
     sections = [
-        Section("Motion", viewer=viewer(run.species, run.positions, run.times_ps)),
+        Section("Motion", viewer=_motion(found)),
         _energy(found),
         _temperature(found),
+        _bulk(found),
+        _radial(found),
+        _displacement(found),
         _geometry(found),
         _spectrum(found),
         _timestep(found),
@@ -35,6 +47,92 @@ def page(found: Analysis) -> Page:
     folder = run.folder.resolve()
     name = folder.parent.name if folder.name == "output" else folder.name
     return Page(f"Analysis of {name}", lead, sections=kept)
+
+
+def _motion(found: Analysis) -> Viewer | None:
+    run = found.run
+    return viewer(run.species, run.positions, run.times_ps, run.cells, run.molecules)
+
+
+def _bulk(found: Analysis) -> Section:
+    rows = tuple(
+        (b.name, f"{statistics.with_error(b.mean.value, b.mean.error)} {b.unit}",
+         f"{b.mean.independent:.0f} independent samples")
+        for b in found.bulk
+    )  # fmt: skip
+    if not rows:
+        return Section("Cell")
+
+    def draw(*axes: Any) -> None:
+        for axis, b in zip(np.atleast_1d(axes), found.bulk, strict=True):
+            lines(axis, b.times_ps, [(b.name, b.values)])
+            axis.set(xlabel="time (ps)", ylabel=f"{b.name} ({b.unit})")
+
+    figure = Figure(png(draw, columns=len(rows)), "Density, volume and pressure.")
+    text = "Means of the part after equilibration, with standard errors."
+    return Section("Cell", text, Table(("quantity", "mean", ""), rows), figures=(figure,))
+
+
+def _radial(found: Analysis) -> Section:
+    title = "Radial distributions"
+    if not found.radial:
+        return Section(title)
+    rows = tuple(
+        (r.name, _distance(r.peak_A), _distance(r.minimum_A), _shell(r.coordination),
+         _shell(r.coordination_of_second))
+        for r in found.radial
+    )  # fmt: skip
+    figures = []
+    for begin in range(0, len(found.radial), 3):
+        row = found.radial[begin : begin + 3]
+
+        def draw(*axes: Any, row: list[RadialDistribution] = row) -> None:
+            for axis, r in zip(axes, row, strict=True):
+                axis.fill_between(
+                    r.radii, r.values - r.errors, r.values + r.errors, color=COLOURS[0], alpha=0.3
+                )
+                axis.plot(r.radii, r.values, color=COLOURS[0], linewidth=1)
+                axis.axhline(1.0, color="grey", linewidth=0.5)
+                axis.set(xlabel="distance (A)", ylabel=f"g, {r.name}")
+
+        caption = "Radial distribution functions with standard errors from blocks."
+        figures.append(Figure(png(draw, columns=len(row), height=2.6), caption))
+    end = found.radial[0].radii[0] + found.radial[0].radii[-1]
+    text = (
+        f"Up to {end:.2f} A, below half of the smallest height of the cell; 1 for an ideal gas. "
+        "Neighbours are counted up to the first minimum: those of the second element about an atom "
+        "of the first one, and the reverse."
+    )
+    head = "pair", "first peak", "first minimum", "neighbours", "of the second"
+    return Section(title, text, Table(head, rows), figures=tuple(figures))
+
+
+def _distance(value: float | None) -> str:
+    return "none" if value is None else f"{value:.2f} A"
+
+
+def _shell(mean: statistics.Mean | None) -> str:
+    return "" if mean is None else statistics.with_error(mean.value, mean.error)
+
+
+def _displacement(found: Analysis) -> Section:
+    title, moved = "Diffusion", found.displacements
+    if not moved:
+        return Section(title)
+    rows = tuple(
+        (d.name, f"{statistics.with_error(d.coefficient, d.error)} A^2/ps",
+         "" if d.corrected is None else f"{d.corrected:.3g} A^2/ps",
+         "none" if d.exponent is None else f"t^{d.exponent:.2f}", "yes" if d.diffuses else "NO")
+        for d in moved
+    )  # fmt: skip
+
+    def draw(axis: Any) -> None:
+        lines(axis, moved[0].lags_ps, [(d.name, d.values) for d in moved])
+        axis.set(xlabel="lag (ps)", ylabel="mean square displacement (A^2)")
+
+    figure = Figure(png(draw), "Mean square displacements about the centre of mass.")
+    head = "particles", "coefficient", "in an infinite cell", "growth", "diffuses"
+    return Section(title, " ".join(found.displacement_notes), Table(head, rows), figures=(figure,))
 
 
 def _energy(found: Analysis) -> Section:
@@ -50,7 +148,7 @@ def _energy(found: Analysis) -> Section:
 
     figure = Figure(png(draw, columns=2), "Total energy about its mean, and its parts.")
     if result is None:
-        text = "The thermostat exchanges energy with the molecule: its energy is not constant."
+        text = "The thermostat exchanges energy with the atoms: its energy is not constant."
         return Section("Energy", text, figures=(figure,))
     rows = (
         ("drift", f"{result.drift_meV_per_atom_ps:.2e} meV/atom/ps",

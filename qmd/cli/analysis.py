@@ -46,20 +46,26 @@ def analyze(
         bool,
         typer.Option("--verify", help="First compare all outputs with the last checkpoint."),
     ] = False,
+    viscosity: Annotated[
+        float | None,
+        typer.Option(min=1e-6, help="Viscosity in mPa s (water: 0.89 at 298 K), for the "
+                     "finite-size correction of diffusion in a cell.", show_default=False),
+    ] = None,
     quiet: Quiet = False,
     trust: Trust = False,
     debug: Debug = False,
-) -> None:
+) -> None:  # fmt: skip
     """Analyse a run: energy, temperature, geometry, vibrations; or an ensemble: means with errors.
 
-    Writes an HTML report.
+    In a cell also density, pressure, radial distributions and diffusion. Writes an HTML report.
     """
     with errors_in_one_line(debug, trust):
         from qmd.commands import analyses
 
         found = analyses.analyze(
             run, replica=replica, report=report or True, json_file=json_file,
-            timestep=not no_timestep, verify=verify, progress=not quiet,
+            timestep=not no_timestep, verify=verify, viscosity_mPa_s=viscosity,
+            progress=not quiet,
         )  # fmt: skip
         if not quiet:
             print(found.summary())

@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -82,9 +82,12 @@ def analyze(
     json_file: str | PathLike[str] | None = None,
     timestep: bool = True,
     verify: bool = False,
+    viscosity_mPa_s: float | None = None,
     progress: bool = True,
 ) -> AnalysisResult:
     """Analyse energy conservation, temperature, geometry and vibrations of a run or an ensemble.
+
+    In a cell also density, pressure, radial distributions and diffusion.
 
     Parameters
     ----------
@@ -101,6 +104,9 @@ def analyze(
         Run the potential again at shorter time steps; not of an ensemble.
     verify : bool
         First compare all outputs with the digests in the last checkpoint.
+    viscosity_mPa_s : float, optional
+        Viscosity of the liquid, for the finite-size correction of its diffusion; not of an
+        ensemble.
     progress : bool
         Show a bar over the members of an ensemble; see `run`.
 
@@ -117,7 +123,10 @@ def analyze(
     if names is not None and replica is None:
         return _analyze_ensemble(_folder(run), names, report, json_file, verify, progress)
     with interruptible():
-        found = analyze_run(_folder(run), timestep=timestep, replica=replica, verify=verify)
+        found = analyze_run(
+            _folder(run), timestep=timestep, replica=replica, verify=verify,
+            viscosity_mPa_s=viscosity_mPa_s,
+        )  # fmt: skip
     name = "report.html" if replica is None else f"report-{replica:04d}.html"
     target = _report(report, found.run.folder / name)
     if target is not None:
@@ -254,12 +263,43 @@ def _analysis_text(data: Mapping[str, Any]) -> str:
             f"{energy['drift_kT_per_ns_dof']:.1e} kT/ns/dof, ratio {energy['drift_ratio']:.1e}",
             f"fluctuation   {energy['fluctuation_meV_per_atom']:.3g} meV/atom",
         ]
+    lines += _cell_lines(data) if "cell" in data else []
     for name, c in data["coordinates"].items():
         lines.append(f"{name:13} {with_error(c['mean'], c['error'])} {c['unit']}")
+    if bonds := data["hydrogen_bonds"]:
+        lines.append(f"H bonds       {with_error(bonds['mean'], bonds['error'])} per frame")
     if "vdos_peaks_per_cm" in data:
         peaks = " ".join(f"{x:.0f}" for x in data["vdos_peaks_per_cm"])
         lines.append(f"lines (1/cm)  {peaks}")
     return "\n".join(lines)
+
+
+def _cell_lines(data: Mapping[str, Any]) -> Iterator[str]:
+    for key, mean in data["cell"].items():
+        name, unit = key.split("_", 1)
+        yield f"{name:13} {with_error(mean['mean'], mean['error'])} {unit.replace('_per_', '/')}"
+    for name, r in data["radial_distributions"].items():
+        if r["first_peak_A"] is None:
+            yield f"g({name}): no pairs below {r['range_A']:.2f} A"
+            continue
+        text = f"{f'g({name})':13} first peak at {r['first_peak_A']:.2f} A"
+        if shell := r["coordination"]:
+            neighbours = with_error(shell["mean"], shell["error"])
+            text += f", {neighbours} neighbours below {r['first_minimum_A']:.2f} A"
+        yield text
+    if reason := data["no_radial_distributions"]:
+        yield f"no radial distribution: {reason}"
+    for name, d in data["diffusion_in_cell_A2_per_ps"].items():
+        text = f"{f'D({name})':13} {with_error(d['coefficient'], d['error'])} A^2/ps"
+        if d["corrected_for_finite_size"] is not None:
+            text += f", {d['corrected_for_finite_size']:.3g} in an infinite cell"
+        if not d["diffuses"]:
+            power = "" if d["exponent"] is None else f": grows as t^{d['exponent']:.2f}"
+            text += f" (no diffusion{power})"
+        yield text
+    if reason := data["no_diffusion_in_cell"]:
+        yield f"no diffusion: {reason}"
+    yield from data["diffusion_notes"]
 
 
 def _ensemble_text(found: EnsembleAnalysis) -> str:

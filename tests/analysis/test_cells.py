@@ -266,8 +266,10 @@ def test_langevin_dynamics_and_vibrations_are_flagged():
     bath = {"kind": "langevin_baoab", "temperature_K": 300.0, "friction_per_ps": 1.0}
     run = in_cell(walk(200, 6), np.eye(3) * 12, ["O"] * 6, integrator=bath)
     assert "no physical diffusion" in displacement.notes(run)[0]
+    assert displacement.displacements(run, 0.9)[0].corrected is not None
     rattling = np.random.default_rng(5).normal(0, 0.1, (200, 6, 3))
-    assert not displacement.displacements(in_cell(rattling, np.eye(3) * 12, ["Cu"] * 6))[0].diffuses
+    solid = displacement.displacements(in_cell(rattling, np.eye(3) * 12, ["Cu"] * 6), 0.9)[0]
+    assert not solid.diffuses and solid.corrected is None
     still = displacement.displacements(in_cell(0 * rattling, np.eye(3) * 12, ["Cu"] * 6))[0]
     assert still.coefficient == 0 and still.exponent is None and not still.diffuses
     short = in_cell(walk(79, 6), np.eye(3) * 12, ["O"] * 6)
@@ -293,7 +295,7 @@ def test_volume_density_and_pressure_have_their_errors():
     assert found["density"].mean.value == pytest.approx(density, rel=1e-3)
     without = bulk.bulk(in_cell(np.zeros((9, 30, 3)), np.eye(3) * 10, ["O"] * 30))
     assert [b.name for b in without] == ["density", "volume"]
-    assert without[1].mean.value == pytest.approx(1000)
+    assert without[1].mean.value == pytest.approx(1000) and without[1].mean.error == 0
     assert bulk.bulk(in_cell(np.zeros((9, 30, 3)), np.diag([9.0, 9.0, 0]), ["O"] * 30)) == []
 
 

@@ -124,6 +124,34 @@ def test_the_viewer_takes_frames_that_are_close_in_time():
     assert data["structures"][1]["x"] == pytest.approx(positions[4, :, 0], abs=5e-5)
 
 
+def test_the_viewer_draws_the_cell_about_whole_molecules():
+    water = np.array([[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]])
+    cell = np.array([[9.0, 0.0, 0.0], [2.0, 8.5, 0.0], [-1.5, 1.0, 9.5]])
+    apart = water + np.array([[27.1, 8.4, 0.5], [18.1, 8.4, 0.5], [29.1, 16.9, 0.5]])
+    cells = np.array([cell, 1.1 * cell])
+    shown = viewer(("O", "H", "H"), np.array([apart] * 2), np.arange(2.0), cells, ((0, 1, 2),))
+    assert shown is not None
+    data = json.loads(shown.data)
+    first, second = data["structures"]
+    assert data["settings"]["structure"][0]["unitCell"] is True
+    np.testing.assert_allclose(np.reshape(first["cell"], (3, 3)), cell)
+    np.testing.assert_allclose(np.reshape(second["cell"], (3, 3)), 1.1 * cell, atol=1e-4)
+    x = np.array([first[axis] for axis in "xyz"]).T
+    np.testing.assert_allclose(x - x[0], water, atol=2e-4)  # four decimals
+    centre = x.mean(axis=0) @ np.linalg.inv(cell)
+    assert (centre > 0).all() and (centre < 1).all()
+
+
+def test_the_viewer_shows_fewer_frames_of_many_atoms_and_the_cell_of_a_slab():
+    positions = np.random.default_rng(0).random((50, 6000, 3)) * [20, 20, 5]
+    cells = np.repeat(np.diag([20.0, 20.0, 0.0])[None], 50, axis=0)
+    shown = viewer(("Ar",) * 6000, positions, np.arange(50) * 0.01, cells)
+    assert shown is not None
+    structures = json.loads(shown.data)["structures"]
+    assert len(structures) == 10 and len(shown.data) < 2_500_000
+    assert structures[0]["cell"][8] == pytest.approx(5, abs=0.01)
+
+
 def test_without_chemiscope_a_report_has_no_viewer(monkeypatch):
     monkeypatch.setattr("qmd.report.viewer.find_spec", lambda name: None)
     assert viewer(("H",), np.zeros((2, 1, 3)), np.arange(2.0)) is None
