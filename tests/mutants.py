@@ -495,7 +495,7 @@ _ANALYSIS = [
     ("angles in radians", "qmd/analysis/internal.py",
      "np.degrees(calc_angles(flat[0], centre, flat[1]))", "calc_angles(flat[0], centre, flat[1])",
      f"{ANALYSIS}::test_bonds_and_angles_are_those_of_ase"),
-    ("hydrogen bonds of 90 degrees", "qmd/analysis/hydrogen_bonds.py",
+    ("hydrogen bonds of 90 degrees", "qmd/analysis/condensed/hydrogen_bonds.py",
      "DISTANCE_A, ANGLE_DEG = 3.5, 150.0", "DISTANCE_A, ANGLE_DEG = 3.5, 90.0",
      f"{ANALYSIS}::test_a_hydrogen_bond_has_3_5_angstrom_and_150_degrees"),
     ("error over members without n - 1", "qmd/analysis/ensemble.py",

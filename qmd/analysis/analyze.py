@@ -7,24 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from qmd.analysis import (
-    bulk,
-    diffusion,
-    displacement,
-    hydrogen_bonds,
-    internal,
-    radial,
-    spectrum,
-    statistics,
-)
+from qmd.analysis import diffusion, internal, spectrum, statistics
 from qmd.analysis.advisor import Advice, advise
-from qmd.analysis.bulk import Bulk
+from qmd.analysis.condensed import bulk, displacement, hydrogen_bonds, radial
+from qmd.analysis.condensed.bulk import Bulk
+from qmd.analysis.condensed.displacement import Displacement
+from qmd.analysis.condensed.hydrogen_bonds import HydrogenBonds
+from qmd.analysis.condensed.radial import RadialDistribution
 from qmd.analysis.conservation import Conservation, conservation
 from qmd.analysis.diffusion import Diffusion
-from qmd.analysis.displacement import Displacement
-from qmd.analysis.hydrogen_bonds import HydrogenBonds
 from qmd.analysis.internal import Coordinate
-from qmd.analysis.radial import RadialDistribution
 from qmd.analysis.series import Series, read
 from qmd.analysis.spectrum import Spectrum
 from qmd.analysis.temperature import Temperature, temperature

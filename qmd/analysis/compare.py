@@ -10,13 +10,13 @@ from scipy.stats import wasserstein_distance
 from qmd.analysis import internal, spectrum
 from qmd.analysis.conservation import Conservation, conservation
 from qmd.analysis.internal import Coordinate
-from qmd.analysis.minima import minimum_of as model_minimum
-from qmd.analysis.minima import reference_minimum
-from qmd.analysis.minimum import Minimum
 from qmd.analysis.potential_of_run import RunPotential, potential_of_run
 from qmd.analysis.replay import first_frames, replay, same_start
 from qmd.analysis.series import Series
 from qmd.analysis.spectrum import Spectrum
+from qmd.analysis.statics.minima import minimum_of as model_minimum
+from qmd.analysis.statics.minima import reference_minimum
+from qmd.analysis.statics.minimum import Minimum
 from qmd.errors import InputError, MismatchError, QmdError
 from qmd.typing import Array
 

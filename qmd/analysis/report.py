@@ -6,9 +6,9 @@ import numpy as np
 
 from qmd.analysis import statistics
 from qmd.analysis.analyze import Analysis
-from qmd.analysis.displacement import formula
+from qmd.analysis.condensed.displacement import formula
+from qmd.analysis.condensed.radial import RadialDistribution
 from qmd.analysis.internal import Coordinate
-from qmd.analysis.radial import RadialDistribution
 from qmd.analysis.spectrum import Spectrum
 from qmd.report.figures import COLOURS, histograms, legend, lines, png
 from qmd.report.page import Figure, Page, Section, Table

@@ -20,7 +20,7 @@ from qmd.analysis import (
     spectrum,
     statistics,
 )
-from qmd.analysis import hydrogen_bonds as bonds_of
+from qmd.analysis.condensed import hydrogen_bonds as bonds_of
 from qmd.analysis.series import Log
 from qmd.analysis.temperature import temperature
 from qmd.cli.app import app

@@ -6,7 +6,8 @@ from ase.build import bulk as crystal
 from made_series import made
 from pair_lists import brute_force, random_box
 
-from qmd.analysis import bulk, displacement, hydrogen_bonds, internal, pairs, radial
+from qmd.analysis import internal
+from qmd.analysis.condensed import bulk, displacement, hydrogen_bonds, pairs, radial
 from qmd.analysis.series import Log, Series
 from qmd.system.cell import heights
 

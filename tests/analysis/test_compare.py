@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qmd.analysis import compare, minimum, replay, series
+from qmd.analysis import compare, replay, series
 from qmd.analysis.potential_of_run import potential_of_package, potential_of_run
+from qmd.analysis.statics import minimum
 from qmd.cli.app import app
 from qmd.errors import CorruptError, InputError, MismatchError, NumericalError
 from qmd.forces.catalogue import load_package

@@ -196,7 +196,7 @@ def test_gfn2_xtb_conserves_energy_and_is_what_its_calculator_says(tmp_path):
     assert json.loads(finished.paths.record.read_text())["versions"]["tblite"]
     # O-H of GFN2-xTB at its minimum, 0.959 A (C. Bannwarth et al., J. Chem. Theory Comput. 15, 1652
     # (2019), has bonds to hydrogen within 0.01 A of high-level references, 0.957 A).
-    from qmd.analysis import minimum
+    from qmd.analysis.statics import minimum
     from qmd.forces.reference import reference_method
 
     setup = finished.setup

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from MDAnalysis.lib.distances import calc_angles
 
-from qmd.analysis.pairs import near, reach
+from qmd.analysis.condensed.pairs import near, reach
 from qmd.analysis.series import Series
 from qmd.system.cell import ISOLATED, minimum_image
 from qmd.typing import Array, Integers

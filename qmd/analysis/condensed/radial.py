@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
 from qmd.analysis import statistics
-from qmd.analysis.pairs import near, reach
+from qmd.analysis.condensed.pairs import near, reach
 from qmd.analysis.series import Series
 from qmd.analysis.statistics import Mean
 from qmd.system.cell import completed, periodic, volume

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from qmd.analysis.minimum import Minimum, minimum
 from qmd.analysis.potential_of_run import RunPotential
 from qmd.analysis.series import Series
+from qmd.analysis.statics.minimum import Minimum, minimum
 from qmd.errors import CorruptError, MismatchError
 from qmd.io import files
 from qmd.io.faults import first_fault

@@ -1,0 +1,1 @@
+"""Minima of potentials, and vibrations about them."""
