@@ -54,9 +54,9 @@ POLYNOMIAL = "tests/potentials/polynomial/test_polynomial.py"
 SHOTS = "tests/potentials/shots/test_shots.py"
 PACKAGE = "tests/potentials/package/test_package.py"
 PROBLEM = "tests/train/test_problem.py"
-TRAINING = "tests/train/test_session.py"
 SPLIT = "tests/train/test_data.py"
 NATIVE = "tests/train/test_native_engine.py"
+MARQUARDT = "tests/train/optimisers/test_levenberg_marquardt.py"
 GAUSS_NEWTON = "tests/train/optimisers/test_gauss_newton.py"
 FRAME_ERRORS = "tests/train/test_frame_errors.py"
 EVALUATION = "tests/audit/test_evaluation.py"
@@ -416,16 +416,16 @@ _TRAINING = [
      f"{PROBLEM}::test_chunks_that_are_filled_up_change_nothing"),
     ("damping with the wrong sign", "qmd/train/optimisers/levenberg_marquardt.py",
      "np.diag(damping * np.sqrt(", "np.diag(-damping * np.sqrt(",
-     f"{PROBLEM}::test_levenberg_marquardt_ends_where_scipy_does"),
+     MARQUARDT),
     ("fit goes on with the first damping", "qmd/train/optimisers/levenberg_marquardt.py",
      "    if begin.memory:\n        damping, growth = begin.memory[0].tolist()\n", "",
-     f"{PROBLEM}::test_levenberg_marquardt_goes_on_where_it_stopped"),
+     MARQUARDT),
     ("average of parameters begins at zero", "qmd/train/optimisers/first_order.py",
      "theta = state.average / state.weight", "theta = state.average",
      f"{PROBLEM}::test_adam_keeps_an_average_and_decays_weights"),
     ("batches of a resumed fit begin again", "qmd/train/optimisers/first_order.py",
      "block(carry, done // every, n)", "block(carry, 0, n)",
-     f"{PROBLEM}::test_adam_is_the_same_to_the_last_bit_when_it_is_stopped_and_goes_on"),
+     "tests/train/optimisers/test_first_order.py"),
     ("damping of Gauss-Newton not scaled", "qmd/train/optimisers/gauss_newton.py",
      "settings.damping * np.trace(overlap) / len(overlap)", "settings.damping",
      f"{GAUSS_NEWTON}::test_a_step_without_momentum_is_that_of_damped_least_squares"),
@@ -443,7 +443,7 @@ _TRAINING = [
      "order[~np.isin(order, spaced)]", "order", SPLIT),
     ("no noise on forces", "qmd/train/data.py",
      "config.forces_std_eV_per_A * rng", "0 * rng",
-     f"{TRAINING}::test_noise_is_added_to_training_and_validation_only"),
+     SPLIT),
     ("worst frames are the best", "qmd/train/frame_errors.py",
      "np.argsort(-each", "np.argsort(each", FRAME_ERRORS),
     ("90 % are 80 %", "qmd/train/frame_errors.py",

@@ -1,10 +1,13 @@
 """Training, validation and test frames: disjoint, of the numbers asked for, by the seed."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from qmd.train.config import SplitConfig
-from qmd.train.data import _draw
+from qmd.train.config import NoiseConfig, SplitConfig
+from qmd.train.data import _draw, with_noise
+from qmd.train.problem import Frames
 
 
 @pytest.mark.parametrize("method", ["random", "even"])
@@ -26,3 +29,18 @@ def test_an_even_split_has_both_ends_and_equal_steps() -> None:
     config = SplitConfig(train=6, validation=10, method="even", seed=3)
     train = _draw(config, 51, with_test=True)[0]
     np.testing.assert_array_equal(train, [0, 10, 20, 30, 40, 50])
+
+
+def test_noise_of_labels_has_the_size_asked_for_and_leaves_the_test_frames() -> None:
+    x = np.zeros((400, 3, 3))
+    frames = Frames(x, np.zeros(400), x)
+    data = SimpleNamespace(train=frames, validation=frames)
+    noisy = with_noise(data, NoiseConfig(energy_std_eV=0.2, forces_std_eV_per_A=0.03, seed=5))
+    for part in noisy:
+        # Standard errors of a standard deviation: 1/sqrt(800) of 400 numbers, 1/sqrt(7200) of 3600.
+        assert part.energies.std() == pytest.approx(0.2, rel=5 / 800**0.5)
+        assert part.forces is not None
+        assert part.forces.std() == pytest.approx(0.03, rel=5 / 7200**0.5)
+        np.testing.assert_array_equal(part.positions, x)
+    assert not np.array_equal(noisy[0].energies, noisy[1].energies)
+    assert not frames.energies.any() and not x.any()
