@@ -1,6 +1,7 @@
 """JAX interpreter of atom-centred networks and their classical control, all centres at once."""
 
 import functools
+from itertools import combinations_with_replacement
 from typing import Any, NamedTuple
 
 import jax
@@ -107,11 +108,38 @@ def perceptron_energy(model: Perceptron, positions: Float[Array, "atoms 3"]) -> 
     scalars = jnp.einsum("ijsg,ijg->is", jnp.asarray(p.scalars)[of], gaussians)
     a, b = np.triu_indices(n_vectors)
     features = [jnp.sum(vectors[:, a] * vectors[:, b], axis=-1), scalars]
+    if p.tensors is not None:
+        radial = jnp.einsum("ijtg,ijg->ijt", jnp.asarray(p.tensors)[of], gaussians)
+        features += _invariants(vectors, pair_gates.products(directions), radial)
     x = jnp.concatenate(features, axis=-1)
     for weights, bias in ((p.first, p.first_bias), (p.second, p.second_bias)):
         here = jnp.einsum("if,ifh->ih", x, jnp.asarray(weights)[kinds])
         x = jnp.tanh(here + jnp.asarray(bias)[kinds])
     return jnp.sum(x * jnp.asarray(p.last)[kinds]) + jnp.sum(jnp.asarray(p.offsets)[kinds])
+
+
+def _invariants(
+    vectors: Float[Array, "atoms vectors 3"],
+    products: Float[Array, "atoms others 5"],
+    radial: Float[Array, "atoms others tensors"],
+) -> list[Array]:
+    """Return ``v.Q.w``, ``tr QQ'`` and ``tr QQ'Q''`` for all choices, (atoms, n) each."""
+    q = pair_gates.symmetric(jnp.einsum("ijm,ijt->itm", products, radial))
+    rows = (q.xx, q.xy, q.xz), (q.xy, q.yy, q.yz), (q.xz, q.yz, q.zz)
+    matrices = jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)
+    a, b = np.triu_indices(vectors.shape[1])
+    turned = jnp.einsum("itxy,ivy->itvx", matrices, vectors)
+    between = jnp.sum(turned[:, :, a] * vectors[:, None, b], axis=-1)
+    squares = jnp.einsum("isxy,ityz->istxz", matrices, matrices)
+    cubes = jnp.einsum("istxz,iuzx->istu", squares, matrices)
+    t = np.arange(matrices.shape[1])
+    s, u, w = np.array(list(combinations_with_replacement(t, 3))).T
+    c, d = np.triu_indices(len(t))
+    return [
+        between.reshape(len(vectors), -1),
+        jnp.trace(squares[:, c, d], axis1=-2, axis2=-1),
+        cubes[:, s, u, w],
+    ]
 
 
 def _others(n: int) -> np.ndarray:

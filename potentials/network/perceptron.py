@@ -25,7 +25,7 @@ class PerceptronParameters(NamedTuple):
     scalars: Any
     """Coefficients of scalar densities, (K, K, S, G)."""
     first: Any
-    """Weights of the first layer, (K, V (V + 1) / 2 + S, H)."""
+    """Weights of the first layer, (K, `n_invariants`, H)."""
     first_bias: Any
     """Biases of the first layer, (K, H)."""
     second: Any
@@ -36,11 +36,25 @@ class PerceptronParameters(NamedTuple):
     """Weights of the last layer, eV, (K, H)."""
     offsets: Any
     """Energy of each element, eV, (K,)."""
+    tensors: Any = None
+    """Coefficients of densities of rank two, (K, K, T, G). None: there are none."""
+
+
+def n_invariants(n_vectors: int, n_scalars: int, n_tensors: int = 0) -> int:
+    """Return the number of inputs of the first layer.
+
+    Matrices Q add ``v.Q.w``, ``tr QQ'`` and ``tr QQ'Q''``, each for all different choices.
+    """
+    pairs, t = n_vectors * (n_vectors + 1) // 2, n_tensors
+    return pairs * (1 + t) + n_scalars + t * (t + 1) // 2 + t * (t + 1) * (t + 2) // 6
 
 
 @dataclass(frozen=True)
 class Perceptron:
     """``E = sum_i MLP_i({v_a . v_b}, {s})``: two hidden layers, tanh.
+
+    With parameters `tensors` the traceless matrices ``Q = sum_j t(r_ij) (r^_ij r^_ij^T - 1/3)`` add
+    the invariants ``v.Q.w``, ``tr QQ'`` and ``tr QQ'Q''``.
 
     Parameters
     ----------
@@ -75,15 +89,17 @@ class Perceptron:
         _, _, v, g = self.parameters.vectors.shape
         s, h = self.parameters.scalars.shape[2], self.parameters.last.shape[-1]
         check_elements(self.kinds, k, g)
+        t = 0 if self.parameters.tensors is None else self.parameters.tensors.shape[2]
         expected = PerceptronParameters(
             vectors=[(k, k, v, g)],
             scalars=[(k, k, s, g)],
-            first=[(k, v * (v + 1) // 2 + s, h)],
+            first=[(k, n_invariants(v, s, t), h)],
             first_bias=[(k, h)],
             second=[(k, h, h)],
             second_bias=[(k, h)],
             last=[(k, h)],
             offsets=[(k,)],
+            tensors=[(k, k, t, g)],
         )
         check_arrays(self.parameters, expected)
 
@@ -95,6 +111,7 @@ def centred(
     n_vectors: int,
     n_scalars: int,
     n_hidden: int,
+    n_tensors: int = 0,
     n_radial: int = 12,
     cutoff: float = 5.0,
     energy: float = 0.0,
@@ -102,7 +119,7 @@ def centred(
     """Return random initial parameters; for the arguments see `atom_centred.revised`."""
     rng = np.random.default_rng(seed)
     known = sorted(set(species))
-    k, n_in = len(known), n_vectors * (n_vectors + 1) // 2 + n_scalars
+    k, n_in = len(known), n_invariants(n_vectors, n_scalars, n_tensors)
     parameters = PerceptronParameters(
         vectors=SPREAD * smooth_normals(rng, (k, k, n_vectors, n_radial)),
         scalars=SPREAD * smooth_normals(rng, (k, k, n_scalars, n_radial)),
@@ -113,4 +130,7 @@ def centred(
         last=0.1 * rng.standard_normal((k, n_hidden)),
         offsets=np.full(k, energy / len(species)),
     )
+    if n_tensors:
+        tensors = SPREAD * smooth_normals(rng, (k, k, n_tensors, n_radial))
+        parameters = parameters._replace(tensors=tensors)
     return Perceptron(tuple(known.index(s) for s in species), 0.5, cutoff, parameters)

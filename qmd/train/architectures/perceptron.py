@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class PerceptronConfig(ArchitectureConfig):
-    """Classical control of qnn-revised: a perceptron on dot products of its vectors."""
+    """Classical control of qnn-revised: a perceptron on invariants of its densities."""
 
     kind: Literal["perceptron"]
     """Atom-centred perceptron."""
@@ -24,6 +24,9 @@ class PerceptronConfig(ArchitectureConfig):
     """Number of vector densities of an atom."""
     scalars: Annotated[int, Field(ge=0, le=100)] = 10
     """Number of scalar densities of an atom."""
+    tensors: Annotated[int, Field(ge=0, le=20)] = 0
+    """Number of densities of rank two of an atom, whose invariants with the vectors and with each
+    other are inputs as well."""
     hidden: Annotated[int, Field(ge=1, le=200)] = 16
     """Number of units in each of two hidden layers."""
     radial: Annotated[int, Field(ge=2, le=100)] = 12
@@ -41,6 +44,6 @@ class PerceptronConfig(ArchitectureConfig):
 
         return perceptron.centred(
             tuple(self.species), seed, n_vectors=self.vectors, n_scalars=self.scalars,
-            n_hidden=self.hidden, n_radial=self.radial, cutoff=self.cutoff_A,
-            energy=float(np.mean(frames.energies)),
+            n_tensors=self.tensors, n_hidden=self.hidden, n_radial=self.radial,
+            cutoff=self.cutoff_A, energy=float(np.mean(frames.energies)),
         )  # fmt: skip
