@@ -24,7 +24,7 @@ from qmd.io.stated import (
 )
 from qmd.io.structure import check_overlap, check_units, periodic_cell
 from qmd.system.cell import ISOLATED
-from qmd.system.system import System
+from qmd.system.system import LARGEST, System
 from qmd.typing import Array
 
 
@@ -73,8 +73,10 @@ def read(path: Path) -> Geometries:
             f"{name}: expected Z (n_atoms,) and R (n_frames, n_atoms, 3), but they have the shapes "
             f"{numbers.shape} and {positions.shape}"
         )
-    if not (len(positions) and np.isfinite(positions).all()):
-        raise InputError(f"{name} has no frames, or positions that are not finite")
+    if not (len(positions) and (np.abs(positions) <= LARGEST).all()):
+        raise InputError(
+            f"{name} has no frames, or positions that are not finite or beyond {LARGEST:g}"
+        )
     if not ((numbers >= 1) & (numbers <= 118)).all():
         raise InputError(f"{name} has atomic numbers that no element has")
     numbers = numbers.astype(np.int64)

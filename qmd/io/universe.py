@@ -17,6 +17,7 @@ from qmd.errors import CorruptError, InputError
 from qmd.io import files, pdb, record, trajectory
 from qmd.io.run_folder import RunPaths
 from qmd.io.verify import verify as verify_outputs
+from qmd.typing import Array
 
 CHARGES = {
     ("HOH", "O"): -0.834,
@@ -126,6 +127,7 @@ def load(
         )
     _check_elements(universe, path, folder)
     scalars = trajectory.read_scalars(path)
+    _check_numbers(scalars, path)
     if replica is not None and "replica" in scalars:
         chosen = scalars["replica"] == replica
         if not chosen.any():
@@ -175,6 +177,17 @@ def _check_elements(universe: MDAnalysis.Universe, path: Path, folder: Path) -> 
             f"topology.pdb has other elements than {path.name}.",
             f"It is damaged, or files of two runs are mixed in {folder}.",
         )
+
+
+def _check_numbers(scalars: dict[str, Array], path: Path) -> None:
+    """Raise CorruptError unless energies are finite, and steps and replicas whole numbers."""
+    for name, values in scalars.items():
+        fits = np.abs(values) < 2.0**53
+        if name in ("step", "replica"):
+            fits &= values == np.floor(values)
+        if not fits.all():
+            frame = int(np.argmin(fits))
+            raise CorruptError(f"{path} is damaged: {name} of frame {frame} is {values[frame]}.")
 
 
 def find(run_dir: Path) -> Path:

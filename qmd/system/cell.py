@@ -172,8 +172,15 @@ def minimum_image(arms: Array, cell: Array) -> Array:
         return np.asarray(near)
     steps = np.array(list(np.ndindex(3, 3, 3))) - 1
     shifts = steps[(steps[:, ~along] == 0).all(axis=1)] @ whole
-    images = near[:, None] + shifts
-    return np.asarray(images[np.arange(len(arms)), (images**2).sum(axis=2).argmin(axis=1)])
+    found = np.empty_like(near)
+    for begin in range(0, len(near), _AT_ONCE):  # 27 images of each take memory
+        images = near[begin : begin + _AT_ONCE, None] + shifts
+        shortest = (images**2).sum(axis=2).argmin(axis=1)
+        found[begin : begin + _AT_ONCE] = images[np.arange(len(images)), shortest]
+    return found
+
+
+_AT_ONCE = 2**16
 
 
 def _is_tilted(cell: Array) -> bool:

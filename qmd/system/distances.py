@@ -2,13 +2,16 @@
 
 import numpy as np
 
-from qmd.system.cell import completed, minimum_image, periodic
+from qmd.errors import InputError
+from qmd.system.cell import completed, heights, minimum_image, periodic
 from qmd.typing import Array, Integers
 
 MAX_MATRIX = 1000
 """Atoms up to which all distances are computed at once."""
 FARTHEST = 4.0
 """Distance (angstrom) beyond which a neighbour is not looked for among more atoms."""
+MAX_CANDIDATES = 600
+"""Largest number, for each atom, of atoms in the 27 boxes around it; diamond has 330."""
 
 
 def close_pairs(positions: Array, cell: Array, cutoff: float) -> tuple[Integers, Integers, Array]:
@@ -65,9 +68,32 @@ def nearest_of(
 
 def _candidates(positions: Array, cell: Array, cutoff: float) -> tuple[Integers, Integers]:
     """Return all pairs i < j that are closer than `cutoff`."""
+    _check_density(positions, cell, cutoff)
     from ase.neighborlist import primitive_neighbor_list  # 0.3 s that small systems do not need
 
     found = primitive_neighbor_list("ij", periodic(cell), completed(cell), positions, cutoff)
     i, j = found[0], found[1]
     once = i < j
     return i[once], j[once]
+
+
+def _check_density(positions: Array, cell: Array, cutoff: float) -> None:
+    """Refuse atoms so close to each other that a list of neighbours takes the whole memory.
+
+    Raises
+    ------
+    InputError
+        If the boxes of side `cutoff` hold too many pairs, images in small cells included.
+    """
+    whole, along = completed(cell), np.array(periodic(cell))
+    fractions = positions @ np.linalg.inv(whole)
+    inside = (fractions - np.where(along, np.floor(fractions), 0.0)) @ whole
+    _, counts = np.unique(np.floor(inside / cutoff), axis=0, return_counts=True)
+    images = float(np.prod(np.maximum(1.0, cutoff / heights(cell))))
+    candidates = 27.0 * images * float((counts.astype(float) ** 2).sum())
+    if not candidates <= MAX_CANDIDATES * len(positions):
+        raise InputError(
+            f"{len(positions)} atoms overlap: up to {int(counts.max())} are within {cutoff:g} "
+            "angstrom of each other",
+            hint="check the unit of length, and the cell; qmd reads angstrom",
+        )

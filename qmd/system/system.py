@@ -14,6 +14,9 @@ from qmd.errors import InputError, MismatchError
 from qmd.system.cell import ISOLATED, checked_cell
 from qmd.typing import Array
 
+LARGEST = 1e9
+"""Largest position, velocity or mass; squares of larger ones, and their sums, may overflow."""
+
 
 @dataclass(frozen=True, eq=False)
 class System:
@@ -65,9 +68,11 @@ class System:
             array = np.array(getattr(self, name), dtype=dtype, order="C")
             if array.shape != shape:
                 raise InputError(f"{self.name}: {name} of shape {array.shape}, expected {shape}")
-            if not np.isfinite(array).all():
-                atom = int(np.argwhere(~np.isfinite(array))[0, 0])
-                raise InputError(f"{self.name}: {name} of atom {atom + 1} are not finite")
+            if not (fits := np.abs(array) <= LARGEST).all():
+                atom = int(np.argwhere(~fits)[0, 0])
+                raise InputError(
+                    f"{self.name}: {name} of atom {atom + 1} are not finite, or beyond {LARGEST:g}"
+                )
             array.setflags(write=False)
             object.__setattr__(self, name, array)
         if not (self.masses > 0).all():

@@ -8,6 +8,7 @@ import signal
 import tempfile
 import time
 import traceback
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ from typing import Any
 
 from fuzz_targets import TARGETS, stand_ins
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.strategies import lists
 
 from qmd.errors import OutOfMemoryError, QmdError
 
@@ -23,6 +25,8 @@ CASE_S = 10
 """Longest time of one case, of this process alone: other processes take time, too."""
 MEMORY = 2**30
 """Bytes that a child may take beyond those of its parent."""
+AT_ONCE = 10
+"""Cases of one example of hypothesis, which takes longer to make than most of them."""
 CODES = {2, 3, 4, 5, 6, 75}
 """Exit codes of errors that are documented."""
 
@@ -35,7 +39,9 @@ def outcome(target: str, folder: Path, case: Any) -> tuple[str, str | None]:
     """Read one case; return a word for its end, and a line if it is a finding."""
     before = _files(folder.parent)
     try:
-        TARGETS[target].read(folder, case)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", RuntimeWarning)  # NumPy's would be further lines
+            TARGETS[target].read(folder, case)
         word, finding = "read", None
     except OutOfMemoryError as error:
         word, finding = "memory", f"more memory than {MEMORY} bytes: {error.message}"
@@ -75,15 +81,20 @@ def prepared(target: str) -> Iterator[Path]:
 
 def cases(target: str, folder: Path, number: int, first: int, take: Callable[[Any], None]) -> None:
     """Give `number` cases to `take`; the same seed, the same cases."""
+    some = lists(TARGETS[target].cases(folder), min_size=AT_ONCE, max_size=AT_ONCE)
+    left = number
 
     @seed(first)
     @settings(
-        max_examples=number, database=None, deadline=None, phases=(Phase.generate,),
+        max_examples=-(-number // AT_ONCE), database=None, deadline=None, phases=(Phase.generate,),
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
-    @given(TARGETS[target].cases(folder))
-    def each(case: Any) -> None:
-        take(case)
+    @given(some)
+    def each(drawn: list[Any]) -> None:
+        nonlocal left
+        for case in drawn[:left]:
+            left -= 1
+            take(case)
 
     each()
 
