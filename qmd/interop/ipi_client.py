@@ -19,6 +19,7 @@ from ase import units
 
 from qmd.errors import MismatchError, NumericalError, QmdError, one_line
 from qmd.potentials import Domain
+from qmd.system.system import LARGEST
 from qmd.typing import Array
 
 MESSAGE_S = 30.0
@@ -191,8 +192,8 @@ class Client:
                 "The structure of its input must have the atoms of the potential, in their order.",
             )
         positions = np.frombuffer(self._receive(24 * n, deadline), "<f8").reshape(n, 3)
-        if not (np.isfinite(positions).all() and np.isfinite(cell).all()):
-            raise _bad("sent positions or a cell that are not finite")
+        if not all((np.abs(numbers) <= LARGEST).all() for numbers in (positions, cell)):
+            raise _bad(f"sent positions or a cell that are not finite, or beyond {LARGEST:g} bohr")
         return cell * units.Bohr, positions * units.Bohr
 
 
