@@ -180,7 +180,7 @@ class CellRescaling(AbstractIntegrator):
         """
         if not about_centre:
             raise ValueError("A barostat needs atoms of which none is fixed or held in place.")
-        return replace(self, dof=dof)
+        return replace(self, dof=require_motion(dof))
 
     def start(self, state: State, stream: Stream, force: Force | None = None) -> State:
         """Return `state` with the virial in its bath.

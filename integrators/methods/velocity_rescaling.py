@@ -122,7 +122,7 @@ class VelocityRescaling(AbstractIntegrator):
 
     def of_motion(self, dof: int, about_centre: bool) -> Self:
         """Return this method for a system with `dof` degrees of freedom."""
-        return replace(self, dof=dof, about_centre=about_centre)
+        return replace(self, dof=require_motion(dof), about_centre=about_centre)
 
     def _parameters(self, n_atoms: int) -> _Parameters:
         dof = require_motion(3 * n_atoms - 3 if self.dof is None else self.dof)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 
 def integral(value: object) -> object:
@@ -73,3 +73,25 @@ class Config(BaseModel):
         validate_default=True,
         field_title_generator=lambda name, _: name,
     )
+
+
+class RampConfig(Config):
+    """Temperature that changes linearly with the step, and then stays."""
+
+    from_K: Temperature
+    """Temperature (K) of step 0."""
+    to_K: Temperature
+    """Temperature (K) from step `steps` on."""
+    steps: Count
+    """Number of steps of the change, counted from the start of the run."""
+
+
+def _kind_of_temperature(value: object) -> str:
+    # `qmd.config.messages` leaves parts in angle brackets out of the paths of keys.
+    return "<ramp>" if isinstance(value, dict | RampConfig) else "<number>"
+
+
+TemperatureOrRamp = Annotated[
+    Annotated[Temperature, Tag("<number>")] | Annotated[RampConfig, Tag("<ramp>")],
+    Discriminator(_kind_of_temperature),
+]

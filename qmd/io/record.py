@@ -27,7 +27,7 @@ class _Part(BaseModel):
 
 class _Stepper(_Part):
     timestep_fs: float = Field(gt=0, le=1000)
-    temperature_K: float | None = Field(None, ge=0, le=1e7)
+    temperature_K: Annotated[float, Field(ge=0, le=1e7)] | dict[str, Any] | None = None
     friction_per_ps: float | None = Field(None, ge=0, le=1e9)
 
 

@@ -23,7 +23,7 @@ from qmd.config.base import (
     Count,
     Name,
     Seed,
-    Temperature,
+    TemperatureOrRamp,
     Timestep,
     WallTime,
     integral,
@@ -49,6 +49,12 @@ MAX_REPLICAS = 100_000
 
 
 Mass = Annotated[float, Field(ge=LIGHTEST_U, le=HEAVIEST_U)]
+
+
+AtomIndex = Annotated[int, Field(ge=0, lt=10**6), BeforeValidator(integral)]
+
+
+RelaxationTime = Annotated[float, Field(gt=0, le=1_000_000)]
 
 
 class BoxConfig(Config):
@@ -90,6 +96,8 @@ class SystemConfig(Config):
     masses_u: list[Mass] | dict[str, Mass] | None = None
     """Masses (u) of the atoms in their order, or by symbol such as {H: 2.014}; default: those of
     the structure file, or else of the elements."""
+    fixed: list[AtomIndex] | None = None
+    """Indices of atoms, from 0, that never move; default: all atoms move."""
 
     @field_validator("masses_u", mode="before")
     @classmethod
@@ -108,6 +116,17 @@ class SystemConfig(Config):
             raise ValueError("is needed for the thermal start (`velocities: thermal`)")
         return value
 
+    @field_validator("fixed")
+    @classmethod
+    def _are_atoms(cls, value: list[int] | None, info: ValidationInfo) -> list[int] | None:
+        if value is None:
+            return value
+        if not value or len(set(value)) < len(value):
+            raise ValueError("must name each fixed atom once, and one atom at least")
+        if info.data.get("remove_rotation"):
+            raise ValueError("has no overall rotation to remove; remove `remove_rotation`")
+        return value
+
 
 SumConfig.model_rebuild()
 CommitteeConfig.model_rebuild()
@@ -120,6 +139,9 @@ class VelocityVerletConfig(Config):
     """Velocity Verlet."""
     timestep_fs: Timestep
     """Time step (fs); with O-H bonds 0.5 is usual, and steps above 2.8 are unstable."""
+    remove_drift_every: Count | None = None
+    """Number of steps after which the velocity of the centre of mass is set to zero; default:
+    never."""
 
 
 class LangevinConfig(Config):
@@ -129,10 +151,74 @@ class LangevinConfig(Config):
     """Langevin dynamics in the BAOAB splitting."""
     timestep_fs: Timestep
     """Time step (fs)."""
-    temperature_K: Temperature
-    """Temperature of the thermostat (K)."""
+    temperature_K: TemperatureOrRamp
+    """Temperature of the thermostat (K), or a ramp, {from_K: 300, to_K: 500, steps: 10000}."""
     friction_per_ps: Annotated[float, Field(gt=0, le=1_000_000)] = 1.0
     """Friction of the thermostat (1/ps), not a property of the molecule."""
+    remove_drift_every: Count | None = None
+    """Number of steps after which the velocity of the centre of mass is set to zero; default:
+    never."""
+
+
+class VelocityRescalingConfig(Config):
+    """Dynamics at constant temperature, with dynamics that the thermostat hardly changes."""
+
+    kind: Literal["velocity_rescaling"]
+    """Stochastic velocity rescaling (Bussi, Donadio and Parrinello)."""
+    timestep_fs: Timestep
+    """Time step (fs)."""
+    temperature_K: TemperatureOrRamp
+    """Temperature of the thermostat (K), or a ramp, {from_K: 300, to_K: 500, steps: 10000}."""
+    relaxation_time_fs: RelaxationTime = 100.0
+    """Time (fs) in which the kinetic energy forgets its value."""
+    remove_drift_every: Count | None = None
+    """Number of steps after which the velocity of the centre of mass is set to zero; default:
+    never."""
+
+
+class NoseHooverChainConfig(Config):
+    """Dynamics at constant temperature without random numbers."""
+
+    kind: Literal["nose_hoover_chain"]
+    """Chain of Nose-Hoover thermostats (Martyna, Tuckerman and others)."""
+    timestep_fs: Timestep
+    """Time step (fs)."""
+    temperature_K: TemperatureOrRamp
+    """Temperature of the thermostat (K), or a ramp, {from_K: 300, to_K: 500, steps: 10000}."""
+    relaxation_time_fs: RelaxationTime = 100.0
+    """Time tau (fs) of the chain, whose masses are kT tau^2; well above the time step."""
+    chain_length: Annotated[int, Field(ge=1, le=20), BeforeValidator(integral)] = 3
+    """Number of thermostats in the chain."""
+    remove_drift_every: Count | None = None
+    """Number of steps after which the velocity of the centre of mass is set to zero; default:
+    never."""
+
+
+class CellRescalingConfig(Config):
+    """Dynamics at constant temperature and pressure, in a cell that is periodic in all directions.
+
+    The thermostat is that of `velocity_rescaling`.
+    """
+
+    kind: Literal["cell_rescaling"]
+    """Stochastic cell rescaling (Bernetti and Bussi)."""
+    timestep_fs: Timestep
+    """Time step (fs)."""
+    temperature_K: TemperatureOrRamp
+    """Temperature of the thermostat (K), or a ramp, {from_K: 300, to_K: 500, steps: 10000}."""
+    relaxation_time_fs: RelaxationTime = 100.0
+    """Time (fs) in which the kinetic energy forgets its value."""
+    pressure_bar: Annotated[float, Field(ge=-10_000_000, le=10_000_000)]
+    """Pressure (bar) of the barostat."""
+    pressure_relaxation_time_fs: RelaxationTime = 1000.0
+    """Time (fs) in which the volume forgets its value, if the compressibility is right."""
+    compressibility_per_bar: Annotated[float, Field(gt=0, le=1_000)] = 4.5e-5
+    """Compressibility (1/bar) of the system; default: that of water. It need not be accurate."""
+    scaling: Literal["isotropic", "anisotropic"] = "isotropic"
+    """Change of the cell: of its volume only, or of all lengths and angles."""
+    remove_drift_every: Count | None = None
+    """Number of steps after which the velocity of the centre of mass is set to zero; default:
+    never."""
 
 
 class ConfinementConfig(Config):
@@ -183,7 +269,13 @@ class GuardsConfig(Config):
     failed."""
 
 
-IntegratorConfig = VelocityVerletConfig | LangevinConfig
+IntegratorConfig = (
+    VelocityVerletConfig
+    | LangevinConfig
+    | VelocityRescalingConfig
+    | NoseHooverChainConfig
+    | CellRescalingConfig
+)
 
 
 class RunConfig(Config):

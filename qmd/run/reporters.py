@@ -21,6 +21,7 @@ from qmd.io.trajectory import TrajectoryWriter
 from qmd.run.replica_reporters import PerReplicaTrajectoryReporter, open_writers
 from qmd.run.setup import RunSetup
 from qmd.system.cell import is_full, volume
+from qmd.typing import Array
 
 LOG_COLUMNS = (
     "step", "time_ps", "potential_energy_eV", "kinetic_energy_eV", "total_energy_eV",
@@ -32,6 +33,8 @@ CELL_COLUMNS = "volume_A3", "density_g_per_cm3"
 """More, of a system that is periodic in all directions."""
 PRESSURE_COLUMN = "pressure_bar"
 """And one more, if its potential has a virial."""
+CONSERVED_COLUMN = "conserved_eV"
+"""And one more: the energy of atoms and bath, where the exchange is recorded."""
 REPLICAS_LOG_COLUMNS = (
     "step", "time_ps", "replicas",
     *(f"{what}_{name}" for name in LOG_COLUMNS[2:] for what in ("mean", "min", "max")),
@@ -236,8 +239,13 @@ def _line(cells: Iterable[str]) -> str:
 def _log_of(setup: RunSetup) -> tuple[Sequence[str], Callable[[Snapshot], Sequence[str]]]:
     """Columns of the log, and the function that fills them."""
     if setup.config.replicas > 1:
-        return REPLICAS_LOG_COLUMNS, _replicas_row
-    further = [*_spread_of(setup), *_cell_of(setup)]
+        if not setup.integrator.has_conserved_energy:
+            return REPLICAS_LOG_COLUMNS, _replicas_row
+        names = [f"{what}_{CONSERVED_COLUMN}" for what in ("mean", "min", "max")]
+        return [*REPLICAS_LOG_COLUMNS, *names], lambda now: [
+            *_replicas_row(now), *_spread_over_replicas(_conserved(setup, now), 12)
+        ]  # fmt: skip
+    further = [*_spread_of(setup), *_cell_of(setup), *_conserved_of(setup)]
     if not further:
         return LOG_COLUMNS, _row
 
@@ -274,6 +282,18 @@ def _cell_of(setup: RunSetup) -> list[_Columns]:
     return found
 
 
+def _conserved_of(setup: RunSetup) -> list[_Columns]:
+    """The column of a bath whose exchange of energy is recorded."""
+    if not setup.integrator.has_conserved_energy:
+        return []
+    return [((CONSERVED_COLUMN,), lambda now: [f"{_conserved(setup, now)[0]:.12f}"])]
+
+
+def _conserved(setup: RunSetup, now: Snapshot) -> Array:
+    """Return the energies (eV) of atoms and bath together, shape (n,)."""
+    return np.asarray(setup.integrator.conserved_energies(now.batch, now.kinetic_energies))
+
+
 def _pressure(setup: RunSetup, now: Snapshot) -> float:
     """Return the pressure (bar) of all motion and of the virial."""
     batch = now.batch
@@ -296,8 +316,12 @@ def _replicas_row(snapshot: Snapshot) -> list[str]:
     cells = [str(snapshot.step), f"{snapshot.time / units.ps:.9f}", str(len(snapshot.temperatures))]
     energies = snapshot.batch.energies, snapshot.kinetic_energies, snapshot.total_energies
     for values, digits in (*((e, 12) for e in energies), (snapshot.temperatures, 6)):
-        cells += [f"{x:.{digits}f}" for x in (values.mean(), values.min(), values.max())]
+        cells += _spread_over_replicas(values, digits)
     return cells
+
+
+def _spread_over_replicas(values: Array, digits: int) -> list[str]:
+    return [f"{x:.{digits}f}" for x in (values.mean(), values.min(), values.max())]
 
 
 OUTPUTS = {

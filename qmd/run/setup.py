@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from qmd import units
+from qmd.config.base import RampConfig
 from qmd.config.load import LoadedConfig
 from qmd.errors import InputError
 from qmd.forces.build import build_potential
@@ -23,6 +24,7 @@ from qmd.integrators import (
     Force,
     Limits,
     NativeReplicas,
+    Ramp,
     Stream,
 )
 from qmd.io.boxes import Box
@@ -37,10 +39,10 @@ from qmd.run.config import (
     RunConfig,
     ShotNoiseConfig,
 )
-from qmd.run.velocities import first_velocities
+from qmd.run.motion import check_motion, fitted, inverse_masses, thermometer_of
 from qmd.system.isotopes import with_masses
 from qmd.system.system import System
-from qmd.system.thermometer import Thermometer, thermometer
+from qmd.system.thermometer import Thermometer
 
 MAX_BATCH_ATOMS = 1_000_000
 """In all replicas: what a checkpoint has room for."""
@@ -103,27 +105,24 @@ def set_up(loaded: LoadedConfig[RunConfig]) -> RunSetup:
     if config.system.masses_u is not None:
         system = with_masses(system, config.system.masses_u)
     potential = build_potential(config.potential, system, folder)
-    integrator = build_integrator(config.integrator, config.noise, potential.native_model)
-    _check_replicas(config, system, potential, integrator)
+    method = build_integrator(config.integrator, config.noise, potential.native_model)
+    check_motion(config, system, method)
+    _check_replicas(config, system, potential, method)
     _check_cell(config, system, potential)
     if config.confinement is not None:
         potential = confined(potential, _sphere(system.n_atoms, config.confinement))
     stream, force = Stream(config.seed, config.replica), potential.force()
     require_cell(force, system.cell, potential.source.name)
+    thermometer = thermometer_of(config, system, method, stream)
     return RunSetup(
         loaded=loaded,
         system=system,
         potential=potential.source,
-        integrator=integrator,
+        integrator=fitted(method, config, thermometer),
         force=force,
         limits=build_limits(config, potential.source.domain),
         stream=stream,
-        thermometer=thermometer(
-            system,
-            first_velocities(system, config.system, stream),
-            thermostatted=integrator.reaches_all_momenta,
-            confined=config.confinement is not None,
-        ),
+        thermometer=thermometer,
         identity=_identity(config, system),
         force_spread=potential.force_spread,
         jax_model=potential.model if potential.backend == "jax" else None,
@@ -213,18 +212,38 @@ def _identity(config: RunConfig, system: System) -> str:
     return digest.hexdigest()
 
 
-def _kT(config: Any) -> float:
-    return float(config.temperature_K * units.kB)
+def _kT(config: Any) -> float | Ramp:
+    temperature = config.temperature_K
+    if isinstance(temperature, RampConfig):
+        first, last = temperature.from_K * units.kB, temperature.to_K * units.kB
+        return Ramp(first, last, temperature.steps)
+    return float(temperature * units.kB)
 
 
 def _dt(config: Any) -> float:
     return float(config.timestep_fs * units.fs)
 
 
-INTEGRATORS: dict[str, tuple[str, Callable[[Any], tuple[float, ...]]]] = {
+INTEGRATORS: dict[str, tuple[str, Callable[[Any], tuple[Any, ...]]]] = {
     "velocity_verlet": ("verlet.VelocityVerlet", lambda c: (_dt(c),)),
     "langevin_baoab": (
         "langevin.LangevinBAOAB", lambda c: (_dt(c), _kT(c), c.friction_per_ps / units.ps)
+    ),
+    "velocity_rescaling": (
+        "velocity_rescaling.VelocityRescaling",
+        lambda c: (_dt(c), _kT(c), c.relaxation_time_fs * units.fs),
+    ),
+    "nose_hoover_chain": (
+        "nose_hoover_chain.NoseHooverChain",
+        lambda c: (_dt(c), _kT(c), c.relaxation_time_fs * units.fs, c.chain_length),
+    ),
+    "cell_rescaling": (
+        "cell_rescaling.CellRescaling",
+        lambda c: (
+            _dt(c), _kT(c), c.relaxation_time_fs * units.fs, c.pressure_bar * units.bar,
+            c.pressure_relaxation_time_fs * units.fs, c.compressibility_per_bar / units.bar,
+            c.scaling == "anisotropic",
+        ),
     ),
 }  # fmt: skip
 """For each kind of `integrator` in an input: its class in `qmd.integrators.methods`, and the
@@ -263,7 +282,8 @@ def build_limits(config: RunConfig, domain: Domain) -> Limits:
 
 def build_replicas(setup: RunSetup, threads: int) -> AbstractReplicas:
     """The loop that advances all replicas of a run, be it one."""
-    integrator, inv_masses, seed = setup.integrator, 1 / setup.system.masses, setup.stream.seed
+    integrator, seed = setup.integrator, setup.stream.seed
+    inv_masses = inverse_masses(setup.config, setup.system)
     if setup.jax_model is None or setup.config.replicas == 1:
         return NativeReplicas(integrator, setup.force, inv_masses, seed, setup.limits, threads)
     from qmd.forces.jax_force import jax_batch_force

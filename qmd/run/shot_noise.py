@@ -35,7 +35,10 @@ def on_shots(
         covariance = shot_covariance(model, noise.shots)
     except ValueError as error:
         raise MismatchError(str(error), hint="remove `noise`") from None
-    noisy = integrator.on_noisy_forces(covariance, noise.compensate)
+    try:
+        noisy = integrator.on_noisy_forces(covariance, noise.compensate)
+    except ValueError as error:
+        raise InputError(str(error), hint="give `temperature_K` as a number") from None
     if noisy is None:
         raise InputError(
             "noise needs a bath that takes out the energy which noise adds in every step, and "

@@ -116,7 +116,7 @@ class AbstractSimulation(abc.ABC):
         progress.conserves_energy = setup.integrator.conserves_energy
         # That of step 0, also in a session that goes on: all sessions stop at the same limits.
         start, config = unchecked_start(setup), setup.config
-        bath_K = (setup.integrator.target_kT or 0.0) / units.kB
+        bath_K = (setup.integrator.highest_kT or 0.0) / units.kB
         first_K = self._temperatures(start.velocities[None])[1][0]
         wanted = bath_K or config.system.temperature_K or first_K
         self._start_energy, self._hottest_K = start.energy, 10 * float(wanted) + 2000

@@ -5,7 +5,7 @@ import numpy as np
 from qmd.errors import InputError, MismatchError, NumericalError
 from qmd.forces.runnable import in_cell
 from qmd.forces.virial_check import check_virial
-from qmd.integrators import Batch, State, initial_state
+from qmd.integrators import Batch, State, Stream, evaluate_virial, initial_state
 from qmd.run.setup import RunSetup
 from qmd.run.velocities import first_velocities
 
@@ -40,7 +40,17 @@ def start_state(setup: RunSetup) -> State:
         from qmd.run.shot_noise import check_share
 
         check_share(setup.integrator, setup.config.noise, state.positions, setup.system.masses)
-    return setup.integrator.start(state, setup.stream)
+    if setup.integrator.changes_cell:
+        _check_virial(setup, state)
+    return _begun(setup, state, setup.stream)
+
+
+def _begun(setup: RunSetup, state: State, stream: Stream) -> State:
+    """First state of the method, on exact forces; InputError if it cannot begin there."""
+    try:
+        return setup.integrator.start(state, stream, setup.force)
+    except ValueError as error:
+        raise InputError(f"{setup.system.name} on {setup.potential.name}: {error}") from None
 
 
 def _check_inside_sphere(setup: RunSetup) -> None:
@@ -62,7 +72,7 @@ def _check_inside_sphere(setup: RunSetup) -> None:
 
 def unchecked_start(setup: RunSetup) -> State:
     """State at step 0: a function of the input alone."""
-    return setup.integrator.start(_exact_start(setup), setup.stream)
+    return _begun(setup, _exact_start(setup), setup.stream)
 
 
 def _exact_start(setup: RunSetup) -> State:
@@ -77,8 +87,8 @@ def start_batch(setup: RunSetup) -> Batch:
     streams = [setup.stream._replace(replica=replica) for replica in replicas]
     velocities = (first_velocities(setup.system, setup.config.system, each) for each in streams)
     states = [exact._replace(velocities=each) for each in velocities]
-    starts = map(setup.integrator.start, states, streams)
-    return Batch.of(list(starts), replicas)
+    starts = [_begun(setup, *both) for both in zip(states, streams, strict=True)]
+    return Batch.of(starts, replicas)
 
 
 def _check_domain(setup: RunSetup) -> None:
@@ -109,3 +119,42 @@ def _check_slope(setup: RunSetup, state: State, h: float = 1e-4) -> None:
             f"energy gives {-slope:.8f}",
             hint="the potential's forces are not its gradient; check it before running",
         )
+
+
+def _check_virial(setup: RunSetup, state: State, h: float = 1e-4) -> None:
+    """The virial, which moves the cell, against differences of the energy by a strain.
+
+    Raises
+    ------
+    InputError
+        If the potential has no virial.
+    NumericalError
+        If it is not the negative derivative of the energy.
+    """
+    x, cell = state.positions, state.cell
+    try:
+        virial = evaluate_virial(setup.force, x, cell)[2]
+    except ValueError:
+        raise InputError(
+            f"a barostat needs a virial, and {setup.potential.name} has none",
+            hint="use an integrator at constant volume, or a potential with a virial",
+        ) from None
+    size = float(np.cbrt(abs(np.linalg.det(cell))))
+    for i, k in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)):
+        energies = []
+        for sign in (1, -1):
+            strain = np.eye(3)
+            strain[i, k] += sign * h / 2
+            strain[k, i] += sign * h / 2
+            moved = x @ strain
+            energies.append(initial_state(setup.force, moved, moved, cell @ strain).energy)
+        slope = (energies[0] - energies[1]) / (2 * h)
+        stated = (virial[i, k] + virial[k, i]) / 2
+        # A strain moves each side of the cell by its length: the error of a force, times that; and
+        # h^2/6 of a third derivative, at most 1e5 times the virial.
+        if not abs(slope + stated) <= setup.potential.slope_error * size + 1e-3 * abs(slope):
+            raise NumericalError(
+                f"The virial {'xyz'[i]}{'xyz'[k]} is {stated:.8g} eV, but the energy gives "
+                f"{-slope:.8g}",
+                hint="a run at constant pressure needs the true stress; check the potential",
+            )

@@ -36,7 +36,8 @@ def start_velocities(system: System, config: SystemConfig, normals: Array) -> Ar
     Returns
     -------
     array, shape (n_atoms, 3)
-        Internal units. Those of a file are kept as they are, with any overall motion.
+        Internal units. Those of a file are kept as they are, with any overall motion, but for
+        fixed atoms, which are at rest.
 
     Raises
     ------
@@ -45,13 +46,16 @@ def start_velocities(system: System, config: SystemConfig, normals: Array) -> Ar
     """
     if config.velocities == "zero":
         return np.zeros((system.n_atoms, 3))
+    fixed = config.fixed or []
     if config.velocities == "file":
         if system.velocities is None:
             raise InputError(
                 f"{system.name} has no velocities",
                 hint="use `velocities: thermal`, or an extxyz file with a momenta column",
             )
-        return system.velocities.copy()
+        velocities = system.velocities.copy()
+        velocities[fixed] = 0.0
+        return velocities
     assert config.temperature_K is not None  # the schema asks for it
     return thermal_velocities(
         system,
@@ -59,4 +63,5 @@ def start_velocities(system: System, config: SystemConfig, normals: Array) -> Ar
         normals,
         exact=config.exact_temperature,
         remove_rotation=config.remove_rotation,
+        fixed=fixed,
     )

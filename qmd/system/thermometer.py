@@ -1,5 +1,6 @@
 """Kinetic temperature of a run: which motion counts, and over how many degrees of freedom."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,7 +59,13 @@ class Thermometer:
 
 
 def thermometer(
-    system: System, velocities: Array, *, thermostatted: bool, confined: bool
+    system: System,
+    velocities: Array,
+    *,
+    thermostatted: bool,
+    confined: bool,
+    fixed: Sequence[int] = (),
+    driftless: bool = False,
 ) -> Thermometer:
     """Return the thermometer of a run that starts with `velocities`.
 
@@ -74,8 +81,16 @@ def thermometer(
         True if noise reaches all momenta: then nothing is constant.
     confined : bool
         True in a sphere about the origin, whose wall changes the total momentum.
+    fixed : sequence of int
+        Atoms that do not move; they hold the others, whose momenta are then no constants.
+    driftless : bool
+        True if the centre of mass is brought to rest again and again.
     """
     masses, n = system.masses, system.n_atoms
+    if len(fixed):
+        return Thermometer(masses, 3 * (n - len(fixed)), about_centre=False, drift=0.0)
+    if thermostatted and driftless:
+        return Thermometer(masses, 3 * n - 3, about_centre=True, drift=0.0)
     if thermostatted:
         return Thermometer(masses, 3 * n, about_centre=False, drift=0.0)
     momenta = masses[:, None] * velocities
@@ -87,7 +102,8 @@ def thermometer(
     still = _is_without_rotation(system.positions - centre, momenta - masses[:, None] * drift)
     # The images of a periodic system exert a torque: its angular momentum is no constant.
     turns = n_rotations(system) if still and not system.is_periodic else 0
-    speed = 0.0 if _cancel(momenta, _lengths(momenta)) else float(np.linalg.norm(drift))
+    at_rest = driftless or _cancel(momenta, _lengths(momenta))
+    speed = 0.0 if at_rest else float(np.linalg.norm(drift))
     return Thermometer(masses, 3 * n - 3 - turns, about_centre=True, drift=speed)
 
 

@@ -1,5 +1,7 @@
 """Thermal velocities, degrees of freedom and the kinetic temperature."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from qmd import units
@@ -14,6 +16,7 @@ def thermal_velocities(
     *,
     exact: bool = False,
     remove_rotation: bool = False,
+    fixed: Sequence[int] = (),
 ) -> Array:
     """Return Maxwell-Boltzmann velocities without overall translation.
 
@@ -31,6 +34,8 @@ def thermal_velocities(
         Rescale so that the kinetic temperature equals `temperature_K` up to rounding.
     remove_rotation : bool
         Also set the angular momentum to zero.
+    fixed : sequence of int
+        Atoms at rest. With one of them the total momentum of the others stays as it is drawn.
 
     Returns
     -------
@@ -41,12 +46,16 @@ def thermal_velocities(
         raise ValueError(f"normals have shape {normals.shape}, not {system.positions.shape}")
     masses = system.masses[:, None]
     velocities = np.sqrt(temperature_K * units.kB / masses) * normals
-    velocities -= (masses * velocities).sum(axis=0) / masses.sum()
+    velocities[list(fixed)] = 0.0
+    if not len(fixed):
+        velocities -= (masses * velocities).sum(axis=0) / masses.sum()
     if remove_rotation:
         velocities -= _rigid_rotation(system, velocities)
     if exact:
         rotations = n_rotations(system) if remove_rotation else 0
         dof = degrees_of_freedom(system.n_atoms, rotations)
+        if len(fixed):
+            dof = 3 * (system.n_atoms - len(fixed))
         now = kinetic_temperature(0.5 * float((masses * velocities**2).sum()), dof)
         velocities *= np.sqrt(temperature_K / now) if now > 0 else 0.0
     return velocities

@@ -13,7 +13,7 @@ import ase.io
 import numpy as np
 import pytest
 import yaml  # type: ignore[import-untyped]
-from philox import normals
+from philox import normal_and_squares, normals
 from scipy import constants
 
 from qmd.run import session
@@ -32,6 +32,14 @@ INTEGRATORS = {
     "velocity_verlet": "{kind: velocity_verlet, timestep_fs: 0.8}",
     "langevin_baoab": "{kind: langevin_baoab, timestep_fs: 0.8, temperature_K: 450, "
     "friction_per_ps: 20}",
+    "langevin_ramp": "{kind: langevin_baoab, timestep_fs: 0.8, temperature_K: {from_K: 450, "
+    "to_K: 800, steps: 30}, friction_per_ps: 20}",
+    "langevin_driftless": "{kind: langevin_baoab, timestep_fs: 0.8, temperature_K: 450, "
+    "friction_per_ps: 20, remove_drift_every: 4}",
+    "velocity_rescaling": "{kind: velocity_rescaling, timestep_fs: 0.8, temperature_K: 450, "
+    "relaxation_time_fs: 20}",
+    "nose_hoover_chain": "{kind: nose_hoover_chain, timestep_fs: 0.8, temperature_K: {from_K: 450, "
+    "to_K: 800, steps: 30}, relaxation_time_fs: 20, chain_length: 2}",
 }
 MASSES = np.array([[15.999], [1.008]])
 EV, U = constants.e, constants.atomic_mass
@@ -58,18 +66,68 @@ def by_numpy(words: dict[str, Any], x: np.ndarray) -> tuple[np.ndarray, np.ndarr
     v = np.sqrt(kT(start) / MASSES) * normals(*stream, step=0, purpose=VELOCITIES, shape=x.shape)
     v -= (MASSES * v).sum(axis=0) / MASSES.sum()
     method, h = words["integrator"], words["integrator"]["timestep_fs"] * FS
-    damping = math.exp(-method.get("friction_per_ps", 0) * method["timestep_fs"] / 1000)
-    kick = np.sqrt((1 - damping**2) * kT(method.get("temperature_K", 0)) / MASSES)
     energy, f = bond(x, words["potential"])
+    bath = Bath(method)
     for step in range(words["steps"]):
+        v = bath.at_the_ends(v, step)
         v = v + h / 2 * f / MASSES
         x = x + h / 2 * v
-        if method["kind"] == "langevin_baoab":
-            v = damping * v + kick * normals(*stream, step, THERMOSTAT, x.shape)
+        v = bath.in_the_middle(v, step, stream)
         x = x + h / 2 * v
         energy, f = bond(x, words["potential"])
         v = v + h / 2 * f / MASSES
+        v = bath.at_the_ends(v, step)
+        if (step + 1) % method.get("remove_drift_every", 10**9) == 0:
+            v = v - (MASSES * v).sum(axis=0) / MASSES.sum()
     return x, v, energy
+
+
+class Bath:
+    """What each kind of integrator does to the velocities."""
+
+    def __init__(self, words: dict[str, Any]) -> None:
+        self.words, self.h, self.u = words, words["timestep_fs"] * FS, np.zeros(2)
+
+    def kT(self, step: int) -> float:
+        given = self.words["temperature_K"]
+        if not isinstance(given, dict):
+            return kT(given)
+        part = min(1, step / given["steps"])
+        return kT(given["from_K"] + part * (given["to_K"] - given["from_K"]))
+
+    def in_the_middle(self, v: np.ndarray, step: int, stream: tuple[int, int]) -> np.ndarray:
+        if self.words["kind"] == "langevin_baoab":
+            c = math.exp(-self.words["friction_per_ps"] * self.words["timestep_fs"] / 1000)
+            spread = np.sqrt((1 - c**2) * self.kT(step) / MASSES)
+            return c * v + spread * normals(*stream, step, THERMOSTAT, v.shape)
+        if self.words["kind"] == "velocity_rescaling":
+            c = math.exp(-self.words["timestep_fs"] / self.words["relaxation_time_fs"])
+            r, squares = normal_and_squares(*stream, step, THERMOSTAT, n=3 - 1)
+            mean = 3 * self.kT(step) / 2 / (3 * (MASSES * v**2).sum() / 2)
+            square = c + mean * (1 - c) * (r**2 + squares) + 2 * r * math.sqrt(c * (1 - c) * mean)
+            return math.sqrt(square) * v
+        return v
+
+    def at_the_ends(self, v: np.ndarray, step: int) -> np.ndarray:
+        """Half a step of a chain of two, three degrees of freedom."""
+        if self.words["kind"] != "nose_hoover_chain":
+            return v
+        now, given, u = self.kT(step), self.words["temperature_K"], self.u
+        mean = kT((given["from_K"] + given["to_K"]) / 2)
+        q = np.array([3, 1]) * mean * (self.words["relaxation_time_fs"] * FS) ** 2
+        outer = 1 / (2 - 2 ** (1 / 3))
+        for weight in (outer, 1 - 2 * outer, outer):
+            h = weight * self.h / 2
+            u[1] += h / 2 * (q[0] * u[0] ** 2 - now) / q[1]
+            u[0] *= math.exp(-u[1] * h / 4)
+            u[0] += h / 2 * ((MASSES * v**2).sum() - 3 * now) / q[0]
+            u[0] *= math.exp(-u[1] * h / 4)
+            v = v * math.exp(-u[0] * h)
+            u[0] *= math.exp(-u[1] * h / 4)
+            u[0] += h / 2 * ((MASSES * v**2).sum() - 3 * now) / q[0]
+            u[0] *= math.exp(-u[1] * h / 4)
+            u[1] += h / 2 * (q[0] * u[0] ** 2 - now) / q[1]
+        return v
 
 
 @pytest.mark.parametrize("kind", INTEGRATORS)
@@ -94,8 +152,10 @@ def test_the_trajectory_is_the_one_that_the_words_say(tmp_path: Path, kind: str)
     assert last[:5] == pytest.approx(
         [50, 0.04, energy, kinetic, energy + kinetic], rel=1e-6, abs=1e-6
     )
-    freedom = 6 if kind == "langevin_baoab" else 3
-    assert last[5] == pytest.approx(2 * kinetic / (freedom * kT(1)), rel=1e-6)
+    freedom = 6 if kind in ("langevin_baoab", "langevin_ramp") else 3
+    drift = (MASSES * v).sum(axis=0) / MASSES.sum() if kind == "langevin_driftless" else 0
+    about = float((MASSES * (v - drift) ** 2).sum() / 2)
+    assert last[5] == pytest.approx(2 * about / (freedom * kT(1)), rel=1e-6)
     record = json.loads(finished.paths.record.read_text())
     assert record["degrees_of_freedom"] == freedom
 
@@ -108,7 +168,10 @@ def test_the_bounds_of_this_file_would_notice(kind: str) -> None:
     for section, key in (
         ("system", "temperature_K"), ("potential", "stiffness_eV_per_A2"),
         ("potential", "length_A"),
-        *(("integrator", key) for key in words["integrator"] if key != "kind"),
+        *(
+            ("integrator", key) for key, value in words["integrator"].items()
+            if isinstance(value, float | int) and key not in ("remove_drift_every", "chain_length")
+        ),
     ):  # fmt: skip
         changed = words | {section: words[section] | {key: words[section][key] * 1.0005}}
         assert np.abs(by_numpy(changed, positions)[0] - right).max() > 2e-6, key
