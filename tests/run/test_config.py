@@ -29,6 +29,7 @@ FULL: dict[str, Any] = {
     "system.exact_temperature": False,
     "system.remove_rotation": False,
     "system.masses_u": [15.999, 2.014, 2.014],
+    "system.fixed": [0, 2],
     "potential.kind": "package",
     "potential.name": "sivqlm-h2o",
     "potential.backend": "native",
@@ -37,6 +38,7 @@ FULL: dict[str, Any] = {
     "integrator.timestep_fs": 0.5,
     "integrator.temperature_K": 300,
     "integrator.friction_per_ps": 1.0,
+    "integrator.remove_drift_every": 100,
     "confinement.radius_A": 6.0,
     "confinement.stiffness_eV_per_A3": 1.0,
     "noise.shots": 1000,
@@ -227,7 +229,8 @@ def test_a_missing_key_is_named_with_what_is_expected(path, write):
 @pytest.mark.parametrize("path", FULL)
 def test_null_is_refused_unless_the_key_is_optional(path, write):
     text = as_yaml({**FULL, path: "null"})
-    if path in ("wall_time_h", "potential.sha256", "threads", "system.masses_u"):
+    optional = "wall_time_h", "potential.sha256", "threads", "system.masses_u", "system.fixed"
+    if path in (*optional, "integrator.remove_drift_every"):
         load_config(write(text))
     else:
         assert path in refusal(write(text)).message
@@ -240,7 +243,32 @@ def test_null_is_refused_unless_the_key_is_optional(path, write):
         ("steps", "true", "got true"),
         ("steps", "1_000", "ambiguous"),
         ("integrator.timestep_fs", "1:30", "> 0 and <= 20, got the text '1:30'"),
-        ("integrator.kind", "leapfrog", "expected 'velocity_verlet' or 'langevin_baoab', got"),
+        ("integrator.kind", "leapfrog", "expected 'velocity_verlet' or 'langevin_baoab' or"),
+        (
+            "integrator.temperature_K",
+            "hot",
+            "temperature_K: expected a number > 0 and <= 100000 or",
+        ),
+        (
+            "integrator.temperature_K",
+            "-1",
+            "or a mapping with the keys from_K, to_K, steps, got -1",
+        ),
+        ("integrator.temperature_K", "{from_K: 5, to_K: 9}", "temperature_K.steps is missing: exp"),
+        (
+            "integrator.temperature_K",
+            "{from_K: 0, to_K: 9, steps: 1}",
+            "from_K: expected a number >",
+        ),
+        ("integrator.temperature_K", "{to: 9}", "unknown key 'to' in integrator.temperature_K"),
+        (
+            "system.fixed",
+            "[]",
+            "system.fixed must name each fixed atom once, and one atom at least",
+        ),
+        ("system.fixed", "[1, 1]", "system.fixed must name each fixed atom once"),
+        ("system.fixed", "[-1]", "system.fixed.0: expected a whole number >= 0 and < 1000000, got"),
+        ("system.fixed", "2", "system.fixed: expected a list or null, got 2"),
         ("guards.on_leaving_domain", "pause", "expected one of 'stop', 'warn', got the text"),
         ("system.structure", "3", "expected text or a mapping with the keys molecule, "),
         ("system.structure", "[h2o]", "seed, placement, got a list"),
@@ -275,7 +303,46 @@ def test_a_key_in_the_wrong_section_is_sent_to_the_right_one(write):
     assert "Did you mean 'integrator.timestep_fs'?" in error.message
     error = refusal(write(as_yaml({**FULL, "integrator.kind": "velocity_verlet"})))
     assert "unknown key 'temperature_K' in integrator of this kind" in error.message
-    assert error.hint == "keys known here: kind, timestep_fs"
+    assert error.hint == "keys known here: kind, timestep_fs, remove_drift_every"
+
+
+BATHS: dict[str, dict[str, Any]] = {
+    "velocity_rescaling": {"relaxation_time_fs": 100},
+    "nose_hoover_chain": {"relaxation_time_fs": 100, "chain_length": 3},
+    "cell_rescaling": {
+        "relaxation_time_fs": 100, "pressure_bar": -3.5, "pressure_relaxation_time_fs": 1000,
+        "compressibility_per_bar": 4.5e-5, "scaling": "isotropic",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BATHS)
+def test_the_keys_of_a_bath_have_bounds_and_defaults(kind, write):
+    common = {"kind": kind, "timestep_fs": 0.5, "temperature_K": 300, "remove_drift_every": 10}
+    rest = {p: v for p, v in FULL.items() if not p.startswith("integrator")}
+
+    def text(keys: dict[str, Any]) -> str:
+        return as_yaml({**rest, **{f"integrator.{key}": value for key, value in keys.items()}})
+
+    read = load_config(write(text(common | BATHS[kind]))).config.integrator
+    assert read.model_dump() == common | BATHS[kind]
+    needed = {"pressure_bar": -3.5} if kind == "cell_rescaling" else {}
+    assert load_config(write(text(common | needed))).config.integrator == read
+    for key in BATHS[kind].keys() - {"scaling"}:
+        for bad in ("-1e9", "'1'", "null"):
+            assert (
+                f"integrator.{key}: expected" in refusal(write(text(common | {key: bad}))).message
+            )
+    if needed:
+        assert "pressure_bar is missing" in refusal(write(text(common))).message
+        assert (
+            "one of 'isotropic'" in refusal(write(text(common | needed | {"scaling": "x"}))).message
+        )
+
+
+def test_fixed_atoms_have_no_rotation_to_remove(write):
+    message = refusal(write(as_yaml({**FULL, "system.remove_rotation": True}))).message
+    assert "system.fixed has no overall rotation to remove; remove `remove_rotation`" in message
 
 
 def test_a_fault_in_a_list_of_sections_is_found(tmp_path):
