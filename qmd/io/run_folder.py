@@ -61,8 +61,12 @@ class RunPaths:
     @property
     def has_checkpoint(self) -> bool:
         """True if there is a checkpoint to go on from, perhaps the one before the last."""
-        previous = self.checkpoint.with_name("checkpoint.prev")
-        return os.path.exists(self.checkpoint) or os.path.exists(previous)
+        return os.path.exists(self.checkpoint) or os.path.exists(self.previous)
+
+    @property
+    def previous(self) -> Path:
+        """The checkpoint before the last."""
+        return self.directory / "checkpoint.prev"
 
     def trajectory_of(self, replica: int) -> Path:
         """Return the trajectory of one replica, where each has a file."""
@@ -87,9 +91,8 @@ class RunPaths:
         others : sequence of str
             Regular expressions of the names of further files, which are listed if they exist.
         """
-        previous = self.checkpoint.with_name("checkpoint.prev")
         known = [
-            previous, self.checkpoint, self.trajectory, self.log, self.topology, self.final,
+            self.previous, self.checkpoint, self.trajectory, self.log, self.topology, self.final,
             self.failure, self.replicas, *self.of_replicas(), *self._failures(),
         ]  # fmt: skip
         found = (path for pattern in others for path in self._named(pattern))

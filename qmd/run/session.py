@@ -12,7 +12,14 @@ import numpy as np
 
 from qmd import units
 from qmd.config.load import LoadedConfig, changed_keys
-from qmd.errors import CorruptError, InputError, MismatchError, OutputError, memory_errors
+from qmd.errors import (
+    CorruptError,
+    InputError,
+    MismatchError,
+    OutputError,
+    QmdError,
+    memory_errors,
+)
 from qmd.integrators import AbstractIntegrator, Batch, State
 from qmd.io import checkpoint, files
 from qmd.io.blocks import RESTORE
@@ -232,10 +239,27 @@ def _saved(setup: RunSetup, paths: RunPaths, log: Log) -> checkpoint.Checkpoint 
         log(f"{error.message} It has saved no step, and this input takes its place.")
         _write_unbegun_record(setup, paths)
         return None
-    _check_contents(setup, saved, paths)
+    try:
+        _check_contents(setup, saved, paths)
+    except CorruptError as error:
+        saved = _older(setup, paths, error, log)
     if saved.versions != setup.versions:
         changed = changed_keys(saved.versions, setup.versions)
         log(f"Other versions than before ({', '.join(changed)}): bits may differ from here on.")
+    return saved
+
+
+def _older(
+    setup: RunSetup, paths: RunPaths, error: CorruptError, log: Log
+) -> checkpoint.Checkpoint:
+    """Return the checkpoint before one that contradicts the input, or raise `error`."""
+    try:
+        saved = checkpoint.read(paths.previous)
+        _check_same_run(setup, saved, paths)
+        _check_contents(setup, saved, paths)
+    except QmdError:
+        raise error from None
+    log(f"{error.message} Going on from {paths.previous} at step {saved.step}.")
     return saved
 
 

@@ -105,7 +105,7 @@ NAN = b"\x00" * 6 + b"\xf8\x7f"
         (lambda h, a: (without(h, "config", "steps"), a), "at step 10 of None"),
         (lambda h, a: (h | {"config": {"a": nested(900)}}, a), "nested deeper"),
         (lambda h, a: (h, a[:-8]), "arrays do not fit"),
-        (lambda h, a: (h, bytes(6) + b"\xf0\x3f" + a[8:]), "it has a cell"),
+        (lambda h, a: (h, bytes(6) + b"\xf0\x3f" + a[8:]), "its cell is not one that this input reaches"),
         (lambda h, a: (h, a[:-8] + b"\xff" * 6 + b"\xef\x7f"), "numbers beyond 1e\\+15"),
         (lambda h, a: (h, NAN + a[8:]), "not finite"),
         (lambda h, a: (h, a[:-80] + (7).to_bytes(8, "little") + a[-72:]), "replicas are not those"),
@@ -119,6 +119,27 @@ def test_contents_that_do_not_fit_are_one_line(run, change, message):
     with pytest.raises(CorruptError, match=message):
         resume(run)
     assert {p.name: p.read_bytes() for p in path.parent.iterdir()} == before
+
+
+def test_the_checkpoint_before_one_that_contradicts_the_input_is_taken(run):
+    path = run / "output" / "checkpoint"
+    whole = path.read_bytes()
+    shutil.copytree(run / "output", run.parent / "kept")
+    resume(run)
+    expected = {p.name: p.read_bytes() for p in path.parent.iterdir() if p.name in FILES}
+    header, arrays = parts(path.read_bytes())
+    shutil.rmtree(run / "output")
+    shutil.copytree(run.parent / "kept", run / "output")
+    path.with_name("checkpoint.prev").write_bytes(whole)
+    path.write_bytes(sealed(header | {"seed": 5}, arrays))
+    said = []
+    session.run(load_config(run / "input.yaml"), log=said.append)
+    assert "its seed is not that of the input" in said[0]
+    assert "checkpoint.prev at step 10" in said[0]
+    assert {p.name: p.read_bytes() for p in path.parent.iterdir() if p.name in FILES} == expected
+
+
+FILES = "trajectory.nc", "log.csv", "checkpoint", "final.extxyz", "topology.pdb"
 
 
 def test_a_shape_of_truth_values_is_the_same_shape(run):
