@@ -259,7 +259,8 @@ def refuse_wrapped(positions: Array, cell: Array, domain: Domain | None) -> None
     """
     if np.linalg.matrix_rank(cell) < 3:
         return
-    half = 0.5 / np.linalg.norm(np.linalg.inv(cell), axis=0).max()
+    with np.errstate(over="ignore"):  # of a cell without extent the half is 0
+        half = 0.5 / np.linalg.norm(np.linalg.inv(cell), axis=0).max()
     distances = np.linalg.norm(positions[:, None] - positions, axis=2)
     i, j = np.unravel_index(distances.argmax(), distances.shape)
     if distances[i, j] <= half:

@@ -78,6 +78,8 @@ def test_a_molecule_that_the_server_has_wrapped_is_refused():
         refuse_wrapped(water, cell, known)
         with pytest.raises(NumericalError, match="atoms 1 and 3 are 29.2 angstrom apart"):
             refuse_wrapped(wrapped, cell, known)
+    with pytest.raises(NumericalError, match="more than half of the cell"):
+        refuse_wrapped(wrapped, np.eye(3) * 1e-300, None)
     # In one piece, though the cell is small; nobody knows without the trained distances.
     refuse_wrapped(water, cell / 12, domain)
     with pytest.raises(NumericalError, match="pbc='false'|half of the cell"):
