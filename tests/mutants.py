@@ -267,7 +267,7 @@ _INTEGRATORS = [
      f"{NOISY}::test_a_step_is_that_of_the_docstring"),
     ("threads share scratch", "integrators/methods/noisy_langevin.py",
      "return replace(self, covariance=self.covariance.for_thread())", "return self",
-     f"{REPLICAS}::test_threads_do_not_share_the_scratch_of_a_method"),
+     f"{REPLICAS}::test_each_thread_has_a_workspace_of_its_own"),
     ("sums of squares of another shape", "integrators/noise.py",
      "d = 0.5 * n - 1.0 / 3.0", "d = 0.5 * n - 0.33",
      f"{NOISE}::test_sums_of_squares_are_those_of_the_documented_trials"),

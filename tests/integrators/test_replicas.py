@@ -128,6 +128,18 @@ def test_threads_do_not_share_the_scratch_of_a_method(harmonic: Force, threads: 
         np.testing.assert_equal(found.batch.state(row), expected)
 
 
+def test_each_thread_has_a_workspace_of_its_own() -> None:
+    # What the test above proves by chance, of threads that happen to run at a time.
+    covariance = Force(_scaling(), np.zeros(1, int), np.zeros(2))
+    method = NoisyLangevinBAOAB(DT, 0.026, 0.1, covariance)
+    others = [method.for_thread() for _ in range(2)]
+    workspaces = [each.covariance.workspace for each in (method, *others)]
+    for i, one in enumerate(workspaces):
+        assert not any(np.shares_memory(one, other) for other in workspaces[:i])
+        np.testing.assert_array_equal(one, covariance.workspace)
+    assert all((each.dt, each.kT, each.friction) == (DT, 0.026, 0.1) for each in others)
+
+
 def _scaling() -> Any:
     """A covariance that grows with the positions, computed by way of its workspace."""
 
