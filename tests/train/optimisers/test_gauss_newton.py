@@ -115,11 +115,12 @@ def test_the_zero_of_energies_is_that_of_all_frames(problem):
     )
 
 
+@pytest.mark.parametrize("rank", [1, 2])
 @pytest.mark.parametrize("control", ["uncoupled", "frozen"])
-def test_a_control_keeps_what_it_must(control):
+def test_a_control_keeps_what_it_must(control, rank):
     config = AtomCentredNetworkConfig(
         kind="qnn-revised", species=["O", "H", "H"], qubits=2, layers=1, radial=4, cutoff_A=3.0,
-        control=control,
+        control=control, rank=rank,
     )  # fmt: skip
     frames = frames_of(NETWORK, 20, 3)
     model = config.first_model(None, frames, 1)
@@ -137,9 +138,13 @@ def test_a_control_keeps_what_it_must(control):
     if control == "frozen":
         np.testing.assert_array_equal(after.vectors, before.vectors)
         np.testing.assert_array_equal(after.scalars, before.scalars)
+        np.testing.assert_array_equal(after.tensors, before.tensors)
     else:
         assert not np.any(after.couplings) and not np.any(after.scalars[:, :, :-1])
         assert np.abs(after.vectors - before.vectors).max() > 1e-3
+        if rank == 2:
+            assert not np.any(after.tensors[:, :, :-1])
+            assert np.abs(after.tensors - before.tensors).max() > 1e-4  # of 0.02
 
 
 @pytest.mark.slow
