@@ -63,6 +63,10 @@ class AbstractReplicas(abc.ABC):
             What a Python force raised.
         """
 
+    def audit(self) -> bool:
+        """Count the pairs of all neighbour lists anew; False if one has lost a pair."""
+        return True
+
     def close(self) -> None:
         """End the threads."""
         if self._pool is not None:
@@ -159,6 +163,9 @@ class NativeReplicas(AbstractReplicas):
             own = self._checked(batch, n_steps)
         moved = own._replace(step=own.step + n_steps)
         return AdvancedBatch(moved, ended[:, STEP], ended[:, STATUS], ended[:, WARNED])
+
+    def audit(self) -> bool:
+        return all([force.audit() for force in self._forces])
 
 
 class BatchedReplicas(AbstractReplicas):

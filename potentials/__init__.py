@@ -20,6 +20,7 @@ from .classical.molecular import (
     MorseBonds,
     PointCharges,
 )
+from .classical.truncated import TruncatedLennardJones
 from .classical.walls import ShortRangeWall, SphericalWall
 from .classical.water import WATER_PAIRS, BaselineParameters, WaterBaseline
 from .models import atom_centred, sivqlm, spc_fw, water_pair
@@ -107,6 +108,7 @@ __all__ = [
     "Sum",
     "Switch",
     "Switched",
+    "TruncatedLennardJones",
     "Variant",
     "VectorDensities",
     "Vqlm",

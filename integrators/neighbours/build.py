@@ -8,12 +8,16 @@ by rising index, whatever box anything lies in.
 
 import math
 
+import numpy as np
+
 from ..compiled import quiet
 from . import layout as at
 from .geometry import fraction, height, is_periodic
 
 _FARTHEST = 1e9
 """Largest number of cells between an atom and the origin: turns are 32-bit integers."""
+_FIRST_GUESS = 16
+"""Pairs of an atom, for which there is room before any have been counted."""
 _MARGIN = 1e-8
 """What boxes are wider than the distance, relative, for the rounding of coordinates."""
 
@@ -27,13 +31,13 @@ def wrap(positions, i, inverse, cell, wrapped):
     x, y, z = positions[i, 0], positions[i, 1], positions[i, 2]
     u = v = w = 0.0
     if is_periodic(cell, 0):
-        u = -math.floor(fraction(positions, i, inverse, 0))
+        u = -np.floor(fraction(positions, i, inverse, 0))
         x, y, z = x + u * cell[0, 0], y + u * cell[0, 1], z + u * cell[0, 2]
     if is_periodic(cell, 1):
-        v = -math.floor(fraction(positions, i, inverse, 1))
+        v = -np.floor(fraction(positions, i, inverse, 1))
         x, y, z = x + v * cell[1, 0], y + v * cell[1, 1], z + v * cell[1, 2]
     if is_periodic(cell, 2):
-        w = -math.floor(fraction(positions, i, inverse, 2))
+        w = -np.floor(fraction(positions, i, inverse, 2))
         x, y, z = x + w * cell[2, 0], y + w * cell[2, 1], z + w * cell[2, 2]
     wrapped[4 * i], wrapped[4 * i + 1], wrapped[4 * i + 2] = x, y, z
     return int(u), int(v), int(w)
@@ -80,8 +84,17 @@ def build(head, numbers, positions, cell):
         return at.ROOM
     write_shifts(head, cell)
     _sort_into_boxes(head, wrapped, inverse, boxes, lows, widths, n)
+    in_boxes = (
+        reach / (widths[0] * height(inverse, 0)),
+        reach / (widths[1] * height(inverse, 1)),
+        reach / (widths[2] * height(inverse, 2)),
+    )
+    grid = (lows, widths, in_boxes, steps)
     periodic = (is_periodic(cell, 0), is_periodic(cell, 1), is_periodic(cell, 2))
-    found = _search(head, wrapped, boxes, steps, periodic, reach * reach, n)
+    if head[at.CAP_PAIRS] == 0:
+        head[at.NEED_PAIRS] = max(head[at.NEED_PAIRS], _FIRST_GUESS * n)
+        return at.ROOM
+    found = _search(head, wrapped, inverse, boxes, grid, periodic, reach * reach, n)
     head[at.PAIRS] = found
     if found > head[at.CAP_PAIRS]:
         head[at.NEED_PAIRS] = max(head[at.NEED_PAIRS], found)
@@ -208,62 +221,65 @@ def _box(place, i, boxes):
 
 
 @quiet
-def _search(head, wrapped, boxes, steps, periodic, square, n):
+def _search(head, wrapped, inverse, boxes, grid, periodic, square, n):
     """Write the pairs to `found` as far as there is room; return their number.
 
-    In the order of the second atom, then of the boxes of the first.
+    In the order of the second atom, then of the boxes of the first. `taken` says how far a box has
+    been worked off: to the partners of lower index. What is too far is written too, and overwritten
+    by the next; the place after the last that there is room for takes what does not fit.
     """
     place, order = at.shorts(head[at.PLACE], 3 * n), at.shorts(head[at.ORDER], n)
     first, ordered = at.shorts(head[at.FIRST], n + 2), at.floats(head[at.SORTED], 3 * n)
-    found, room = at.integers(head[at.FOUND], head[at.CAP_PAIRS]), head[at.CAP_PAIRS]
-    shifts = at.floats(head[at.SHIFTS], 4 * head[at.CAP_SHIFTS])
+    taken, last = at.shorts(head[at.TAKEN], n + 2), head[at.CAP_PAIRS]
+    found, shifts = at.integers(head[at.FOUND], last + 1), at.floats(head[at.SHIFTS], 0)
     a, b, c = head[at.REACH], head[at.REACH + 1], head[at.REACH + 2]
     side_b, side_c = 2 * b + 1, 2 * c + 1
-    centre = (a * side_b + b) * side_c + c
-    count = 0
+    centre, count = (a * side_b + b) * side_c + c, 0
+    for m in range(boxes[0] * boxes[1] * boxes[2]):
+        taken[m] = first[m]
     for j in range(n):
-        home = (place[3 * j], place[3 * j + 1], place[3 * j + 2])
-        for u in range(home[0] + steps[0], home[0] - steps[0] - 1, -1):
-            u_turn = u // boxes[0]
+        home_u, home_v, home_w = place[3 * j], place[3 * j + 1], place[3 * j + 2]
+        home = (home_u * boxes[1] + home_v) * boxes[2] + home_w
+        high_u, low_u = _span(wrapped, j, inverse, grid, 0, home_u)
+        high_v, low_v = _span(wrapped, j, inverse, grid, 1, home_v)
+        high_w, low_w = _span(wrapped, j, inverse, grid, 2, home_w)
+        for u in range(home_u + high_u, home_u - low_u - 1, -1):
+            u_turn = 0 if 0 <= u < boxes[0] else u // boxes[0]
             if u_turn != 0 and not periodic[0]:
                 continue
-            u_box = u - u_turn * boxes[0]
-            for v in range(home[1] + steps[1], home[1] - steps[1] - 1, -1):
-                v_turn = v // boxes[1]
+            for v in range(home_v + high_v, home_v - low_v - 1, -1):
+                v_turn = 0 if 0 <= v < boxes[1] else v // boxes[1]
                 if v_turn != 0 and not periodic[1]:
                     continue
-                v_box = u_box * boxes[1] + v - v_turn * boxes[1]
-                for w in range(home[2] + steps[2], home[2] - steps[2] - 1, -1):
-                    w_turn = w // boxes[2]
+                row = ((u - u_turn * boxes[0]) * boxes[1] + v - v_turn * boxes[1]) * boxes[2]
+                plane = ((a - u_turn) * side_b + b - v_turn) * side_c + c
+                for w in range(home_w + high_w, home_w - low_w - 1, -1):
+                    w_turn = 0 if 0 <= w < boxes[2] else w // boxes[2]
                     if w_turn != 0 and not periodic[2]:
                         continue
-                    box = v_box * boxes[2] + w - w_turn * boxes[2]
-                    code = ((a - u_turn) * side_b + b - v_turn) * side_c + c - w_turn
-                    x = wrapped[4 * j] + shifts[4 * code]
-                    y = wrapped[4 * j + 1] + shifts[4 * code + 1]
-                    z = wrapped[4 * j + 2] + shifts[4 * code + 2]
-                    end = first[box + 1]
-                    last = j if code > centre else j - 1  # of two equal images of j, one
-                    if count + end - first[box] <= room:
-                        for p in range(first[box], end):
-                            i = order[p]
-                            if i > last:
-                                break
-                            dx, dy, dz = (
-                                x - ordered[3 * p], y - ordered[3 * p + 1], z - ordered[3 * p + 2]
-                            )  # fmt: skip
-                            found[count] = (code << at.CODE) | (i << at.OWNER) | j
-                            count += dx * dx + dy * dy + dz * dz < square
-                    else:
-                        room = 0  # from here on: how much would be needed
-                        for p in range(first[box], end):
-                            if order[p] > last:
-                                break
-                            dx, dy, dz = (
-                                x - ordered[3 * p], y - ordered[3 * p + 1], z - ordered[3 * p + 2]
-                            )  # fmt: skip
-                            count += dx * dx + dy * dy + dz * dz < square
-    return count if room > 0 else max(count, head[at.CAP_PAIRS] + 1)
+                    box, code = row + w - w_turn * boxes[2], plane - w_turn
+                    dx, dy, dz = shifts[4 * code], shifts[4 * code + 1], shifts[4 * code + 2]
+                    x, y, z = wrapped[4 * j] + dx, wrapped[4 * j + 1] + dy, wrapped[4 * j + 2] + dz
+                    pair = (code << at.CODE) | j
+                    for p in range(first[box], taken[box]):
+                        u_x, u_y, u_z = ordered[3 * p], ordered[3 * p + 1], ordered[3 * p + 2]
+                        far = (x - u_x) ** 2 + (y - u_y) ** 2 + (z - u_z) ** 2
+                        found[min(count, last)] = pair | (order[p] << at.OWNER)
+                        count += far < square
+                    if box == home and code > centre:  # of two opposite images of j, one
+                        found[min(count, last)] = pair | (j << at.OWNER)
+                        count += dx * dx + dy * dy + dz * dz < square
+        taken[home] += 1
+    return count
+
+
+@quiet
+def _span(wrapped, j, inverse, grid, d, home):
+    """How many boxes above and below its own an atom's partners may lie in, along `d`."""
+    lows, widths, reaches, steps = grid
+    f = (_along(wrapped, j, inverse, d) - lows[d]) / widths[d] - home
+    above, below = math.floor(f + reaches[d]), math.floor(f - reaches[d])
+    return min(steps[d], int(above)), min(steps[d], -int(below))
 
 
 @quiet

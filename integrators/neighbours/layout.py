@@ -18,8 +18,8 @@ from ..compiled import quiet
 (LOSSES, UPDATE, FULL, ATOMS, VALID, BUILDS, AUDIT_EVERY, PAIRS,
  CAP_ATOMS, CAP_PAIRS, CAP_SHIFTS, NEED_ATOMS, NEED_PAIRS, NEED_SHIFTS,
  REACH, OFFSETS_OF, STARTS, ENTRIES, FOUND, MIRRORED, FIRST, ORDER, PLACE, WRAPS,
- REFERENCE, WRAPPED, SORTED, SHIFTS, NUMBERS, AUDIT) = (*range(15), *range(17, 32))
-HEAD = 32
+ REFERENCE, WRAPPED, SORTED, SHIFTS, NUMBERS, AUDIT, TAKEN) = (*range(15), *range(17, 33))
+HEAD = 33
 """Words of a head; `REACH` has three. From `OFFSETS_OF` on they are addresses."""
 CUTOFF, SKIN, GIVEN, CELL, INVERSE, HELD, HELD_INVERSE, N_NUMBERS = 0, 1, 2, 11, 20, 29, 38, 47
 """Places in the numbers: cell of now, it completed, its inverse; the last two at the build."""
@@ -119,9 +119,10 @@ def arrays(n_atoms: int, n_pairs: int, n_shifts: int, full: bool) -> dict[int, n
         OFFSETS_OF: np.zeros(n_atoms, np.int64),
         STARTS: np.zeros(n_atoms + 1, np.int64),
         ENTRIES: np.empty(n_pairs + doubled, np.int64),
-        FOUND: np.empty(n_pairs, np.int64),
+        FOUND: np.empty(n_pairs + 1, np.int64),
         MIRRORED: np.empty(doubled, np.int64),
         FIRST: np.zeros(n_atoms + 2, np.int32),
+        TAKEN: np.zeros(n_atoms + 2, np.int32),
         ORDER: np.zeros(n_atoms, np.int32),
         PLACE: np.zeros(3 * n_atoms, np.int32),
         WRAPS: np.zeros(3 * n_atoms, np.int32),

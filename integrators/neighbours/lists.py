@@ -157,6 +157,10 @@ class NeighbourList:
         turns = self._arrays[at.WRAPS][: 3 * n].reshape(n, 3).astype(np.int64)
         return i, j, shifts + turns[j] - turns[i]
 
+    def forget(self) -> None:
+        """Build the list anew at the next call, whatever has moved."""
+        self._head[at.VALID] = 0
+
     def audit(self) -> bool:
         """Count all pairs of the last call anew without the list; True if it has them all."""
         if not self._head[at.VALID]:

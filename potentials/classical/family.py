@@ -1,11 +1,23 @@
 """Families of classical terms."""
 
 import math
+from typing import Any
 
 from ..family import Family, deferred
-from ..json_values import Field, fields, integer, integers, number, numbers, pairs, triples
+from ..json_values import (
+    Field,
+    boolean,
+    fields,
+    integer,
+    integers,
+    number,
+    numbers,
+    pairs,
+    triples,
+)
 from .ewald import EwaldCharges
 from .molecular import HarmonicAngles, HarmonicBonds, LennardJones, MorseBonds, PointCharges
+from .truncated import TRUNCATIONS, TruncatedLennardJones, Truncation
 from .walls import ShortRangeWall, SphericalWall
 from .water import BaselineParameters, WaterBaseline
 
@@ -31,6 +43,19 @@ def _harmonic_angles(leaf: HarmonicAngles) -> str:
 def _lennard_jones(leaf: LennardJones) -> str:
     numbers = f"{leaf.depth:g} eV, {leaf.diameter:g} A"
     return f"Lennard-Jones between {len(leaf.atoms)} atoms, {numbers}"
+
+
+def _truncated(leaf: TruncatedLennardJones) -> str:
+    numbers = f"{leaf.depth:g} eV, {leaf.diameter:g} A"
+    end = f"{leaf.truncation.replace('_', ' ')} at {leaf.cutoff:g} A"
+    tail = ", tail corrections" if leaf.tail else ""
+    return f"Lennard-Jones of {leaf.n_atoms} atoms, {numbers}, {end}{tail}"
+
+
+def _truncation(value: Any) -> Truncation:
+    if value not in TRUNCATIONS:
+        raise ValueError(f"expected a truncation, but found {value!r}")
+    return value  # type: ignore[no-any-return]
 
 
 def _point_charges(leaf: PointCharges) -> str:
@@ -128,6 +153,25 @@ FAMILIES = (
         describe=_lennard_jones,
         jax_energy=deferred(__package__, "jax_energy.lennard_jones_energy"),
         native=deferred(__package__, "molecular_native.lennard_jones_kernel"),
+    ),
+    Family(
+        kind="truncated_lennard_jones",
+        leaf=TruncatedLennardJones,
+        json=fields(
+            _N_ATOMS,
+            Field("depth_eV", "depth", number),
+            Field("diameter_A", "diameter", number),
+            Field("cutoff_A", "cutoff", number),
+            Field("truncation", "truncation", _truncation),
+            Field("inner_A", "inner", number),
+            Field("tail", "tail", boolean),
+            Field("skin_A", "skin", number),
+        ),
+        describe=_truncated,
+        jax_energy=deferred(__package__, "jax_energy.truncated_energy"),
+        jax_in_cell=deferred(__package__, "jax_energy.truncated_in_cell"),
+        cutoff=lambda leaf: leaf.cutoff,
+        native=deferred(__package__, "truncated_native.truncated_kernel"),
     ),
     Family(
         kind="point_charges",

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from ..constants import COULOMB
 from .ewald import EwaldCharges
 from .molecular import HarmonicAngles, HarmonicBonds, LennardJones, MorseBonds, PointCharges
+from .truncated import TruncatedLennardJones
 from .walls import ShortRangeWall, SphericalWall
 from .water import BOND, DAMPING, R6, WATER_KINDS, WATER_PAIRS, WaterBaseline
 
@@ -49,6 +50,40 @@ def lennard_jones_energy(
     pairs = list(combinations(model.atoms, 2))
     sixth = (model.diameter / distances(pairs, positions)) ** 6
     return 4 * model.depth * jnp.sum(sixth * (sixth - 1))
+
+
+def truncated_energy(
+    model: TruncatedLennardJones, positions: Float[Array, "atoms 3"]
+) -> Float[Array, ""]:
+    """Return the truncated Lennard-Jones energy (eV) of an isolated system, over all pairs."""
+    i, j = np.triu_indices(model.n_atoms, 1)
+    pairs = i, j, np.zeros((len(i), 3))
+    return truncated_in_cell(model, positions, jnp.zeros((3, 3)), pairs)
+
+
+def truncated_in_cell(
+    model: TruncatedLennardJones,
+    positions: Float[Array, "atoms 3"],
+    cell: Float[Array, "3 3"],
+    pairs: tuple[Any, Any, Any],
+) -> Float[Array, ""]:
+    """Return the truncated Lennard-Jones energy (eV) of listed pairs, with its tail correction."""
+    i, j, shifts = pairs
+    d = positions[j] - positions[i] + shifts @ cell
+    square = jnp.sum(d * d, axis=-1)
+    near = (square < model.cutoff**2) & (square > 0)  # a pair of length 0 fills an empty place
+    square = jnp.where(near, square, model.cutoff**2)
+    r, sixth = jnp.sqrt(square), (model.diameter**2 / square) ** 3
+    a, b = model.line
+    energy = 4 * model.depth * sixth * (sixth - 1) + a + b * r
+    if model.truncation == "switch":
+        t = jnp.clip((r - model.inner) / (model.cutoff - model.inner), 0.0, 1.0)
+        energy = energy * (1 - t**3 * (10 - t * (15 - 6 * t)))
+    total = jnp.sum(jnp.where(near, energy, 0.0))
+    if model.tail:
+        volume = jnp.abs(jnp.linalg.det(cell))
+        total = total + model.tail_coefficients[0] * model.n_atoms**2 / volume
+    return total
 
 
 def charges_energy(model: PointCharges, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:

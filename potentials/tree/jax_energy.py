@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from ..families import FAMILIES, family_of
 from .nodes import Committee, ManyBody, Model, OnAtoms, PerAtomSum, Scaled, Sum, Switched
+from .walk import leaves
 
 _BRANCHES: dict[type[Any], tuple[list[str], list[str]]] = {
     OnAtoms: (["model"], ["atoms"]),
@@ -68,6 +69,57 @@ def energy(model: Model, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]
         case _:
             value: Array = family_of(model).jax_energy(model, positions)
             return value
+
+
+Pairs = tuple[Array, Array, Array]
+"""Atoms i and j, and shifts (n, 3), of pairs: positions[j] - positions[i] + shifts @ cell."""
+
+
+def energy_in_cell(
+    model: Model, positions: Float[Array, "atoms 3"], cell: Float[Array, "3 3"], pairs: Pairs
+) -> Float[Array, ""]:
+    """Return the energy (eV) at `positions` in a cell, rows in angstrom, from its `pairs`.
+
+    Raises
+    ------
+    ValueError
+        If a part of the model is for isolated systems only.
+    """
+    match model:
+        case OnAtoms():
+            own = positions[np.array(model.atoms)]
+            return energy_in_cell(model.model, own, cell, _among(model, positions.shape[0], pairs))
+        case Scaled():
+            return model.factor * energy_in_cell(model.model, positions, cell, pairs)
+        case Sum():
+            return reduce(jnp.add, [energy_in_cell(t, positions, cell, pairs) for t in model.terms])
+        case Committee():
+            parts = [energy_in_cell(member, positions, cell, pairs) for member in model.members]
+            return reduce(jnp.add, parts) / len(parts)
+        case Switched() | ManyBody() | PerAtomSum():
+            raise ValueError(f"A {type(model).__name__} is for isolated systems, not for a cell.")
+        case _:
+            family = family_of(model)
+            if family.jax_in_cell is None:
+                raise ValueError(f"A {family.kind} is for isolated systems, not for a cell.")
+            value: Array = family.jax_in_cell(model, positions, cell, pairs)
+            return value
+
+
+def cutoff(model: Model) -> float:
+    """Return the largest cut-off (angstrom) of the leaves: that of the pairs in a cell."""
+    ends = [family_of(leaf).cutoff for _, leaf in leaves(model)]
+    reaches = [(end, leaf) for end, (_, leaf) in zip(ends, leaves(model), strict=True)]
+    return max((end(leaf) for end, leaf in reaches if end is not None), default=0.0)
+
+
+def _among(model: OnAtoms, n_atoms: int, pairs: Pairs) -> Pairs:
+    """Pairs of the atoms of a model, by their places in it; others become empty places."""
+    places = np.full(n_atoms, -1)
+    places[list(model.atoms)] = range(len(model.atoms))
+    i, j = jnp.asarray(places)[pairs[0]], jnp.asarray(places)[pairs[1]]
+    own = (i >= 0) & (j >= 0)
+    return jnp.where(own, i, 0), jnp.where(own, j, 0), jnp.where(own[:, None], pairs[2], 0)
 
 
 def switch(r: Float[Array, ""], inner: float, outer: float) -> Float[Array, ""]:

@@ -43,11 +43,12 @@ def _pack(n_atoms: int, terms: list[Term]) -> Force:
     # Molecules of one kind share a leaf, and so can share its arrays.
     shared = {id(term.leaf): term.leaf for term in terms}
     integers: list[np.ndarray] = [np.zeros(layout.HEAD + layout.RECORD * len(terms), np.int64)]
-    numbers: list[np.ndarray] = [np.zeros(6 * n_atoms)]
+    numbers: list[np.ndarray] = [np.zeros(6 * n_atoms + 9)]
     lists: list[Any] = []
-    functions, places = {}, {}
+    functions, places, periodic = {}, {}, all(term.switch is None for term in terms)
     for key, leaf in shared.items():
         own = _leaf_kernel(leaf)
+        periodic = periodic and own.periodic
         lists += [(sum(map(len, integers)) + word, held) for word, held in own.lists]
         functions[key] = own.function.address
         places[key] = *append(integers, own.program), *append(numbers, own.workspace)
@@ -58,7 +59,7 @@ def _pack(n_atoms: int, terms: list[Term]) -> Force:
         if factor != 1
     }
     program = integers[0]
-    program[: layout.HEAD] = n_atoms, len(terms), 0, 3 * n_atoms
+    program[: layout.HEAD] = n_atoms, len(terms), 0, 3 * n_atoms, 6 * n_atoms
     for i, term in enumerate(terms):
         atoms, _ = append(integers, np.array(term.atoms, np.int64))
         record = program[layout.HEAD + layout.RECORD * i : layout.HEAD + layout.RECORD * (i + 1)]
@@ -68,7 +69,7 @@ def _pack(n_atoms: int, terms: list[Term]) -> Force:
         record[layout.SWITCH_I : layout.SWITCH + 1] = switch_record(term.switch, numbers)
         record[layout.FACTOR] = factors.get(term.factor, layout.NO_FACTOR)
     arrays = np.concatenate(integers), np.concatenate(numbers)
-    return Force(layout.energy_and_forces(), *arrays, lists=tuple(lists))
+    return Force(layout.energy_and_forces(), *arrays, periodic, tuple(lists))
 
 
 def append(parts: list[np.ndarray], part: np.ndarray) -> tuple[int, int]:

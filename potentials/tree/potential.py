@@ -2,12 +2,16 @@
 
 import abc
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
+
+from qmd.integrators import neighbour_pairs
 
 from . import jax_energy as jax_model
 from .nodes import Model
@@ -69,6 +73,63 @@ def compiled(
     """
     require_float64()
     return jax.jit(lambda positions: potential.energy_and_forces(positions))
+
+
+def compiled_in_cell(
+    model: Model,
+) -> Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray, np.ndarray]]:
+    """Return energy, forces and virial of a model in a cell, jitted but for the search of pairs.
+
+    Parameters
+    ----------
+    model : Model
+
+    Returns
+    -------
+    callable
+        Positions (n_atoms, 3) and cell (3, 3), lattice vectors in rows, in angstrom, to energy
+        (eV), forces (eV/angstrom) and virial (eV), the negative derivative by a strain of both.
+
+    Raises
+    ------
+    RuntimeError
+        If JAX is not in double precision.
+    ValueError
+        When called: if a part of the model is for isolated systems only.
+    """
+    require_float64()
+    model.check()
+    reach = jax_model.cutoff(model)
+
+    def strained(positions: Array, strain: Array, cell: Array, pairs: Any) -> Array:
+        by = jnp.eye(3) + strain
+        return jax_model.energy_in_cell(model, positions @ by, cell @ by, pairs)
+
+    derivatives = jax.jit(jax.value_and_grad(strained, argnums=(0, 1)))
+
+    def energy_forces_virial(
+        positions: np.ndarray, cell: np.ndarray
+    ) -> tuple[float, np.ndarray, np.ndarray]:
+        pairs = _filled_up(*neighbour_pairs(positions, cell, reach)) if reach else _no_pairs()
+        energy, (slopes, strain) = derivatives(positions, jnp.zeros((3, 3)), cell, pairs)
+        return float(energy), -np.asarray(slopes), -np.asarray(strain)
+
+    return energy_forces_virial
+
+
+def _no_pairs() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return np.zeros(0, int), np.zeros(0, int), np.zeros((0, 3))
+
+
+def _filled_up(
+    i: np.ndarray, j: np.ndarray, shifts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Fill up with empty places to one of few sizes, for each of which JAX compiles anew."""
+    size = 64
+    while size < len(i):
+        size += size // 4
+    more = (0, size - len(i))
+    return np.pad(i, more), np.pad(j, more), np.pad(shifts.astype(float), (more, (0, 0)))
 
 
 def require_float64() -> None:

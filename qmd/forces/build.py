@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from qmd.errors import InputError, MismatchError, NumericalError, out_of_memory
 from qmd.forces.catalogue import check_sha256, find_potential, molecules_of
+from qmd.forces.classical import LennardJonesConfig
 from qmd.forces.combine import committee, variance_of_tree, weighted_sum
 from qmd.forces.config import (
     ASEConfig,
@@ -33,6 +34,7 @@ from qmd.potentials import (
     Package,
     model_sha256,
 )
+from qmd.system.cell import is_full
 from qmd.system.system import System, check_species
 from qmd.typing import Array, EnergyAndForces
 
@@ -154,8 +156,23 @@ def _classical(config: ClassicalConfig, system: System) -> RunnablePotential:
         model = config.leaf(system.n_atoms)
     except ValueError as error:
         raise MismatchError(f"potential of kind {config.kind} on {system.name}: {error}") from None
+    if isinstance(config, LennardJonesConfig):
+        _require_cutoff(config, system)
     source = PotentialOrigin(config.kind, model_sha256(model), "", 0.0, (), UNBOUNDED_DOMAIN)
     return RunnablePotential(source, model)
+
+
+def _require_cutoff(config: LennardJonesConfig, system: System) -> None:
+    if system.is_periodic and config.cutoff_A is None:
+        raise MismatchError(
+            f"potential of kind {config.kind} on {system.name}: a periodic system needs `cutoff_A`",
+            hint="such as 2.5 times `sigma_A`",
+        )
+    if config.tail_correction and not is_full(system.cell):
+        raise MismatchError(
+            f"potential of kind {config.kind} on {system.name}: `tail_correction` needs a cell "
+            "that is periodic in all directions"
+        )
 
 
 def _require_neutral(name: str, system: System) -> None:

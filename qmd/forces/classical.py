@@ -5,15 +5,16 @@ from collections.abc import Sequence
 from math import pi
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from qmd.config.base import Config, Positive
 
 if TYPE_CHECKING:
-    from qmd.potentials import families
+    from qmd.potentials import Model, families
 
 Charge = Annotated[float, Field(ge=-1000, le=1000)]
 AtomIndex = Annotated[int, Field(ge=0, le=999)]
+AnyAtomIndex = Annotated[int, Field(ge=0, le=9_999_999)]
 AtomPair = Annotated[list[AtomIndex], Field(min_length=2, max_length=2)]
 AtomTriple = Annotated[list[AtomIndex], Field(min_length=3, max_length=3)]
 Molecule = Annotated[list[AtomIndex], Field(min_length=1, max_length=1000)]
@@ -23,7 +24,7 @@ class ClassicalTermConfig(Config):
     """Base of the classical terms, which name atoms of the system by their index."""
 
     @abstractmethod
-    def leaf(self, n_atoms: int) -> "families.Leaf":
+    def leaf(self, n_atoms: int) -> "Model":
         """Return the leaf of this term in a system of `n_atoms`.
 
         Raises
@@ -99,18 +100,56 @@ class LennardJonesConfig(ClassicalTermConfig):
 
     kind: Literal["lennard_jones"]
     """Lennard-Jones interaction between atoms."""
-    atoms: Annotated[list[AtomIndex], Field(min_length=2, max_length=1000)] | None = None
+    atoms: Annotated[list[AnyAtomIndex], Field(min_length=1, max_length=10_000_000)] | None = None
     """Atoms that interact with each other, counted from 0; default: all."""
     epsilon_eV: Positive
     """Depth of the minimum (eV)."""
     sigma_A: Positive
     """Distance at which the energy is zero (angstrom)."""
+    cutoff_A: Positive | None = None
+    """Distance (angstrom) beyond which pairs do not interact; required in a cell, and for more than
+    1,000 atoms. Default: none."""
+    truncation: Literal["cut", "shift", "force_shift", "switch"] | None = None
+    """How the energy ends at the cut-off: it jumps (`cut`), is shifted to 0 (`shift`), with its
+    force (`force_shift`), or is switched off smoothly; default: `shift`."""
+    switch_from_A: Positive | None = None
+    """Distance (angstrom) from which `truncation: switch` acts; default: 0.9 of the cut-off."""
+    tail_correction: bool = False
+    """Add the mean energy and pressure of what the cut-off leaves out, as in a fluid that is
+    uniform there; for cells that are periodic in all directions."""
+    skin_A: Annotated[float, Field(ge=0, le=100)] = 1.0
+    """Width (angstrom) of the shell beyond the cut-off that the neighbour list holds as well: it
+    changes the speed only."""
 
-    def leaf(self, n_atoms: int) -> "families.Leaf":
-        from qmd.potentials import LennardJones
+    @field_validator("truncation", "switch_from_A", "tail_correction")
+    @classmethod
+    def _only_with_a_cutoff(cls, value: object, info: ValidationInfo) -> object:
+        if "cutoff_A" in info.data and info.data["cutoff_A"] is None and value:
+            raise ValueError("is of no effect without `cutoff_A`")
+        return value
+
+    def leaf(self, n_atoms: int) -> "Model":
+        from qmd.potentials import LennardJones, OnAtoms, TruncatedLennardJones
 
         atoms = tuple(range(n_atoms) if self.atoms is None else self.atoms)
-        return LennardJones(n_atoms, atoms, self.epsilon_eV, self.sigma_A)
+        if max(atoms) >= n_atoms:
+            raise ValueError(f"it names atom {max(atoms)} of {n_atoms}, which count from 0")
+        if self.cutoff_A is None:
+            return LennardJones(n_atoms, atoms, self.epsilon_eV, self.sigma_A)
+        inner = 0.0
+        if self.truncation == "switch":
+            inner = 0.9 * self.cutoff_A if self.switch_from_A is None else self.switch_from_A
+        one = TruncatedLennardJones(
+            len(atoms),
+            self.epsilon_eV,
+            self.sigma_A,
+            self.cutoff_A,
+            self.truncation or "shift",
+            inner,
+            self.tail_correction,
+            self.skin_A,
+        )
+        return one if self.atoms is None else OnAtoms(one, atoms)
 
 
 class PointChargesConfig(ClassicalTermConfig):

@@ -18,6 +18,7 @@ import numpy as np
 from qmd import units
 from qmd.errors import NumericalError
 from qmd.integrators import (
+    LOST_PAIR,
     AbstractReplicas,
     AdvancedBatch,
     Batch,
@@ -247,7 +248,18 @@ class AbstractSimulation(abc.ABC):
         return states
 
     def checkpoint(self) -> None:
-        """Sync the outputs, then replace the checkpoint."""
+        """Count the pairs of neighbour lists anew, sync the outputs, then replace the checkpoint.
+
+        Raises
+        ------
+        NumericalError
+            If a list has lost a pair: the checkpoint stays as it is.
+        """
+        if not self._replicas.audit():
+            raise NumericalError(
+                f"Stopped at step {self.step}: {LOST_PAIR}.",
+                "The steps since the last checkpoint are wrong. This is a fault of qmd: report it.",
+            )
         begin = time.monotonic()
         self._save()
         self._saved = self._flushed = time.monotonic()
@@ -336,6 +348,7 @@ def broken_limit(setup: RunSetup, state: State, status: int) -> str:
         f"(limit {limits.max_force:g}, `guards.max_force_eV_per_A`)",
         Status.DISPLACEMENT: "an atom moved more than "
         f"{limits.max_displacement:g} angstrom (`guards.max_displacement_A_per_step`)",
+        Status.LOST_PAIR: LOST_PAIR,
         Status.CELL: "the barostat changed the cell by more than a tenth in one step",
         Status.DOMAIN: f"{_outside(state, setup)}, outside the trained domain of "
         f"{setup.potential.name}",

@@ -3,7 +3,7 @@
 import pytest
 from pair_lists import brute_force, random_box
 
-from qmd.integrators.neighbours import neighbour_pairs
+from qmd.integrators import neighbour_pairs
 
 
 def as_tuples(i, j, shifts):
