@@ -1,6 +1,7 @@
 """JAX interpreter of atom-centred networks and their classical control, all centres at once."""
 
 import functools
+from collections.abc import Callable
 from itertools import combinations_with_replacement
 from typing import Any, NamedTuple
 
@@ -29,9 +30,24 @@ class Densities(NamedTuple):
 
 def energy(model: AtomCentredNetwork, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
     """Return the energy (eV), a scalar, at `positions` (angstrom), shape (n_atoms, 3)."""
-    p, kinds, others = model.parameters, np.array(model.kinds), _others(model.n_atoms)
+    kinds, others = np.array(model.kinds), _others(model.n_atoms)
     apart = positions[others] - positions[:, None]
-    found = densities(model, apart, (kinds[:, None], kinds[others]))
+    return _energy_of(model, densities(model, apart, (kinds[:, None], kinds[others])))
+
+
+def energy_in_cell(
+    model: AtomCentredNetwork,
+    positions: Float[Array, "atoms 3"],
+    cell: Float[Array, "3 3"],
+    pairs: tuple[Any, Any, Any],
+) -> Float[Array, ""]:
+    """Return the energy (eV) in a cell, lattice vectors in rows (angstrom), from its pairs."""
+    return _energy_of(model, _densities_of_pairs(model, _directed(model, positions, cell, pairs)))
+
+
+def _energy_of(model: AtomCentredNetwork, found: Densities) -> Float[Array, ""]:
+    """Return the energy (eV) of all centres from their densities."""
+    p, kinds = model.parameters, np.array(model.kinds)
     couplings = jnp.asarray(p.couplings)[kinds] + found.scalars[:, :-1]
     weights = jnp.asarray(p.weights)[kinds]
     if model.has_scalars:
@@ -96,21 +112,109 @@ def densities(
     return Densities(vectors, scalars, tensors)
 
 
+class _Directed(NamedTuple):
+    """Pairs of atoms, each in both directions."""
+
+    centres: Any
+    neighbours: Any
+    apart: Float[Array, "pairs 3"]
+
+
+def _directed(
+    model: AtomCentredNetwork | Perceptron,
+    positions: Float[Array, "atoms 3"],
+    cell: Float[Array, "3 3"],
+    pairs: tuple[Any, Any, Any],
+) -> _Directed:
+    """Return both directions of the pairs; empty places, of length 0, lie beyond the cut-off."""
+    i, j, shifts = pairs
+    apart = positions[j] - positions[i] + shifts @ cell
+    empty = jnp.sum(apart**2, axis=-1, keepdims=True) == 0
+    apart = jnp.where(empty, model.cutoff, apart)
+    return _Directed(
+        jnp.concatenate([i, j]), jnp.concatenate([j, i]), jnp.concatenate([apart, -apart])
+    )
+
+
+def _densities_of_pairs(model: AtomCentredNetwork, directed: _Directed) -> Densities:
+    """Return the densities of all centres as sums over pairs."""
+    p, n, rows = model.parameters, model.n_atoms, model.circuit.n_layers + 1
+    of, total = _sums_of(model, directed)
+    gaussians, directions = _of_pairs(model, model.n_radial, directed)
+    radial = jnp.einsum("pdqg,pg->pdq", jnp.asarray(p.vectors)[of], gaussians)
+    vectors = total(radial[..., None] * directions[:, None, None])
+    scalars, tensors = jnp.zeros((n, rows, model.circuit.n_couplings)), None
+    if model.has_scalars:
+        scalars = total(jnp.einsum("pdkg,pg->pdk", jnp.asarray(p.scalars)[of], gaussians))
+    if p.tensors is not None:
+        radial = jnp.einsum("pdkg,pg->pdk", jnp.asarray(p.tensors)[of], gaussians)
+        tensors = total(radial[..., None] * pair_gates.products(directions)[:, None, None])
+    return Densities(vectors, scalars, tensors)
+
+
+def _sums_of(
+    model: AtomCentredNetwork | Perceptron, directed: _Directed
+) -> tuple[tuple[Any, Any], Callable[[Array], Array]]:
+    """Return the elements of both atoms of each pair, and the function that sums over pairs."""
+    kinds = jnp.asarray(model.kinds)
+    of = kinds[directed.centres], kinds[directed.neighbours]
+    return of, lambda x: jax.ops.segment_sum(x, directed.centres, model.n_atoms)
+
+
+def _of_pairs(
+    model: AtomCentredNetwork | Perceptron, n_radial: int, directed: _Directed
+) -> tuple[Float[Array, "pairs gaussians"], Float[Array, "pairs 3"]]:
+    gaussians, directions = _surroundings(model, n_radial, directed.apart[None])
+    return gaussians[0], directions[0]
+
+
+def perceptron_in_cell(
+    model: Perceptron,
+    positions: Float[Array, "atoms 3"],
+    cell: Float[Array, "3 3"],
+    pairs: tuple[Any, Any, Any],
+) -> Float[Array, ""]:
+    """Return the energy (eV) of the classical control in a cell, from its pairs."""
+    p, directed = model.parameters, _directed(model, positions, cell, pairs)
+    of, total = _sums_of(model, directed)
+    gaussians, directions = _of_pairs(model, p.vectors.shape[-1], directed)
+    radial = jnp.einsum("pvg,pg->pv", jnp.asarray(p.vectors)[of], gaussians)
+    vectors = total(radial[..., None] * directions[:, None])
+    scalars, tensors = total(jnp.einsum("psg,pg->ps", jnp.asarray(p.scalars)[of], gaussians)), None
+    if p.tensors is not None:
+        radial = jnp.einsum("ptg,pg->pt", jnp.asarray(p.tensors)[of], gaussians)
+        tensors = total(radial[..., None] * pair_gates.products(directions)[:, None])
+    return _perceptron_of(model, vectors, scalars, tensors)
+
+
 def perceptron_energy(model: Perceptron, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
     """Return the energy (eV) of the classical control, a scalar, at `positions` (angstrom)."""
     p, kinds = model.parameters, np.array(model.kinds)
-    n_vectors, n_radial = p.vectors.shape[2:]
+    n_radial = p.vectors.shape[-1]
     others = _others(model.n_atoms)
     gaussians, directions = _surroundings(model, n_radial, positions[others] - positions[:, None])
     of = kinds[:, None], kinds[others]
     radial = jnp.einsum("ijvg,ijg->ijv", jnp.asarray(p.vectors)[of], gaussians)
     vectors = jnp.einsum("ijv,ija->iva", radial, directions)
-    scalars = jnp.einsum("ijsg,ijg->is", jnp.asarray(p.scalars)[of], gaussians)
-    a, b = np.triu_indices(n_vectors)
-    features = [jnp.sum(vectors[:, a] * vectors[:, b], axis=-1), scalars]
+    scalars, tensors = jnp.einsum("ijsg,ijg->is", jnp.asarray(p.scalars)[of], gaussians), None
     if p.tensors is not None:
         radial = jnp.einsum("ijtg,ijg->ijt", jnp.asarray(p.tensors)[of], gaussians)
-        features += _invariants(vectors, pair_gates.products(directions), radial)
+        tensors = jnp.einsum("ijm,ijt->itm", pair_gates.products(directions), radial)
+    return _perceptron_of(model, vectors, scalars, tensors)
+
+
+def _perceptron_of(
+    model: Perceptron,
+    vectors: Float[Array, "atoms vectors 3"],
+    scalars: Float[Array, "atoms scalars"],
+    tensors: Float[Array, "atoms tensors 5"] | None,
+) -> Float[Array, ""]:
+    """Return the energy (eV) of all centres from their densities."""
+    p, kinds = model.parameters, np.array(model.kinds)
+    a, b = np.triu_indices(vectors.shape[1])
+    features = [jnp.sum(vectors[:, a] * vectors[:, b], axis=-1), scalars]
+    if tensors is not None:
+        features += _invariants(vectors, tensors)
     x = jnp.concatenate(features, axis=-1)
     for weights, bias in ((p.first, p.first_bias), (p.second, p.second_bias)):
         here = jnp.einsum("if,ifh->ih", x, jnp.asarray(weights)[kinds])
@@ -119,12 +223,10 @@ def perceptron_energy(model: Perceptron, positions: Float[Array, "atoms 3"]) -> 
 
 
 def _invariants(
-    vectors: Float[Array, "atoms vectors 3"],
-    products: Float[Array, "atoms others 5"],
-    radial: Float[Array, "atoms others tensors"],
+    vectors: Float[Array, "atoms vectors 3"], tensors: Float[Array, "atoms tensors 5"]
 ) -> list[Array]:
     """Return ``v.Q.w``, ``tr QQ'`` and ``tr QQ'Q''`` for all choices, (atoms, n) each."""
-    q = pair_gates.symmetric(jnp.einsum("ijm,ijt->itm", products, radial))
+    q = pair_gates.symmetric(tensors)
     rows = (q.xx, q.xy, q.xz), (q.xy, q.yy, q.yz), (q.xz, q.yz, q.zz)
     matrices = jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)
     a, b = np.triu_indices(vectors.shape[1])
