@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from qmd.integrators import neighbour_pairs
+from qmd.potentials import jax_model
 from qmd.potentials.models import atom_centred
-from qmd.potentials.network import jax_energy
 from qmd.potentials.network.perceptron import centred
 
 SPECIES = ("O", "H", "H", "O", "H", "H")
@@ -28,22 +28,15 @@ def perceptron(species: tuple[str, ...]) -> Any:
     return centred(species, 1, **size, n_radial=5, cutoff=CUTOFF)
 
 
-MODELS: dict[str, tuple[Callable[..., Any], Any, Any]] = {
-    "rank one": (network, jax_energy.energy, jax_energy.energy_in_cell),
-    "rank two": (
-        lambda species: network(species, rank=2), jax_energy.energy, jax_energy.energy_in_cell
-    ),
-    "no scalars": (
-        lambda species: network(species, scalars=False),
-        jax_energy.energy, jax_energy.energy_in_cell,
-    ),
-    "perceptron": (perceptron, jax_energy.perceptron_energy, jax_energy.perceptron_in_cell),
-}  # fmt: skip
+MODELS: dict[str, Callable[..., Any]] = {
+    "rank one": network,
+    "rank two": lambda species: network(species, rank=2),
+    "no scalars": lambda species: network(species, scalars=False),
+    "perceptron": perceptron,
+}
 
 
-def compiled(name: str) -> tuple[Callable[..., Any], Any, Any]:
-    make, isolated, in_cell = MODELS[name]
-    return make, jax.jit(isolated), jax.jit(in_cell)
+isolated, in_cell = jax.jit(jax_model.energy), jax.jit(jax_model.energy_in_cell)
 
 
 def places() -> np.ndarray:
@@ -61,8 +54,7 @@ def listed(positions: np.ndarray, cell: np.ndarray, size: int = 400) -> Any:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_without_a_cell_the_energy_is_that_of_the_isolated_atoms(name: str) -> None:
-    make, isolated, in_cell = compiled(name)
-    model, none = make(SPECIES), np.zeros((3, 3))
+    model, none = MODELS[name](SPECIES), np.zeros((3, 3))
     x = np.random.default_rng(4).uniform(0, 4, size=(6, 3))
     # Sums of up to 30 terms in another order.
     assert float(in_cell(model, x, none, listed(x, none))) == pytest.approx(
@@ -72,7 +64,7 @@ def test_without_a_cell_the_energy_is_that_of_the_isolated_atoms(name: str) -> N
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_cell_of_two_cells_has_twice_the_energy(name: str) -> None:
-    make, _, in_cell = compiled(name)
+    make = MODELS[name]
     x, double = places(), CELL * [[2], [1], [1]]
     both = np.concatenate([x, x + CELL[0]])
     one = float(in_cell(make(SPECIES), x, CELL, listed(x, CELL)))
@@ -84,8 +76,7 @@ def test_a_cell_of_two_cells_has_twice_the_energy(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["rank two", "perceptron"])
 def test_forces_and_virial_are_slopes_and_empty_places_do_not_count(name: str) -> None:
-    make, _, in_cell = compiled(name)
-    model, x, h = make(SPECIES), places(), 1e-5
+    model, x, h = MODELS[name](SPECIES), places(), 1e-5
     pairs = listed(x, CELL)
 
     def energy(y: Any, strain: Any) -> Any:
