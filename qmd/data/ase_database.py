@@ -183,7 +183,7 @@ def read_sqlite(content: bytes, name: str) -> list[Row]:
             raise InputError(f"{name} is not a usable ASE database: it has computed columns")
         connection.set_authorizer(_allowed)
         return list(_rows(connection, len(content), name))
-    except (sqlite3.Error, sqlite3.Warning, MemoryError, OverflowError) as error:
+    except (sqlite3.Error, sqlite3.Warning, MemoryError, OverflowError, ValueError) as error:
         reason = type(error).__name__
         raise InputError(f"{name} is not a usable ASE database ({reason})") from None
     finally:

@@ -150,7 +150,8 @@ def test_the_work_of_a_table_and_the_size_of_its_rows_have_bounds(tmp_path, monk
 
 def test_a_file_that_is_no_database_is_one_line(tmp_path) -> None:
     path = tmp_path / "a.db"
-    for content in (b"x" * 4096, write(path).read_bytes()[:5000]):
+    whole = write(path).read_bytes()
+    for content in (b"x" * 4096, whole[:5000], whole.replace(b"username", b"user\xeeame")):
         path.write_bytes(content)
         with pytest.raises(InputError, match="not a usable ASE database"):
             datasets.read(path)
