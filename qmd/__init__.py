@@ -17,6 +17,8 @@ __all__ = [
     "ensemble",
     "label",
     "load",
+    "modes",
+    "relax",
     "run",
     "train",
     "trusting",
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from qmd.commands.dynamics import run
     from qmd.commands.ensembles import ensemble
     from qmd.commands.labels import label
+    from qmd.commands.statics import modes, relax
     from qmd.commands.training import train
     from qmd.config.trust import trusting
     from qmd.io.universe import load

@@ -20,6 +20,7 @@ from qmd.cli.label import LABEL_EXAMPLES, label
 from qmd.cli.potential import potentials
 from qmd.cli.reference import REFERENCE_EXAMPLES, reference
 from qmd.cli.run import RUN_EXAMPLES, run
+from qmd.cli.statics import MODES_EXAMPLES, RELAX_EXAMPLES, modes, relax
 from qmd.cli.train import EXAMPLES, train
 from qmd.cli.validate import VALIDATE_EXAMPLES, validate
 
@@ -59,6 +60,8 @@ app.command(epilog=RUN_EXAMPLES)(run)
 app.command(epilog=ANALYZE_EXAMPLES)(analyze)
 app.command(epilog=COMPARE_EXAMPLES)(compare)
 app.command(epilog=CONVERT_EXAMPLES)(convert)
+app.command(epilog=RELAX_EXAMPLES)(relax)
+app.command(epilog=MODES_EXAMPLES)(modes)
 app.command(epilog=EXAMPLES)(train)
 app.command(epilog=LABEL_EXAMPLES)(label)
 app.command(epilog=REFERENCE_EXAMPLES)(reference)

@@ -16,6 +16,8 @@ PLACES = {
     "benchmark": "benchmarks",
     "ensemble": "ensembles",
     "convert": "conversion",
+    "relax": "statics",
+    "modes": "statics",
 }
 """The modules of this folder that define the functions."""
 

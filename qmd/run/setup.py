@@ -100,11 +100,8 @@ def set_up(loaded: LoadedConfig[RunConfig]) -> RunSetup:
     InputError, MismatchError
         In one line, if the structure, the package, or the two together cannot be used.
     """
-    config, folder = loaded.config, loaded.path.parent
-    system = _load(config, folder)
-    if config.system.masses_u is not None:
-        system = with_masses(system, config.system.masses_u)
-    potential = build_potential(config.potential, system, folder)
+    config = loaded.config
+    system, potential = system_and_potential(loaded)
     method = build_integrator(config.integrator, config.noise, potential.native_model)
     check_motion(config, system, method)
     _check_replicas(config, system, potential, method)
@@ -127,6 +124,15 @@ def set_up(loaded: LoadedConfig[RunConfig]) -> RunSetup:
         force_spread=potential.force_spread,
         jax_model=potential.model if potential.backend == "jax" else None,
     )
+
+
+def system_and_potential(loaded: LoadedConfig[RunConfig]) -> tuple[System, RunnablePotential]:
+    """Return the atoms of an input and its potential on them; errors as in `set_up`."""
+    config, folder = loaded.config, loaded.path.parent
+    system = _load(config, folder)
+    if config.system.masses_u is not None:
+        system = with_masses(system, config.system.masses_u)
+    return system, build_potential(config.potential, system, folder)
 
 
 def _check_replicas(

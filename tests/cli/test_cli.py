@@ -251,6 +251,8 @@ COMMANDS = (
     "analyze",
     "compare",
     "convert",
+    "relax",
+    "modes",
     "benchmark",
     "ensemble",
     "label",

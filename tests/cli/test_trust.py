@@ -90,6 +90,8 @@ COMMANDS = {
     "run, sum": ["run", "sum.yaml"],
     "run, committee": ["run", "committee.yaml"],
     "reference": ["reference", "run.yaml"],
+    "relax": ["relax", "run.yaml"],
+    "modes": ["modes", "run.yaml"],
     "validate, run": ["validate", "run.yaml"],
     "validate, label": ["validate", "label.yaml"],
     "validate, ensemble": ["validate", "many.yaml"],

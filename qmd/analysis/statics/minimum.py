@@ -1,5 +1,6 @@
 """Minimum of a potential, and its normal modes."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -60,22 +61,45 @@ def normal_modes(method: EnergyAndForces, positions: Array, masses: Array) -> Ar
 
     Translation and rotation are projected out.
     """
+    return vibrations(hessian(method, positions), masses, rigid_modes(positions, masses))[0]
+
+
+def hessian(
+    method: EnergyAndForces,
+    positions: Array,
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
+) -> Array:
+    """Return second derivatives of the energy, eV/angstrom^2, by differences of the forces."""
     flat = positions.reshape(-1)
-    hessian = np.empty((flat.size, flat.size))
+    found = np.empty((flat.size, flat.size))
     for i in range(flat.size):
         shift = np.zeros(flat.size)
         shift[i] = STEP
         plus, minus = (method((flat + s * shift).reshape(positions.shape))[1] for s in (1, -1))
-        hessian[i] = (minus - plus).reshape(-1) / (2 * STEP)
+        found[i] = (minus - plus).reshape(-1) / (2 * STEP)
+        on_progress(i + 1, flat.size)
+    return (found + found.T) / 2
+
+
+def vibrations(hessian: Array, masses: Array, rigid: Array) -> tuple[Array, Array]:
+    """Return wavenumbers, 1/cm, ascending, and the mass-weighted modes, (n_modes, 3 n_atoms).
+
+    Parameters
+    ----------
+    hessian : array, shape (3 n_atoms, 3 n_atoms)
+    masses : array, shape (n_atoms,)
+    rigid : array, shape (3 n_atoms, n_rigid)
+        Mass-weighted motions without a force, such as `rigid_modes`; they are projected out.
+    """
     root = np.sqrt(np.repeat(masses, 3))
-    weighted = (hessian + hessian.T) / 2 / np.outer(root, root)
-    rigid = rigid_modes(positions, masses)
-    outside = np.eye(flat.size) - rigid @ rigid.T
+    weighted = hessian / np.outer(root, root)
+    outside = np.eye(len(root)) - rigid @ rigid.T
     values, vectors = np.linalg.eigh(outside @ weighted @ outside)
     is_rigid = np.argsort(-np.linalg.norm(rigid.T @ vectors, axis=0))[: rigid.shape[1]]
-    vibrations = np.delete(values, is_rigid)
-    angular = np.sign(vibrations) * np.sqrt(np.abs(vibrations)) * units.ps  # 1/ps
-    return np.sort(angular / (2 * np.pi * SPEED_OF_LIGHT_CM_PER_PS))
+    squares, modes = np.delete(values, is_rigid), np.delete(vectors, is_rigid, axis=1).T
+    angular = np.sign(squares) * np.sqrt(np.abs(squares)) * units.ps  # 1/ps
+    order = np.argsort(angular, kind="stable")
+    return angular[order] / (2 * np.pi * SPEED_OF_LIGHT_CM_PER_PS), modes[order]
 
 
 def rigid_modes(positions: Array, masses: Array) -> Array:
