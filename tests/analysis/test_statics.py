@@ -128,6 +128,9 @@ def test_what_cannot_be_relaxed_is_one_line(tmp_path: Path) -> None:
     path = input_of(tmp_path, stretched())
     with pytest.raises(InputError, match="unless the cell is relaxed"):
         qmd.relax(path, pressure_GPa=1.0)
+    for command in (qmd.relax, qmd.modes):
+        with pytest.raises(InputError, match="`system.fixed` is for runs"):
+            command(path, set={"system.fixed": [0]})
     with pytest.raises(InputError, match="no optimiser 'newton'"):
         qmd.relax(path, optimiser="newton")
 
