@@ -35,7 +35,7 @@ from itertools import combinations
 from .molecular import _check_positive
 from .walls import Pair
 
-DEFAULT_ACCURACY = 1e-6
+DEFAULT_ACCURACY = 1e-10
 DEFAULT_SKIN = 1.0
 """Width (angstrom) of the shell that a neighbour list holds beyond the cut-off."""
 LARGEST_WAVE = 100.0

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from qmd.errors import InputError, MismatchError, NumericalError, out_of_memory
 from qmd.forces.catalogue import check_sha256, find_potential, molecules_of
-from qmd.forces.classical import LennardJonesConfig
+from qmd.forces.classical import LennardJonesConfig, PointChargesConfig
 from qmd.forces.combine import committee, variance_of_tree, weighted_sum
 from qmd.forces.config import (
     ASEConfig,
@@ -158,6 +158,8 @@ def _classical(config: ClassicalConfig, system: System) -> RunnablePotential:
         raise MismatchError(f"potential of kind {config.kind} on {system.name}: {error}") from None
     if isinstance(config, LennardJonesConfig):
         _require_cutoff(config, system)
+    if isinstance(config, PointChargesConfig):
+        _require_cell_of_ewald(config, system)
     source = PotentialOrigin(config.kind, model_sha256(model), "", 0.0, (), UNBOUNDED_DOMAIN)
     return RunnablePotential(source, model)
 
@@ -172,6 +174,18 @@ def _require_cutoff(config: LennardJonesConfig, system: System) -> None:
         raise MismatchError(
             f"potential of kind {config.kind} on {system.name}: `tail_correction` needs a cell "
             "that is periodic in all directions"
+        )
+
+
+def _require_cell_of_ewald(config: PointChargesConfig, system: System) -> None:
+    what = f"potential of kind {config.kind} on {system.name}"
+    if config.cutoff_A is not None and not is_full(system.cell):
+        raise MismatchError(
+            f"{what}: the Ewald sums of `cutoff_A` need a cell that is periodic in all directions"
+        )
+    if config.cutoff_A is None and system.is_periodic:
+        raise MismatchError(
+            f"{what}: a periodic system needs `cutoff_A`, for Ewald sums", hint="such as 9"
         )
 
 

@@ -28,6 +28,7 @@ from qmd.potentials import (
     shipped,
     spc_fw,
 )
+from qmd.system.cell import is_full
 from qmd.system.system import System, check_species
 
 GROUP = "qmd.potentials"
@@ -163,11 +164,21 @@ def _flexible_water(name: str, system: System | None) -> Package:
     water = spc_fw.BY_NAME[name]
     check_species(system, spc_fw.WATER * max(1, system.symbols.count("O")), name=name)
     try:
-        model = water.model(spc_fw.n_molecules(system.symbols))
+        model = _water_model(water, system)
     except ValueError as error:
         raise MismatchError(f"{name}: {error}") from None
     external = External(system.symbols, model, water.citation, "flexible water of three charges")
     return _package(name, external, model, system)
+
+
+def _water_model(water: spc_fw.FlexibleWater, system: System) -> Model:
+    """Return the tree of isolated waters, or one with Ewald sums; or raise ValueError."""
+    count = spc_fw.n_molecules(system.symbols)
+    if not system.is_periodic:
+        return water.model(count)
+    if not is_full(system.cell):
+        raise ValueError("Ewald sums need a cell that is periodic in all directions.")
+    return water.model_in_cell(count)
 
 
 def _package(name: str, external: External, model: Model, system: System | None) -> Package:

@@ -13,11 +13,10 @@ if TYPE_CHECKING:
     from qmd.potentials import Model, families
 
 Charge = Annotated[float, Field(ge=-1000, le=1000)]
-AtomIndex = Annotated[int, Field(ge=0, le=999)]
 AnyAtomIndex = Annotated[int, Field(ge=0, le=9_999_999)]
-AtomPair = Annotated[list[AtomIndex], Field(min_length=2, max_length=2)]
-AtomTriple = Annotated[list[AtomIndex], Field(min_length=3, max_length=3)]
-Molecule = Annotated[list[AtomIndex], Field(min_length=1, max_length=1000)]
+AtomPair = Annotated[list[AnyAtomIndex], Field(min_length=2, max_length=2)]
+AtomTriple = Annotated[list[AnyAtomIndex], Field(min_length=3, max_length=3)]
+Molecule = Annotated[list[AnyAtomIndex], Field(min_length=1, max_length=1000)]
 
 
 class ClassicalTermConfig(Config):
@@ -157,14 +156,20 @@ class PointChargesConfig(ClassicalTermConfig):
 
     kind: Literal["point_charges"]
     """Point charges."""
-    charges_e: Annotated[list[Charge], Field(min_length=2, max_length=1000)]
-    """Charge of each atom (e), in order."""
-    molecules: Annotated[list[Molecule], Field(min_length=2, max_length=1000)] | None = None
+    charges_e: Annotated[list[Charge], Field(min_length=2, max_length=100_000)]
+    """Charge of each atom (e), in order; in a cell their sum must be 0."""
+    molecules: Annotated[list[Molecule], Field(min_length=1, max_length=100_000)] | None = None
     """Atoms of each molecule, counted from 0; charges within a molecule do not interact. Default:
     every atom is a molecule."""
+    cutoff_A: Positive | None = None
+    """Distance (angstrom) to which an Ewald sum takes pairs; required in a cell, which must be
+    periodic in all directions. Its surroundings conduct (tin foil). It changes the speed, not the
+    energy. Default: none, for isolated atoms, of which all pairs interact."""
+    accuracy: Annotated[float, Field(ge=1e-15, le=1e-2)] = 1e-10
+    """What the Ewald sums leave out, as a part of the energy of two charges at the cut-off."""
 
     def leaf(self, n_atoms: int) -> "families.Leaf":
-        from qmd.potentials import PointCharges
+        from qmd.potentials import PointCharges, ewald_charges
 
         if len(self.charges_e) != n_atoms:
             raise ValueError(f"it needs {n_atoms} charges, but got {len(self.charges_e)}.")
@@ -174,9 +179,10 @@ class PointChargesConfig(ClassicalTermConfig):
         if sorted(atom for members in molecules for atom in members) != list(range(n_atoms)):
             raise ValueError(f"its molecules must name each of the atoms 0 to {n_atoms - 1} once.")
         molecule_of = {atom: k for k, members in enumerate(molecules) for atom in members}
-        return PointCharges(
-            tuple(self.charges_e), tuple(molecule_of[atom] for atom in range(n_atoms))
-        )
+        of_atoms = tuple(molecule_of[atom] for atom in range(n_atoms))
+        if self.cutoff_A is None:
+            return PointCharges(tuple(self.charges_e), of_atoms)
+        return ewald_charges(self.charges_e, of_atoms, self.cutoff_A, self.accuracy)
 
 
 def _pairs(bonds: Sequence[Sequence[int]]) -> tuple[tuple[int, int], ...]:
