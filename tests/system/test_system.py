@@ -238,7 +238,11 @@ def test_control_characters_of_a_file_name_are_escaped(load):
     "structure, reason, hint",
     [
         ("h20", "neither a built-in name nor a file", "did you mean h2o?"),
-        ("absent.xyz", "neither a built-in name nor a file", "built in: h2o, lih, h2o-dimer"),
+        (
+            "absent.xyz",
+            "neither a built-in name nor a file",
+            "built in: h2o, lih, h2o-dimer, water-64, argon-108",
+        ),
         ("postgresql://host/x", "neither a built-in name nor a file", None),
         ("nul\0", "neither a built-in name nor a file", None),
         ("x" * 300, "neither a built-in name nor a file", None),
