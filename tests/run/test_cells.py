@@ -200,9 +200,9 @@ def test_a_slab_has_no_volume_and_goes_to_a_calculator_that_honours_it(tmp_path:
     paths = run(tmp_path, atoms).paths
     log = np.genfromtxt(paths.log, delimiter=",", names=True)
     assert "volume_A3" not in log.dtype.names
-    atoms = ase.io.read(tmp_path / "start.extxyz")  # with its 8 digits
-    atoms.calc = EMT()
-    assert log["potential_energy_eV"][0] == pytest.approx(atoms.get_potential_energy(), abs=1e-9)
+    written: Any = ase.io.read(tmp_path / "start.extxyz")  # with its 8 digits
+    written.calc = EMT()
+    assert log["potential_energy_eV"][0] == pytest.approx(written.get_potential_energy(), abs=1e-9)
     lengths = trajectory.read_cells(paths.trajectory)
     assert lengths is not None and not lengths[:, 2].any()
 

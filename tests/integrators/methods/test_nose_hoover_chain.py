@@ -129,4 +129,4 @@ def test_chunks_do_not_change_a_bit(water: Bed) -> None:
 def test_parameters_that_make_no_sense_are_refused(changed: dict[str, float]) -> None:
     (name,) = changed
     with pytest.raises(ValueError, match=f"`{name}` must be"):
-        NoseHooverChain(**({"dt": 0.1, "kT": KT, "relaxation": 1.0} | changed))  # type: ignore[arg-type]
+        NoseHooverChain(**({"dt": 0.1, "kT": KT, "relaxation": 1.0} | changed))

@@ -1,6 +1,7 @@
 """The audit of neighbour lists: a bug that drops one pair in a million does not get past it."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,7 +70,8 @@ def test_an_audit_counts_a_perfect_crystal_right():
 def argon(audit_every=100):
     positions, cell = crystal(3)
     force = native_model(TruncatedLennardJones(len(positions), 0.0104, 3.4, 6.0))
-    force.lists[0][1]._head[at.AUDIT_EVERY] = audit_every
+    held: Any = force.lists[0][1]
+    held._head[at.AUDIT_EVERY] = audit_every
     velocities = np.random.default_rng(3).normal(size=positions.shape) * 0.03
     return force, initial_state(force, positions, velocities, cell)
 
@@ -108,6 +110,6 @@ def test_a_run_ends_where_an_audit_at_a_build_finds_a_loss():
     force.lists[0][1]._numbers[at.SKIN] = -2.0
     force.lists[0][1]._head[at.VALID] = 0
     replicas = NativeReplicas(VelocityVerlet(0.05), force, masses, 1, unlimited(), threads=1)
-    ended = replicas.advance(Batch.of([state], [0]), 200)
+    moved = replicas.advance(Batch.of([state], [0]), 200)
     replicas.close()
-    assert ended.status[0] == Status.LOST_PAIR
+    assert moved.status[0] == Status.LOST_PAIR

@@ -227,7 +227,7 @@ def test_there_is_no_energy_without_a_full_cell(cell: np.ndarray) -> None:
 )
 def test_impossible_sums_are_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        replace(ions(1e-6)[0], **change)  # type: ignore[arg-type]
+        replace(ions(1e-6)[0], **change)
 
 
 @pytest.mark.parametrize("accuracy", [0.0, 0.1, 1e-16])

@@ -151,7 +151,7 @@ def in_openmm(x: np.ndarray, cell: np.ndarray, cutoff: float, accuracy: float) -
 
 def water_splitting(cutoff: float, accuracy: float) -> float:
     (*_, charges) = spc_fw.SPC_FW.model_in_cell(1, cutoff, accuracy).terms
-    return float(charges.splitting)  # type: ignore[union-attr]
+    return float(charges.splitting)
 
 
 def test_energy_forces_and_stress_are_those_of_openmm() -> None:
@@ -160,7 +160,7 @@ def test_energy_forces_and_stress_are_those_of_openmm() -> None:
     (x, cell), cutoff, h = tilted(), 5.8, 1e-3
     other = in_openmm(x, cell, cutoff, 1e-8)
     bonds, angles, pairs, charges = spc_fw.SPC_FW.model_in_cell(64, cutoff, 1e-12).terms
-    without_tail = replace(pairs, model=replace(pairs.model, tail=False))  # type: ignore
+    without_tail = replace(pairs, model=replace(pairs.model, tail=False))
     force = native_model(Sum((bonds, angles, without_tail, charges)))
     energy, forces, virial = evaluate_virial(force, x, cell)
     expected, expected_forces = other(x, cell)

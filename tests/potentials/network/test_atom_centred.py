@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import permutations
+from typing import Any
 
 import jax
 import numpy as np
@@ -35,7 +36,7 @@ def revised(species: tuple[str, ...] = METHANOL, seed: int = 1, **settings) -> A
     return atom_centred.revised(species, seed, **(SMALL | settings))
 
 
-FORMS = {
+FORMS: dict[str, dict[str, Any]] = {
     "scalars": {"scalars": True},
     "vectors": {"scalars": False},
     "tensors": {"scalars": False, "rank": 2},
@@ -43,7 +44,7 @@ FORMS = {
 }
 
 
-@pytest.fixture(scope="module", params=FORMS.values(), ids=FORMS)
+@pytest.fixture(scope="module", params=list(FORMS.values()), ids=list(FORMS))
 def kernel(request):
     return native_model(revised(**request.param))
 

@@ -249,8 +249,9 @@ def test_damped_charges_have_the_force_of_their_energy(apart):
     # Charges on four hydrogens and two sites on the oxygens: only hydrogens of both molecules at
     # `apart` feel the damping 1 - exp(-(r/0.5)^3), whose slope is taken from the closed form.
     zero = np.zeros(3)
-    scalars = [np.asarray(v) for v in (0.5, 0.0, 0.0, 0.0)]
-    model = WaterBaseline(BaselineParameters(*scalars, np.full(3, -800.0), zero, zero))
+    charge, none = np.asarray(0.5), np.asarray(0.0)
+    repulsion = np.full(3, -800.0)
+    model = WaterBaseline(BaselineParameters(charge, none, none, none, repulsion, zero, zero))
     x = np.array([[-30.0, 0, 0], [0, 0, 0], [-30, 40, 0], [30, 0, 1], [apart, 0, 0], [30, 40, 1.0]])
 
     def slope(r: float) -> float:
