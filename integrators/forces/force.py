@@ -30,7 +30,7 @@ ANY_NUMBER = 0
 
 
 LOST_PAIR = "a neighbour list has lost a pair of atoms"
-"""What an audit of the lists has found, in words."""
+"""Words for what an audit of the lists has found."""
 
 
 class Grows(Protocol):

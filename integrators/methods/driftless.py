@@ -54,7 +54,7 @@ class Driftless(AbstractIntegrator):
 
     @property
     def conserves_energy(self) -> bool:
-        """As the method."""
+        """Return that of the method."""
         return self.method.conserves_energy
 
     @property
@@ -64,36 +64,36 @@ class Driftless(AbstractIntegrator):
 
     @property
     def is_random(self) -> bool:
-        """As the method."""
+        """Return that of the method."""
         return self.method.is_random
 
     @property
     def target_kT(self) -> float | None:
-        """As the method (eV)."""
+        """Return that of the method (eV)."""
         return self.method.target_kT
 
     @property
     def highest_kT(self) -> float | None:
-        """As the method (eV)."""
+        """Return that of the method (eV)."""
         return self.method.highest_kT
 
     @property
     def bath_variables(self) -> tuple[str, ...]:
-        """As the method."""
+        """Return that of the method."""
         return self.method.bath_variables
 
     @property
     def changes_cell(self) -> bool:
-        """As the method."""
+        """Return that of the method."""
         return self.method.changes_cell
 
     @property
     def has_conserved_energy(self) -> bool:
-        """As the method."""
+        """Return that of the method."""
         return self.method.has_conserved_energy
 
     def conserved_energies(self, batch: Batch, kinetic: FloatArray) -> FloatArray:
-        """As the method (eV), shape (n,)."""
+        """Return that of the method (eV), shape (n,)."""
         return self.method.conserved_energies(batch, kinetic)
 
     def of_motion(self, dof: int, about_centre: bool) -> Self:
@@ -109,7 +109,7 @@ class Driftless(AbstractIntegrator):
         return replace(self, method=self.method.of_motion(dof, about_centre))
 
     def start(self, state: State, stream: Stream, force: Force | None = None) -> State:
-        """As the method."""
+        """Return that of the method."""
         return self.method.start(state, stream, force)
 
     def for_thread(self) -> Self:

@@ -156,7 +156,7 @@ def _boxes(wrapped, inverse, cell, reach, n):
 
 @quiet
 def _steps(reach, width):
-    """How many boxes of `width` a pair may span."""
+    """Return how many boxes of `width` a pair may span."""
     return int(min(math.ceil(reach / width), 1e6))
 
 
@@ -275,7 +275,7 @@ def _search(head, wrapped, inverse, boxes, grid, periodic, square, n):
 
 @quiet
 def _span(wrapped, j, inverse, grid, d, home):
-    """How many boxes above and below its own an atom's partners may lie in, along `d`."""
+    """Return how many boxes above and below its own an atom's partners may lie in, along `d`."""
     lows, widths, reaches, steps = grid
     f = (_along(wrapped, j, inverse, d) - lows[d]) / widths[d] - home
     above, below = math.floor(f + reaches[d]), math.floor(f - reaches[d])

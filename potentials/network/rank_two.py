@@ -114,7 +114,7 @@ def _sector(w, sign, torques, slopes, tensor_slopes, shift, program):
 
 @when_needed(CENTRES)
 def circuits(w, first, shift, program):
-    """As `kernel.circuits`, for circuits of rank two."""
+    """Do the work of `kernel.circuits`, for circuits of rank two."""
     n_vectors = (program[N_LAYERS] + 1) * program[N_QUBITS]
     n_couplings, n_observables = program[N_LAYERS] * program[N_COUPLINGS], program[N_OBSERVABLES]
     to_lanes(w, first, shift, program)

@@ -37,7 +37,7 @@ from qmd.typing import Array
 MAX_FILE_BYTES = 32 << 20
 MAX_LINE = 10_000
 MAX_ATOMS = 99_999
-"""As many as a topology holds, see `qmd.io.pdb`."""
+"""Number that a topology holds, see `qmd.io.pdb`."""
 
 CRYSTAL_FORMATS = frozenset(
     {

@@ -1,4 +1,4 @@
-"""What moves in a run: fixed atoms, degrees of freedom, and the method that counts them."""
+"""Motion in a run: fixed atoms, degrees of freedom, and the method that counts them."""
 
 import numpy as np
 

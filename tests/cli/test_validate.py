@@ -24,7 +24,8 @@ NOT_OF_A_REFERENCE = {
     *("replicas", "threads", "trajectories", "on_failure", "on_leaving_domain"),
     *("bonds", "angles", "atoms", "depth_eV", "steepness_per_A", "length_A", "angle_deg"),
     *("stiffness_eV_per_A2", "stiffness_eV_per_rad2", "epsilon_eV", "sigma_A", "charges_e"),
-    *("molecules", "terms", "weights", "members"),
+    *("molecules", "terms", "weights", "members", "cutoff_A", "skin_A", "truncation"),
+    *("switch_from_A", "tail_correction", "accuracy"),
 }
 """Keys of a run on another potential, or of many replicas."""
 

@@ -206,10 +206,8 @@ def test_charges_and_radicals_of_mol_files_are_read(
 
 def test_label_refuses_what_run_refuses(tmp_path: Path) -> None:
     bohr = "3\n\nO 0 0 0\nH 1.493 1.077 0\nH -1.493 1.077 0\n"
-    cell = WATER.format(comment='Lattice="4 0 0 0 4 0 0 0 4" pbc="T T T"')
     cases = {
         "bohr.xyz": (bohr, "O-H distance"),
-        "cell.extxyz": (cell, "periodic"),
         "same.xyz": ("2\n\nHe 0 0 0\nHe 0 0 0\n", "overlapping"),
     }
     for name, (text, words) in cases.items():

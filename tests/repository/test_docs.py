@@ -397,7 +397,9 @@ def test_the_package_page_names_every_key() -> None:
         ShortRangeWall,
         SphericalWall,
         Sum,
+        TruncatedLennardJones,
         atom_centred,
+        ewald_charges,
         families,
         find,
         perceptron,
@@ -415,7 +417,11 @@ def test_the_package_page_names_every_key() -> None:
         members = archive.namelist()
     wall = ShortRangeWall(((0, 3),), (2.0,), 100.0)
     classical = Scaled(Committee((spc_fw.SPC_FW.model(2), MorseBonds(6, ((0, 1),), 5, 2, 1))), 0.5)
-    pair = Sum((water_pair.interaction(seed=0), wall, SphericalWall(6, 9.0, 1.0), classical))
+    waters = ewald_charges([-0.8, 0.4, 0.4] * 2, [0, 0, 0, 1, 1, 1], 9.0)
+    in_cell = Sum((TruncatedLennardJones(6, 0.01, 3.4, 8.0), waters))
+    pair = Sum(
+        (water_pair.interaction(seed=0), wall, SphericalWall(6, 9.0, 1.0), classical, in_cell)
+    )
     bare = polynomial.molecule(("O", "H", "H"), 1, np.eye(3)[None])
     water, x = ("O", "H", "H"), np.eye(3)
     networks = (

@@ -222,7 +222,12 @@ def test_a_single_atom_has_nothing_to_thermostat(folder: Path) -> None:
     (folder / "atom.xyz").write_text("1\n\nAr 0 0 0\n")
     words = yaml.safe_load(PAIR)
     words["system"]["structure"] = "atom.xyz"
-    words["potential"] = {"kind": "lennard_jones", "atoms": [0], "epsilon_eV": 0.01, "sigma_A": 3.4}
+    words["potential"] = {
+        "kind": "lennard_jones",
+        "epsilon_eV": 0.01,
+        "sigma_A": 3.4,
+        "cutoff_A": 8,
+    }
     (folder / "input.yaml").write_text(json.dumps(words))
     with pytest.raises(InputError):
         set_up(load_config(folder / "input.yaml"))

@@ -211,7 +211,7 @@ def test_a_slab_has_no_volume_and_goes_to_a_calculator_that_honours_it(tmp_path:
     "atoms, settings, reason",
     [
         (copper(), {"potential": {"kind": "point_charges", "charges_e": [0.5, -0.5] * 4}},
-         "point_charges is for isolated molecules, but the system is periodic"),
+         "a periodic system needs `cutoff_A`, for Ewald sums"),
         (copper(), {"confinement": {"radius_A": 9}}, "`confinement` is for isolated molecules"),
         (copper(), {"system": {"structure": "start.extxyz", "temperature_K": 300,
                                "remove_rotation": True}}, "`system.remove_rotation`"),

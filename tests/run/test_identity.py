@@ -38,21 +38,37 @@ def filled(section: type[Config], key: str, value: str) -> RunConfig:
     if section is RunConfig:
         return RunConfig.model_construct(**(ones | {key: value}))
     below = section.model_construct(**(dict.fromkeys(section.model_fields, "one") | {key: value}))
-    place = next(
-        name
-        for name, field in RunConfig.model_fields.items()
-        if section in sections(field.annotation)
+    place = next((name for name, field in fields(RunConfig) if section in field), None)
+    if place is not None:
+        return RunConfig.model_construct(**(ones | {place: below}))
+    place, outer, inner = next(
+        (name, part, inner)
+        for name, field in fields(RunConfig)
+        for part in field
+        for inner, nested in fields(part)
+        if section in nested
     )
-    return RunConfig.model_construct(**(ones | {place: below}))
+    around = outer.model_construct(**(dict.fromkeys(outer.model_fields, "one") | {inner: below}))
+    return RunConfig.model_construct(**(ones | {place: around}))
+
+
+def fields(section: type[Config]) -> Iterator[tuple[str, list[type[Config]]]]:
+    """Keys of a section, each with the sections that may stand there."""
+    for name, field in section.model_fields.items():
+        yield name, list(sections(field.annotation))
 
 
 def keys() -> Iterator[tuple[str, type[Config], str]]:
     """Dotted path of each key of the schema, its section and its name in it."""
-    for name, field in RunConfig.model_fields.items():
+    for name, field in fields(RunConfig):
         yield name, RunConfig, name
-        for part in sections(field.annotation):
-            for key in part.model_fields:
+        for part in field:
+            for key, nested in fields(part):
                 yield f"{name}.{key}", part, key
+                for inner in nested:
+                    yield from (
+                        (f"{name}.{key}.{last}", inner, last) for last in inner.model_fields
+                    )
 
 
 KEYS = {f"{path} of {section.__name__}": (path, section, key) for path, section, key in keys()}

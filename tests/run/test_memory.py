@@ -98,7 +98,7 @@ def test_a_start_without_memory_is_one_line_and_exit_code_5(tmp_path: Path, lab:
     path = tmp_path / "input.yaml"
     path.write_text(json.dumps(INPUT | {"replicas": 100_000, "threads": 1, "steps": 1}))
     # Positions, velocities and forces of all replicas are 7 MB each, several times over.
-    ended = lab.qmd("run", path, more_memory=16 * 2**20)
+    ended = lab.qmd("run", path, more_memory=32 * 2**20)
     assert ended.code == 5, ended.output
     cause, advice = ended.output.splitlines()
     assert cause.startswith("qmd: Out of memory: ") and "fewer replicas" in advice

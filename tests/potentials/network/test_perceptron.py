@@ -46,8 +46,7 @@ def test_the_invariants_are_those_of_matrices():
     rng = np.random.default_rng(4)
     vectors = rng.standard_normal((1, 2, 3))
     components = rng.standard_normal((2, 5))
-    # Two neighbours with one matrix each: the "products" are then the matrices themselves.
-    found = _invariants(jnp.asarray(vectors), jnp.asarray(components[None]), jnp.eye(2)[None])
+    found = _invariants(jnp.asarray(vectors), jnp.asarray(components[None]))
     q = np.array([
         [[xx, xy, xz], [xy, yy, yz], [xz, yz, -xx - yy]] for xx, yy, xy, xz, yz in components
     ])  # fmt: skip
