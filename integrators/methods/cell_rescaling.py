@@ -13,9 +13,10 @@ from ..forces.force import Force, compute_virial
 from ..kernels import centre_velocity, drift, kick
 from ..limits import Status
 from ..noise import BAROSTAT, THERMOSTAT, THERMOSTAT_AGAIN, Stream, gaussian
-from ..ramp import Ramp, constant, kT_at, ramp
+from ..ramp import Ramp, kT_at, ramp
 from ..state import FloatArray, State
-from .base import AbstractIntegrator, step_of
+from .base import step_of
+from .thermostat import AbstractThermostat
 from .velocity_rescaling import require_motion, require_positive, rescale
 
 HEAT, VIRIAL = 0, 1
@@ -46,7 +47,7 @@ class _Parameters(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class CellRescaling(AbstractIntegrator):
+class CellRescaling(AbstractThermostat):
     """Stochastic cell rescaling [1]_ [2]_: the ensemble of constant temperature and pressure.
 
     The cell h, lattice vectors in rows, changes by a symmetric strain e; positions and the
@@ -149,16 +150,6 @@ class CellRescaling(AbstractIntegrator):
         )  # fmt: skip
         if not abs(self.pressure) < math.inf:
             raise ValueError(f"`pressure` must be finite, but pressure={self.pressure}.")
-
-    @property
-    def target_kT(self) -> float | None:
-        """Thermal energy (eV) of the bath; None if it changes."""
-        return constant(self.kT)
-
-    @property
-    def highest_kT(self) -> float:
-        """Largest thermal energy (eV) of the bath."""
-        return max(ramp(self.kT)[:2])
 
     @property
     def bath_variables(self) -> tuple[str, ...]:

@@ -13,8 +13,9 @@ from ..limits import Status
 from ..noise import gaussian
 from ..ramp import Ramp, constant, kT_at, ramp
 from ..state import FloatArray
-from .base import AbstractIntegrator, step_of
+from .base import step_of
 from .noisy_langevin import NoisyLangevinBAOAB
+from .thermostat import AbstractThermostat
 
 
 class _Parameters(NamedTuple):
@@ -25,7 +26,7 @@ class _Parameters(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class LangevinBAOAB(AbstractIntegrator):
+class LangevinBAOAB(AbstractThermostat):
     """Langevin dynamics [1]_: the canonical ensemble.
 
     The equation ``dv = F/m dt - gamma v dt + sqrt(2 gamma kT/m) dW`` is split into pieces that
@@ -89,16 +90,6 @@ class LangevinBAOAB(AbstractIntegrator):
             raise ValueError(
                 f"`friction` must be finite and not negative, but friction={self.friction}."
             )
-
-    @property
-    def target_kT(self) -> float | None:
-        """Thermal energy (eV) of the bath; None if it changes."""
-        return constant(self.kT)
-
-    @property
-    def highest_kT(self) -> float:
-        """Largest thermal energy (eV) of the bath."""
-        return max(ramp(self.kT)[:2])
 
     @property
     def damping(self) -> float:

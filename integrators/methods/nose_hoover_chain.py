@@ -11,9 +11,10 @@ from ..compiled import inner
 from ..forces.force import compute
 from ..kernels import centre_velocity, drift, kick, scale_about, twice_kinetic
 from ..limits import Status
-from ..ramp import Ramp, constant, kT_at, ramp
+from ..ramp import Ramp, kT_at, ramp
 from ..state import FloatArray
-from .base import AbstractIntegrator, step_of
+from .base import step_of
+from .thermostat import AbstractThermostat
 from .velocity_rescaling import require_motion, require_positive
 
 _OUTER = 1 / (2 - 2 ** (1 / 3))
@@ -33,7 +34,7 @@ class _Parameters(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class NoseHooverChain(AbstractIntegrator):
+class NoseHooverChain(AbstractThermostat):
     """Nose-Hoover chain dynamics [1]_: the canonical ensemble, without random numbers.
 
     The friction u_1 follows the kinetic energy K of f degrees of freedom, and each further link
@@ -109,16 +110,6 @@ class NoseHooverChain(AbstractIntegrator):
         require_positive(dt=self.dt, relaxation=self.relaxation, kT=min(first, last))
         if not self.length >= 1:
             raise ValueError(f"`length` must be at least 1, but length={self.length}.")
-
-    @property
-    def target_kT(self) -> float | None:
-        """Thermal energy (eV) of the bath; None if it changes."""
-        return constant(self.kT)
-
-    @property
-    def highest_kT(self) -> float:
-        """Largest thermal energy (eV) of the bath."""
-        return max(ramp(self.kT)[:2])
 
     @property
     def bath_variables(self) -> tuple[str, ...]:

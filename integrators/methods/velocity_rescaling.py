@@ -12,9 +12,10 @@ from ..forces.force import compute
 from ..kernels import centre_velocity, drift, kick, scale_about, twice_kinetic
 from ..limits import Status
 from ..noise import THERMOSTAT, normal_and_squares
-from ..ramp import Ramp, constant, kT_at, ramp
+from ..ramp import Ramp, kT_at, ramp
 from ..state import FloatArray
-from .base import AbstractIntegrator, step_of
+from .base import step_of
+from .thermostat import AbstractThermostat
 
 HEAT = 0
 """Place in the bath."""
@@ -30,7 +31,7 @@ class _Parameters(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class VelocityRescaling(AbstractIntegrator):
+class VelocityRescaling(AbstractThermostat):
     """Stochastic velocity rescaling [1]_: the canonical ensemble, with dynamics little disturbed.
 
     All velocities get one random factor, such that the kinetic energy K of f degrees of freedom
@@ -100,16 +101,6 @@ class VelocityRescaling(AbstractIntegrator):
     def __post_init__(self) -> None:
         require_positive(dt=self.dt, relaxation=self.relaxation)
         ramp(self.kT)
-
-    @property
-    def target_kT(self) -> float | None:
-        """Thermal energy (eV) of the bath; None if it changes."""
-        return constant(self.kT)
-
-    @property
-    def highest_kT(self) -> float:
-        """Largest thermal energy (eV) of the bath."""
-        return max(ramp(self.kT)[:2])
 
     @property
     def bath_variables(self) -> tuple[str, ...]:

@@ -105,7 +105,7 @@ class TruncatedLennardJones:
 
     @property
     def line(self) -> tuple[float, float]:
-        """What is added to every pair, ``a + b r`` (eV, eV/angstrom)."""
+        """Coefficients a (eV) and b (eV/angstrom) of ``a + b r``, added to the energy of a pair."""
         energy, slope = self.untruncated(self.cutoff)
         match self.truncation:
             case "shift":

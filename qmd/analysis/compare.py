@@ -137,7 +137,7 @@ def compare(
     MismatchError
         If the atoms differ, or the potential of the run cannot be found.
     InputError
-        If the reference is not at constant energy, or was confined.
+        If the reference is not at constant energy, or was confined, or a run is periodic.
     """
     _check_pair(run, reference)
     source = potential_of_run(run) if isinstance(run, Series) else run
@@ -187,6 +187,12 @@ def compare(
 
 
 def _check_pair(run: Series | RunPotential, reference: Series) -> None:
+    for series in (reference, run):
+        if isinstance(series, Series) and series.cells is not None:
+            raise InputError(
+                f"{series.folder} is periodic; `qmd compare` is for isolated molecules",
+                "`qmd analyze` has the structure and the dynamics of each run",
+            )
     if not reference.conserves_energy:
         raise InputError(f"{reference.folder} is not a run at constant energy (velocity_verlet)")
     if reference.record["input"].get("confinement"):

@@ -3,15 +3,17 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from math import pi
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from qmd.config.base import Config, Positive
 
 if TYPE_CHECKING:
     from qmd.potentials import Model, families
 
+DEFAULT_SKIN_A, DEFAULT_ACCURACY = 1.0, 1e-10
+"""Those of `qmd.potentials`, which is not imported for an input alone."""
 Charge = Annotated[float, Field(ge=-1000, le=1000)]
 AnyAtomIndex = Annotated[int, Field(ge=0, le=9_999_999)]
 AtomPair = Annotated[list[AnyAtomIndex], Field(min_length=2, max_length=2)]
@@ -116,7 +118,7 @@ class LennardJonesConfig(ClassicalTermConfig):
     tail_correction: bool = False
     """Add the mean energy and pressure of what the cut-off leaves out, as in a fluid that is
     uniform there; for cells that are periodic in all directions."""
-    skin_A: Annotated[float, Field(ge=0, le=100)] = 1.0
+    skin_A: Annotated[float, Field(ge=0, le=100)] = DEFAULT_SKIN_A
     """Width (angstrom) of the shell beyond the cut-off that the neighbour list holds as well: it
     changes the speed only."""
 
@@ -126,6 +128,14 @@ class LennardJonesConfig(ClassicalTermConfig):
         if "cutoff_A" in info.data and info.data["cutoff_A"] is None and value:
             raise ValueError("is of no effect without `cutoff_A`")
         return value
+
+    @model_validator(mode="after")
+    def _has_an_effect(self) -> Self:
+        if self.skin_A != DEFAULT_SKIN_A and self.cutoff_A is None:
+            raise ValueError("`skin_A` is of no effect without `cutoff_A`; remove it")
+        if self.switch_from_A is not None and self.truncation != "switch":
+            raise ValueError("`switch_from_A` is of no effect without `truncation: switch`")
+        return self
 
     def leaf(self, n_atoms: int) -> "Model":
         from qmd.potentials import LennardJones, OnAtoms, TruncatedLennardJones
@@ -165,8 +175,14 @@ class PointChargesConfig(ClassicalTermConfig):
     """Distance (angstrom) to which an Ewald sum takes pairs; required in a cell, which must be
     periodic in all directions. Its surroundings conduct (tin foil). It changes the speed, not the
     energy. Default: none, for isolated atoms, of which all pairs interact."""
-    accuracy: Annotated[float, Field(ge=1e-15, le=1e-2)] = 1e-10
+    accuracy: Annotated[float, Field(ge=1e-15, le=1e-2)] = DEFAULT_ACCURACY
     """What the Ewald sums leave out, as a part of the energy of two charges at the cut-off."""
+
+    @model_validator(mode="after")
+    def _has_an_effect(self) -> Self:
+        if self.accuracy != DEFAULT_ACCURACY and self.cutoff_A is None:
+            raise ValueError("`accuracy` is of no effect without `cutoff_A`; remove it")
+        return self
 
     def leaf(self, n_atoms: int) -> "families.Leaf":
         from qmd.potentials import PointCharges, ewald_charges

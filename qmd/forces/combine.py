@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from qmd.forces.origin import UNBOUNDED_DOMAIN, PotentialOrigin
-from qmd.forces.runnable import ForceSpread, RunnablePotential
+from qmd.forces.runnable import ForceSpread, RunnablePotential, isolated
 from qmd.potentials import Committee, Domain, ManyBody, Model, Scaled, SphericalWall, Sum
+from qmd.system.cell import ISOLATED
 from qmd.typing import Array, EnergyAndForces, EnergyInCell
 
 LONGEST_NAME = 200
@@ -37,28 +38,50 @@ def committee(members: Sequence[RunnablePotential]) -> RunnablePotential:
     name = f"mean of {', '.join(source.name for source in sources)}"
     shares = [1 / len(members)] * len(members)
     source = _joined("committee", name, sources, shares)
-    methods = [_with_memory(member.energy_and_forces) for member in members]
+    methods = [_with_memory(member) for member in members]
     variance, models = _variance_of(methods), _trees(members)
     if models:
         return RunnablePotential(source, Committee(models), members[0].backend, variance=variance)
-    return RunnablePotential(source, function=_adding(methods, shares), variance=variance)
+    both = _adding_in_cell(methods, shares)
+    if any(member.in_cell is not None for member in members):
+        return RunnablePotential(source, in_cell=both, variance=variance)
+    return RunnablePotential(source, function=isolated(both), variance=variance)
 
 
-def _with_memory(method: EnergyAndForces) -> EnergyAndForces:
-    """Return `method` with a memory of its last result, which is reused at the same positions.
+def _with_memory(member: RunnablePotential) -> EnergyInCell:
+    """Return a potential with a memory of its last result, which is reused at the same geometry.
 
     A row of the log then costs no calculation, and does not change the state of methods that
     remember earlier positions, such as DFT.
     """
-    last_positions, result = np.zeros((0, 3)), (0.0, np.zeros((0, 3)))
+    method = _in_any_cell(member)
+    before, cell_before = np.zeros((0, 3)), np.zeros((3, 3))
+    result: tuple[float, Array, Array | None] = 0.0, before, None
 
-    def energy_and_forces(positions: Array) -> tuple[float, Array]:
-        nonlocal last_positions, result
-        if not np.array_equal(last_positions, positions):
-            result, last_positions = method(positions), positions.copy()
-        return result[0], result[1].copy()
+    def energy_in_cell(
+        positions: Array, cell: Array, virial: bool
+    ) -> tuple[float, Array, Array | None]:
+        nonlocal before, cell_before, result
+        same = np.array_equal(before, positions) and np.array_equal(cell_before, cell)
+        if not same or (virial and result[2] is None):
+            result = method(positions, cell, virial)
+            before, cell_before = positions.copy(), cell.copy()
+        return result[0], result[1].copy(), result[2]
 
-    return energy_and_forces
+    return energy_in_cell
+
+
+def _in_any_cell(member: RunnablePotential) -> EnergyInCell:
+    """Return the function of a potential in a cell, or of isolated atoms without one."""
+
+    def energy_in_cell(
+        positions: Array, cell: Array, virial: bool
+    ) -> tuple[float, Array, Array | None]:
+        if cell.any():
+            return member.energy_in_cell(positions, cell, virial)
+        return *member.energy_and_forces(positions), None
+
+    return energy_in_cell
 
 
 def _joined(
@@ -135,9 +158,9 @@ def _adding_in_cell(methods: Sequence[EnergyInCell], weights: Sequence[float]) -
     return energy_in_cell
 
 
-def _variance_of(methods: Sequence[EnergyAndForces]) -> ForceSpread:
-    def variance(positions: Array) -> Array:
-        forces = np.array([method(positions)[1] for method in methods])
+def _variance_of(methods: Sequence[EnergyInCell]) -> ForceSpread:
+    def variance(positions: Array, cell: Array = ISOLATED) -> Array:
+        forces = np.array([method(positions, cell, False)[1] for method in methods])
         return np.asarray(((forces - forces.mean(axis=0)) ** 2).sum(axis=2).mean(axis=0))
 
     return variance
@@ -147,7 +170,11 @@ def _variance_of_sum(parts: Sequence[tuple[float, ForceSpread]]) -> ForceSpread 
     """Return the variance of a sum of independent committees; other terms have none."""
     if not parts:
         return None
-    return lambda positions: np.sum([w**2 * each(positions) for w, each in parts], axis=0)
+
+    def variance(positions: Array, cell: Array = ISOLATED) -> Array:
+        return np.asarray(np.sum([w**2 * each(positions, cell) for w, each in parts], axis=0))
+
+    return variance
 
 
 def variance_of_tree(model: Model, backend: str) -> ForceSpread | None:
@@ -156,7 +183,7 @@ def variance_of_tree(model: Model, backend: str) -> ForceSpread | None:
         case Committee():
             source = PotentialOrigin("", "", "", 0.0, (), UNBOUNDED_DOMAIN)
             members = [RunnablePotential(source, member, backend) for member in model.members]
-            return _variance_of([member.energy_and_forces for member in members])
+            return _variance_of([_in_any_cell(member) for member in members])
         case Scaled():
             inner = variance_of_tree(model.model, backend)
             return None if inner is None else _variance_of_sum([(model.factor, inner)])

@@ -1,8 +1,8 @@
 """Potential that a run can use: a tree on an interpreter, or a Python function."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
@@ -21,7 +21,11 @@ from qmd.io.structure import WITHOUT_CELL
 from qmd.potentials import Model, evaluate, native_model
 from qmd.typing import Array, EnergyAndForces, EnergyInCell
 
-ForceSpread = Callable[[Array], Array]
+
+class ForceSpread(Protocol):
+    """Function of positions (angstrom) and lattice vectors that returns one number per atom."""
+
+    def __call__(self, positions: Array, cell: Array = ISOLATED) -> Array: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +64,7 @@ class RunnablePotential:
         if self.function is not None:
             return self.function
         if self.in_cell is not None:
-            return _isolated(self.in_cell)
+            return isolated(self.in_cell)
         assert self.model is not None
         if self.backend == "native":
             return _kernel_function(self.model)
@@ -98,13 +102,17 @@ class RunnablePotential:
     def force_spread(self) -> ForceSpread | None:
         """Standard deviation of the force on each atom over a committee, eV/angstrom.
 
-        It is a function of the positions, ``sqrt(<|F_i - <F_i>|^2>)`` over the members i.
+        It is a function of positions and cell, ``sqrt(<|F_i - <F_i>|^2>)`` over the members i.
         """
         variance = self.variance
-        return None if variance is None else lambda positions: np.sqrt(variance(positions))
+        if variance is None:
+            return None
+        return lambda positions, cell=ISOLATED: np.sqrt(variance(positions, cell))
 
 
-def _isolated(function: EnergyInCell) -> EnergyAndForces:
+def isolated(function: EnergyInCell) -> EnergyAndForces:
+    """Return the energy and forces of isolated atoms by a function that knows cells."""
+
     def energy_and_forces(positions: Array) -> tuple[float, Array]:
         energy, forces, _ = function(positions, ISOLATED, False)
         return energy, forces

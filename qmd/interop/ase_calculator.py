@@ -144,7 +144,7 @@ class QmdCalculator(Calculator):
                 "a virial, and a cell that is periodic in all directions."
             )
         if potential.force_spread:
-            self.results["force_spread"] = potential.force_spread(positions)
+            self.results["force_spread"] = potential.force_spread(positions, cell)
 
     def _potential_for_atoms(self) -> RunnablePotential:
         """Return the potential for the present atoms, built again if they have changed."""

@@ -17,6 +17,7 @@ from qmd import units
 from qmd.errors import CorruptError
 from qmd.io import record, trajectory
 from qmd.io.run_folder import RunPaths
+from qmd.system.cell import lattice_vectors, periodic
 from qmd.typing import Array, Integers
 
 
@@ -83,6 +84,10 @@ def _atoms(frame: Any, numbers: Integers, masses: Array, stated: dict[str, int])
         numbers, np.asarray(frame["coordinates"], float), masses=masses,
         momenta=masses[:, None] * velocities,
     )  # fmt: skip
+    if "cell_lengths" in frame.dtype.names:
+        lengths, angles = (np.asarray(frame[key], float) for key in ("cell_lengths", "cell_angles"))
+        cell = lattice_vectors(lengths, angles)
+        atoms.cell, atoms.pbc = cell, periodic(cell)
     atoms.info |= stated
     atoms.info["step"] = int(frame["step"])
     atoms.info["time_ps"] = float(frame["time"])

@@ -10,7 +10,9 @@ from typing import Any
 
 from qmd.errors import InputError, NotInstalledError, OutputError
 from qmd.io import files
+from qmd.io.trajectory import read_cells
 from qmd.io.universe import find, load, trajectory_file
+from qmd.system.cell import is_full
 
 BY_ASE = {".extxyz": "extxyz", ".traj": "traj"}
 """Formats with energies, forces, momenta and masses, by suffix."""
@@ -63,7 +65,7 @@ def convert(
     Raises
     ------
     InputError
-        If there is no such run, replica or format.
+        If there is no such run, replica or format, or the format does not hold the cell of the run.
     NotInstalledError
         If a format needs a package that is not there.
     OutputError
@@ -76,9 +78,24 @@ def convert(
         raise OutputError(f"{target} exists.", "Choose another name, or use --overwrite.")
     if not os.path.isdir(target.absolute().parent):
         raise OutputError(f"{target}: there is no folder {target.parent}.")
+    if suffix not in BY_ASE:
+        _check_holds_cell(suffix, trajectory_file(find(run_dir), replica))
     write = _by_ase if suffix in BY_ASE else _by_mdanalysis
     with files.output_errors(target), _complete_or_absent(target) as part:
         return write(run_dir, part, replica, every, on_progress)
+
+
+def _check_holds_cell(suffix: str, path: Path) -> None:
+    """Raise InputError where a format would drop the cell of a run, or a part of it."""
+    cells = read_cells(path)
+    if cells is None or not len(cells):
+        return
+    if suffix == ".xyz" or not is_full(cells[0]):
+        what = "has no cell" if suffix == ".xyz" else "has only cells that are periodic in full"
+        raise InputError(
+            f"{path} is periodic, and {suffix} {what}.",
+            "Write `.extxyz` or `.traj`.",
+        )
 
 
 @contextmanager

@@ -263,7 +263,11 @@ def _spread_of(setup: RunSetup) -> list[_Columns]:
     spread = setup.force_spread
     if spread is None:
         return []
-    return [((SPREAD_COLUMN,), lambda now: [f"{spread(now.batch.positions[0]).max():.9f}"])]
+
+    def largest(now: Snapshot) -> list[str]:
+        return [f"{spread(now.batch.positions[0], now.batch.cells[0]).max():.9f}"]
+
+    return [((SPREAD_COLUMN,), largest)]
 
 
 def _cell_of(setup: RunSetup) -> list[_Columns]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from qmd.errors import InputError, MismatchError
-from qmd.forces.build import build_potential
+from qmd.forces.build import build_potential, parse_potential
 from qmd.forces.runnable import RunnablePotential
 from qmd.interop.ase_calculator import QmdCalculator
 from qmd.io.structure import load_system
@@ -261,3 +261,22 @@ def test_waters_with_classical_forces_conserve_energy(tmp_path: Path) -> None:
     )
     # The error of velocity Verlet falls as dt^2; the two trajectories stay alike for 0.5 ps.
     assert coarse / fine == pytest.approx(4.0, rel=0.25)
+
+
+@pytest.mark.parametrize(
+    "more, reason",
+    [
+        ({"truncation": "shift"}, "is of no effect without `cutoff_A`"),
+        ({"tail_correction": True}, "is of no effect without `cutoff_A`"),
+        ({"skin_A": 0.5}, "`skin_A` is of no effect without `cutoff_A`"),
+        ({"cutoff_A": 8, "switch_from_A": 7}, "`switch_from_A` is of no effect without"),
+    ],
+)
+def test_keys_of_a_cut_off_are_not_dropped_without_one(more, reason):
+    with pytest.raises(InputError, match=reason):
+        parse_potential({"kind": "lennard_jones", "epsilon_eV": 0.01, "sigma_A": 3.4, **more})
+
+
+def test_an_accuracy_is_not_dropped_without_ewald_sums():
+    with pytest.raises(InputError, match="`accuracy` is of no effect without `cutoff_A`"):
+        parse_potential({"kind": "point_charges", "charges_e": [1, -1], "accuracy": 1e-8})

@@ -19,8 +19,11 @@ from ase.geometry import cell_to_cellpar
 import qmd
 from qmd import units
 from qmd.analysis import series
-from qmd.errors import MismatchError, QmdError
+from qmd.analysis.compare import compare
+from qmd.errors import InputError, MismatchError, QmdError
 from qmd.integrators import Batch, State
+from qmd.interop.ase_calculator import QmdCalculator
+from qmd.interop.convert import convert
 from qmd.io import trajectory
 from qmd.io.snapshot import Snapshot
 from qmd.run import session
@@ -153,6 +156,60 @@ def test_frames_of_a_strained_cell_are_in_the_orientation_that_readers_take(tmp_
     given = np.concatenate([cell, x, v])
     # All angles between the vectors stay; single precision of sums of three products up to 50.
     np.testing.assert_allclose(written @ written.T, given @ given.T, atol=3e-5)
+
+
+@readers
+def test_frames_for_ase_have_the_cell(tmp_path: Path) -> None:
+    paths = run(tmp_path, copper()).paths
+    convert(tmp_path, tmp_path / "frames.extxyz")
+    for frames in (
+        ase.io.read(paths.trajectory, ":"),
+        ase.io.read(tmp_path / "frames.extxyz", ":"),
+    ):
+        assert len(frames) == 5
+        for atoms in frames:
+            assert atoms.pbc.all()
+            np.testing.assert_allclose(atoms.cell.cellpar(), copper().cell.cellpar(), rtol=1e-8)
+            energy = atoms.get_potential_energy()
+            atoms.calc = EMT()
+            # Positions have 24 bits, as above.
+            assert atoms.get_potential_energy() == pytest.approx(energy, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "atoms, suffix, reason",
+    [(copper(), "xyz", r"\.xyz has no cell"), (slab(), "dcd", r"\.dcd has only cells that are")],
+)
+def test_a_format_without_the_cell_is_refused(tmp_path, atoms, suffix, reason) -> None:
+    run(tmp_path, atoms, steps=5)
+    with pytest.raises(InputError, match=reason):
+        convert(tmp_path, tmp_path / f"frames.{suffix}")
+    assert not list(tmp_path.glob("*frames*"))
+
+
+def test_the_spread_of_a_committee_is_that_of_the_forces_in_the_cell(tmp_path: Path) -> None:
+    lj = {"kind": "lennard_jones", "sigma_A": 2.3, "cutoff_A": 4.0}
+    members = [EMT_POTENTIAL, lj | {"epsilon_eV": 0.3}]
+    setup = run(tmp_path, copper(), potential={"kind": "committee", "members": members}).setup
+    assert setup.force_spread is not None
+    x, cell = setup.system.positions, setup.system.cell
+    forces = []
+    for member in members:
+        calculator = QmdCalculator(member)
+        forces.append(Atoms("Cu8", x, cell=cell, pbc=True, calculator=calculator).get_forces())
+    half = (forces[0] - forces[1]) / 2  # of two members each is so far from the mean
+    spread = setup.force_spread(x, cell)
+    np.testing.assert_allclose(spread, np.linalg.norm(half, axis=1), atol=1e-12)
+    log = np.genfromtxt(tmp_path / "output/log.csv", delimiter=",", names=True)
+    assert log["force_spread_eV_per_A"][0] == pytest.approx(spread.max(), abs=1e-9)
+    assert spread.max() > 0.01
+
+
+def test_periodic_runs_are_not_compared_as_molecules(tmp_path: Path) -> None:
+    run(tmp_path, copper())
+    reference = series.read(tmp_path)
+    with pytest.raises(InputError, match="is periodic; `qmd compare` is for isolated molecules"):
+        compare(reference, reference)
 
 
 def test_a_run_goes_on_from_its_checkpoint_with_the_same_bytes(tmp_path: Path) -> None:
