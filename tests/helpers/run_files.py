@@ -1,12 +1,15 @@
 """Frames and run folders made without a run."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import netCDF4
 import numpy as np
 
 from qmd import units
 from qmd.integrators import Batch, State
+from qmd.io.netcdf import Header
 from qmd.io.pdb import write_pdb
 from qmd.io.snapshot import Snapshot
 from qmd.io.trajectory import TrajectoryWriter
@@ -51,3 +54,17 @@ def make_run(folder: Path, numbers=NUMBERS, positions=DIMER, n_frames: int = 6) 
         writer.write(frame.snapshot())
     writer.close()
     return folder
+
+
+def write_by_library(path: Path, header: Header, values: Mapping[str, Any]) -> None:
+    """Write a file with this header, and the values of its variables, by the NetCDF library."""
+    with netCDF4.Dataset(path, "w", format="NETCDF3_64BIT_OFFSET") as file:
+        file.set_fill_off()
+        file.setncatts(dict(header.attributes))
+        for name, length in header.dims.items():
+            file.createDimension(name, length or None)
+        for name, variable in header.variables.items():
+            created = file.createVariable(name, variable.type.lstrip(">"), variable.dims)
+            created.setncatts(dict(variable.attributes))
+        for name, array in values.items():
+            file[name][:] = array

@@ -12,7 +12,7 @@ import netCDF4
 import numpy as np
 import pytest
 import scipy.io
-from run_files import Frame
+from run_files import Frame, write_by_library
 
 from qmd import units
 from qmd.errors import CorruptError, InputError, NumericalError, OutputError
@@ -149,16 +149,7 @@ def test_the_file_is_byte_for_byte_the_netcdf_library_s(tmp_path: Path) -> None:
         "Z": NUMBERS,
     }
     header = netcdf.read(tmp_path / "ours.nc")
-    with netCDF4.Dataset(tmp_path / "library.nc", "w", format="NETCDF3_64BIT_OFFSET") as file:
-        file.set_fill_off()
-        file.setncatts(dict(header.attributes))
-        for name, length in header.dims.items():
-            file.createDimension(name, length or None)
-        for name, variable in header.variables.items():
-            created = file.createVariable(name, variable.type.lstrip(">"), variable.dims)
-            created.setncatts(dict(variable.attributes))
-        for name, values in columns.items():
-            file[name][:] = values
+    write_by_library(tmp_path / "library.nc", header, columns)
     assert (tmp_path / "ours.nc").read_bytes() == (tmp_path / "library.nc").read_bytes()
 
 

@@ -15,6 +15,7 @@ from ase import Atoms
 from ase.build import bulk, fcc111
 from ase.calculators.emt import EMT
 from ase.geometry import cell_to_cellpar
+from run_files import write_by_library
 
 import qmd
 from qmd import units
@@ -123,16 +124,7 @@ def test_the_bytes_of_a_periodic_trajectory_are_those_of_the_library(tmp_path: P
     assert b"".join(content["cell_spatial"]) == b"abc"
     assert [b"".join(row) for row in content["cell_angular"]] == [b"alpha", b"beta ", b"gamma"]
     header = trajectory.verify(paths.trajectory)
-    with netCDF4.Dataset(tmp_path / "library.nc", "w", format="NETCDF3_64BIT_OFFSET") as file:
-        file.set_fill_off()
-        file.setncatts(dict(header.attributes))
-        for name, length in header.dims.items():
-            file.createDimension(name, length or None)
-        for name, variable in header.variables.items():
-            created = file.createVariable(name, variable.type.lstrip(">"), variable.dims)
-            created.setncatts(dict(variable.attributes))
-        for name, values in content.items():
-            file[name][:] = values
+    write_by_library(tmp_path / "library.nc", header, content)
     assert paths.trajectory.read_bytes() == (tmp_path / "library.nc").read_bytes()
 
 
