@@ -16,6 +16,7 @@ code  class               meaning
 """
 
 import re
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar
@@ -113,8 +114,15 @@ def out_of_memory(error: BaseException) -> OutOfMemoryError | None:
     refused = isinstance(error, RuntimeError) and (
         "RESOURCE_EXHAUSTED" in text or "can't start new thread" in text  # JAX; threading
     )
-    if not (isinstance(error, MemoryError) or refused):
+    # Python's words where an allocation in C code failed and nobody said so, as in NumPy's
+    # ufuncs and indexing. The memory may be free again by now: it cannot be asked.
+    unsaid = isinstance(error, SystemError) and (
+        "error return without exception set" in text
+        or "returned NULL without setting an exception" in text
+    )
+    if not (isinstance(error, MemoryError) or refused or unsaid):
         return None
+    text = "" if unsaid else text
     cause = text.splitlines()[0][:300].removesuffix(".") if text else "no further details"
     return OutOfMemoryError(
         f"Out of memory: {cause}.",
@@ -128,7 +136,9 @@ def memory_errors() -> Iterator[None]:
     """Turn errors of the body that mean a lack of memory into `OutOfMemoryError`."""
     try:
         yield
-    except (MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError, SystemError) as error:
+        if not isinstance(error, RuntimeError):  # what the frames hold is missing for the message
+            traceback.clear_frames(error.__traceback__)
         if found := out_of_memory(error):
             raise found from error
         raise

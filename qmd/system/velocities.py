@@ -46,8 +46,9 @@ def thermal_velocities(
         raise ValueError(f"normals have shape {normals.shape}, not {system.positions.shape}")
     masses = system.masses[:, None]
     velocities = np.sqrt(temperature_K * units.kB / masses) * normals
-    velocities[list(fixed)] = 0.0
-    if not len(fixed):
+    if len(fixed):
+        velocities[list(fixed)] = 0.0
+    else:
         velocities -= (masses * velocities).sum(axis=0) / masses.sum()
     if remove_rotation:
         velocities -= _rigid_rotation(system, velocities)

@@ -94,11 +94,28 @@ def test_a_run_that_lacks_memory_resumes_to_the_same_bytes(
         assert (output / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
-def test_a_start_without_memory_is_one_line_and_exit_code_5(tmp_path: Path, lab: Lab) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "error return without exception set",
+        "<ufunc 'add'> returned NULL without setting an exception",
+    ],
+    ids=["indexing", "ufunc"],
+)
+def test_an_allocation_in_C_that_failed_without_a_word_is_one(text: str) -> None:
+    found = out_of_memory(SystemError(text))
+    assert found and found.message == "Out of memory: no further details."
+    assert out_of_memory(SystemError("bad argument to internal function")) is None
+
+
+@pytest.mark.parametrize("left_MB", [4, 10, 32])
+def test_a_start_without_memory_is_one_line_and_exit_code_5(
+    tmp_path: Path, lab: Lab, left_MB: int
+) -> None:
     path = tmp_path / "input.yaml"
     path.write_text(json.dumps(INPUT | {"replicas": 100_000, "threads": 1, "steps": 1}))
     # Positions, velocities and forces of all replicas are 7 MB each, several times over.
-    ended = lab.qmd("run", path, more_memory=32 * 2**20)
+    ended = lab.qmd("run", path, more_memory=left_MB * 2**20)
     assert ended.code == 5, ended.output
     cause, advice = ended.output.splitlines()
     assert cause.startswith("qmd: Out of memory: ") and "fewer replicas" in advice
