@@ -1,6 +1,7 @@
 """Kill runs of all kinds at random moments: `python tests/kills.py --kills 1000 --json FILE`.
 
-The same command goes on where an earlier one stopped. `--docs FILE` writes the table of the file
+The same command goes on where an earlier one stopped; `--kind KIND` kills runs of one kind until
+there are that many kills of it. `--docs FILE` writes the table of the file
 between the markers of a page.
 """
 
@@ -23,6 +24,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--kind", choices=KINDS, action="append", help="default: all kinds")
     parser.add_argument("--json", type=Path, required=True, help="counts, kept after each run")
     parser.add_argument("--docs", type=Path, help="page whose table is written anew")
     options = parser.parse_args()
@@ -31,8 +33,9 @@ def main() -> int:
         kept = json.loads(options.json.read_text())
         options.seed = kept["seed"]
         found |= {kind: Killed(**one) for kind, one in kept["kinds"].items()}
+    chosen = {kind: found[kind] for kind in options.kind or KINDS}
     with Lab(*MODULES) as lab, tempfile.TemporaryDirectory() as folder:
-        for _ in kill_all(Path(folder), lab, options.kills, options.seed, found):
+        for _ in kill_all(Path(folder), lab, options.kills, options.seed, chosen):
             save(options.json, options.seed, found)
     if options.docs:
         pages.write(options.docs, "kills", table(json.loads(options.json.read_text())))

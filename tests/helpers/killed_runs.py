@@ -30,6 +30,23 @@ GUARD = {"max_force_eV_per_A": 1.3, "on_failure": "drop"}
 """In 60 steps two of the five replicas meet a larger force, and are dropped."""
 MORSE = {"kind": "morse", "bonds": [[0, 1], [0, 2]], "depth_eV": 5.0, "steepness_per_A": 2.2,
          "length_A": 0.97}  # fmt: skip
+ARGON: dict[str, Any] = {
+    "system": {"structure": "argon-108", "temperature_K": 94},
+    "potential": {
+        "kind": "lennard_jones", "epsilon_eV": 0.0103, "sigma_A": 3.4, "cutoff_A": 7.0,
+        "truncation": "force_shift", "skin_A": 0.3,
+    },
+    "steps": 61,
+    "replicas": 3,
+    "replica": 2,
+    "threads": 2,
+    "output": {"trajectory_every": 9, "log_every": 4, "checkpoint_every": 10},
+}  # fmt: skip
+BAROSTAT = {
+    "kind": "cell_rescaling", "timestep_fs": 4, "temperature_K": 94, "relaxation_time_fs": 100,
+    "pressure_bar": 2000, "pressure_relaxation_time_fs": 200, "compressibility_per_bar": 2e-5,
+}  # fmt: skip
+"""The cell loses 6 % of its volume in 60 steps, and lists are built anew."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +68,10 @@ def _run(**changes: Any) -> Callable[[Path], Any]:
 
 def _replicas(**changes: Any) -> Callable[[Path], Any]:
     return lambda folder: REPLICAS | changes
+
+
+def _constant_pressure(scaling: str, **changes: Any) -> Callable[[Path], Any]:
+    return lambda folder: ARGON | {"integrator": BAROSTAT | {"scaling": scaling}} | changes
 
 
 def _ensemble(folder: Path) -> Any:
@@ -98,6 +119,7 @@ def _benchmark(folder: Path) -> Any:
 NVE = {"kind": "velocity_verlet", "timestep_fs": 0.5}
 KINDS = {
     "run, Langevin": Kind("run", _run()),
+    "constant pressure, replicas": Kind("run", _constant_pressure("isotropic")),
     "run, constant energy": Kind("run", _run(integrator=NVE)),
     "run, finite shots": Kind("run", _run(noise={"shots": 10**9})),
     "run, over an older one": Kind("run", _run(), clears=True),
@@ -106,6 +128,10 @@ KINDS = {
         "run", _replicas(output=REPLICAS["output"] | {"trajectories": "separate"})
     ),
     "replicas, some dropped": Kind("run", _replicas(guards=GUARD)),
+    "constant pressure, any shape": Kind(
+        "run",
+        _constant_pressure("anisotropic", output=ARGON["output"] | {"trajectories": "separate"}),
+    ),
     "replicas, over older ones": Kind("run", _replicas(), clears=True),
     "ensemble": Kind("ensemble", _ensemble, "input"),
     "labels": Kind("label", _labels, "labels.npz"),
