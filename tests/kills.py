@@ -7,6 +7,7 @@ between the markers of a page.
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -34,9 +35,15 @@ def main() -> int:
         options.seed = kept["seed"]
         found |= {kind: Killed(**one) for kind, one in kept["kinds"].items()}
     chosen = {kind: found[kind] for kind in options.kind or KINDS}
-    with Lab(*MODULES) as lab, tempfile.TemporaryDirectory() as folder:
-        for _ in kill_all(Path(folder), lab, options.kills, options.seed, chosen):
-            save(options.json, options.seed, found)
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as programs:
+        os.environ |= {  # a training compiles for longer than it runs
+            "JAX_COMPILATION_CACHE_DIR": programs,
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+        }
+        with Lab(*MODULES) as lab:
+            for _ in kill_all(Path(folder), lab, options.kills, options.seed, chosen):
+                save(options.json, options.seed, found)
     if options.docs:
         pages.write(options.docs, "kills", table(json.loads(options.json.read_text())))
     failures = [line for one in found.values() for line in one.failures]

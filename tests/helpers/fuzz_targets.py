@@ -101,6 +101,12 @@ CLASSICAL: list[dict[str, Any]] = [
     {"kind": "lennard_jones", "atoms": [0, 1], "epsilon_eV": 0.0067, "sigma_A": 3.166},
     {"kind": "point_charges", "charges_e": [-0.8, 0.4, 0.4], "molecules": [[0], [1], [2]]},
 ]  # fmt: skip
+IN_CELLS: list[dict[str, Any]] = [
+    {"kind": "lennard_jones", "epsilon_eV": 0.0104, "sigma_A": 3.4, "cutoff_A": 8.5,
+     "skin_A": 1.0, "truncation": "switch", "switch_from_A": 7.5, "tail_correction": True},
+    {"kind": "point_charges", "charges_e": [0.5, -0.5] * 4, "cutoff_A": 6.0, "accuracy": 1e-8},
+]  # fmt: skip
+BOX = {"molecule": "Ar", "count": 8, "density_g_per_cm3": 1.4, "seed": 2, "placement": "lattice"}
 REFERENCES: list[dict[str, Any]] = [
     {"kind": "dft", "functional": "rpbe,pbe", "basis": "def2-svp", "dispersion": None},
     {"kind": "fci", "basis": "sto-3g", "charge": 0, "multiplicity": 1},
@@ -112,9 +118,18 @@ POTENTIALS: list[Any] = [
     {"kind": "committee", "members": ["sivqlm-h2o", "spc-fw"]},
 ]  # fmt: skip
 INTEGRATORS: list[Any] = [
-    {"kind": "velocity_verlet", "timestep_fs": 0.5},
+    {"kind": "velocity_verlet", "timestep_fs": 0.5, "remove_drift_every": None},
     {"kind": "langevin_baoab", "timestep_fs": 0.5, "temperature_K": 300, "friction_per_ps": 1.0},
-]
+    {"kind": "velocity_rescaling", "timestep_fs": 0.5, "relaxation_time_fs": 100,
+     "temperature_K": {"from_K": 300, "to_K": 500, "steps": 50}},
+    {"kind": "nose_hoover_chain", "timestep_fs": 0.5, "temperature_K": 300, "chain_length": 3,
+     "relaxation_time_fs": 100},
+]  # fmt: skip
+BAROSTAT: dict[str, Any] = {
+    "kind": "cell_rescaling", "timestep_fs": 2, "temperature_K": 94, "relaxation_time_fs": 100,
+    "pressure_bar": 1.0, "pressure_relaxation_time_fs": 1000, "compressibility_per_bar": 4.5e-5,
+    "scaling": "anisotropic",
+}  # fmt: skip
 EXECUTORS: list[Any] = [
     {"kind": "serial"}, {"kind": "processes", "workers": 2, "threads": 1},
     {"kind": "dask", "workers": None, "scheduler": "tcp://127.0.0.1:8786"},
@@ -154,6 +169,11 @@ def _documents() -> Iterator[tuple[str, Any]]:
     for integrator in INTEGRATORS:
         yield "run", run | {"potential": "sivqlm-h2o", "integrator": integrator, "replicas": 3}
     yield "run", run | {"potential": "sivqlm-h2o", "noise": {"shots": 10**9}}
+    for potential in IN_CELLS:
+        system = {"structure": BOX, "temperature_K": 94, "fixed": [0]}
+        in_cell = {"system": system, "potential": potential, "confinement": None}
+        yield "run", run | in_cell
+        yield "run", run | in_cell | {"integrator": BAROSTAT, "system": system | {"fixed": None}}
     for method in REFERENCES:
         yield "reference", run | {"potential": method}
         yield "label", {"structures": "water.xyz", "method": method, "save_every": 3}
@@ -232,6 +252,13 @@ def _write_water(folder: Path) -> None:
         ase.io.write(folder / name, one, format=kind)
 
 
+CRYSTAL = b"Ar\n1.0\n5.26 0 0\n0 5.26 0\n0 0 5.26\nAr\n2\nDirect\n0 0 0\n0.5 0.5 0\n"
+CIF = (
+    b"data_x\n_cell_length_a 5.26\n_cell_length_b 5.26\n_cell_length_c 6.5\n_cell_angle_alpha 90\n"
+    b"_cell_angle_beta 90\n_cell_angle_gamma 120\n_symmetry_space_group_name_H-M 'P 1'\nloop_\n"
+    b"_atom_site_label\n_atom_site_type_symbol\n_atom_site_fract_x\n_atom_site_fract_y\n"
+    b"_atom_site_fract_z\nAr1 Ar 0 0 0\nAr2 Ar 0.5 0.5 0.5\n"
+)
 STRUCTURES = {
     "water.xyz": "xyz", "full.xyz": "extxyz", "water.pdb": "proteindatabank", "water.mol": "mol",
     "water.gen": "gen", "coord": "turbomole",
@@ -239,7 +266,7 @@ STRUCTURES = {
 NAMES = (*STRUCTURES, "a.cif", "a.cube", "a.traj", "a.json", "a.db", "POSCAR", "a.xyz.gz", "a.nc",
          "a.sdf", "a", "a.txt")  # fmt: skip
 PDB = b"".join(
-    b"ATOM      1  %-3sHOH A   1    %8.3f%8.3f%8.3f  1.00  0.00          %2s\n"
+    b"ATOM      1  %-3s HOH A   1    %8.3f%8.3f%8.3f  1.00  0.00          %2s\n"
     % (symbol.encode(), *position, symbol.encode())
     for symbol, position in zip(WATER, POSITIONS, strict=True)
 )
@@ -251,7 +278,11 @@ COMMENT = (
 
 def _structures(folder: Path) -> st.SearchStrategy[Any]:
     whole = {name: (folder / name).read_bytes() for name in STRUCTURES}
-    whole |= {"full.xyz": COMMENT, "water.pdb": PDB + b"END\n"}
+    cell = b"CRYST1    9.000    9.000   12.000  90.00  90.00 120.00 P 1           1\n"
+    whole |= {
+        "full.xyz": COMMENT, "water.pdb": PDB + b"END\n", "cell.pdb": cell + PDB + b"END\n",
+        "cell.xyz": COMMENT.replace(b"F F F", b"T T F"), "POSCAR": CRYSTAL, "crystal.cif": CIF,
+    }  # fmt: skip
     files = st.sampled_from(sorted(whole)).flatmap(
         lambda name: st.tuples(st.just(name), damage.of_text(whole[name]))
     )
@@ -259,19 +290,20 @@ def _structures(folder: Path) -> st.SearchStrategy[Any]:
         st.sampled_from(NAMES),
         st.sampled_from(sorted(whole.values())).flatmap(damage.of_text) | st.binary(max_size=200),
     )
-    return st.tuples(st.one_of(files, files, files, strangers), st.booleans())
+    readers = st.sampled_from(["geometries", "isolated", "in a cell"])
+    return st.tuples(st.one_of(files, files, files, strangers), readers)
 
 
 def _read_structure(folder: Path, case: Any) -> None:
-    (name, content), frames = case
+    (name, content), reader = case
     path = folder / "case" / name
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(content)
     try:
-        if frames:
+        if reader == "geometries":
             geometries.read(path)
         else:
-            load_system(str(path), folder, charged=True)
+            load_system(str(path), folder, charged=True, periodic=reader == "in a cell")
     finally:
         path.unlink()
 

@@ -83,7 +83,8 @@ def _labels(folder: Path) -> Any:
     frames = WATER + 0.02 * np.random.default_rng(5).standard_normal((40, 3, 3))
     np.savez(folder / "frames.npz", Z=np.array([8, 1, 1]), R=frames)
     method = {"kind": "ase", "calculator": "ase.calculators.emt.EMT"}
-    return {"structures": "frames.npz", "method": method, "save_every": 3}
+    serial = {"kind": "serial"}
+    return {"structures": "frames.npz", "method": method, "save_every": 3, "executor": serial}
 
 
 def _training(folder: Path) -> Any:
@@ -97,7 +98,7 @@ def _training(folder: Path) -> Any:
             {"kind": "adam", "steps": 20, "report_every": 5, "learning_rate": 0.001},
         ],
         "starts": {"count": 2, "finalists": 1},
-        "workers": 1,
+        "executor": {"kind": "serial"},
         "licence": "CC0-1.0",
     }
 
@@ -117,10 +118,16 @@ def _benchmark(folder: Path) -> Any:
 
 
 NVE = {"kind": "velocity_verlet", "timestep_fs": 0.5}
+RAMP = {"from_K": 300, "to_K": 400, "steps": 100}
+CHAIN = {"kind": "nose_hoover_chain", "timestep_fs": 0.5, "temperature_K": RAMP,
+         "remove_drift_every": 9}  # fmt: skip
+RESCALED = {"kind": "velocity_rescaling", "timestep_fs": 0.5, "temperature_K": 300}
 KINDS = {
     "run, Langevin": Kind("run", _run()),
     "constant pressure, replicas": Kind("run", _constant_pressure("isotropic")),
     "run, constant energy": Kind("run", _run(integrator=NVE)),
+    "run, Nose-Hoover chain": Kind("run", _run(integrator=CHAIN)),
+    "run, velocity rescaling": Kind("run", _run(integrator=RESCALED)),
     "run, finite shots": Kind("run", _run(noise={"shots": 10**9})),
     "run, over an older one": Kind("run", _run(), clears=True),
     "replicas, together": Kind("run", _replicas()),
@@ -234,7 +241,7 @@ class Bench:
             else:
                 after_s = moments.uniform(0, 0.8 * self.seconds)
                 at = {"disturb": (signal.SIGKILL,), "after_s": after_s}
-            ended = self._run(*overwrite, checkpoint_s=0.01, **at)
+            ended = self._run(*overwrite, **at)
             if ended.code == 3 and self.kind.clears and not overwrite:
                 overwrite = self._overwrite  # killed before the older run had been marked
                 continue
