@@ -74,8 +74,9 @@ def open_writers(
     """
     n, first = setup.config.replicas, setup.config.replica
     _allow_open_files(n)
-    missing = [] if synced is None else [r for r in range(first, first + n) if str(r) not in synced]
-    if missing:
+    known = [] if synced is None else [r for r, end in synced.items() if "frames" in end]
+    missing = [r for r in range(first, first + n) if str(r) not in known]
+    if synced is not None and missing:
         raise CorruptError(
             f"{paths.checkpoint} is damaged: it says nothing of trajectory {missing[0]}.", RESTORE
         )

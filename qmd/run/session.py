@@ -310,6 +310,7 @@ def _check_contents(setup: RunSetup, saved: checkpoint.Checkpoint, paths: RunPat
         "its cell is not one that this input reaches": _is_other_cell(setup, saved.batch.cells),
         "a replica failed at a later step": any(step > saved.step for step, _, _ in saved.failures),
         "it says nothing of an output": not saved.outputs.keys() >= OUTPUTS.keys(),
+        "it says nothing of log.csv": "bytes" not in saved.outputs.get("log", {}),
     }
     for fault, is_there in faults.items():
         if is_there:

@@ -75,6 +75,11 @@ def without(header: dict[str, Any], *path: str) -> dict[str, Any]:
     return header
 
 
+def within(header: dict[str, Any], name: str) -> dict[str, Any]:
+    """Put the record of an output where that of one of several files would be."""
+    return header | {"outputs": header["outputs"] | {name: {"a": header["outputs"][name]}}}
+
+
 def nested(depth: int) -> list[Any]:
     inner: list[Any] = []
     for _ in range(depth):
@@ -99,6 +104,7 @@ NAN = b"\x00" * 6 + b"\xf8\x7f"
         (lambda h, a: (h | {"bath_variables": ["eta"]}, a), "bath variables"),
         (lambda h, a: (h | {"outputs": {}}, a), "says nothing of an output"),
         (lambda h, a: (h | {"outputs": {"log": 3}}, a), "'outputs.log'"),
+        (lambda h, a: (within(h, "log"), a), "says nothing of log.csv"),
         (lambda h, a: (without(h, "outputs", "log", "blocks"), a), "'outputs.blocks'"),
         (lambda h, a: (without(h, "outputs", "trajectory", "frames"), a), "'outputs'"),
         (lambda h, a: (without(h, "arrays", "forces"), a), "arrays do not fit"),
@@ -137,6 +143,21 @@ def test_the_checkpoint_before_one_that_contradicts_the_input_is_taken(run):
     assert "its seed is not that of the input" in said[0]
     assert "checkpoint.prev at step 10" in said[0]
     assert {p.name: p.read_bytes() for p in path.parent.iterdir() if p.name in FILES} == expected
+
+
+def test_a_record_of_text_is_none_of_a_trajectory(run):
+    path, separate = run / "input.yaml", {"trajectories": "separate"}
+    document = json.loads(path.read_text())
+    document |= {"replicas": 2, "output": document["output"] | separate}
+    path.write_text(json.dumps(document | {"steps": 10}))
+    session.run(load_config(path), run / "many")
+    header, arrays = parts((run / "many" / "checkpoint").read_bytes())
+    header["outputs"]["trajectory"]["1"] = header["outputs"]["log"]
+    for name in ("checkpoint", "checkpoint.prev"):
+        (run / "many" / name).write_bytes(sealed(header, arrays))
+    path.write_text(json.dumps(document))
+    with pytest.raises(CorruptError, match="it says nothing of trajectory 1"):
+        session.run(load_config(path), run / "many")
 
 
 FILES = "trajectory.nc", "log.csv", "checkpoint", "final.extxyz", "topology.pdb"

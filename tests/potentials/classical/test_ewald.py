@@ -153,6 +153,15 @@ def test_forces_and_virial_are_derivatives_of_the_energy() -> None:
     assert_allclose(forces.sum(axis=0), 0, atol=1e-12)
 
 
+def test_a_long_molecule_has_the_forces_of_its_energy_also_in_coarse_sums() -> None:
+    # Two charges of one molecule 4 apart, beyond a cut-off of 3: what the waves give them is taken
+    # away, as the waves give it. With an accuracy of 1e-2 that is not the whole of Coulomb's law.
+    model = ewald_charges((1, -1), (0, 0), 3.0, 1e-2)
+    x, direction = np.array([[0.0, 0, 0], [0, 0, 4]]), np.array([[0.0, 0, 0], [0.3, -0.2, 1]])
+    expected = (evaluate(native_model(model), x, CELL)[1] * direction).sum()
+    assert -slopes(model, x, direction, np.zeros((3, 3))) == pytest.approx(expected, abs=1e-9)
+
+
 @pytest.mark.parametrize("accuracy", [1e-3, 1e-5])
 def test_errors_are_as_small_as_kolafa_and_perram_say(accuracy: float) -> None:
     # Their equations 18 and 32 for charges without order, for the sum over pairs and over waves:

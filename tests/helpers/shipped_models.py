@@ -1,0 +1,77 @@
+"""The shipped models, with a structure of each from which runs begin."""
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from ase.data import atomic_masses, atomic_numbers
+from scipy.optimize import minimize
+
+from qmd.io.structure import load_system
+from qmd.potentials import evaluate, find, load
+from qmd.system.system import System
+
+RUNS = Path(__file__).parents[2] / "runs"
+
+
+class Shipped(NamedTuple):
+    """A shipped package on one molecule, at a minimum of its energy."""
+
+    label: str
+    name: str
+    package: Any
+    system: System
+    confinement: dict[str, float] | None
+
+
+STRUCTURES = {
+    "sivqlm-lih": ("sivqlm-lih", "lih"),
+    "sivqlm-h2o": ("sivqlm-h2o", "h2o"),
+    "sivqlm-h2o-dimer": ("sivqlm-h2o-dimer", "h2o-dimer"),
+    "qnn-ethanol": ("qnn-ethanol", str(RUNS / "ethanol-nve" / "ethanol.xyz")),
+    "qnn-malonaldehyde": ("qnn-malonaldehyde", None),
+    "qnn-benzene": ("qnn-benzene", str(RUNS / "benzene-nve" / "benzene.xyz")),
+    "qnn-organic, ethanol": ("qnn-organic", str(RUNS / "ethanol-nve" / "ethanol.xyz")),
+    "qnn-organic, malonaldehyde": ("qnn-organic", None),
+    "qnn-organic, benzene": ("qnn-organic", str(RUNS / "benzene-nve" / "benzene.xyz")),
+}
+"""Package and structure of each row of the tables; None: a test geometry of `qnn-malonaldehyde`."""
+DIMER_SPHERE = {"radius_A": 4.5, "stiffness_eV_per_A3": 1.0}
+"""Keeps two waters together: apart they leave the domain, as they should."""
+
+
+@cache
+def shipped(label: str) -> Shipped:
+    """Return a shipped package on its molecule.
+
+    Parameters
+    ----------
+    label : str
+        Key of `STRUCTURES`.
+    """
+    name, structure = STRUCTURES[label]
+    package = load(find(name))
+    if structure is None:
+        first = load(find("qnn-malonaldehyde"))
+        numbers = np.array([atomic_numbers[symbol] for symbol in first.species])
+        masses = atomic_masses[numbers]
+        system = System(numbers, first.test_positions[0], masses, None, "malonaldehyde")
+    else:
+        system = load_system(structure, ".")
+    package = package.on(tuple(system.symbols))
+    relaxed = replace(system, positions=_minimum(package.native(), system.positions))
+    return Shipped(label, name, package, relaxed, DIMER_SPHERE if "dimer" in label else None)
+
+
+def _minimum(force: Any, positions: Any) -> Any:
+    """Return a minimum of the energy near these positions (n, 3), in angstrom."""
+
+    def energy_and_slope(x: Any) -> Any:
+        energy, forces = evaluate(force, x.reshape(-1, 3))
+        return energy, -forces.ravel()
+
+    found = minimize(energy_and_slope, positions.ravel(), jac=True, method="BFGS",
+                     options={"gtol": 1e-6, "maxiter": 1000})  # fmt: skip
+    return found.x.reshape(-1, 3)
