@@ -17,9 +17,11 @@ from qmd.integrators import (
     Force,
     LangevinBAOAB,
     NativeReplicas,
+    NoseHooverChain,
     State,
     Status,
     Stream,
+    VelocityRescaling,
     VelocityVerlet,
     cfunc,
     evaluate_virial,
@@ -237,6 +239,23 @@ def test_an_isotropic_step_keeps_the_shape_and_every_direction(gas: Force) -> No
     np.testing.assert_array_equal(end.velocities[:, 1:], 0)
     # Without forces fractional places move by velocity over scale, which is finite: y and z stay.
     assert np.abs(end.positions[:, 1:] - scale * begin.positions[:, 1:]).max() < 1e-12
+
+
+@pytest.mark.parametrize(
+    "method",
+    [VelocityVerlet(FS), VelocityRescaling(FS, KT, 50 * FS), NoseHooverChain(FS, KT, 50 * FS)],
+)
+def test_methods_without_barostat_keep_every_direction(gas: Force, method: Any) -> None:
+    force = spring(gas)
+    begin = start(barostat(), force, TILTED)._replace(bath=np.zeros(0))
+    begin = begin._replace(velocities=begin.velocities * [1, 0, 0])
+    begin = method.start(begin, Stream(0), force)
+    end = method.advance(begin, force, 1 / MASSES, Stream(2), unlimited(), 200).state
+    assert (
+        np.abs(end.velocities[:, 0] - begin.velocities[:, 0]).max() > 0.01 or not method.is_random
+    )
+    np.testing.assert_array_equal(end.velocities[:, 1:], 0)
+    np.testing.assert_array_equal(end.positions[:, 1:], begin.positions[:, 1:])
 
 
 def test_the_drift_is_left_alone(gas: Force) -> None:
