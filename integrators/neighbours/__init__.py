@@ -27,16 +27,19 @@ program, and names both in `Force.lists`. Its compiled function begins with ::
 
 from .count import vector
 from .geometry import completed, fraction, invert, is_periodic
-from .layout import Neighbours, opened
+from .layout import SECOND, Neighbours, floats, integers, opened
 from .lists import AUDIT_EVERY, NeighbourList, neighbour_pairs
 from .update import update
 
 __all__ = [
     "AUDIT_EVERY",
+    "SECOND",
     "NeighbourList",
     "Neighbours",
     "completed",
+    "floats",
     "fraction",
+    "integers",
     "invert",
     "is_periodic",
     "neighbour_pairs",

@@ -10,20 +10,23 @@ from ..simd.vectors import padded
 from . import kernel as layout
 from . import rank_two
 from .lanes import AMPLITUDE, LANES
+from .list_native import Centres, force_on_lists
 from .network import AtomCentredNetwork, NetworkParameters
 from .pair_lanes import COMPONENTS, UNITARY
 
 Array = np.ndarray
+MAX_DENSE = 100
+"""Largest number of isolated atoms whose pairs are all taken, without a list."""
 
 
 def native_kernel(model: AtomCentredNetwork, *, parallel: bool = False) -> Force:
-    """Return the native kernel of a network.
+    """Return the native kernel of a network, for isolated atoms and for cells.
 
     Parameters
     ----------
     model : AtomCentredNetwork
     parallel : bool
-        Compute each energy on all cores; see `parallel`.
+        Compute each energy of isolated atoms on all cores; see `parallel`.
 
     Raises
     ------
@@ -32,10 +35,31 @@ def native_kernel(model: AtomCentredNetwork, *, parallel: bool = False) -> Force
     """
     model.check()
     if not parallel:
-        return Force(layout.energy_and_forces(), *arrays(model))
+        few = model.n_atoms <= MAX_DENSE
+        dense = Force(layout.energy_and_forces(), *arrays(model)) if few else None
+        return force_on_lists(model.kinds, _centres(model), dense)
     from .parallel import energy_and_forces
 
     return Force(energy_and_forces(), *arrays(model, -(-model.n_atoms // LANES)))
+
+
+def _centres(model: AtomCentredNetwork) -> Centres:
+    """Return what the kernel on lists has to know of a network."""
+    four = model.on((0,) * LANES)
+    radial, start, offsets = kernel_order(model.parameters, model.circuit)
+    head, lists = _program(four)
+    shape = (model.n_kinds, model.n_kinds, model.n_radial, -1)
+    return Centres(
+        first=model.first,
+        cutoff=model.cutoff,
+        coefficients=radial.reshape(shape),
+        parts=_padded(model),
+        start=start.reshape(model.n_kinds, -1),
+        function=int(head[layout.CIRCUITS]),
+        program=np.concatenate([head, lists]),
+        constants={layout.OFFSETS: offsets, layout.INITIAL: _singlets(model.circuit)},
+        scratch=_scratch_of_four(model),
+    )
 
 
 def arrays(model: AtomCentredNetwork, n_at_once: int = 1) -> tuple[Array, Array]:

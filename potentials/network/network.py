@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self
 from ..circuit.circuit import Circuit, Heisenberg
 from ..parameters import check_arrays
 
-MAX_CENTRES, MAX_KINDS, MAX_RADIAL = 1000, 20, 100
+MAX_KINDS, MAX_RADIAL = 20, 100
 
 
 class NetworkParameters(NamedTuple):
@@ -64,7 +64,7 @@ class AtomCentredNetwork:
     Raises
     ------
     ValueError
-        If the circuit has another form, or there are too many atoms or elements.
+        If the circuit has another form, or there are no atoms or too many elements.
     """
 
     kinds: tuple[int, ...]
@@ -115,7 +115,7 @@ class AtomCentredNetwork:
         return 1 if self.parameters.tensors is None else 2
 
     def on(self, kinds: tuple[int, ...]) -> Self:
-        """Return the network with the same parameters for another molecule."""
+        """Return the network with the same parameters for other atoms."""
         return replace(self, kinds=kinds)
 
     def check(self) -> None:
@@ -136,9 +136,9 @@ class AtomCentredNetwork:
 
 
 def check_centres(kinds: tuple[int, ...], first: float, cutoff: float) -> None:
-    """Raise ValueError for no or too many atoms, or for an empty range of the Gaussians."""
-    if not 0 < len(kinds) <= MAX_CENTRES or not 0 <= min(kinds):
-        raise ValueError(f"A network must be for 1 to {MAX_CENTRES} atoms: {kinds}.")
+    """Raise ValueError for no atoms, or for an empty range of the Gaussians."""
+    if not kinds or min(kinds) < 0:
+        raise ValueError(f"A network must be for atoms of its elements: {kinds[:12]}.")
     if not 0 <= first < cutoff < float("inf"):
         raise ValueError(
             f"Gaussians must lie from a distance to a larger one, but lie from {first} to {cutoff}."
@@ -150,6 +150,6 @@ def check_elements(kinds: tuple[int, ...], n_kinds: int, n_radial: int) -> None:
     if n_kinds > MAX_KINDS or max(kinds) >= n_kinds or not 2 <= n_radial <= MAX_RADIAL:
         raise ValueError(
             f"A network must have 1 to {MAX_KINDS} elements, those of its atoms among them, "
-            f"and 2 to {MAX_RADIAL} Gaussians, but has {n_kinds} and {n_radial} for the atoms "
-            f"{kinds}."
+            f"and 2 to {MAX_RADIAL} Gaussians, but has {n_kinds} and {n_radial} for atoms of the "
+            f"elements {sorted(set(kinds))}."
         )

@@ -5,8 +5,8 @@ scalars, elements and cut-off are those of `AtomCentredNetwork`. The comparison 
 contribution of the circuit.
 """
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -67,7 +67,7 @@ class Perceptron:
     Raises
     ------
     ValueError
-        If there are no or too many atoms, or the range of the Gaussians is empty.
+        If there are no atoms, or the range of the Gaussians is empty.
     """
 
     kinds: tuple[int, ...]
@@ -82,6 +82,10 @@ class Perceptron:
     def n_atoms(self) -> int:
         """Number of atoms whose positions are the input."""
         return len(self.kinds)
+
+    def on(self, kinds: tuple[int, ...]) -> Self:
+        """Return the perceptron with the same parameters for other atoms."""
+        return replace(self, kinds=kinds)
 
     def check(self) -> None:
         """Raise ValueError if the parameters have wrong shapes or are not finite."""
