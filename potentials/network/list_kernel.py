@@ -17,7 +17,6 @@ can be at work at once.
 import math
 
 from qmd.integrators import FORCE_SIGNATURE, call, neighbours
-from qmd.integrators.neighbours import floats, integers
 
 from ..compilation import inner, when_needed
 from ..contract import clear, fill
@@ -70,7 +69,7 @@ def energy_and_forces(positions, cell, forces, virial, program, workspace):
             program[program[DENSE_PROGRAM] : program[DENSE_END]],
             workspace[program[DENSE_NUMBERS] : program[DENSE_NUMBERS_END]],
         )
-    room = integers(program[ROOM], ROOM_WORDS)
+    room = neighbours.integers(program[ROOM], ROOM_WORDS)
     if room[FUNCTION] == 0:
         room[NEED_KEPT] = max(room[NEED_KEPT], 1)
         fill(forces, math.nan)
@@ -95,7 +94,7 @@ def on_lists(positions, cell, forces, virial, program, workspace):
     if not (neighbours.update(near, positions, cell) and _has_room(near, virial, program)):
         fill(forces, math.nan)
         return math.nan
-    room = integers(program[ROOM], ROOM_WORDS)
+    room = neighbours.integers(program[ROOM], ROOM_WORDS)
     for first in range(0, program[N_ATOMS], LANES):
         energy = call_centres(room[FOUR], workspace, first, 0, program)
         workspace[program[ENERGIES] + first // LANES] = energy
@@ -105,7 +104,7 @@ def on_lists(positions, cell, forces, virial, program, workspace):
 @inner
 def _has_room(near, virial, program):
     """Note what is asked for and what is needed; return False if there is no room for it."""
-    room, n = integers(program[ROOM], ROOM_WORDS), program[N_ATOMS]
+    room, n = neighbours.integers(program[ROOM], ROOM_WORDS), program[N_ATOMS]
     room[VIRIAL] = virial.shape[0]
     most = 0
     for first in range(0, n, LANES):
@@ -119,8 +118,8 @@ def _has_room(near, virial, program):
 @inner
 def collect(near, forces, virial, program, w):
     """Add up energies, pulls and virials of all centres, in their order; return the energy."""
-    room, energy, n = integers(program[ROOM], ROOM_WORDS), 0.0, program[N_ATOMS]
-    pulls = floats(room[PULLS], 3 * room[CAP_PULLS])
+    room, energy, n = neighbours.integers(program[ROOM], ROOM_WORDS), 0.0, program[N_ATOMS]
+    pulls = neighbours.floats(room[PULLS], 3 * room[CAP_PULLS])
     for i in range(n):
         x = y = z = 0.0
         for entry in range(near.starts[i], near.starts[i + 1]):
@@ -147,14 +146,14 @@ def collect(near, forces, virial, program, w):
 @when_needed(CENTRES)
 def four_centres(w, first, slot, program):
     """Energy of up to four centres; writes the pulls of their neighbours."""
-    near, room = neighbours.opened(program[LIST]), integers(program[ROOM], ROOM_WORDS)
+    near, room = neighbours.opened(program[LIST]), neighbours.integers(program[ROOM], ROOM_WORDS)
     start = program[SLOTS] + slot * program[SLOT_WORDS]
     own = program[start : start + program[SLOT_WORDS]]
     count = min(LANES, program[N_ATOMS] - first)
     own[CENTRES_HERE] = count
     size = room[CAP_KEPT] * record_size(program)
-    kept = floats(room[KEPT] + 8 * slot * size, size)
-    pulls, at = floats(room[PULLS], 3 * room[CAP_PULLS]), 0
+    kept = neighbours.floats(room[KEPT] + 8 * slot * size, size)
+    pulls, at = neighbours.floats(room[PULLS], 3 * room[CAP_PULLS]), 0
     for lane in range(count):
         own[own[KINDS] + lane] = program[program[ATOMS] + first + lane]
         own[program[BEGINS] + lane] = at
@@ -300,7 +299,7 @@ def _slopes(lane, slot, own, program, w):
 @inner
 def _pull(first, lane, slot, kept, pulls, own, program, w):
     """Write the pulls of the neighbours of a lane, by the chain rule; add its virial."""
-    near, room = neighbours.opened(program[LIST]), integers(program[ROOM], ROOM_WORDS)
+    near, room = neighbours.opened(program[LIST]), neighbours.integers(program[ROOM], ROOM_WORDS)
     padded, size = program[PADDED], record_size(program)
     virial = program[VIRIALS] + 9 * (first // LANES)
     for at in range(own[program[BEGINS] + lane], own[program[BEGINS] + lane + 1]):

@@ -23,6 +23,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,10 @@ MAX_BYTES, MAX_MODEL_BYTES = 2**24, 2**20
 ENERGY_TOLERANCE, FORCE_TOLERANCE = 1e-10, 1e-8
 """eV, eV/angstrom: rounding of another processor is 1e-13; a miscompilation is not."""
 UNITS = {"energy": "eV", "length": "angstrom", "forces": "eV/angstrom", "angles": "rad"}
+MAX_WATCHED = 512
+"""Largest number of atoms, other than those of the training, whose pairs are all watched."""
+BEYOND_A = 1e6
+"""Upper bound (angstrom) of a distance that has none: atoms apart do not interact."""
 SHIPPED = Path(__file__).parents[1] / "shipped"
 """Folder of the packages that come with the program."""
 
@@ -106,11 +111,17 @@ class Package:
     """Hash of the file that the package was read from."""
     variants: tuple[Variant, ...] = ()
     """Other molecules, for a network."""
+    elements: tuple[str, ...] = ()
+    """Elements in the order of the kinds of a network that serves any number of atoms of them;
+    `species` are then the atoms of the test vectors. Empty: only the molecules above."""
+    test_cells: np.ndarray | None = None
+    """Lattice vectors of the test vectors, angstrom, (n_vectors, 3, 3); None: isolated."""
 
     def __post_init__(self) -> None:
         self.model.check()
         # Texts are printed: control characters would reach the user's terminal.
-        texts = (self.name, self.description, self.citation, self.licence, *self.species)
+        own = (self.name, self.description, self.citation, self.licence)
+        texts = (*own, *self.species, *self.elements)
         if not all(isinstance(text, str) and text.isprintable() for text in texts):
             raise ValueError("Names, species and texts must be single printable lines.")
         n_atoms = self.model.n_atoms
@@ -126,6 +137,12 @@ class Package:
             raise ValueError("The reference energy and the test positions must be finite.")
         if len(set(self.served)) != len(self.served):
             raise ValueError("A molecule is named twice.")
+        cells = self.test_cells
+        if cells is not None:
+            if cells.shape != (len(self.test_positions), 3, 3) or not np.isfinite(cells).all():
+                raise ValueError("Cells of test vectors must be finite, and one for each.")
+        if self.elements:
+            on_atoms(self.model, tuple(self.elements.index(s) for s in self.species)).check()
         for variant in self.variants:
             self.on(variant.species)  # which checks it
 
@@ -133,6 +150,11 @@ class Package:
     def served(self) -> tuple[tuple[str, ...], ...]:
         """Chemical symbols of each molecule, the package's own first."""
         return self.species, *(variant.species for variant in self.variants)
+
+    def serves(self, species: tuple[str, ...]) -> bool:
+        """Return True if `on` takes these atoms: a molecule of its own, or any of its elements."""
+        of_elements = bool(self.elements) and set(species) <= set(self.elements)
+        return species in self.served or of_elements
 
     def on(self, species: tuple[str, ...]) -> "Package":
         """The package for one of the molecules that it serves, its own or a variant.
@@ -155,7 +177,40 @@ class Package:
                     test_positions=variant.test_positions,
                     variants=(),
                 )
-        raise ValueError(f"{self.name} does not serve {' '.join(species)}.")
+        if not self.elements or not set(species) <= set(self.elements):
+            raise ValueError(f"{self.name} does not serve {' '.join(species)}.")
+        return replace(
+            self,
+            species=species,
+            model=on_atoms(self.model, tuple(self.elements.index(s) for s in species)),
+            domain=self._closest(species),
+            test_positions=np.zeros((0, len(species), 3)),
+            test_cells=None,
+            variants=(),
+        )
+
+    def _closest(self, species: tuple[str, ...]) -> Domain:
+        """Domain of other atoms: the least distances of all molecules, by pairs of elements."""
+        lows: dict[tuple[str, ...], tuple[float, float]] = {}
+        trained = [(self.species, self.domain), *((v.species, v.domain) for v in self.variants)]
+        for symbols, domain in trained:
+            for (i, j), warn, stop in zip(domain.pairs, domain.warn, domain.stop, strict=True):
+                pair = tuple(sorted((symbols[i], symbols[j])))
+                low = lows.get(pair, (math.inf, math.inf))
+                lows[pair] = min(low[0], float(stop[0])), min(low[1], float(warn[0]))
+        watched = combinations(range(len(species)), 2) if len(species) <= MAX_WATCHED else ()
+        pairs = [
+            (i, j, *lows[pair])
+            for i, j in watched
+            if (pair := tuple(sorted((species[i], species[j])))) in lows
+        ]
+        found = np.array(pairs, float).reshape(-1, 4)
+        far = np.full(len(found), BEYOND_A)
+        return Domain(
+            found[:, :2].astype(np.int64),
+            np.stack([found[:, 3], far], axis=1),
+            np.stack([found[:, 2], far], axis=1),
+        )
 
     def native(self) -> "Force":
         """The native kernel of the model, with a workspace of its own.
@@ -197,6 +252,8 @@ def save(
         The same for each variant.
     """
     vectors = _vectors("", package.test_positions, evaluate)
+    if package.test_cells is not None:
+        vectors["cells"] = np.ascontiguousarray(package.test_cells, float)
     for i, (variant, function) in enumerate(zip(package.variants, of_variants, strict=True)):
         vectors |= _vectors(f"variants.{i}.", variant.test_positions, function)
     members = {
@@ -350,6 +407,8 @@ def _build(
         citation=model["citation"],
         licence=model["licence"],
         test_positions=vectors["positions"],
+        test_cells=vectors.get("cells"),
+        elements=tuple(model.get("elements", ())),
         sha256=sha256,
         variants=tuple(
             Variant(
@@ -395,6 +454,8 @@ def _evaluate(package: Package) -> list[tuple[float, np.ndarray]]:
     """Energies and forces at the test positions: native, or by JAX for what is beyond that."""
     from ..contract import evaluate
 
+    if package.test_cells is not None:
+        return _evaluate_in_cells(package, package.test_cells)
     try:
         kernel = package.native()
     except ValueError as error:
@@ -411,34 +472,58 @@ def _evaluate(package: Package) -> list[tuple[float, np.ndarray]]:
         return [(float(energy), np.asarray(forces)) for energy, forces in results]
 
 
+def _evaluate_in_cells(package: Package, cells: np.ndarray) -> list[tuple[float, np.ndarray]]:
+    """Energies and forces at the test positions in their cells: native, or by JAX."""
+    from ..contract import evaluate
+
+    each = list(zip(package.test_positions, cells, strict=True))
+    try:
+        kernel = package.native()
+    except ValueError:
+        kernel = None
+    if kernel is not None and kernel.periodic:
+        return [evaluate(kernel, x, cell) for x, cell in each]
+    import jax
+
+    from ..tree.potential import compiled_in_cell
+
+    with jax.enable_x64(True):
+        function = compiled_in_cell(package.model)
+        return [function(x, cell)[:2] for x, cell in each]
+
+
 def _describe(package: Package) -> dict[str, Any]:
-    return {
-        "format": "qmdp",
-        "schema": SCHEMA,
-        "name": package.name,
-        "description": package.description,
-        "species": list(package.species),
-        "units": UNITS,
-        "model": model_to_json(package.model),
-        "reference_energy_eV": package.reference_energy_eV,
-        "domain": _domain_to_json(package.domain),
-        "training": dict(package.training),
-        "citation": package.citation,
-        "licence": package.licence,
-    } | (
+    return (
         {
-            "variants": [
-                {
-                    "species": list(variant.species),
-                    "kinds": list(variant.kinds),
-                    "reference_energy_eV": variant.reference_energy_eV,
-                    "domain": _domain_to_json(variant.domain),
-                }
-                for variant in package.variants
-            ]
+            "format": "qmdp",
+            "schema": SCHEMA,
+            "name": package.name,
+            "description": package.description,
+            "species": list(package.species),
+            "units": UNITS,
+            "model": model_to_json(package.model),
+            "reference_energy_eV": package.reference_energy_eV,
+            "domain": _domain_to_json(package.domain),
+            "training": dict(package.training),
+            "citation": package.citation,
+            "licence": package.licence,
         }
-        if package.variants
-        else {}
+        | ({"elements": list(package.elements)} if package.elements else {})
+        | (
+            {
+                "variants": [
+                    {
+                        "species": list(variant.species),
+                        "kinds": list(variant.kinds),
+                        "reference_energy_eV": variant.reference_energy_eV,
+                        "domain": _domain_to_json(variant.domain),
+                    }
+                    for variant in package.variants
+                ]
+            }
+            if package.variants
+            else {}
+        )
     )
 
 

@@ -108,7 +108,7 @@ def for_labels(package: Package, labels: "Dataset") -> Package:
     numbers = labels.numbers
     if package.name not in spc_fw.BY_NAME:
         species = () if numbers is None else tuple(chemical_symbols[z] for z in numbers)
-        return package.on(species) if species in package.served else package
+        return package.on(species) if package.serves(species) else package
     if numbers is None:  # the file does not say
         waters = spc_fw.WATER * (labels.positions.shape[1] // 3)
         numbers = np.array([atomic_numbers[symbol] for symbol in waters])

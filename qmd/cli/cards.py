@@ -37,7 +37,8 @@ def table() -> str:
         parts = circuits(package)
         qubits = "+".join(str(part.n_qubits) for part in parts)
         layers = "+".join(str(part.n_layers) for part in parts)
-        species = ",".join(package.species)
+        species = "any of " * bool(package.elements)
+        species += ",".join(package.elements or package.species)
         rows.append((name, "trained", species, qubits, layers, "eV", package.description))
     for name, water in spc_fw.BY_NAME.items():
         rows.append((name, "classical", "O,H,H,...", "", "", "eV", f"any waters; {water.citation}"))
@@ -70,7 +71,10 @@ def card(package: Package) -> str:
     rows = {
         "name": package.name,
         "description": package.description,
-        "atoms, in order": ", ".join(package.species),
+        "elements": f"any number of atoms of {', '.join(package.elements)}"
+        if package.elements
+        else "",
+        "atoms, in order": _atoms(package.species),
         "also serves": "\n".join(", ".join(v.species) for v in package.variants),
         "model": "\n".join(_outline(package.model)),
         "units": "eV, angstrom",
@@ -91,6 +95,13 @@ def card(package: Package) -> str:
         f"{key:{width}}  " + value.replace("\n", "\n" + " " * (width + 2))
         for key, value in rows.items()
     )
+
+
+def _atoms(species: tuple[str, ...], limit: int = 30) -> str:
+    """Return the symbols of all atoms, or of the first ones with the number of all."""
+    if len(species) <= limit:
+        return ", ".join(species)
+    return f"{', '.join(species[:limit])}, ... ({len(species)} atoms)"
 
 
 def _outline(model: Model) -> list[str]:

@@ -222,7 +222,7 @@ def _run_or_potential(
     if isinstance(run, RunResult | EnsembleResult) or os.path.isdir(run):
         return series.read(_folder(run), replica)
     package = load_package(str(run), Path())
-    if reference.species not in package.served:
+    if not package.serves(reference.species):
         served = ", or ".join(" ".join(symbols) for symbols in package.served)
         raise MismatchError(
             f"{package.name} is for {served}, "

@@ -85,8 +85,8 @@ def find_potential(name: str, folder: Path, system: System | None = None) -> Cat
 
 
 def serving(package: Package, system: System | None) -> Package:
-    """Return the variant of a package for `system`, if there is one; else the package itself."""
-    if system is None or system.symbols not in package.served:
+    """Return a package on the atoms of `system`, if it serves them; else the package itself."""
+    if system is None or not package.serves(system.symbols):
         return package
     return package.on(system.symbols)
 

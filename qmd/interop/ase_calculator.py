@@ -150,9 +150,9 @@ class QmdCalculator(Calculator):
         """Return the potential for the present atoms, built again if they have changed."""
         atoms: Any = self.atoms
         species = tuple(atoms.get_chemical_symbols())
-        if self.package and atoms.pbc.any():
+        if self.package and atoms.pbc.any() and not self.package.elements:
             raise CalculatorSetupError(_not_periodic(self.package.name, atoms))
-        if self.package and species not in self.package.served:
+        if self.package and not self.package.serves(species):
             served = ", or ".join(" ".join(symbols) for symbols in self.package.served)
             raise CalculatorSetupError(
                 f"{self.package.name} is for {served} in this order, but the atoms are "

@@ -1,0 +1,83 @@
+"""Packages of elements: any atoms of them, in cells, and what is kept in the file."""
+
+import jax
+import numpy as np
+import pytest
+
+from qmd.errors import MismatchError
+from qmd.forces.build import build_potential, parse_potential
+from qmd.forces.origin import UNBOUNDED_DOMAIN
+from qmd.integrators import evaluate
+from qmd.io.structure import load_system
+from qmd.potentials import Domain, Package, load, native_model, save
+from qmd.potentials.models import atom_centred
+from qmd.potentials.tree.potential import compiled, compiled_in_cell
+
+jax.config.update("jax_enable_x64", True)
+WATER = ("O", "H", "H")
+POSITIONS = np.array([[[0, 0, 0], [0.97, 0, 0], [-0.24, 0.94, 0]]], float)
+CELL = np.diag([3.0, 3.5, 3.2])[None]
+
+
+def package(**changed) -> Package:
+    model = atom_centred.revised(WATER, 1, n_qubits=2, n_layers=1, n_radial=4, cutoff=4.0, rank=2)
+    parts = {
+        "name": "trial", "description": "", "species": WATER, "model": model,
+        "reference_energy_eV": 0.0, "domain": UNBOUNDED_DOMAIN, "training": {}, "citation": "",
+        "licence": "", "test_positions": POSITIONS, "elements": ("H", "O"),
+    }  # fmt: skip
+    return Package(**(parts | changed))
+
+
+def test_a_cell_of_64_waters_runs_on_a_package_of_one(tmp_path):
+    """As `potential: FILE.qmdp` with `structure: water-64`: atoms that no test vector has."""
+    made = package()
+    save(tmp_path / "trial.qmdp", made, compiled(made.potential()))
+    found = build_potential(
+        parse_potential("trial.qmdp"), load_system("water-64", tmp_path), tmp_path
+    )
+    system = load_system("water-64", tmp_path)
+    energy, forces, virial = found.energy_in_cell(system.positions, system.cell, True)
+    model = made.on(system.symbols).model
+    by_jax, slopes, strained = compiled_in_cell(model)(system.positions, system.cell)
+    # 192 centres: some hundred roundings of energies below 1 eV each.
+    assert energy == pytest.approx(by_jax, rel=1e-11)
+    np.testing.assert_allclose(forces, slopes, rtol=0, atol=1e-11)
+    np.testing.assert_allclose(virial, strained, rtol=0, atol=1e-10)
+    assert np.abs(forces).max() > 1e-3
+
+
+def test_cells_of_test_vectors_are_kept_and_checked(tmp_path):
+    made = package(test_cells=CELL)
+    function = compiled_in_cell(made.model)
+    save(tmp_path / "cells.qmdp", made, lambda x: function(x, CELL[0])[:2])
+    again = load(tmp_path / "cells.qmdp")
+    assert again.elements == ("H", "O")
+    np.testing.assert_array_equal(again.test_cells, CELL)
+    energy, _ = evaluate(again.native(), POSITIONS[0], CELL[0])
+    assert energy == evaluate(native_model(made.model), POSITIONS[0], CELL[0])[0]
+
+
+def test_other_atoms_have_the_least_distances_of_their_elements():
+    domain = Domain(
+        np.array([[0, 1], [0, 2], [1, 2]]),
+        np.array([[0.8, 1.2], [0.9, 1.3], [1.3, 1.8]]),
+        np.array([[0.7, 1.3], [0.8, 1.4], [1.2, 1.9]]),
+    )
+    made = package(domain=domain)
+    assert made.on(WATER) is made
+    other = made.on(("H", "O", "O")).domain
+    assert other.pairs.tolist() == [[0, 1], [0, 2]]  # no data of O-O
+    assert other.warn[:, 0].tolist() == [0.8, 0.8]
+    assert other.stop[:, 0].tolist() == [0.7, 0.7]
+    assert other.warn[:, 1].min() > 1e5
+
+
+def test_other_elements_are_refused(tmp_path):
+    made = package()
+    assert not made.serves(("O", "H", "C"))
+    with pytest.raises(ValueError, match="does not serve O H C"):
+        made.on(("O", "H", "C"))
+    save(tmp_path / "trial.qmdp", made, compiled(made.potential()))
+    with pytest.raises(MismatchError, match="is for O,H,H"):
+        build_potential(parse_potential("trial.qmdp"), load_system("argon-108", tmp_path), tmp_path)
