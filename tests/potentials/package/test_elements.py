@@ -34,9 +34,9 @@ def test_a_cell_of_64_waters_runs_on_a_package_of_one(tmp_path):
     made = package()
     save(tmp_path / "trial.qmdp", made, compiled(made.potential()))
     found = build_potential(
-        parse_potential("trial.qmdp"), load_system("water-64", tmp_path), tmp_path
+        parse_potential("trial.qmdp"), load_system("water-64", tmp_path, periodic=True), tmp_path
     )
-    system = load_system("water-64", tmp_path)
+    system = load_system("water-64", tmp_path, periodic=True)
     energy, forces, virial = found.energy_in_cell(system.positions, system.cell, True)
     model = made.on(system.symbols).model
     by_jax, slopes, strained = compiled_in_cell(model)(system.positions, system.cell)
@@ -80,4 +80,8 @@ def test_other_elements_are_refused(tmp_path):
         made.on(("O", "H", "C"))
     save(tmp_path / "trial.qmdp", made, compiled(made.potential()))
     with pytest.raises(MismatchError, match="is for O,H,H"):
-        build_potential(parse_potential("trial.qmdp"), load_system("argon-108", tmp_path), tmp_path)
+        build_potential(
+            parse_potential("trial.qmdp"),
+            load_system("argon-108", tmp_path, periodic=True),
+            tmp_path,
+        )
