@@ -32,9 +32,9 @@ import numpy.typing as npt
 from numpy.lib import format as npy
 
 from qmd import units
-from qmd.data.ase_database import read_json, read_sqlite
 from qmd.data.cells import cells_of_arrays, checked_cells, require_isolated
 from qmd.errors import InputError, decimal_comma, one_line, quoted
+from qmd.io.ase_database import read_json, read_sqlite
 from qmd.io.bounds import MAX_FRAMES, check_text
 from qmd.io.files import read_regular_file
 from qmd.io.stated import hydrogen_by_element, unreadable

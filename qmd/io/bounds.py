@@ -10,7 +10,7 @@ from qmd.io.crystals import count_poscar
 
 FORMATS = frozenset({"extxyz", "xyz", "proteindatabank", "mol", "gen", "turbomole", "vasp", "cif"})
 """ASE's names of the formats that are read."""
-KNOWN = "xyz, pdb, mol, gen, Turbomole coord, POSCAR, cif"
+KNOWN = "xyz, pdb, mol, gen, Turbomole coord, POSCAR, cif, ASE db"
 MAX_FRAMES = 100_000
 """Largest number of frames of a text file; each takes some 5 kB in memory."""
 MAX_COLUMNS = 1_000_000

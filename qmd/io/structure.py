@@ -14,6 +14,7 @@ import numpy as np
 from ase.data import atomic_masses, atomic_numbers, chemical_symbols, covalent_radii
 
 from qmd.errors import InputError, one_line, quoted
+from qmd.io.ase_database import read_json, read_sqlite
 from qmd.io.bounds import FORMATS, KNOWN, ONE, check_text, other_format, without_end
 from qmd.io.boxes import BUILT_IN_BOXES, Box, make_box
 from qmd.io.crystals import check_coord, settle_crystal
@@ -36,6 +37,8 @@ from qmd.typing import Array
 
 MAX_FILE_BYTES = 32 << 20
 MAX_LINE = 10_000
+DATABASES = frozenset({".db", ".json"})
+"""Endings of databases of ASE, SQLite and JSON."""
 MAX_ATOMS = 99_999
 """Number that a topology holds, see `qmd.io.pdb`."""
 
@@ -98,7 +101,7 @@ def load_system(
     ----------
     structure : str
         A name in `BUILT_IN`, or the path of a file with one structure. Write ``./h2o`` for a file
-        whose name is that of a built-in one.
+        whose name is that of a built-in one, and ``water.db@id=3`` for a row of a database of ASE.
     base_dir : str or Path
         Folder that a relative path starts from.
     charged : bool
@@ -118,7 +121,7 @@ def load_system(
         symbols, positions = BUILT_IN[structure]
         numbers = np.array([atomic_numbers[symbol] for symbol in symbols])
         return System(numbers, np.array(positions), atomic_masses[numbers], None, structure)
-    path = Path(base_dir, structure)
+    path, row = _path_and_row(Path(base_dir, structure))
     if not os.path.exists(path):
         built_in = [*BUILT_IN, *BUILT_IN_BOXES]
         close = difflib.get_close_matches(structure, built_in, n=1)
@@ -126,7 +129,8 @@ def load_system(
             f"structure {quoted(structure)}: neither a built-in name nor a file",
             hint=f"did you mean {close[0]}?" if close else f"built in: {', '.join(built_in)}",
         )
-    atoms, stated = _read_atoms(path)
+    is_database = path.suffix.lower() in DATABASES
+    atoms, stated = _read_row(path, row) if is_database else _read_atoms(path)
     if not charged:
         require_neutral(stated, quoted(path.name))
     if not periodic:
@@ -214,6 +218,48 @@ def _read_atoms(path: Path) -> tuple[Any, Stated]:
         all_masses[list(masses)] = list(masses.values())
         frames[0].set_masses(all_masses)
     return frames[0], stated
+
+
+def _path_and_row(path: Path) -> tuple[Path, int | None]:
+    """Return the path of a database and the row that is asked for, as in ``water.db@id=3``."""
+    before, separator, number = path.name.rpartition("@id=")
+    if separator and number.isascii() and number.isdecimal() and len(number) < 10:
+        database = path.with_name(before)
+        if database.suffix.lower() in DATABASES:
+            return database, int(number)
+    return path, None
+
+
+def _read_row(path: Path, number: int | None) -> tuple[Any, Stated]:
+    """Return the atoms of a row of a database, and what it states beside them."""
+    from ase import Atoms
+
+    name = quoted(path.name)
+    content = read_regular_file(path, MAX_FILE_BYTES)
+    rows = (read_sqlite if path.suffix.lower() == ".db" else read_json)(content, name)
+    found = [row for row in rows if number in (None, row.number)]
+    if len(found) != 1:
+        raise InputError(
+            f"{name} has {len(rows)} rows" + (f", none with id {number}" if number else ""),
+            hint=f"name one by its id: `{path.name}@id={rows[0].number}`" if rows else None,
+        )
+    (row,) = found
+    what = f"{name}, row {row.number}"
+    if row.is_constrained:
+        raise InputError(f"{what}: constraints (fixed atoms) are not supported; remove them")
+    if not ((row.numbers > 0) & (row.numbers < len(chemical_symbols))).all():
+        raise InputError(f"{what} has an atom that is of no element")
+    atoms = Atoms(row.numbers, row.positions, cell=row.cell, pbc=row.cell.any(axis=1))
+    for key in ("masses", "momenta", "initial_magmoms", "initial_charges"):
+        values = row.labels.get(key)
+        if values is None:
+            continue
+        shape = (len(atoms), 3) if key == "momenta" else (len(atoms),)
+        if np.shape(values) != shape:
+            raise InputError(f"{what}: {key} of shape {np.shape(values)}, expected {shape}")
+        atoms.set_array(key, np.asarray(values, float))
+    atoms.info.update(row.notes)
+    return atoms, read_stated(atoms, what)
 
 
 def _other_format(name: str, kind: str) -> InputError:

@@ -81,7 +81,7 @@ class SystemConfig(Config):
         Discriminator(lambda value: "<box>" if isinstance(value, (dict, BoxConfig)) else "<text>"),
     ]
     """Built-in name (h2o, lih, h2o-dimer, water-64, argon-108), a structure file, relative to this
-    file, or a box of molecules."""
+    file, such as water.xyz or a row of an ASE database, water.db@id=3, or a box of molecules."""
     velocities: Literal["thermal", "file", "zero"] = "thermal"
     """Initial velocities: Maxwell-Boltzmann at temperature_K, those of the structure file, or
     zero."""

@@ -37,6 +37,12 @@ class Row(NamedTuple):
     """Numbers and arrays."""
     cell: np.ndarray
     """Lattice vectors in rows, (3, 3), as in the file; zeros along open directions."""
+    number: int
+    """Its `id` in the database."""
+    notes: Mapping[str, Any]
+    """Its key-value pairs and data, which may state a charge."""
+    is_constrained: bool
+    """True if it has constraints, such as fixed atoms."""
 
 
 def read_json(content: bytes, name: str) -> list[Row]:
@@ -59,16 +65,17 @@ def read_json(content: bytes, name: str) -> list[Row]:
     ids = ids.tolist() if isinstance(ids, np.ndarray) else ids
     if not isinstance(ids, list) or len(ids) > len(found):
         raise InputError(f"{name} is not a usable ASE database: it has no list of ids")
-    return [_row(found.get(str(number)), f"{name}: row {number}") for number in map(_short, ids)]
+    return [_row(found.get(number), number, f"{name}: row {number}") for number in map(_short, ids)]
 
 
 def _short(number: Any) -> str:
     return str(number)[:20]
 
 
-def _row(found: Any, place: str) -> Row:
+def _row(found: Any, number: str, place: str) -> Row:
     if not isinstance(found, dict) or not {"numbers", "positions"} <= found.keys():
         raise InputError(f"{place} is missing, or has no numbers and positions")
+    found = found | {"id": int(number) if number.isdecimal() else 0}
     values = {key: _decoded(value, f"{place}, {quoted(key)}") for key, value in found.items()}
     return _of_values(values, place)
 
@@ -85,8 +92,14 @@ def _of_values(values: Mapping[str, Any], place: str) -> Row:
     pairs, data = values.get("key_value_pairs"), values.get("data")
     known = {**pairs, **values} if isinstance(pairs, dict) else dict(values)
     labels = {key: known[key] for key in (*_ARRAYS, *all_properties) if known.get(key) is not None}
-    labels = labels | data if isinstance(data, dict) else labels
-    return Row(numbers, positions, labels, _cell(values, place))
+    data = data if isinstance(data, dict) else {}
+    notes = data | pairs if isinstance(pairs, dict) else data
+    number, constraints = values.get("id"), values.get("constraints")
+    return Row(
+        numbers, positions, labels | data, _cell(values, place),
+        number if isinstance(number, int) else 0, notes,
+        constraints is not None and not (isinstance(constraints, list) and not constraints),
+    )  # fmt: skip
 
 
 def _cell(values: Mapping[str, Any], place: str) -> np.ndarray:
@@ -216,7 +229,7 @@ def _of_columns(row: dict[str, Any], place: str) -> Row:
             continue
         if key == "data":
             values[key] = _data(value, place)
-        elif key == "key_value_pairs":
+        elif key in ("key_value_pairs", "constraints"):
             values[key] = _text(value, place)
         elif isinstance(value, bytes):
             kind = "<i4" if key in _INTEGERS else "<f8"

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.constraints import FixAtoms
 
-from qmd.data import ase_database, datasets
+from qmd.data import datasets
 from qmd.data.datasets import Labels
 from qmd.errors import InputError
+from qmd.io import ase_database
+from qmd.io.structure import load_system
 
 
 def frames() -> list[Atoms]:
@@ -156,3 +159,56 @@ def test_a_file_that_is_no_database_is_one_line(tmp_path) -> None:
         with pytest.raises(InputError, match="not a usable ASE database"):
             datasets.read(path)
         path.unlink()
+
+
+# Structures: one row
+
+
+@pytest.mark.parametrize("suffix", [".json", ".db"])
+def test_a_row_is_a_structure_with_its_cell_momenta_and_charge(tmp_path, suffix) -> None:
+    tilted = Atoms(
+        "OHH", [[0.1, 0, 0], [0.97, 0.2, 0], [-0.24, 0.94, 0]], masses=[16, 2.014, 2.014],
+        cell=[[9, 0, 0], [1, 10, 0], [-1, 2, 11]], pbc=True,
+        momenta=np.random.default_rng(2).standard_normal((3, 3)),
+    )  # fmt: skip
+    path = tmp_path / f"waters{suffix}"
+    with ase.db.connect(path) as database:
+        for _ in range(3):
+            database.write(tilted)
+        database.delete([1])
+        number = database.write(Atoms("OH", [[0, 0, 0], [0, 0, 0.97]]), charge=-1)
+    found = load_system(f"{path.name}@id=3", tmp_path, periodic=True)
+    np.testing.assert_array_equal(found.cell, tilted.cell)
+    np.testing.assert_array_equal(found.positions, tilted.positions)
+    np.testing.assert_array_equal(found.masses, tilted.get_masses())
+    np.testing.assert_array_equal(found.velocities, tilted.get_velocities())
+    assert found.charge is None
+    assert load_system(f"{path.name}@id={number}", tmp_path, charged=True).charge == -1
+    with pytest.raises(InputError, match="states charge -1"):
+        load_system(f"{path.name}@id={number}", tmp_path)
+    with pytest.raises(InputError, match="is periodic"):
+        load_system(f"{path.name}@id=2", tmp_path)
+    with pytest.raises(InputError, match="has 3 rows, none with id 1") as error:
+        load_system(f"{path.name}@id=1", tmp_path)
+    assert error.value.hint == f"name one by its id: `{path.name}@id=2`"
+    with pytest.raises(InputError, match="has 3 rows\n"):
+        load_system(path.name, tmp_path)
+
+
+def test_a_database_of_one_row_needs_no_id(tmp_path) -> None:
+    with ase.db.connect(tmp_path / "one.db") as database:
+        database.write(Atoms("LiH", [[0, 0, 0], [0, 0, 1.6]]))
+    assert load_system("one.db", tmp_path).symbols == ("Li", "H")
+
+
+def test_fixed_atoms_and_odd_arrays_of_a_row_are_refused(tmp_path) -> None:
+    atoms = Atoms("LiH", [[0, 0, 0], [0, 0, 1.6]], constraint=FixAtoms([0]))
+    with ase.db.connect(tmp_path / "a.db") as database:
+        database.write(atoms)
+    with pytest.raises(InputError, match="row 1: constraints"):
+        load_system("a.db", tmp_path)
+    with sqlite3.connect(tmp_path / "a.db") as connection:
+        connection.execute("UPDATE systems SET constraints = NULL, masses = x'0000000000000000'")
+    connection.close()
+    with pytest.raises(InputError, match=r"row 1: masses of shape \(1,\), expected \(2,\)"):
+        load_system("a.db", tmp_path)
