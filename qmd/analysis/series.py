@@ -240,18 +240,19 @@ def read_log(path: Path, prefix: str = "") -> Log:
         If it is damaged, or has no rows.
     """
     names = ("time_ps", *(prefix + name for name in _COLUMNS))
+    names_of_cell = tuple(prefix + name for name in _CELL_COLUMNS)
     try:
         if path.exists() and not path.is_file():  # a pipe would wait for ever
             raise ValueError("it is no file")
         with path.open(newline="") as file:
-            columns = _columns(file, names, _CELL_COLUMNS)
+            columns = _columns(file, names, names_of_cell)
     except FileNotFoundError:
         raise InputError(f"There is no log.csv in {path.parent}.", _FOLDER) from None
     except (OSError, ValueError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise CorruptError(f"{path} cannot be read: {reason}.", "Restore it from a copy.") from None
     times, potential, kinetic, temperature = (columns[name] for name in names)
-    of_cell = (columns.get(name) for name in _CELL_COLUMNS)
+    of_cell = (columns.get(name) for name in names_of_cell)
     return Log(times, potential - potential[0], kinetic, temperature, float(potential[0]), *of_cell)
 
 

@@ -14,7 +14,7 @@ from qmd.commands.inputs import Input, loaded
 from qmd.commands.progress import bars, display, interruptible, note
 from qmd.config.load import Changes, LoadedConfig
 from qmd.errors import InputError
-from qmd.forces.runnable import RunnablePotential, require_cell
+from qmd.forces.runnable import RunnablePotential, require_cell, stress_of
 from qmd.integrators import State
 from qmd.io import extxyz, files
 from qmd.run.config import RunConfig
@@ -27,7 +27,7 @@ class RelaxResult:
     """A relaxed structure."""
 
     structure: Path
-    """Extended XYZ with energy and forces."""
+    """Extended XYZ with energy, forces and, in a full cell, stress."""
     energy_eV: float
     largest_force_eV_per_A: float
     volume_A3: float | None
@@ -139,7 +139,8 @@ def relax(
         )  # fmt: skip
     still = np.zeros_like(found.positions)
     state = State(found.positions, still, found.forces, found.energy, 0, found.cell)
-    extxyz.write(target, replace(system, velocities=None), [state])
+    stress = stress_of(potential.energy_in_cell, found.positions, found.cell)
+    extxyz.write(target, replace(system, velocities=None), [state], stresses=[stress])
     size = abs(float(np.linalg.det(found.cell))) if cell else None
     return RelaxResult(
         target, found.energy, found.largest_force, size, found.pressure_GPa, found.steps

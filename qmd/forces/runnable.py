@@ -19,6 +19,7 @@ from qmd.integrators import (
 from qmd.integrators import evaluate as _evaluate
 from qmd.io.structure import WITHOUT_CELL
 from qmd.potentials import Model, evaluate, native_model
+from qmd.system.cell import is_full, volume
 from qmd.typing import Array, EnergyAndForces, EnergyInCell
 
 
@@ -136,6 +137,15 @@ def in_cell(force: Force, name: str) -> EnergyInCell:
         return *_evaluate(force, positions, cell), None
 
     return energy_in_cell
+
+
+def stress_of(function: EnergyInCell, positions: Array, cell: Array) -> Array | None:
+    """Return the stress (eV/A^3) in a cell, in ASE's sign, shape (3, 3).
+
+    It is None unless the cell is periodic in all directions and the function has a virial.
+    """
+    virial = function(positions, cell, True)[2] if is_full(cell) else None
+    return None if virial is None else np.asarray(-(virial + virial.T) / (2 * volume(cell)))
 
 
 def require_cell(force: Force, cell: Array, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Extended XYZ, as `ase.io` reads it: structures with energy, momenta and forces.
+"""Extended XYZ, as `ase.io` reads it: structures with energy, momenta, forces and stress.
 
 Written by hand, because importing `ase.io` takes longer than a short run.
 """
@@ -12,6 +12,7 @@ from ase.data import atomic_masses
 from qmd.integrators import State
 from qmd.io import files
 from qmd.system.system import System
+from qmd.typing import Array
 
 _PROPERTIES = "species:S:1:pos:R:3:momenta:R:3:forces:R:3"
 _MASSES = ":masses:R:1"
@@ -19,7 +20,11 @@ _MASSES = ":masses:R:1"
 
 
 def write(
-    path: Path, system: System, states: Sequence[State], replicas: Sequence[int] | None = None
+    path: Path,
+    system: System,
+    states: Sequence[State],
+    replicas: Sequence[int] | None = None,
+    stresses: Sequence[Array | None] | None = None,
 ) -> None:
     """Write `states` of `system`, 17 digits, in ASE's units (eV, angstrom, u).
 
@@ -30,6 +35,8 @@ def write(
     states : sequence of State
     replicas : sequence of int, optional
         To which each state belongs.
+    stresses : sequence of array, shape (3, 3), optional
+        Of each state, in ASE's sign; None for one that has none.
 
     Raises
     ------
@@ -37,6 +44,9 @@ def write(
         If the file cannot be written; an older one stays.
     """
     notes = [""] * len(states) if replicas is None else [f"replica={r} " for r in replicas]
+    for i, stress in enumerate(stresses or ()):
+        if stress is not None:
+            notes[i] += f'stress="{" ".join(_numbers(*stress))}" '
     frames = (_frame(system, state, note) for state, note in zip(states, notes, strict=True))
     files.write_text(path, "".join(frames))
 

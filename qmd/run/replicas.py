@@ -60,7 +60,8 @@ class ReplicaSimulation(AbstractSimulation):
 
     def write_final(self) -> None:
         states = [self._batch.state(row) for row in range(len(self._batch.replicas))]
-        extxyz.write(self._paths.final, self._setup.system, states, self._batch.replicas.tolist())
+        replicas, stresses = self._batch.replicas.tolist(), self._stresses(states)
+        extxyz.write(self._paths.final, self._setup.system, states, replicas, stresses)
 
     def _make_steps(self, n: int) -> tuple[Snapshot, float]:
         begin = time.perf_counter()

@@ -6,6 +6,7 @@ returns under the name of the output, and gives it back when the run is resumed.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -238,72 +239,80 @@ def _line(cells: Iterable[str]) -> str:
 
 def _log_of(setup: RunSetup) -> tuple[Sequence[str], Callable[[Snapshot], Sequence[str]]]:
     """Columns of the log, and the function that fills them."""
+    further = [*_cell_of(setup), *_conserved_of(setup)]
     if setup.config.replicas > 1:
-        if not setup.integrator.has_conserved_energy:
-            return REPLICAS_LOG_COLUMNS, _replicas_row
-        names = [f"{what}_{CONSERVED_COLUMN}" for what in ("mean", "min", "max")]
-        return [*REPLICAS_LOG_COLUMNS, *names], lambda now: [
-            *_replicas_row(now), *_spread_over_replicas(_conserved(setup, now), 12)
-        ]  # fmt: skip
-    further = [*_spread_of(setup), *_cell_of(setup), *_conserved_of(setup)]
-    if not further:
-        return LOG_COLUMNS, _row
+        names = [f"{what}_{each.name}" for each in further for what in ("mean", "min", "max")]
 
-    def row(snapshot: Snapshot) -> list[str]:
-        return [*_row(snapshot), *(cell for _, fill in further for cell in fill(snapshot))]
+        def replicas_row(now: Snapshot) -> list[str]:
+            spreads = (_spread_over_replicas(each.values(now), each.digits) for each in further)
+            return [*_replicas_row(now), *chain.from_iterable(spreads)]
 
-    return [*LOG_COLUMNS, *(name for names, _ in further for name in names)], row
+        return [*REPLICAS_LOG_COLUMNS, *names], replicas_row
+    further = [*_spread_of(setup), *further]
 
+    def row(now: Snapshot) -> list[str]:
+        return [*_row(now), *(f"{each.values(now)[0]:.{each.digits}f}" for each in further)]
 
-_Columns = tuple[Sequence[str], Callable[[Snapshot], Sequence[str]]]
+    return [*LOG_COLUMNS, *(each.name for each in further)], row
 
 
-def _spread_of(setup: RunSetup) -> list[_Columns]:
+class _Quantity(NamedTuple):
+    """A column that some logs have."""
+
+    name: str
+    digits: int
+    values: Callable[[Snapshot], Array]
+    """Of all replicas, shape (n,)."""
+
+
+def _spread_of(setup: RunSetup) -> list[_Quantity]:
     """The column of a committee."""
     spread = setup.force_spread
     if spread is None:
         return []
 
-    def largest(now: Snapshot) -> list[str]:
-        return [f"{spread(now.batch.positions[0], now.batch.cells[0]).max():.9f}"]
+    def largest(now: Snapshot) -> Array:
+        return spread(now.batch.positions[0], now.batch.cells[0]).max(keepdims=True)
 
-    return [((SPREAD_COLUMN,), largest)]
+    return [_Quantity(SPREAD_COLUMN, 9, largest)]
 
 
-def _cell_of(setup: RunSetup) -> list[_Columns]:
+def _cell_of(setup: RunSetup) -> list[_Quantity]:
     """The columns of a system that is periodic in all directions."""
     if not is_full(setup.system.cell):
         return []
     mass = float(setup.system.masses.sum())
 
-    def sizes(now: Snapshot) -> list[str]:
-        volume_A3 = volume(now.batch.cells[0])
-        return [f"{volume_A3:.9f}", f"{mass / volume_A3 / units.g_per_cm3:.12f}"]
+    def densities(now: Snapshot) -> Array:
+        return mass / _volumes(now) / units.g_per_cm3
 
-    found: list[_Columns] = [(CELL_COLUMNS, sizes)]
+    found = [_Quantity(CELL_COLUMNS[0], 9, _volumes), _Quantity(CELL_COLUMNS[1], 12, densities)]
     if has_virial(setup.force, setup.system.positions, setup.system.cell):
-        found.append(((PRESSURE_COLUMN,), lambda now: [f"{_pressure(setup, now):.6f}"]))
+        found.append(_Quantity(PRESSURE_COLUMN, 6, lambda now: _pressures(setup, now)))
     return found
 
 
-def _conserved_of(setup: RunSetup) -> list[_Columns]:
-    """The column of a bath whose exchange of energy is recorded."""
-    if not setup.integrator.has_conserved_energy:
+def _conserved_of(setup: RunSetup) -> list[_Quantity]:
+    """The column of a bath whose exchange of energy is recorded: of atoms and bath together."""
+    method = setup.integrator
+    if not method.has_conserved_energy:
         return []
-    return [((CONSERVED_COLUMN,), lambda now: [f"{_conserved(setup, now)[0]:.12f}"])]
+
+    def conserved(now: Snapshot) -> Array:
+        return np.asarray(method.conserved_energies(now.batch, now.kinetic_energies))
+
+    return [_Quantity(CONSERVED_COLUMN, 12, conserved)]
 
 
-def _conserved(setup: RunSetup, now: Snapshot) -> Array:
-    """Return the energies (eV) of atoms and bath together, shape (n,)."""
-    return np.asarray(setup.integrator.conserved_energies(now.batch, now.kinetic_energies))
+def _volumes(now: Snapshot) -> Array:
+    return np.array([volume(cell) for cell in now.batch.cells])
 
 
-def _pressure(setup: RunSetup, now: Snapshot) -> float:
-    """Return the pressure (bar) of all motion and of the virial."""
-    batch = now.batch
-    _, _, virial = evaluate_virial(setup.force, batch.positions[0], batch.cells[0])
-    pressure = (2 * now.kinetic_energies[0] + np.trace(virial)) / (3 * volume(batch.cells[0]))
-    return float(pressure / units.bar)
+def _pressures(setup: RunSetup, now: Snapshot) -> Array:
+    """Return the pressures (bar) of all motion and of the virial."""
+    places = zip(now.batch.positions, now.batch.cells, strict=True)
+    traces = np.array([np.trace(evaluate_virial(setup.force, *place)[2]) for place in places])
+    return (2 * now.kinetic_energies + traces) / (3 * _volumes(now)) / units.bar
 
 
 def _row(snapshot: Snapshot) -> list[str]:

@@ -8,7 +8,7 @@ outputs back to the last checkpoint.
 import abc
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import NoReturn
@@ -17,6 +17,7 @@ import numpy as np
 
 from qmd import units
 from qmd.errors import NumericalError
+from qmd.forces.runnable import in_cell, stress_of
 from qmd.integrators import (
     LOST_PAIR,
     AbstractReplicas,
@@ -228,6 +229,11 @@ class AbstractSimulation(abc.ABC):
         kinetic = kinetic_energies(velocities, self._setup.system.masses)
         return kinetic, self._setup.thermometer.temperatures(velocities, kinetic)
 
+    def _stresses(self, states: Sequence[State]) -> list[Array | None]:
+        """Return the stress (eV/A^3) of each state, where the potential has one."""
+        function = in_cell(self._setup.force, self._setup.potential.name)
+        return [stress_of(function, state.positions, state.cell) for state in states]
+
     def _accept(self, batch: Batch) -> None:
         """Make `batch` the present one; the LAST_STATES steps up to it can be made again."""
         self._earlier.append(self._batch)
@@ -289,7 +295,8 @@ class Simulation(AbstractSimulation):
     """One session of a run of one trajectory."""
 
     def write_final(self) -> None:
-        extxyz.write(self._paths.final, self._setup.system, [self._batch.state(0)])
+        states = [self._batch.state(0)]
+        extxyz.write(self._paths.final, self._setup.system, states, stresses=self._stresses(states))
 
     def _make_steps(self, n: int) -> tuple[Snapshot, float]:
         begin = time.perf_counter()

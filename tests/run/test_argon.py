@@ -11,10 +11,15 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
+from qmd import units
+from qmd.analysis.series import read_log
 from qmd.errors import MismatchError, NumericalError
+from qmd.forces.build import build_potential, parse_potential
+from qmd.forces.virial_check import strain_slopes
 from qmd.integrators import NeighbourList
 from qmd.run import session
 from qmd.run.config import load_config
+from qmd.system.system import System
 
 ARGON = {
     "kind": "lennard_jones", "epsilon_eV": 0.0103, "sigma_A": 3.4, "cutoff_A": 7.5,
@@ -74,6 +79,39 @@ def test_replicas_are_single_runs(tmp_path: Path) -> None:
     many = session.run(load_config(write_input(folders[1], argon(), **settings)))
     alone = ase.io.read(one.paths.final)
     assert np.array_equal(ase.io.read(many.paths.final, index=0).positions, alone.positions)
+
+
+def test_volume_density_pressure_and_stress_of_each_replica_are_written(tmp_path: Path) -> None:
+    npt = {
+        "kind": "cell_rescaling", "timestep_fs": 4, "temperature_K": 120, "pressure_bar": 500,
+        "compressibility_per_bar": 1e-4,
+    }  # fmt: skip
+    settings = {"integrator": npt, "replicas": 2, "steps": 40}
+    paths = session.run(load_config(write_input(tmp_path, argon(), **settings))).paths
+    last = np.genfromtxt(paths.log, delimiter=",", names=True)[-1]
+    found = {"volume_A3": [], "density_g_per_cm3": [], "pressure_bar": []}
+    for atoms in ase.io.read(paths.final, index=":"):
+        size, mass = atoms.get_volume(), atoms.get_masses().sum()
+        found["volume_A3"].append(size)
+        found["density_g_per_cm3"].append(mass / size / units.g_per_cm3)
+        pressure = (
+            2 * atoms.get_kinetic_energy() / (3 * size)
+            - np.trace(atoms.get_stress(voigt=False)) / 3
+        )
+        found["pressure_bar"].append(pressure / units.bar)
+        masses, cell = atoms.get_masses(), np.array(atoms.cell)
+        system = System(atoms.numbers, atoms.positions, masses, None, "", cell=cell)
+        function = build_potential(parse_potential(ARGON), system, tmp_path).energy_in_cell
+        slopes = strain_slopes(function, atoms.positions, cell)
+        # As in `virial_check`: third derivatives of a few eV for each atom.
+        np.testing.assert_allclose(atoms.get_stress(voigt=False) * size, slopes, atol=1e-4)
+    assert found["volume_A3"][0] != found["volume_A3"][1]
+    for name, values in found.items():
+        spread = [np.mean(values), min(values), max(values)]
+        logged = [last[f"{what}_{name}"] for what in ("mean", "min", "max")]
+        np.testing.assert_allclose(logged, spread, rtol=1e-8)
+    means = read_log(paths.log, "mean_")
+    assert means.volume is not None and means.pressure is not None
 
 
 @pytest.mark.parametrize(
