@@ -34,9 +34,9 @@ from numpy.lib import format as npy
 from qmd import units
 from qmd.data.cells import cells_of_arrays, checked_cells, require_isolated
 from qmd.errors import InputError, decimal_comma, one_line, quoted
-from qmd.io.ase_database import read_json, read_sqlite
 from qmd.io.bounds import MAX_FRAMES, check_text
 from qmd.io.files import read_regular_file
+from qmd.io.foreign.ase_database import read_json, read_sqlite
 from qmd.io.stated import hydrogen_by_element, unreadable
 from qmd.io.structure import periodic_cell
 from qmd.typing import Array

@@ -6,7 +6,7 @@ bound is refused by the name of its format.
 """
 
 from qmd.errors import InputError, quoted
-from qmd.io.crystals import count_poscar
+from qmd.io.foreign.crystals import count_poscar
 
 FORMATS = frozenset({"extxyz", "xyz", "proteindatabank", "mol", "gen", "turbomole", "vasp", "cif"})
 """ASE's names of the formats that are read."""

@@ -14,11 +14,11 @@ import numpy as np
 from ase.data import atomic_masses, atomic_numbers, chemical_symbols, covalent_radii
 
 from qmd.errors import InputError, one_line, quoted
-from qmd.io.ase_database import read_json, read_sqlite
 from qmd.io.bounds import FORMATS, KNOWN, ONE, check_text, other_format, without_end
 from qmd.io.boxes import BUILT_IN_BOXES, Box, make_box
-from qmd.io.crystals import check_coord, settle_crystal
 from qmd.io.files import read_regular_file
+from qmd.io.foreign.ase_database import read_json, read_sqlite
+from qmd.io.foreign.crystals import check_coord, settle_crystal
 from qmd.io.stated import (
     Stated,
     check_columns,

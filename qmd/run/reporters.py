@@ -272,7 +272,7 @@ def _spread_of(setup: RunSetup) -> list[_Quantity]:
         return []
 
     def largest(now: Snapshot) -> Array:
-        return spread(now.batch.positions[0], now.batch.cells[0]).max(keepdims=True)
+        return np.array([spread(now.batch.positions[0], now.batch.cells[0]).max()])
 
     return [_Quantity(SPREAD_COLUMN, 9, largest)]
 
@@ -312,7 +312,7 @@ def _pressures(setup: RunSetup, now: Snapshot) -> Array:
     """Return the pressures (bar) of all motion and of the virial."""
     places = zip(now.batch.positions, now.batch.cells, strict=True)
     traces = np.array([np.trace(evaluate_virial(setup.force, *place)[2]) for place in places])
-    return (2 * now.kinetic_energies + traces) / (3 * _volumes(now)) / units.bar
+    return np.asarray((2 * now.kinetic_energies + traces) / (3 * _volumes(now)) / units.bar)
 
 
 def _row(snapshot: Snapshot) -> list[str]:

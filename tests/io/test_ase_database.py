@@ -14,7 +14,7 @@ from ase.constraints import FixAtoms
 from qmd.data import datasets
 from qmd.data.datasets import Labels
 from qmd.errors import InputError
-from qmd.io import ase_database
+from qmd.io.foreign import ase_database
 from qmd.io.structure import load_system
 
 

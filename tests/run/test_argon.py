@@ -126,7 +126,7 @@ def test_what_a_cell_does_not_allow_is_refused(
 ) -> None:
     potential = {k: v for k, v in (ARGON | change).items() if v is not None}
     if "cutoff_A" not in potential:
-        del potential["truncation"]
+        del potential["truncation"], potential["skin_A"]
     with pytest.raises(MismatchError, match=word):
         session.run(load_config(write_input(tmp_path, argon(), potential=potential)))
 
