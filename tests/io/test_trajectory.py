@@ -16,8 +16,11 @@ from run_files import Frame, write_by_library
 
 from qmd import units
 from qmd.errors import CorruptError, InputError, NumericalError, OutputError
+from qmd.integrators import Batch, State
 from qmd.io import netcdf, trajectory
+from qmd.io.blocks import BlockDigests
 from qmd.io.pdb import write_pdb
+from qmd.io.snapshot import Snapshot
 from qmd.io.trajectory import TrajectoryWriter
 from qmd.system.topology import bonds
 
@@ -99,6 +102,54 @@ def test_mdtraj_reads_the_frames(run: Path) -> None:
     np.testing.assert_allclose(read.xyz, nanometres, rtol=3 * F4)
     np.testing.assert_allclose(read.time, np.arange(20) * 0.005, rtol=F4, atol=0)
     assert read.unitcell_lengths is None
+
+
+@readers
+def test_frames_beyond_four_gibibytes_are_written_and_read(tmp_path: Path) -> None:
+    """A sparse file: what lies between the first frame and the last ones takes no disk."""
+    import MDAnalysis
+    import mdtraj
+
+    places = np.random.default_rng(7).uniform(0, 20, (1000, 3))
+    numbers, path = np.full(1000, 18), tmp_path / "trajectory.nc"
+    write_pdb(tmp_path / "topology.pdb", numbers, places, np.empty((0, 2), int))
+
+    def snapshot(i: int) -> Snapshot:
+        state = State(
+            places + 0.01 * i, places, -places, 1.0 * i, i, np.diag([20.0, 21.0, 22.0 + i])
+        )
+        return Snapshot(Batch.of([state], [0]), i * DT, np.array([2.0 * i]), np.zeros(1))
+
+    first = TrajectoryWriter.create(path, numbers, "argon", "0.1.0", in_cell=True)
+    first.write(snapshot(0))
+    first.close()
+    header = netcdf.read(path)
+    n_frames = header.frames_in(2**32) + 2
+    os.truncate(path, header.size(n_frames))
+    netcdf.set_frames(path, n_frames)
+    # Without the digests of the empty frames, which would take a look at each of them.
+    writer = TrajectoryWriter(path, n_frames, blocks=BlockDigests(header.record.itemsize))
+    writer.write(snapshot(n_frames))
+    synced = writer.sync()
+    writer.close()
+    assert synced.frames == n_frames + 1 and synced.bytes == path.stat().st_size > 2**32
+    universe = MDAnalysis.Universe(str(tmp_path / "topology.pdb"), str(path))
+    last = universe.trajectory[-1]
+    expected = snapshot(n_frames).batch
+    assert len(universe.trajectory) == n_frames + 1
+    np.testing.assert_allclose(last.positions, expected.positions[0], rtol=F4)
+    np.testing.assert_allclose(last.dimensions, [20, 21, 22 + n_frames, 90, 90, 90], rtol=F4)
+    with netCDF4.Dataset(path) as by_library:
+        assert by_library["step"][-1] == n_frames and by_library["step"][0] == 0
+        np.testing.assert_allclose(
+            by_library["forces"][-1] * units.kcal_per_mol, -places, rtol=2 * F4
+        )
+    with mdtraj.open(str(path)) as other:
+        other.seek(n_frames)
+        np.testing.assert_allclose(other.read(1)[0][0], expected.positions[0], rtol=F4)
+    ours = trajectory.read_frames(path)[-1]
+    assert ours["potential_energy"] == n_frames
+    np.testing.assert_allclose(ours["coordinates"], expected.positions[0], rtol=F4)
 
 
 @readers
