@@ -1,5 +1,7 @@
 """Cells: lattice vectors in rows, a row of zeros for a direction that is not periodic."""
 
+import math
+
 import numpy as np
 
 from qmd.errors import InputError
@@ -36,7 +38,7 @@ def checked_cell(cell: object, name: str) -> Array:
     if not np.isfinite(vectors).all():
         raise InputError(f"{name}: the cell is not finite")
     for axis in np.flatnonzero(vectors.any(axis=1)):
-        length = float(np.linalg.norm(vectors[axis]))
+        length = math.hypot(*vectors[axis])  # the norm of NumPy overflows with a warning
         if not SHORTEST_A <= length <= LONGEST_A:
             raise InputError(
                 f"{name}: lattice vector {axis + 1} is {length:.4g} angstrom long; expected "

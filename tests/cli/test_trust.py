@@ -1,10 +1,12 @@
 """Data is not code: no command imports or calls what a file names, unless it is trusted."""
 
+import copy
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,9 +14,12 @@ import numpy as np
 import pytest
 import typer.main
 from foreign_code import write_module
+from fuzz_targets import BAROSTAT, BOX, INTEGRATORS, TARGETS, documents
 
+from qmd.cli import kinds, validate
 from qmd.cli.app import app
 from qmd.config.load import load
+from qmd.config.schema import json_schema
 from qmd.config.trust import (
     IN_PROCESS,
     require_calculator,
@@ -22,7 +27,7 @@ from qmd.config.trust import (
     trusting,
     user_file,
 )
-from qmd.errors import MismatchError
+from qmd.errors import MismatchError, QmdError
 from qmd.jobs.config import DaskConfig, SlurmConfig
 from qmd.jobs.open import open_executor
 from qmd.run.config import RunConfig
@@ -36,6 +41,7 @@ RUN = {
     "output": {"trajectory_every": 1, "log_every": 1},
     "steps": 20,
 }
+IN_CELL = RUN | {"system": {"structure": BOX, "temperature_K": 20}}
 BENCHMARK = {
     "title": "calm",
     "potentials": {"calm": FOREIGN},
@@ -80,6 +86,9 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
         "label": {"structures": "labels.npz", "method": FOREIGN},
         "many": {"input": "run.yaml", "vary": [{"seed": [1, 2]}], "executor": {"kind": "serial"}},
         "benchmark": BENCHMARK,
+        "cell": IN_CELL,
+        **{f"{i['kind']}": RUN | {"integrator": i} for i in INTEGRATORS},
+        "cell_rescaling": IN_CELL | {"integrator": BAROSTAT},
     }.items():
         (tmp_path / f"{name}.yaml").write_text(json.dumps(document))
     return Bench(tmp_path, mark)
@@ -90,7 +99,11 @@ COMMANDS = {
     "run, sum": ["run", "sum.yaml"],
     "run, committee": ["run", "committee.yaml"],
     "reference": ["reference", "run.yaml"],
+    "run, in a cell": ["run", "cell.yaml"],
+    **{f"run, {i['kind']}": ["run", f"{i['kind']}.yaml"] for i in [*INTEGRATORS, BAROSTAT]},
     "relax": ["relax", "run.yaml"],
+    "relax, in a cell": ["relax", "cell.yaml", "--cell"],
+    "modes, in a cell": ["modes", "cell.yaml"],
     "modes": ["modes", "run.yaml"],
     "validate, run": ["validate", "run.yaml"],
     "validate, label": ["validate", "label.yaml"],
@@ -140,6 +153,48 @@ def test_every_command_that_reads_inputs_or_runs_is_walked_here():
     assert asks == walked | {"train"}  # its executor may name a cluster
     # The others read no input, and no potential but packages and those that are installed.
     assert set(commands) - asks == {"convert", "driver", "schema", "init", "potential"}
+
+
+def names(document: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield containers and keys of all texts in a document that are no names of kinds."""
+    for key, value in document.items() if isinstance(document, dict) else enumerate(document):
+        if isinstance(value, dict | list):
+            yield from names(value)
+        elif isinstance(value, str) and key != "kind":
+            yield document, key
+
+
+def kinds_of(tree: Any) -> set[str]:
+    """Return the names of all kinds in a document, or in a JSON Schema of one."""
+    inner = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
+    found = set().union(*map(kinds_of, inner))
+    kind = tree.get("kind") if isinstance(tree, dict) else None
+    return found | {kind.get("const") if isinstance(kind, dict) else kind} - {None}
+
+
+def test_no_text_of_any_kind_of_input_is_imported(bench):
+    """Every text of inputs of every kind names foreign code in turn, and nothing imports it."""
+    known = set().union(*(kinds_of(json_schema(kinds.schema_class(k))) for k in kinds.INPUTS))
+    assert known <= kinds_of([document for _, document in documents()])
+    folder, tried = bench.folder / "walk", set()
+    folder.mkdir()
+    TARGETS["inputs"].prepare(folder)
+    for kind, whole in documents():
+        for number, _ in enumerate(names(whole)):
+            document = copy.deepcopy(whole)
+            place, key = list(names(document))[number]
+            place[key] = "foreign_calm.Calm"
+            text = json.dumps(document)
+            if text not in tried:
+                tried.add(text)
+                (folder / "case.yaml").write_text(text)
+                with suppress(QmdError):
+                    validate.verdict(folder / "case.yaml", kind, [])
+                assert not bench.mark.exists(), text
+    assert len(tried) > 100
+    with trusting():  # the same walk with trust finds the calculators
+        validate.verdict(bench.folder / "run.yaml", "reference", [])
+    assert bench.mark.exists()
 
 
 def test_a_line_of_the_users_configuration_is_trust(bench, monkeypatch):

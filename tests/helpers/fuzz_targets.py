@@ -141,6 +141,15 @@ STAGES: list[Any] = [
     {"kind": "adam", "steps": 20, "report_every": 5, "learning_rate": 0.001},
     {"kind": "gauss_newton"}, {"kind": "lbfgs", "steps": 3},
 ]  # fmt: skip
+MODELS: list[Any] = [
+    {"kind": "vqlm-h2o"}, {"kind": "vqlm-lih"}, {"kind": "sivqlm-lih"}, {"kind": "sivqlm-dimer"},
+    {"kind": "density-dimer", "monomer": "sivqlm-h2o"},
+    {"kind": "polynomial", "species": ["O", "H", "H"], "degree": 4},
+    {"kind": "qnn-revised", "species": ["O", "H", "H"]},
+    {"kind": "qnn-initial", "species": ["O", "H", "H"], "qubits": 2},
+    {"kind": "perceptron", "species": ["O", "H", "H"]},
+    {"kind": "package", "name": "h2o.qmdp"},
+]  # fmt: skip
 MEASURES: list[Any] = [
     {"kind": "nve", "structure": "h2o", "temperature_K": 300, "timesteps_fs": [0.25],
      "length_ps": 1, "seeds": 1},
@@ -152,7 +161,7 @@ MEASURES: list[Any] = [
 ]  # fmt: skip
 
 
-def _documents() -> Iterator[tuple[str, Any]]:
+def documents() -> Iterator[tuple[str, Any]]:
     """Yield whole inputs: each kind of command, with each kind of part."""
     run = {
         "system": {"structure": "h2o", "temperature_K": 300, "masses_u": {"H": 2.014}},
@@ -185,6 +194,11 @@ def _documents() -> Iterator[tuple[str, Any]]:
             "split": {"train": 4, "validation": 2, "seed": 3}, "stages": [stage],
             "starts": {"count": 2, "finalists": 1}, "workers": 1, "licence": "CC0-1.0",
         }  # fmt: skip
+    for model in MODELS:
+        yield "train", {
+            "name": "water", "dataset": "labels.npz", "model": model, "stages": [STAGES[0]],
+            "split": {"train": 4, "validation": 2, "seed": 3}, "licence": "CC0-1.0",
+        }  # fmt: skip
     for measure in MEASURES:
         yield "benchmark", {
             "title": "Two waters", "potentials": {"a": "sivqlm-h2o", "b": CLASSICAL[0]},
@@ -195,18 +209,18 @@ def _documents() -> Iterator[tuple[str, Any]]:
 def _prepare_inputs(folder: Path) -> None:
     _write_water(folder)
     shutil.copy(SHIPPED / "sivqlm-h2o.qmdp", folder / "h2o.qmdp")
-    for kind, document in reversed(list(_documents())):
+    for kind, document in reversed(list(documents())):
         (folder / f"{kind}.yaml").write_bytes(damage.as_json(document))
 
 
 def _warm_inputs(folder: Path) -> None:
-    for kind, document in _documents():
+    for kind, document in documents():
         with suppress(QmdError):
             _read_input(folder, ((kind, document), []))
 
 
 def _inputs(folder: Path) -> st.SearchStrategy[Any]:
-    whole = st.sampled_from(list(_documents()))
+    whole = st.sampled_from(list(documents()))
     changed = whole.flatmap(lambda one: st.tuples(st.just(one[0]), damage.of_tree(one[1])))
     texts = st.sampled_from(kinds.INPUTS).flatmap(
         lambda kind: st.tuples(st.just(kind), damage.of_text(kinds.template(kind).encode()))

@@ -114,6 +114,7 @@ def test_close_pairs_are_found_in_both_ways(count):
         (np.diag([5.0, 5.0, np.nan]), "not finite"),
         (np.diag([5.0, 5.0, 0.4]), "lattice vector 3 is 0.4 angstrom long"),
         (np.diag([5.0, 5.0, 1e6]), "lattice vector 3 is 1e.06 angstrom long"),
+        (np.diag([5.0, 5.0, -1e308]), "lattice vector 3 is 1e.308 angstrom long"),
         (np.eye(2), "shape"),
     ],
 )
