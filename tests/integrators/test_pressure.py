@@ -4,10 +4,8 @@ The judge is `physical_validation` (Merz and Shirts, 2018), which knows nothing 
 were made: ratios of distributions at two states have a slope that the states alone give.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
 
@@ -31,15 +29,6 @@ from qmd.potentials import TruncatedLennardJones, native_model
 
 pytestmark = pytest.mark.physics
 validation: Any = pytest.importorskip("physical_validation")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def precision_of_jax() -> Iterator[None]:
-    """Take back what pymbar does: it sets JAX to double precision for the whole process."""
-    before = jax.config.jax_enable_x64
-    yield
-    jax.config.update("jax_enable_x64", before)
-
 
 N, MASS = 32, 39.948
 LIQUID, CRYSTAL = 11.6, 10.7

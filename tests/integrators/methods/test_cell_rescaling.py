@@ -128,6 +128,9 @@ def test_an_ideal_gas_has_its_distribution_of_volumes(gas: Force, anisotropic: b
     # The volume does not change what the thermostat does: 3 N - 3 degrees of freedom.
     kinetic = kinetic_energies(end.velocities, MASSES) / KT
     assert stats.kstest(kinetic, stats.gamma((3 * N - 3) / 2).cdf).pvalue > 1e-3
+    # The pressure of a log, 2 K/(3 V), lacks the share of the centre of mass: kT <1/V> = P/N.
+    logged = 2 * kinetic / (3 * volumes) - (1 - 1 / N)
+    assert abs(logged.mean()) < 4 * logged.std() / math.sqrt(len(logged)) < 0.8 / N
 
 
 def test_a_stiff_cell_has_the_volumes_of_its_energy(gas: Force) -> None:
