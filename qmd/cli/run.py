@@ -31,10 +31,10 @@ def run(
 ) -> None:
     """Run or resume a simulation; after Ctrl-C it can be resumed."""
     with errors_in_one_line(debug, trust):
-        from qmd.cli.startup import no_pydantic_plugins, numba_without_blas
+        from qmd.cli.startup import no_pydantic_plugins, numba_without_extras
 
         no_pydantic_plugins()
-        numba_without_blas()
+        numba_without_extras()
         from qmd.commands import dynamics
 
         finished = dynamics.run(

@@ -7,23 +7,30 @@ A run of ten steps must take at most three times as long as importing NumPy, Num
 import os
 import sys
 
-_BLAS = "scipy.linalg.cython_blas"
+_NEEDLESS = ("scipy.linalg.cython_blas", "cffi", "coverage")
+_NUMBA_SETTINGS = ".numba_config.yaml"  # Numba imports `yaml` to read it, and for nothing else
 
 
-def numba_without_blas() -> None:
-    """Load Numba's array functions without SciPy, in this process.
+def numba_without_extras() -> None:
+    """Load Numba without the packages that it imports for code that no kernel here has.
 
-    Numba imports all of `scipy.linalg` (0.2 s of a start of 1.2 s) to provide `np.dot` in compiled
-    code, which no kernel of this program uses. It must be called only in a process of the command
-    line: compiled code that calls `np.dot` would not compile in it.
+    These are `scipy.linalg` for `np.dot` (0.2 s of a start of 1.2 s), `cffi` for functions of C,
+    `coverage` for lines that are being compiled (together 0.06 s) and `yaml` for a file of
+    settings, unless there is one. It must be called only in a process of the command line:
+    compiled code that calls `np.dot` would not compile in it. What is imported already stays.
     """
-    if "numba.np.arraymath" in sys.modules or _BLAS in sys.modules:
+    if "numba.np.arraymath" in sys.modules:
         return
-    sys.modules[_BLAS] = None  # type: ignore[assignment]  # makes the import fail
+    names = [*_NEEDLESS, *(() if os.path.exists(_NUMBA_SETTINGS) else ("yaml",))]
+    absent = [name for name in names if name not in sys.modules]
+    for name in absent:
+        sys.modules[name] = None  # type: ignore[assignment]  # makes the import fail
     try:
+        import numba.core.typing.cffi_utils
         import numba.np.arraymath  # noqa: F401
     finally:
-        del sys.modules[_BLAS]
+        for name in absent:
+            del sys.modules[name]
 
 
 def no_pydantic_plugins() -> None:

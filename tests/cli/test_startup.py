@@ -10,7 +10,7 @@ from qmd.cli.kinds import template
 ROOT = Path(__file__).parents[2]
 HEAVY = (
     "jax", "jaxlib", "pennylane", "equinox", "MDAnalysis", "ase.io", "rich", "scipy.linalg",
-    "matplotlib", "netCDF4", "optax", "pandas",
+    "matplotlib", "netCDF4", "optax", "pandas", "coverage", "cffi", "yaml",
 )  # fmt: skip
 
 
@@ -49,13 +49,30 @@ def test_help_needs_no_numerics(tmp_path: Path) -> None:
         assert not modules & {"numpy", "numba", *HEAVY}
 
 
-def test_numba_stays_able_to_load_scipy_later() -> None:
-    # Where a process of ours goes on to compile `np.dot`, the import that was kept out must work.
+def test_numba_leaves_out_what_can_still_be_loaded_later() -> None:
+    # Where a process of ours goes on to compile `np.dot`, the imports that were kept out must work.
     code = (
-        "import sys; from qmd.cli.startup import numba_without_blas; numba_without_blas()\n"
-        "assert 'scipy.linalg' not in sys.modules\n"
-        "import scipy.linalg.cython_blas\n"
+        "import sys; from qmd.cli.startup import numba_without_extras; numba_without_extras()\n"
+        "assert not {'scipy.linalg', 'cffi', 'coverage', 'yaml'} & sys.modules.keys()\n"
+        "import scipy.linalg.cython_blas, cffi, coverage, yaml\n"
     )
     subprocess.run(
         [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True
     )
+
+
+def test_settings_of_numba_in_the_folder_are_read(tmp_path: Path) -> None:
+    (tmp_path / ".numba_config.yaml").write_text("developer_mode: 1\n")
+    code = (
+        "from qmd.cli.startup import numba_without_extras; numba_without_extras()\n"
+        "import numba; print(numba.config.DEVELOPER_MODE)\n"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert process.stdout == "1\n"
