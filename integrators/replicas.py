@@ -64,7 +64,7 @@ class AbstractReplicas(abc.ABC):
         """
 
     def audit(self) -> bool:
-        """Count the pairs of all neighbour lists anew; False if one has lost a pair."""
+        """Count the pairs of all lists again; return False if one has lost a pair."""
         return True
 
     def close(self) -> None:

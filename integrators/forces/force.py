@@ -118,7 +118,7 @@ class Force(NamedTuple):
         return any(held.lost for _, held in self.lists)
 
     def audit(self) -> bool:
-        """Count the pairs of the last call anew, without the lists; True if these have them all."""
+        """Count the pairs of the last call without the lists; True if the lists have them all."""
         return all([held.audit() for _, held in self.lists])
 
 

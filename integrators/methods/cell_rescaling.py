@@ -69,7 +69,7 @@ class CellRescaling(AbstractThermostat):
 
     One step is B A T S T A B: B and A as in velocity Verlet, T the thermostat of
     `VelocityRescaling` for half a time step, S the strain. W belongs to the positions at the
-    begin of the step, of which the bath holds it, so that a step needs one evaluation.
+    begin of the step, from which the bath keeps it, so that a step needs one evaluation.
 
     ============== ============= ==============================================================
     paper          here          meaning

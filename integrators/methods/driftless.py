@@ -1,4 +1,4 @@
-"""Any method, with the motion of the centre of mass taken away every so many steps."""
+"""Wrapper of a method that removes the motion of the centre of mass at regular intervals."""
 
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self

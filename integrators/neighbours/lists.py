@@ -40,7 +40,7 @@ class NeighbourList:
     full : bool
         List each pair with both of its atoms, not with the one of lower index only.
     audit_every : int
-        Builds after which all pairs are counted anew without the list; 0: only by `audit`.
+        Number of builds between counts of all pairs without the list; 0: only by `audit`.
 
     Raises
     ------
@@ -158,11 +158,11 @@ class NeighbourList:
         return i, j, shifts + turns[j] - turns[i]
 
     def forget(self) -> None:
-        """Build the list anew at the next call, whatever has moved."""
+        """Make the next call rebuild the list, whether or not atoms have moved."""
         self._head[at.VALID] = 0
 
     def audit(self) -> bool:
-        """Count all pairs of the last call anew without the list; True if it has them all."""
+        """Count all pairs of the last call without the list; True if the list has them all."""
         if not self._head[at.VALID]:
             return True
         return bool(audit_from_python(self._head) == at.OK)

@@ -1,4 +1,4 @@
-"""Bringing a list up to date: what it still covers, where the atoms are, when to build it anew."""
+"""Update of a list: whether it still has all pairs, present positions, when to rebuild it."""
 
 import functools
 import math

@@ -30,7 +30,7 @@ CUTOFF = 9.0
 ACCURACY = 1e-10
 """What the Ewald sums leave out, as a part of the energy of two charges at the cut-off. The energy
 has steps of this size where a pair passes the cut-off or a wave the largest one; steps of 1e-8 show
-where the virial is held against differences."""
+where the virial is compared with finite differences."""
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def driver(
         if any(pbc) and not all(pbc):
             raise InputError(
                 f"{structure} is periodic in some directions only; the cell of i-PI is in all",
-                "give a structure with a full cell, or an isolated one",
+                "give a structure that is periodic in all directions, or an isolated one",
             )
         atoms = Atoms(list(species), calculator=calculator, pbc=pbc)
         address = {"unixsocket": unix} if unix else {"host": host, "port": port}

@@ -65,7 +65,7 @@ def label(
     ------
     QmdError
         The class says what is wrong; see `qmd.errors`. After Ctrl-C it is `Interrupted`, which is
-        a `KeyboardInterrupt`, too. Finished frames are saved: the same call goes on behind them.
+        a `KeyboardInterrupt`, too. Finished frames are saved: the same call resumes after them.
     """
     checked = loaded(input, LabelConfig, "label", set, log)
     target = None if output is None else Path(output)

@@ -33,5 +33,5 @@ def require_directions(calculator: str, system: System) -> None:
     raise MismatchError(
         f"{system.name} is periodic along some lattice vectors only ({along}), which {calculator} "
         "is not known to honour",
-        hint="use a calculator that does, or a full cell with a vacuum",
+        hint="use a calculator that does, or a cell periodic in all directions with a vacuum",
     )

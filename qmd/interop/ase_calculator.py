@@ -31,7 +31,7 @@ from qmd.typing import Array
 
 
 class QmdCalculator(Calculator):
-    """Energy, forces and, in a full cell, stress of the atoms that a potential serves.
+    """Energy, forces and, in a cell periodic in all directions, stress of supported atoms.
 
     Parameters
     ----------

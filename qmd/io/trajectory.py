@@ -1,7 +1,8 @@
 """Trajectories in the AMBER NetCDF convention 1.0, NetCDF 64-bit-offset files.
 
 MDAnalysis, mdtraj, ParmEd, cpptraj and VMD read them. Positions are unwrapped: an atom that leaves
-the cell goes on. No `scale_factor`, which MDAnalysis refuses on variables that it does not know.
+the cell is not moved back into it. No `scale_factor`, which MDAnalysis refuses on variables that it
+does not know.
 
 =================  ====  ==========================  =======================================
 variable           type  unit in the file            internal unit

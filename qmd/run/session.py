@@ -1,4 +1,4 @@
-"""`qmd run`: begin a run, or go on with one, and leave its outputs complete."""
+"""`qmd run`: start or resume a run, and leave its outputs complete."""
 
 import json
 import time

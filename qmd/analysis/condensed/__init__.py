@@ -1,1 +1,1 @@
-"""Quantities of liquids and solids: `pairs`, and what rests on them, cell and motion in it."""
+"""Properties of liquids and solids: pair distributions, densities, diffusion, hydrogen bonds."""
