@@ -217,7 +217,9 @@ def test_a_kill_while_a_training_is_cleared_leaves_one_that_can_begin_again(path
         train_session._check_record(job, plan, overwrite=False)
 
 
-def test_workers_change_nothing_and_leave_no_process_behind(path, tmp_path):
+def test_workers_change_nothing_and_leave_no_process_behind(path, tmp_path, monkeypatch):
+    # Workers compile as this process does, see `quick_compilation`.
+    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
     train_session.run(prepare(path))
     alone = rows(path)
     train_session.run(prepare(path, "workers=2"), overwrite=True)
