@@ -53,13 +53,14 @@ if TYPE_CHECKING:
     from .circuit import pennylane_energy as reference
     from .circuit.native import native_kernel
     from .contract import evaluate, evaluate_all
+    from .family import CellGradient, EvaluatedInCell
     from .network import native as centred_native
     from .network import pennylane_energy as network_reference
     from .shots.covariance import shot_covariance
     from .tree import jax_energy as jax_model
-    from .tree.gradient import ParameterGradient
+    from .tree.gradient import ParameterGradient, cell_gradient
     from .tree.native import native_model
-    from .tree.potential import AbstractPotential, ModelPotential, compiled
+    from .tree.potential import AbstractPotential, ModelPotential, compiled, compiled_in_cell
     from .vqlm import pennylane_energy as vqlm_reference
 
 __all__ = [
@@ -70,11 +71,13 @@ __all__ = [
     "Architecture",
     "PerAtomSum",
     "BaselineParameters",
+    "CellGradient",
     "Circuit",
     "Committee",
     "Domain",
     "Encode",
     "Entry",
+    "EvaluatedInCell",
     "EwaldCharges",
     "External",
     "HarmonicAngles",
@@ -114,8 +117,10 @@ __all__ = [
     "Vqlm",
     "clusters",
     "atom_centred",
+    "cell_gradient",
     "centred_native",
     "compiled",
+    "compiled_in_cell",
     "evaluate",
     "evaluate_all",
     "ewald_charges",
@@ -146,9 +151,13 @@ __all__ = [
 _LAZY = {
     "AbstractPotential": "tree.potential",
     "compiled": "tree.potential",
+    "compiled_in_cell": "tree.potential",
     "evaluate": "contract",
     "evaluate_all": "contract",
+    "CellGradient": "family",
+    "EvaluatedInCell": "family",
     "ParameterGradient": "tree.gradient",
+    "cell_gradient": "tree.gradient",
     "native_kernel": "circuit.native",
     "ModelPotential": "tree.potential",
     "native_model": "tree.native",

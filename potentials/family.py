@@ -97,6 +97,43 @@ class LeafGradient(Protocol):
         """``factors @ rows(positions)`` without the rows, (n_parameters,)."""
 
 
+class EvaluatedInCell(Protocol):
+    """Energy, forces and virial at a geometry, with what derivatives of them need."""
+
+    @property
+    def energy(self) -> float:
+        """Energy, eV."""
+
+    @property
+    def forces(self) -> Array:
+        """Forces, eV/angstrom, (n_atoms, 3)."""
+
+    @property
+    def virial(self) -> Array:
+        """Minus the derivative of the energy by a strain, eV, (3, 3)."""
+
+
+class CellGradient(Protocol):
+    """Derivatives by the parameters of a leaf in cells; several threads may call it."""
+
+    def surroundings(self, positions: Array, cell: Array) -> Any:
+        """Return what `evaluate` has to know of a geometry, whatever the parameters are."""
+
+    def evaluate(self, around: Any) -> EvaluatedInCell:
+        """Return energy, forces and virial."""
+
+    def energy_row(self, found: Any) -> Array:
+        """Return the derivatives of the energy, (n_parameters,)."""
+
+    def slope_rows(self, found: Any, atoms: Array, axes: Array) -> Array:
+        """Return the derivatives of dE/dx of coordinates (n,) each, (n, n_parameters)."""
+
+    def gradient(
+        self, found: Any, factor: float, along: Array, strain: Array | None = None
+    ) -> Array:
+        """Return the derivatives of ``factor E + along . dE/dx + strain : dE/dstrain``."""
+
+
 def _no_work(leaf: Any) -> Work:
     return Work()
 
@@ -142,6 +179,8 @@ class Family(Generic[L]):
     """The native kernel; None: JAX only. It raises ValueError for a leaf that it cannot take."""
     gradient: Callable[[L], LeafGradient] | None = None
     """Compiled derivatives by the trained parameters; None: by JAX."""
+    gradient_in_cells: Callable[[L], CellGradient] | None = None
+    """The same in cells; None: by JAX."""
     trained_on: Literal["native", "jax"] = "native"
     """The faster engine of a training."""
     circuit: Callable[[L], LeafCircuit] | None = None

@@ -116,6 +116,7 @@ FAMILIES = (
         cutoff=lambda leaf: leaf.cutoff,
         native=deferred(__package__, "native.native_kernel"),
         gradient=deferred(__package__, "native.NetworkGradient"),
+        gradient_in_cells=deferred(__package__, "in_cells.NetworkInCells"),
         circuit=_circuit,
         on_kinds=AtomCentredNetwork.on,
         work=_work,

@@ -238,7 +238,7 @@ class Package:
 def save(
     path: Path,
     package: Package,
-    evaluate: EnergyAndForces,
+    evaluate: Callable[..., tuple[float, np.ndarray]],
     of_variants: Sequence[EnergyAndForces] = (),
 ) -> str:
     """Write a package, so that a reader finds the old file or the new one; returns its SHA-256.
@@ -246,16 +246,17 @@ def save(
     Parameters
     ----------
     evaluate : callable
-        Positions (n_atoms, 3) -> energy and forces, for the test vectors; an interpreter other
-        than the native kernel, which will be held to them.
+        Positions (n_atoms, 3) and, where test vectors have cells, the cell (3, 3) -> energy and
+        forces, for the test vectors; an interpreter other than the native kernel, which will be
+        held to them.
     of_variants : sequence of callable
         The same for each variant.
     """
-    vectors = _vectors("", package.test_positions, evaluate)
+    vectors = _vectors("", evaluate, package.test_positions, package.test_cells)
     if package.test_cells is not None:
         vectors["cells"] = np.ascontiguousarray(package.test_cells, float)
     for i, (variant, function) in enumerate(zip(package.variants, of_variants, strict=True)):
-        vectors |= _vectors(f"variants.{i}.", variant.test_positions, function)
+        vectors |= _vectors(f"variants.{i}.", function, variant.test_positions)
     members = {
         "parameters.safetensors": save_tensors(
             {
@@ -280,9 +281,13 @@ def save(
 
 
 def _vectors(
-    prefix: str, positions: np.ndarray, evaluate: EnergyAndForces
+    prefix: str,
+    evaluate: Callable[..., tuple[float, np.ndarray]],
+    positions: np.ndarray,
+    cells: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-    results = [evaluate(x) for x in positions]
+    each: Any = zip(positions) if cells is None else zip(positions, cells, strict=True)
+    results = [evaluate(*geometry) for geometry in each]
     return {
         f"{prefix}positions": np.ascontiguousarray(positions, float),
         f"{prefix}energies": np.array([e for e, _ in results], float),

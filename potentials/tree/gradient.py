@@ -11,7 +11,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from ..families import family_of
-from ..family import LeafGradient
+from ..family import CellGradient, LeafGradient
 from . import jax_energy as jax_model
 from .nodes import Committee, ManyBody, Model, OnAtoms, PerAtomSum, Scaled, Sum, Switched
 from .walk import leaves
@@ -90,6 +90,21 @@ class ParameterGradient:
                 return np.asarray(factors @ self._rows(model, x))
             case _:
                 return self._of_leaf[id(model)].sum(x, factors)
+
+
+def cell_gradient(model: Model) -> CellGradient:
+    """Return the compiled derivatives of a leaf in cells by its parameters.
+
+    Raises
+    ------
+    ValueError
+        If the model has none: a tree of several leaves, or a family without.
+    """
+    branches = Committee, ManyBody, OnAtoms, PerAtomSum, Scaled, Sum, Switched
+    make = None if isinstance(model, branches) else family_of(model).gradient_in_cells
+    if make is None:
+        raise ValueError(f"A {type(model).__name__} has no compiled derivatives in cells.")
+    return make(model)
 
 
 def _switch(model: Switched, positions: Array) -> Array:

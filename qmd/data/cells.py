@@ -80,6 +80,49 @@ def checked_cells(found: Sequence[Any], n_frames: int, name: str) -> Array | Non
     return cells
 
 
+def checked_stresses(
+    found: Any, cells: Array | None, n_frames: int, name: str
+) -> npt.NDArray[np.float64] | None:
+    """Return stresses in the order xx, yy, zz, yz, xz, xy, of shape (n_frames, 6), or None.
+
+    Parameters
+    ----------
+    found : array or None
+        Shape (n_frames, 6), or (n_frames, 3, 3) and symmetric.
+    cells : array or None
+        Without periodic frames there is no stress, whatever the file has.
+    n_frames : int
+    name : str
+
+    Raises
+    ------
+    InputError
+        If the shape is another, numbers are not finite, a matrix is not symmetric, or the cells are
+        not periodic in all directions.
+    """
+    if found is None or cells is None:
+        return None
+    stresses = np.asarray(found)
+    if stresses.dtype.kind not in "fiu" or stresses.shape not in ((n_frames, 6), (n_frames, 3, 3)):
+        raise InputError(
+            f"dataset {name}: stress has shape {stresses.shape}; expected ({n_frames}, 6), in the "
+            f"order xx yy zz yz xz xy, or ({n_frames}, 3, 3)"
+        )
+    stresses = stresses.astype(float)
+    if not np.isfinite(stresses).all():
+        raise InputError(f"dataset {name}: a stress is not finite")
+    if not cells.any(axis=2).all():
+        raise InputError(
+            f"dataset {name}: a stress needs a cell that is periodic in all directions"
+        )
+    if stresses.ndim == 2:
+        return stresses
+    if not np.allclose(stresses, np.swapaxes(stresses, 1, 2), rtol=1e-4, atol=1e-8):
+        raise InputError(f"dataset {name}: a stress is not a symmetric matrix")
+    both = (stresses + np.swapaxes(stresses, 1, 2)) / 2
+    return np.asarray(both[:, (0, 1, 2, 1, 0, 0), (0, 1, 2, 2, 2, 1)])
+
+
 def require_isolated(cells: Array | None, name: str) -> None:
     """Raise InputError if frames are periodic, for what is for isolated molecules."""
     if cells is not None:

@@ -1,4 +1,4 @@
-"""Checks that refuse labels which cannot belong to an isolated molecule, before a training.
+"""Checks that refuse labels which cannot belong to a molecule, or to a cell, before a training.
 
 Each check compares the labels with something that does not depend on them: the atoms of the
 model, the size of molecules, the energies of free atoms, the law that forces are minus the slope
@@ -12,6 +12,7 @@ from qmd import units
 from qmd.data.datasets import ENERGY_UNITS, Dataset
 from qmd.errors import InputError, MismatchError
 from qmd.io.structure import check_overlap, check_units
+from qmd.system.cell import ISOLATED
 from qmd.system.system import System
 from qmd.typing import Array, Integers
 
@@ -56,7 +57,7 @@ def check(dataset: Dataset, species: tuple[str, ...], *, forces: bool) -> None:
     if dataset.forces is not None:
         _check_sizes(dataset, dataset.forces)
         _check_net_forces(dataset, dataset.forces)
-        if len(dataset) >= MIN_FRAMES_FOR_SLOPES:
+        if len(dataset) >= MIN_FRAMES_FOR_SLOPES and dataset.cells is None:
             _check_slopes(dataset, dataset.forces)
 
 
@@ -85,12 +86,16 @@ def _check_atoms(dataset: Dataset, species: tuple[str, ...]) -> None:
 
 def _check_lengths(dataset: Dataset, species: tuple[str, ...]) -> None:
     numbers = np.array([chemical_symbols.index(symbol) for symbol in species])
-    frame = _median_frame(dataset.positions)
-    median = System(numbers, dataset.positions[frame], np.ones(len(numbers)), None, dataset.name)
-    check_units(median)
-    for i, positions in enumerate(dataset.positions):
-        name = f"{dataset.name}, frame {i + 1}"
-        check_overlap(System(numbers, positions, np.ones(len(numbers)), None, name))
+    frame = 0 if dataset.cells is not None else _median_frame(dataset.positions)
+    masses = np.ones(len(numbers))
+
+    def system(frame: int, name: str) -> System:
+        cell = ISOLATED if dataset.cells is None else dataset.cells[frame]
+        return System(numbers, dataset.positions[frame], masses, None, name, cell=cell)
+
+    check_units(system(frame, dataset.name))
+    for i in range(len(dataset)):
+        check_overlap(system(i, f"{dataset.name}, frame {i + 1}"))
 
 
 def _median_frame(positions: Array) -> int:
@@ -153,8 +158,17 @@ def without_repeats(dataset: Dataset) -> Dataset:
 
 
 def _originals(dataset: Dataset) -> Integers:
-    """Return for each frame the first one of the same geometry, even if rotated or mirrored."""
-    rounded = np.round(_distances(dataset.positions), 7)
+    """Return for each frame the first one of the same geometry, even if rotated or mirrored.
+
+    Frames in cells are the same if cells and positions relative to the first atom are.
+    """
+    if dataset.cells is None:
+        found = _distances(dataset.positions)
+    else:
+        moved = dataset.positions - dataset.positions[:, :1]
+        n = len(dataset)
+        found = np.concatenate([moved.reshape(n, -1), dataset.cells.reshape(n, -1)], axis=1)
+    rounded = np.round(found, 7)
     _, first, inverse = np.unique(rounded, axis=0, return_index=True, return_inverse=True)
     originals: Integers = first[inverse.reshape(-1)]
     return originals
@@ -172,18 +186,19 @@ def _check_sizes(dataset: Dataset, forces: Array) -> None:
 
 
 def _check_net_forces(dataset: Dataset, forces: Array) -> None:
-    """Refuse a net force or torque; those within a molecule add up to zero."""
+    """Refuse a net force or torque; those within a molecule add up to zero, in a cell the force."""
     arms = dataset.positions - dataset.positions.mean(axis=1, keepdims=True)
     net, torque = forces.sum(axis=1), np.cross(arms, forces).sum(axis=1)
     size = np.sqrt((forces**2).sum())
     reach = np.sqrt((arms**2).sum(axis=2).mean())
-    for what, total, unit in (("force", net, 1.0), ("torque", torque, reach)):
+    totals = [("force", net, 1.0), ("torque", torque, reach)]
+    for what, total, unit in totals if dataset.cells is None else totals[:1]:
         fraction = np.sqrt((total**2).sum()) / (size * unit)
         if fraction > NET_FRACTION:
             raise _refusal(
                 dataset,
-                f"forces leave a net {what} of {100 * fraction:.0f} % of their size; an isolated "
-                "molecule has none",
+                f"forces leave a net {what} of {100 * fraction:.0f} % of their size; "
+                f"{'an isolated molecule' if dataset.cells is None else 'a cell'} has none",
                 "positions and forces must have the same atom order, orientation and frame order",
             )
 

@@ -32,7 +32,7 @@ import numpy.typing as npt
 from numpy.lib import format as npy
 
 from qmd import units
-from qmd.data.cells import cells_of_arrays, checked_cells, require_isolated
+from qmd.data.cells import cells_of_arrays, checked_cells, checked_stresses, require_isolated
 from qmd.errors import InputError, decimal_comma, one_line, quoted
 from qmd.io.bounds import MAX_FRAMES, check_text
 from qmd.io.files import read_regular_file
@@ -72,6 +72,9 @@ class Labels:
     length_unit: str | None = None
     forces_unit: str | None = None
     """Unit of the forces, ``energy/length``, such as Hartree/bohr; default: from the other two."""
+    stress_key: str | None = None
+    groups_key: str | None = None
+    """Name of the group of each frame, an integer; None: groups are not read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +101,11 @@ class Dataset:
     """Lines for the user about choices that were made."""
     cells: Array | None = None
     """Lattice vectors, angstrom, (n_frames, 3, 3); None if the frames are isolated."""
+    stresses: Array | None = None
+    """Stress, eV/angstrom^3, (n_frames, 6), in the order xx, yy, zz, yz, xz, xy and with the sign
+    of ASE (positive under tension); None if the file has none."""
+    groups: Integers | None = None
+    """Group of each frame, (n_frames,); None unless asked for."""
 
     def __len__(self) -> int:
         return len(self.energies)
@@ -109,6 +117,8 @@ class Dataset:
             self, positions=self.positions[index], energies=self.energies[index], forces=forces,
             places=index if self.places is None else self.places[index],
             cells=None if self.cells is None else self.cells[index],
+            stresses=None if self.stresses is None else self.stresses[index],
+            groups=None if self.groups is None else self.groups[index],
         )  # fmt: skip
 
 
@@ -147,6 +157,10 @@ def read(
     content = read_regular_file(path, MAX_BYTES)
     raw = reader(path, content, labels)
     _check_shapes(raw, name)
+    raw = replace(
+        raw, stresses=checked_stresses(raw.stresses, raw.cells, len(raw.positions), name),
+        groups=_checked_groups(raw.groups, len(raw.positions), name),
+    )  # fmt: skip
     energy, length, force = _factors(raw, labels, name)
     if not periodic:
         require_isolated(raw.cells, f"dataset {name}")
@@ -160,6 +174,8 @@ def read(
         energy_key=raw.energy_key,
         notes=raw.notes,
         cells=None if raw.cells is None else raw.cells * length,
+        stresses=None if raw.stresses is None else raw.stresses * energy / length**3,
+        groups=raw.groups,
     )
 
 
@@ -176,6 +192,8 @@ class _Raw:
     energy_key: str | None = None
     notes: tuple[str, ...] = ()
     cells: Any = None
+    stresses: Any = None
+    groups: Any = None
 
 
 def _read_npz(path: Path, content: bytes, labels: Labels) -> _Raw:
@@ -206,7 +224,20 @@ def _read_npz(path: Path, content: bytes, labels: Labels) -> _Raw:
         _text(arrays.get("e_unit"), names.energy_unit),
         _text(arrays.get("r_unit"), names.length_unit),
         cells=cells_of_arrays(arrays, len(arrays[names.positions]), f"dataset {name}"),
+        stresses=_asked(arrays, labels.stress_key, "stress", name),
+        groups=_asked(arrays, labels.groups_key, None, name),
     )
+
+
+def _asked(arrays: Mapping[str, Any], key: str | None, usual: str | None, name: str) -> Any:
+    """Return an array that need not be there unless the user names it."""
+    if key is not None and key not in arrays:
+        raise InputError(
+            f"dataset {name} has no {quoted(key)}",
+            hint=f"it has {', '.join(sorted(map(quoted, arrays)))}",
+        )
+    found = key or usual
+    return None if found is None else arrays.get(found)
 
 
 @dataclass(frozen=True)
@@ -379,6 +410,8 @@ def _from_atoms(frames: list[_Frame], labels: Labels, name: str) -> _Raw:
     return _Raw(
         np.asarray(numbers, np.int64), positions, energies, forces, "eV", "angstrom", energy_key,
         notes, checked_cells(found, len(frames), f"dataset {name}"),
+        _column(frames, labels.stress_key, ("REF_stress", "stress"), name),
+        _column(frames, labels.groups_key, (), name) if labels.groups_key else None,
     )  # fmt: skip
 
 
@@ -537,6 +570,16 @@ def _check_shapes(raw: _Raw, name: str) -> None:
                 f"beyond {LARGEST:g} ({int(bad.sum())} such frames)",
                 hint="remove these frames",
             )
+
+
+def _checked_groups(groups: Any, n_frames: int, name: str) -> Integers | None:
+    if groups is None:
+        return None
+    found = np.asarray(groups)
+    whole = found.dtype.kind in "iuf" and bool((found == np.round(found)).all())
+    if found.shape != (n_frames,) or not whole:
+        raise InputError(f"dataset {name}: expected groups as {n_frames} whole numbers")
+    return found.astype(np.int64)
 
 
 def _factors(raw: _Raw, labels: Labels, name: str) -> tuple[float, float, float]:

@@ -1,13 +1,15 @@
 """Training card of a package: data, stages, starts, errors, versions."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from ase.formula import Formula
 
 from qmd.config.load import LoadedConfig
 from qmd.jobs.provenance import machine, versions
+from qmd.potentials import Committee
 from qmd.train import states
+from qmd.train.cells import CellPredictor, has_cell_gradient
 from qmd.train.config import LeastSquaresConfig, TrainConfig
 from qmd.train.data import Data
 from qmd.train.optimisers import least_squares
@@ -20,8 +22,19 @@ Ranked = list[tuple[int, int]]
 """Pairs (start, last stage) of all starts, the best first."""
 
 
-Predicted = dict[str, tuple[Array, Array]]
-"""Energies (eV) and forces (eV/angstrom) of the training, validation and test frames."""
+class Prediction(NamedTuple):
+    """Predictions of some frames."""
+
+    energies: Array
+    """eV, (n_frames,)"""
+    forces: Array
+    """eV/angstrom, (n_frames, n_atoms, 3)"""
+    stresses: Any = None
+    """eV/angstrom^3, (n_frames, 6); None for isolated frames."""
+
+
+Predicted = dict[str, Prediction]
+"""Predictions of the training, validation and test frames."""
 
 
 def training_card(
@@ -119,11 +132,28 @@ def predict(model: Any, data: Data) -> Predicted:
     """Predict energies and forces of the training, validation and test frames."""
     from jax.flatten_util import ravel_pytree
 
+    if data.test.cells is not None:
+        return {part: _in_cells(model, frames) for part, frames in data.parts.items()}
     positions = np.concatenate([frames.positions for frames in data.parts.values()])
     found = Predictor(model, positions)(np.asarray(ravel_pytree(model)[0]))
     ends = np.cumsum([len(frames.energies) for frames in data.parts.values()])[:-1]
-    energies, forces = (np.split(values, ends) for values in found)
-    return dict(zip(data.parts, zip(energies, forces, strict=True), strict=True))
+    each = zip(*(np.split(values, ends) for values in found), strict=True)
+    return dict(zip(data.parts, (Prediction(*parts) for parts in each), strict=True))
+
+
+def _in_cells(model: Any, frames: Frames) -> Prediction:
+    """Return the predictions of a model, or of the mean of several, at frames in cells."""
+    members = model.members if isinstance(model, Committee) else (model,)
+    found = [_one_in_cells(member, frames) for member in members]
+    return Prediction(*(np.mean(part, axis=0) for part in zip(*found, strict=True)))
+
+
+def _one_in_cells(model: Any, frames: Frames) -> tuple[Array, Array, Array]:
+    from jax.flatten_util import ravel_pytree
+
+    theta = np.asarray(ravel_pytree(model)[0])
+    native = has_cell_gradient(model)
+    return CellPredictor(model, frames, native=native).with_stresses(theta)
 
 
 def errors_card(
@@ -144,8 +174,14 @@ def errors_card(
     return card
 
 
-def _errors(
-    predicted: tuple[Array, Array], frames: Frames, chosen: Any
-) -> dict[str, float | int | None]:
-    energies, forces = (values[chosen] for values in predicted)
-    return dict(errors(energies, forces, frames.take(chosen))._asdict())
+def _errors(predicted: Prediction, frames: Frames, chosen: Any) -> dict[str, float | int | None]:
+    energies, forces = (values[chosen] for values in predicted[:2])
+    found = dict(errors(energies, forces, frames.take(chosen))._asdict())
+    if frames.cells is None:
+        return found
+    found["energy_rmse_meV_per_atom"] = found["energy_rmse_meV"] / frames.positions.shape[1]
+    if frames.stresses is not None:
+        off = (predicted.stresses - frames.stresses)[chosen]
+        found["stress_rmse_meV_per_A3"] = 1000 * float(np.sqrt(np.mean(off**2)))
+        found["stress_mae_meV_per_A3"] = 1000 * float(np.mean(np.abs(off)))
+    return found

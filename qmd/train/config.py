@@ -37,6 +37,9 @@ class LabelsConfig(Config):
     """Name of the forces; default: by format (F; forces; REF_forces or forces)."""
     energy_unit: EnergyUnit | None = None
     """Unit of the energies; default: by format (kcal/mol for the names of rMD17, else eV)."""
+    stress_key: Name | None = None
+    """Name of the stresses of frames in cells, in energy_unit/length_unit^3 with the sign of ASE;
+    default: stress, where there is one."""
     length_unit: Literal["angstrom", "bohr", "nm"] | None = None
     """Unit of the positions; default: angstrom."""
     forces_unit: (
@@ -64,6 +67,20 @@ class SplitConfig(Config):
     """Choice of the training frames: at random, or evenly spaced along the file with both ends."""
     seed: Seed = 1
     """Seed of the random choice."""
+    groups_key: Name | None = None
+    """Name of the group of each frame in the file, a whole number, such as the piece of a
+    trajectory; needs test_groups."""
+    test_groups: Annotated[list[int], Field(min_length=1, max_length=1000)] | None = None
+    """Groups whose frames, all of them, are those of the test; train and validation come from the
+    others."""
+
+    @model_validator(mode="after")
+    def _groups_together(self) -> "SplitConfig":
+        if (self.groups_key is None) != (self.test_groups is None):
+            raise ValueError("needs both groups_key and test_groups, or neither")
+        if self.test_groups is not None and self.test is not None:
+            raise ValueError("has test and test_groups; the test is all frames of these groups")
+        return self
 
 
 class LossConfig(Config):
@@ -73,6 +90,9 @@ class LossConfig(Config):
     """Weight of an energy error relative to force components (1/angstrom)."""
     forces: bool = True
     """If true, forces are fitted as well as energies."""
+    virial_weight_per_A: NotNegative = 0.1
+    """Weight of an error of a component of the virial, in frames with stresses, relative to force
+    components (1/angstrom)."""
     high_energy_eV: Positive | None = None
     """Energy (eV) at which a frame has half the weight: 1 / (1 + (E / high_energy_eV)^power);
     default: all frames have the same weight."""
@@ -184,7 +204,8 @@ class GaussNewtonConfig(Config):
     batch: Count = 64
     """Number of frames in a step."""
     slopes: Count | None = None
-    """Number of directions of each frame along which forces are fitted in a step; default: all."""
+    """Number of directions of each frame along which forces are fitted in a step, of frames in
+    cells components of the forces, drawn anew in each step; default: all."""
     learning_rate: Positive = 0.3
     """Learning rate at the first step; it falls to 0 as a cosine."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from ase.data import chemical_symbols
 
 from qmd.data import checks, datasets
 from qmd.data.datasets import Dataset, Labels
@@ -52,7 +54,8 @@ def load(config: TrainConfig, folder: Path, species: tuple[str, ...]) -> Data:
     dataset = _read(config.dataset, config, folder, species)
     own_test = config.test_dataset and _read(config.test_dataset, config, folder, species)
     extra = config.extra_dataset and _read(config.extra_dataset, config, folder, species)
-    train, validation, rest = _draw(config.split, len(dataset), with_test=not own_test)
+    _check_alike(dataset, own_test, extra)
+    train, validation, rest = _split(config.split, dataset, with_test=not own_test)
     test = own_test.take(np.arange(len(own_test))) if own_test else dataset.take(rest)
     if own_test and config.split.test is not None:
         test = own_test.take(_first(config.split, len(own_test)))
@@ -61,7 +64,7 @@ def load(config: TrainConfig, folder: Path, species: tuple[str, ...]) -> Data:
     frames = _frames(dataset.take(train), zero)
     files = {"dataset": dataset, "test_dataset": own_test, "extra_dataset": extra}
     return Data(
-        train=_joined(frames, _frames(extra, zero)) if extra else frames,
+        train=frames.joined(_frames(extra, zero)) if extra else frames,
         validation=_frames(dataset.take(validation), zero),
         test=_frames(test, zero),
         zero=zero,
@@ -90,16 +93,67 @@ def load_others(config: TrainConfig, folder: Path) -> tuple[Data, ...]:
     )
 
 
+def species_of(config: TrainConfig, folder: Path) -> tuple[str, ...]:
+    """Return the chemical symbols of the labels.
+
+    Raises
+    ------
+    InputError
+        If the file does not say them.
+    """
+    dataset = _unchecked(config.dataset, config, folder)
+    if dataset.numbers is None:
+        raise InputError(
+            f"dataset '{dataset.name}' does not say its atoms", hint="set model.species"
+        )
+    return tuple(chemical_symbols[z] for z in dataset.numbers)
+
+
 def _read(name: str, config: TrainConfig, folder: Path, species: tuple[str, ...]) -> Dataset:
-    names = (field.name for field in fields(Labels))
-    labels = Labels(**{name: getattr(config.labels, name) for name in names})
-    path = files.find_data(name, folder, "dataset", "give its path with --set dataset=PATH")
-    dataset = datasets.read(path, labels)
+    dataset = _unchecked(name, config, folder)
     if config.labels.repeats == "drop":
         dataset = checks.without_repeats(dataset)
     fitted = [config.loss, *(stage.loss for stage in config.stages if stage.loss)]
     checks.check(dataset, species, forces=any(loss.forces for loss in fitted))
     return dataset
+
+
+def _unchecked(name: str, config: TrainConfig, folder: Path) -> Dataset:
+    names = (field.name for field in fields(Labels))
+    known = {name: getattr(config.labels, name, None) for name in names}
+    labels = Labels(**known | {"groups_key": config.split.groups_key})
+    path = files.find_data(name, folder, "dataset", "give its path with --set dataset=PATH")
+    return datasets.read(path, labels, periodic=True)
+
+
+def _check_alike(first: Dataset, *others: Dataset | Literal[""] | None) -> None:
+    """Refuse isolated frames beside frames in cells."""
+    for other in others:
+        if other and (other.cells is None) != (first.cells is None):
+            raise InputError(
+                f"dataset '{other.name}' has {'no ' * (other.cells is None)}cells, but "
+                f"'{first.name}' has {'no ' * (first.cells is None)}cells"
+            )
+
+
+def _split(
+    config: SplitConfig, dataset: Dataset, *, with_test: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return train, validation and test indices; those of the test may be whole groups."""
+    if config.test_groups is None:
+        return _draw(config, len(dataset), with_test=with_test)
+    assert dataset.groups is not None
+    if not with_test:
+        raise InputError("both test_dataset and split.test_groups name the test; give one of them")
+    tested = np.isin(dataset.groups, config.test_groups)
+    if tested.sum() < SMALLEST["test"] or tested.all():
+        raise InputError(
+            f"split.test_groups chooses {tested.sum()} of {len(dataset)} frames; the groups are "
+            f"{', '.join(map(str, np.unique(dataset.groups)))}"
+        )
+    others = np.flatnonzero(~tested)
+    train, validation, _ = _draw(config, len(others), with_test=False)
+    return others[train], others[validation], np.flatnonzero(tested)
 
 
 def _draw(
@@ -138,18 +192,8 @@ def _count(share: float, n: int) -> int:
 
 
 def _frames(dataset: Dataset, zero: float) -> Frames:
-    return Frames(dataset.positions, dataset.energies - zero, dataset.forces)
-
-
-def _joined(first: Frames, second: Frames) -> Frames:
-    forces = None
-    if first.forces is not None and second.forces is not None:
-        forces = np.concatenate([first.forces, second.forces])
-    return Frames(
-        np.concatenate([first.positions, second.positions]),
-        np.concatenate([first.energies, second.energies]),
-        forces,
-    )
+    energies = dataset.energies - zero
+    return Frames(dataset.positions, energies, dataset.forces, dataset.cells, dataset.stresses)
 
 
 def with_noise(data: Data, config: NoiseConfig) -> tuple[Frames, Frames]:
@@ -161,6 +205,6 @@ def with_noise(data: Data, config: NoiseConfig) -> tuple[Frames, Frames]:
         forces = frames.forces
         if forces is not None:
             forces = forces + config.forces_std_eV_per_A * rng.standard_normal(forces.shape)
-        return Frames(frames.positions, energies, forces)
+        return frames._replace(energies=energies, forces=forces)
 
     return noisy(data.train), noisy(data.validation)

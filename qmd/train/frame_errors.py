@@ -1,5 +1,6 @@
 """Errors on the test frames one by one: root mean squares hide both the usual and the worst."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ N_WORST, N_NAMED = 5, 3
 
 
 def errors_by_frame(
-    predicted: tuple[Array, Array], frames: Frames, places: Array | None, domain: Domain
+    predicted: Sequence[Array], frames: Frames, places: Array | None, domain: Domain
 ) -> dict[str, Any]:
     """Return the spread of the absolute errors, and the worst frames.
 
@@ -36,7 +37,7 @@ def errors_by_frame(
     stray = outside(domain, frames.positions)
     card: dict[str, Any] = {
         "frames": len(energies),
-        "outside_domain": int(stray.sum()),
+        "outside_domain": int(stray.sum()) if len(domain.pairs) else None,
         "energy_abs_error_meV": _spread(energies),
         "forces_abs_error_meV_per_A": None,
     }
@@ -85,11 +86,15 @@ def rows(card: dict[str, Any]) -> list[tuple[str, ...]]:
 
 
 def sentences(card: dict[str, Any]) -> list[str]:
-    """Return what the table leaves out: frames outside the domain, and the worst ones by name."""
+    """Return what the table leaves out: frames outside the domain, and the worst ones by name.
+
+    A potential of elements has no distances of pairs of atoms, and nothing is said of them.
+    """
     n, strays = card["frames"], card["outside_domain"]
     where = f"{strays} of {n} test frames lie outside the distances of the training frames"
+    known = [] if strays is None else [where]
     worst = "; ".join(map(_named, card["worst_frames"][:N_NAMED]))
-    return [where, f"worst test frames, counted from 0: {worst}"]
+    return [*known, f"worst test frames, counted from 0: {worst}"]
 
 
 def _named(frame: dict[str, Any]) -> str:

@@ -3,8 +3,9 @@
 import csv
 import io
 import json
+from collections.abc import Callable
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, combinations_with_replacement
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,19 @@ from ase.data import chemical_symbols
 from qmd.config.load import LoadedConfig
 from qmd.errors import NumericalError
 from qmd.forces.catalogue import load_package
+from qmd.forces.origin import UNBOUNDED_DOMAIN
+from qmd.integrators import neighbour_pairs
 from qmd.io import files
-from qmd.potentials import Committee, Domain, Package, Variant, compiled, on_atoms, save
+from qmd.potentials import (
+    Committee,
+    Domain,
+    Package,
+    Variant,
+    compiled,
+    compiled_in_cell,
+    on_atoms,
+    save,
+)
 from qmd.report import page
 from qmd.system import topology
 from qmd.train import models, states
@@ -37,11 +49,15 @@ from qmd.train.frame_errors import errors_by_frame
 from qmd.train.plots import learning_curve, parity
 from qmd.train.problem import Frames
 from qmd.train.states import COLUMNS, Plan, StageState
-from qmd.typing import Array, EnergyAndForces
+from qmd.typing import Array
 
 STOP_MARGIN = 0.05
 """Margin of the domain beyond the range of a distance, as a fraction of the range."""
 N_TEST_VECTORS = 5
+NEAREST_A = 4.0
+"""Distance (angstrom) up to which the nearest atoms in a cell are looked for."""
+BEYOND_A = 1e6
+"""Upper bound (angstrom) of a distance that has none."""
 
 
 def make(
@@ -52,6 +68,7 @@ def make(
     ranked: Ranked,
     seconds: float,
     interrupted: bool,
+    elements: tuple[str, ...] = (),
 ) -> tuple[Package, Predicted]:
     """Build the package of the best starts, with its training card; return its predictions, too."""
     config = loaded.config
@@ -59,8 +76,12 @@ def make(
     members = _members(plan, chosen)
     model = members[0] if len(members) == 1 else Committee(tuple(members))
     predicted = predict(model, data)
-    trained = domain(data.train.positions, traits.species)
-    by_frame = errors_by_frame(predicted["test"], data.test, data.test_places, trained)
+    cells = data.test.cells
+    if data.train.cells is None:
+        trained = compared = domain(data.train.positions, traits.species)
+    else:
+        trained, compared = nearest_in_cells(data.train, traits.species), UNBOUNDED_DOMAIN
+    by_frame = errors_by_frame(predicted["test"], data.test, data.test_places, compared)
     package = Package(
         name=config.name,
         description=config.description,
@@ -75,6 +96,8 @@ def make(
         citation=config.citation or traits.citation,
         licence=config.licence,
         test_positions=data.test.positions[:N_TEST_VECTORS],
+        test_cells=None if cells is None else cells[:N_TEST_VECTORS],
+        elements=elements,
     )
     if config.other_molecules:
         package = _for_all(package, config, data)
@@ -144,12 +167,42 @@ def domain(positions: Array, species: tuple[str, ...]) -> Domain:
     return Domain(pairs, warn, warn + np.stack([-margin, margin], axis=1))
 
 
-def _checked(package: Package) -> EnergyAndForces:
-    """Return the JAX function, against which the native kernel will be checked."""
-    function = compiled(package.potential())
+def nearest_in_cells(frames: Frames, species: tuple[str, ...]) -> Domain:
+    """Return the least distances of elements in cells, each for one pair of atoms that has them.
 
-    def evaluate(x: Array) -> tuple[float, Array]:
-        energy, forces = function(x)
+    `Package.on` takes them to all pairs of other atoms. Nothing is too far in a cell.
+    """
+    assert frames.cells is not None
+    kinds = np.array(species)
+    lows: dict[tuple[str, str], float] = {}
+    for x, cell in zip(frames.positions, frames.cells, strict=True):
+        i, j, shifts = neighbour_pairs(x, cell, NEAREST_A)
+        lengths = np.linalg.norm(x[j] - x[i] + shifts @ cell, axis=1)
+        for pair in combinations_with_replacement(sorted(set(species)), 2):
+            both = (kinds[i] == pair[0]) & (kinds[j] == pair[1])
+            both |= (kinds[i] == pair[1]) & (kinds[j] == pair[0])
+            if both.any():
+                lows[pair] = min(lows.get(pair, np.inf), float(lengths[both].min()))
+    atoms = {
+        tuple(sorted((species[i], species[j]))): (i, j)
+        for i, j in reversed(list(combinations(range(len(species)), 2)))
+    }
+    named = [(atoms[pair], low) for pair, low in lows.items() if pair in atoms]
+    warn = np.array([(low, BEYOND_A) for _, low in named]).reshape(-1, 2)
+    pairs = np.array([pair for pair, _ in named], np.int64).reshape(-1, 2)
+    return Domain(pairs, warn, warn * (1 - STOP_MARGIN, 1))
+
+
+def _checked(package: Package) -> Callable[..., tuple[float, Array]]:
+    """Return the JAX function, against which the native kernel will be checked."""
+    function: Callable[..., Any] = (
+        compiled(package.potential())
+        if package.test_cells is None
+        else compiled_in_cell(package.model)
+    )
+
+    def evaluate(*geometry: Array) -> tuple[float, Array]:
+        energy, forces = function(*geometry)[:2]
         if not (np.isfinite(energy) and np.isfinite(forces).all()):
             raise NumericalError(f"{package.name} is not finite at its own test frames")
         return float(energy), np.asarray(forces)

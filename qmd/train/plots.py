@@ -1,6 +1,7 @@
 """Plots of a training, as PNG: the learning curve, and predictions for the test frames."""
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -45,9 +46,9 @@ def _joined(states: list[StageState]) -> Array:
     return np.concatenate(parts)
 
 
-def parity(predicted: tuple[Array, Array], labels: Frames) -> bytes:
+def parity(predicted: Sequence[Array], labels: Frames) -> bytes:
     """Plot energies and forces against their labels, and residuals by energy, for test frames."""
-    energies, forces = predicted
+    energies, forces = predicted[:2]
     figure, axes = _figure(1, 4 if labels.forces is not None else 2)
     _diagonal(axes[0], labels.energies, energies, "energy (eV)")
     _residuals(axes[1], labels.energies, 1000 * (energies - labels.energies), "energy (meV)")

@@ -36,11 +36,21 @@ class Frames(NamedTuple):
     """Energies, eV, (n_frames,)."""
     forces: Array | None
     """Forces, eV/angstrom, (n_frames, n_atoms, 3)."""
+    cells: Array | None = None
+    """Lattice vectors in rows, angstrom, (n_frames, 3, 3); None if the frames are isolated."""
+    stresses: Array | None = None
+    """Stress as in `qmd.data.datasets.Dataset`, eV/angstrom^3, (n_frames, 6)."""
 
     def take(self, index: Any) -> "Frames":
         """Return the frames at `index`, which can be anything that selects rows of an array."""
-        forces = None if self.forces is None else self.forces[index]
-        return Frames(self.positions[index], self.energies[index], forces)
+        parts: Any = (None if part is None else part[index] for part in self)
+        return Frames(*parts)
+
+    def joined(self, other: "Frames") -> "Frames":
+        """Return these frames, then the others; what one of them lacks is left out."""
+        pairs = zip(self, other, strict=True)
+        parts: Any = (None if a is None or b is None else np.concatenate([a, b]) for a, b in pairs)
+        return Frames(*parts)
 
 
 @dataclass(frozen=True)
@@ -57,12 +67,15 @@ class Loss:
         Energy (eV) at which all residuals of a frame have half the weight.
     power : int
         Power in the weight ``1 / (1 + (E / high_energy)**power)``.
+    virial_weight : float
+        Weight of the residuals of the virial, where frames have stresses, 1/angstrom.
     """
 
     energy_weight: float = 3.0
     forces: bool = True
     high_energy: float | None = None
     power: int = 2
+    virial_weight: float = 0.1
 
     def frame_weights(self, energies: Array) -> Array:
         """Return the weight of each frame, (n_frames,)."""
@@ -182,6 +195,10 @@ class Problem:
             np.concatenate([jacobian, *(w * np.eye(theta.size) for w in self._weights)]),
         )
 
+    def of_offsets(self, theta: Array, steps: Array) -> tuple[Array, Array]:
+        """Return `residuals`, and their changes by `steps`, (n_residuals, n_steps)."""
+        return _changed_residuals(self, theta, steps)
+
     def cost(self, theta: Array) -> float:
         """Return half the sum of squared residuals."""
         residuals = self.residuals(theta)
@@ -300,6 +317,10 @@ class JointProblem:
         """Return the residuals of all frames of all molecules."""
         return np.concatenate([problem.residuals(theta) for problem in self._problems])
 
+    def of_offsets(self, theta: Array, steps: Array) -> tuple[Array, Array]:
+        """Return `residuals`, and their changes by `steps`, (n_residuals, n_steps)."""
+        return _changed_residuals(self, theta, steps)
+
     def sampled(
         self, theta: Array, index: Array, n_slopes: int | None, rng: np.random.Generator
     ) -> tuple[Array, Array]:
@@ -314,6 +335,14 @@ class JointProblem:
         ]
         residuals, rows = (np.concatenate(part) for part in zip(*parts, strict=True))
         return residuals, rows
+
+
+def _changed_residuals(
+    problem: Problem | JointProblem, theta: Array, steps: Array
+) -> tuple[Array, Array]:
+    residuals = problem.residuals(theta)
+    columns = [problem.residuals(theta + step) - residuals for step in steps]
+    return residuals, np.stack(columns, axis=1)
 
 
 def frames_in_chunks(arrays: tuple[Array, ...], size: int) -> Iterator[tuple[Array, ...]]:

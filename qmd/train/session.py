@@ -16,10 +16,12 @@ from qmd.jobs.executor import AbstractExecutor, Message
 from qmd.jobs.lock import RunLock
 from qmd.jobs.open import open_executor
 from qmd.jobs.stop import StopRequest, stop_signals, stopped_early
+from qmd.potentials import families, leaves
 from qmd.train import data as train_data
 from qmd.train import frame_errors, states, trainer
 from qmd.train import package as packaging
 from qmd.train.architectures.base import ModelTraits
+from qmd.train.card import formula
 from qmd.train.config import MAY_CHANGE_ON_RESUME, TrainConfig
 from qmd.train.data import Data
 from qmd.train.stages import check_installed
@@ -36,6 +38,8 @@ class TrainingJob:
     loaded: LoadedConfig[TrainConfig]
     traits: ModelTraits
     data: Data
+    elements: tuple[str, ...] = ()
+    """Elements of a package that is to serve any number of atoms of them; empty for molecules."""
 
     @property
     def config(self) -> TrainConfig:
@@ -47,11 +51,16 @@ class TrainingJob:
         notes = dict.fromkeys(note for each in data for note in each.notes)
         frames = ", ".join(f"{len(x.energies)} {part}" for part, x in self.data.parts.items())
         line = (
-            f"{config.name}: {config.model.kind} ({' '.join(self.traits.species)}), {frames} "
+            f"{config.name}: {config.model.kind} ({self._atoms()}), {frames} "
             f"frames, {_number(config.starts.count, 'start')} of "
             f"{_number(len(config.stages), 'stage')}"
         )
         return "\n".join([line, *notes])
+
+    def _atoms(self) -> str:
+        cells = " in cells" if self.data.train.cells is not None else ""
+        species = self.traits.species
+        return f"{formula(species) if self.elements else ' '.join(species)}{cells}"
 
 
 @dataclass(frozen=True)
@@ -87,8 +96,12 @@ class TrainingResult:
             for group, errors in groups.items():
                 line = f"{part:10}  {group:12}  {errors['frames']:5} frames  "
                 line += f"energy {errors['energy_rmse_meV']:.3g} meV"
+                if (per_atom := errors.get("energy_rmse_meV_per_atom")) is not None:
+                    line += f" ({per_atom:.3g} meV/atom)"
                 if errors["forces_rmse_meV_per_A"] is not None:
                     line += f"  forces {errors['forces_rmse_meV_per_A']:.3g} meV/A"
+                if (stress := errors.get("stress_rmse_meV_per_A3")) is not None:
+                    line += f"  stress {stress:.3g} meV/A^3"
                 lines.append(line)
         lines.append("(root mean squares)")
         by_frame = self.card["errors_by_test_frame"]
@@ -108,11 +121,36 @@ def prepare(loaded: LoadedConfig[TrainConfig]) -> TrainingJob:
         In one line.
     """
     check_installed(loaded.config.stages)
-    folder = loaded.path.parent
+    folder, written = loaded.path.parent, loaded.config.model
+    if not written.traits(folder).species:
+        species = train_data.species_of(loaded.config, folder)
+        config = loaded.config.model_copy(update={"model": written.on_labels(species)})
+        loaded = replace(loaded, config=config)
     traits = loaded.config.model.traits(folder)
     data = train_data.load(loaded.config, folder, traits.species)
     others = train_data.load_others(loaded.config, folder)
-    return TrainingJob(loaded, traits, replace(data, others=others))
+    _check_cells(loaded.config, data)
+    elements = loaded.config.model.known_elements if written.serves_elements else None
+    return TrainingJob(loaded, traits, replace(data, others=others), elements or ())
+
+
+def _check_cells(config: TrainConfig, data: Data) -> None:
+    """Refuse what frames in cells cannot be fitted with."""
+    if data.train.cells is None:
+        return
+    first = config.model.first_model(Path(), data.train, 0)
+    if any(families.family_of(leaf).jax_in_cell is None for _, leaf in leaves(first)):
+        raise InputError(
+            f"the dataset has periodic frames, which a model of kind {config.model.kind} cannot be "
+            "fitted to",
+            hint="use model.kind: qnn-revised, or perceptron",
+        )
+    for stage in config.stages:
+        if stage.kind not in ("adam", "gauss_newton"):
+            raise InputError(
+                f"the dataset has periodic frames, which a stage of kind {stage.kind} cannot fit",
+                hint="use stages of kind gauss_newton or adam",
+            )
 
 
 @memory_errors()
@@ -161,8 +199,9 @@ def run(
             raise stopped_early(stop.reason(), "Stopped before there was anything to save.", _AGAIN)
         seconds = time.monotonic() - begin
         package, predicted = packaging.make(
-            prepared.loaded, plan, prepared.data, prepared.traits, ranked, seconds, interrupted
-        )
+            prepared.loaded, plan, prepared.data, prepared.traits, ranked, seconds, interrupted,
+            prepared.elements,
+        )  # fmt: skip
         packaging.write(target, package, plan, prepared.data.test, predicted, directory)
     if interrupted:
         raise stopped_early(stop.reason(), f"Stopped; {target} has the best so far.", _AGAIN)

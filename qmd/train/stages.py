@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from typing import Any
 
-from qmd.errors import NotInstalledError
+from qmd.errors import InputError, NotInstalledError
 from qmd.potentials import families, leaves, native_model
+from qmd.train.cells import CellPredictor, CellProblem, has_cell_gradient
 from qmd.train.config import (
     AdamConfig,
     GaussNewtonConfig,
@@ -19,7 +20,14 @@ from qmd.train.jax_engine import JaxEngine
 from qmd.train.native_engine import NativeEngine, NativePredictor
 from qmd.train.optimisers import gauss_newton, least_squares
 from qmd.train.predict import Predictor
-from qmd.train.problem import JointProblem, Loss, MakeEngine, OptimiserProgress, Problem
+from qmd.train.problem import (
+    Frames,
+    JointProblem,
+    Loss,
+    MakeEngine,
+    OptimiserProgress,
+    Problem,
+)
 from qmd.train.states import StageState
 from qmd.typing import Array
 
@@ -41,15 +49,49 @@ def engine(config: TrainConfig, model: Any) -> MakeEngine:
     return NativeEngine
 
 
-def predictor(config: TrainConfig, model: Any, positions: Array) -> Predictions:
-    """Return a function for energies and forces at `positions`, on the backend of the engine."""
+def is_native_in_cells(config: TrainConfig, model: Any) -> bool:
+    """Return True if frames in cells are fitted on the native kernel.
+
+    Raises
+    ------
+    InputError
+        If the input asks for the native kernel, and the model has none in cells.
+    """
+    native = config.backend != "jax" and has_cell_gradient(model)
+    if config.backend == "native" and not native:
+        raise InputError(
+            f"a model of kind {config.model.kind} is trained in cells by JAX only",
+            hint="set backend: jax, or leave it out",
+        )
+    return native
+
+
+def make_problem(
+    config: TrainConfig, model: Any, frames: Frames, loss: Loss, rotations: bool, threads: int
+) -> Problem | CellProblem:
+    """Return the fit of a model to frames, isolated or in cells."""
+    mask = config.model.trainable_mask(model)
+    if frames.cells is None:
+        return Problem(
+            model, frames, loss, engine(config, model), rotations=rotations, threads=threads,
+            trainable_mask=mask,
+        )  # fmt: skip
+    native = is_native_in_cells(config, model)
+    return CellProblem(model, frames, loss, native=native, threads=threads, trainable_mask=mask)
+
+
+def predictor(config: TrainConfig, model: Any, frames: Frames, threads: int = 1) -> Predictions:
+    """Return a function for energies and forces at `frames`, on the backend of the engine."""
+    if frames.cells is not None:
+        native = is_native_in_cells(config, model)
+        return CellPredictor(model, frames, native=native, threads=threads)
     make = NativePredictor if engine(config, model) is NativeEngine else Predictor
-    return make(model, positions)
+    return make(model, frames.positions)
 
 
 def optimise(
     config: StageConfig,
-    problem: Problem | JointProblem,
+    problem: Problem | JointProblem | CellProblem,
     begin: OptimiserProgress,
     report: Callable[[OptimiserProgress], None],
     seed: int,
@@ -64,8 +106,9 @@ def optimise(
         )  # fmt: skip
         gauss_newton.minimise(problem, begin, settings, report, offset_mask)
         return
-    assert isinstance(problem, Problem)  # the input allows no others
+    assert not isinstance(problem, JointProblem)  # the input allows no others
     if isinstance(config, LeastSquaresConfig):
+        assert isinstance(problem, Problem)
         least_squares.minimise(problem, begin, config.evaluations, report)
         return
     from qmd.train.optimisers import first_order  # needs optax
@@ -79,6 +122,7 @@ def optimise(
                 report_every=config.report_every, seed=seed,
             )  # fmt: skip
         case LBFGSConfig():
+            assert isinstance(problem, Problem)
             first_order.lbfgs(
                 problem, begin, report, steps=config.steps, memory=config.memory,
                 report_every=config.report_every,
@@ -113,4 +157,5 @@ def as_loss(config: LossConfig) -> Loss:
         forces=config.forces,
         high_energy=config.high_energy_eV,
         power=config.high_energy_power,
+        virial_weight=config.virial_weight_per_A,
     )

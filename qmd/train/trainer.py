@@ -14,12 +14,20 @@ from jax.flatten_util import ravel_pytree
 from qmd.errors import NumericalError
 from qmd.jobs.executor import TaskContext
 from qmd.train import models
+from qmd.train.cells import CellProblem
 from qmd.train.config import (
     LeastSquaresConfig,
 )
 from qmd.train.predict import errors
 from qmd.train.problem import Frames, JointProblem, OptimiserProgress, Problem
-from qmd.train.stages import as_loss, engine, is_out_of_patience, length, optimise, predictor
+from qmd.train.stages import (
+    as_loss,
+    is_out_of_patience,
+    length,
+    make_problem,
+    optimise,
+    predictor,
+)
 from qmd.train.states import Plan, StageState, load, save
 from qmd.typing import Array
 
@@ -70,10 +78,10 @@ class Trainer:
         below = plan.config.starts.scored_below_eV
         self._scored = [selection_frames(part, below) for part in frames]
         self._predictors = [
-            predictor(plan.config, model, part.positions)
+            predictor(plan.config, model, part, plan.threads)
             for model, part in zip(self._models(), self._scored, strict=True)
         ]
-        self._problems: dict[int, Problem | JointProblem] = {}
+        self._problems: dict[int, Problem | JointProblem | CellProblem] = {}
 
     def attach(self, stopping: Callable[[], bool], on_progress: OnProgress) -> None:
         """Use other callbacks from now on."""
@@ -193,26 +201,28 @@ class Trainer:
             parts.append(forces)
         return float(np.linalg.norm(parts)) / 1000, energy, forces
 
-    def _problem(self, stage: int) -> Problem | JointProblem:
+    def _problem(self, stage: int) -> Problem | JointProblem | CellProblem:
         if stage not in self._problems:
             plan, config = self.plan, self.plan.config.stages[stage]
             problems = [
-                Problem(
+                make_problem(
+                    plan.config,
                     model,
                     frames.take(slice(config.frames)),
                     as_loss(config.loss or plan.config.loss),
-                    engine(plan.config, model),
-                    rotations=plan.rotations,
-                    threads=plan.threads,
-                    trainable_mask=plan.config.model.trainable_mask(model),
+                    plan.rotations,
+                    plan.threads,
                 )
                 for model, frames in zip(
                     self._models(), [plan.train, *(train for train, _ in plan.others)],
                     strict=True,
                 )
             ]  # fmt: skip
-            joint = len(problems) > 1
-            self._problems[stage] = JointProblem(problems) if joint else problems[0]
+            self._problems[stage] = problems[0]
+            if len(problems) > 1:
+                self._problems[stage] = JointProblem(
+                    [problem for problem in problems if isinstance(problem, Problem)]
+                )
         return self._problems[stage]
 
 

@@ -51,7 +51,7 @@ workers: 1
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("water")
-    x, e, f = frames_of(NETWORK, 40, 3)
+    x, e, f, *_ = frames_of(NETWORK, 40, 3)
     # Names of the original files, which are found without being told.
     np.savez(folder / "water.npz", coords=x, energies=e, forces=f, nuclear_charges=[8, 1, 1])
     (folder / "train.yaml").write_text(INPUT + "labels: {energy_unit: eV}\n")

@@ -40,7 +40,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
     numbers = {"O": 8, "H": 1}
     for model, (name, species) in zip((NETWORK, PEROXIDE), MOLECULES.items(), strict=True):
-        x, e, f = labels(model)
+        x, e, f, *_ = labels(model)
         z = np.array([numbers[s] for s in species])
         np.savez(folder / f"{name}.npz", R=x, E=e, F=f, Z=z)
     (folder / "train.yaml").write_text(INPUT)

@@ -1,11 +1,12 @@
 """Atom-centred networks: a small circuit for each atom."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, ValidationInfo, field_validator
 
+from qmd.errors import MismatchError
 from qmd.train.architectures.base import (
     ArchitectureConfig,
     Channels,
@@ -26,8 +27,9 @@ class AtomCentredNetworkConfig(ArchitectureConfig):
 
     kind: Literal["qnn-revised"]
     """Atom-centred network on vector densities."""
-    species: Annotated[list[Symbol], Field(min_length=2, max_length=100)]
-    """Chemical symbols in the atom order of the labels."""
+    species: Annotated[list[Symbol], Field(min_length=2, max_length=100)] | None = None
+    """Chemical symbols in the atom order of the labels; default: those of the labels, for a
+    potential of elements that serves any number of atoms, in cells or not."""
     elements: Annotated[list[Symbol], Field(min_length=1, max_length=20)] | None = None
     """Elements that have parameters; default: those of the atoms."""
     qubits: Channels = 4
@@ -47,7 +49,7 @@ class AtomCentredNetworkConfig(ArchitectureConfig):
     @field_validator("elements")
     @classmethod
     def _has_its_own(cls, value: list[str] | None, info: ValidationInfo) -> list[str] | None:
-        if value is not None and not set(info.data.get("species", [])) <= set(value):
+        if value is not None and not set(info.data.get("species") or []) <= set(value):
             raise ValueError("must have all elements of model.species")
         return value
 
@@ -56,10 +58,27 @@ class AtomCentredNetworkConfig(ArchitectureConfig):
     keeps the random circuit and trains only the weights of its observables. Default: none."""
 
     def traits(self, folder: Path) -> ModelTraits:
-        return ModelTraits(tuple(self.species), True, "")
+        return ModelTraits(tuple(self.species or ()), True, "")
+
+    def on_labels(self, species: tuple[str, ...]) -> Self:
+        if self.species is not None:
+            return self
+        known = self.elements or sorted(set(species))
+        if missing := set(species) - set(known):
+            raise MismatchError(
+                f"the labels have atoms of {', '.join(sorted(missing))}, which are not among "
+                "model.elements"
+            )
+        return self.model_copy(update={"species": list(species), "elements": known})
+
+    @property
+    def serves_elements(self) -> bool:
+        return self.species is None
 
     def first_model(self, folder: Path, frames: "Frames", seed: int) -> "AtomCentredNetwork":
         from qmd.potentials import atom_centred
+
+        assert self.species is not None  # of the labels by now
 
         network = atom_centred.revised(
             tuple(self.species), seed, elements=tuple(self.elements or self.species),
@@ -71,7 +90,7 @@ class AtomCentredNetworkConfig(ArchitectureConfig):
 
     @property
     def known_elements(self) -> tuple[str, ...]:
-        return tuple(sorted(set(self.elements or self.species)))
+        return tuple(sorted(set(self.elements or self.species or ())))
 
     def trainable_mask(self, model: Any) -> "Array | None":
         """Return the mask of the parameters that the ablation leaves to train; None without one."""

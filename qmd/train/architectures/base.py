@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -53,6 +53,21 @@ class ArchitectureConfig(Config):
     @abstractmethod
     def first_model(self, folder: Path, frames: "Frames", seed: int) -> Any:
         """Return a model with random parameters of `seed`, scaled to the training `frames`."""
+
+    def on_labels(self, species: tuple[str, ...]) -> Self:
+        """Return the model with the atoms of the labels, if the input leaves them to these.
+
+        Raises
+        ------
+        MismatchError
+            If the labels have elements that the model does not know.
+        """
+        return self
+
+    @property
+    def serves_elements(self) -> bool:
+        """True if the package is to serve any number of atoms of the known elements."""
+        return False
 
     @property
     def known_elements(self) -> tuple[str, ...] | None:

@@ -1,7 +1,7 @@
 """First-order optimisation of a `Problem` with optax: Adam in batches, L-BFGS on all frames."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -9,13 +9,34 @@ import numpy as np
 import optax
 
 from qmd.train.jax_engine import JaxEngine
-from qmd.train.native_engine import NativeEngine
 from qmd.train.problem import OptimiserProgress, Problem, Report
 from qmd.typing import Array
 
 
+@runtime_checkable
+class JaxLosses(Protocol):
+    """Engine whose losses JAX differentiates."""
+
+    def sum_of_losses(self, theta: Any, batch: tuple[Any, ...]) -> Any:
+        """Return half the sum of squared residuals of `batch`, a JAX scalar."""
+
+
+class Batched(Protocol):
+    """Problems that can be fitted in batches: `Problem` and `qmd.train.cells.CellProblem`."""
+
+    n_frames: int
+    engine: Any
+
+    @property
+    def frames(self) -> tuple[Any, ...]:
+        """Arrays of all frames, from which batches are drawn."""
+
+    def loss_and_slope(self, theta: Array, batch: tuple[Array, ...]) -> tuple[float, Array]:
+        """Return half the sum of squared residuals of `batch`, and its gradient."""
+
+
 def adam(
-    problem: Problem,
+    problem: Batched,
     begin: OptimiserProgress,
     report: Report,
     *,
@@ -32,7 +53,7 @@ def adam(
 
     Parameters
     ----------
-    problem : Problem
+    problem : Batched
     begin : OptimiserProgress
         State to resume from; the result is the same as without a stop.
     report : callable
@@ -65,7 +86,7 @@ def adam(
         order = np.concatenate([rng.permutation(problem.n_frames) for _ in range(epochs)])
         return order[: n * size].reshape(n, size)
 
-    make = _native_steps if isinstance(problem.engine, NativeEngine) else _jax_steps
+    make = _jax_steps if isinstance(problem.engine, JaxLosses) else _native_steps
     run = make(problem, optimiser)
     _in_blocks(optimiser, begin, report, steps, report_every, lambda c, b, n: run(c, draw(b, n)))
 
@@ -105,8 +126,8 @@ Steps = Callable[[Any, Array], Any]
 """Function of (theta and state, frames of each step): (theta and state, losses)."""
 
 
-def _jax_steps(problem: Problem, optimiser: Any) -> Steps:
-    assert isinstance(problem.engine, JaxEngine)
+def _jax_steps(problem: Batched, optimiser: Any) -> Steps:
+    assert isinstance(problem.engine, JaxLosses)
     sum_of_losses = problem.engine.sum_of_losses
     frames = tuple(map(jnp.asarray, problem.frames))
 
@@ -120,7 +141,7 @@ def _jax_steps(problem: Problem, optimiser: Any) -> Steps:
     return jax.jit(lambda carry, indices: jax.lax.scan(step, carry, indices))
 
 
-def _native_steps(problem: Problem, optimiser: Any) -> Steps:
+def _native_steps(problem: Batched, optimiser: Any) -> Steps:
     frames = problem.frames
 
     @jax.jit

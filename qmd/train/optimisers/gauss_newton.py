@@ -45,11 +45,12 @@ class Settings:
 
 
 class Sampled(Protocol):
-    """Interface of the problems that can be fitted: `Problem` and `JointProblem`."""
+    """Problems that can be fitted: `Problem`, `JointProblem` and `qmd.train.cells.CellProblem`."""
 
     n_frames: int
 
-    def residuals(self, theta: Array) -> Array: ...
+    def of_offsets(self, theta: Array, steps: Array) -> tuple[Array, Array]:
+        """Return residuals (n,) that offsets change, and their changes by `steps`, (n, n_steps)."""
 
     def sampled(
         self, theta: Array, index: Array, n_slopes: int | None, rng: np.random.Generator
@@ -106,10 +107,9 @@ def with_best_offsets(problem: Sampled, theta: Array, offset_mask: Array) -> Arr
     places = np.flatnonzero(offset_mask)
     if not places.size:
         return theta
-    residuals = problem.residuals(theta)
     steps = np.eye(theta.size)[places]
-    columns = [problem.residuals(theta + step) - residuals for step in steps]
-    change = np.linalg.lstsq(np.stack(columns, axis=1), -residuals, rcond=1e-6)[0]
+    residuals, columns = problem.of_offsets(theta, steps)
+    change = np.linalg.lstsq(columns, -residuals, rcond=1e-6)[0]
     return np.asarray(theta + change @ steps)
 
 

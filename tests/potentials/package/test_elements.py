@@ -50,7 +50,7 @@ def test_a_cell_of_64_waters_runs_on_a_package_of_one(tmp_path):
 def test_cells_of_test_vectors_are_kept_and_checked(tmp_path):
     made = package(test_cells=CELL)
     function = compiled_in_cell(made.model)
-    save(tmp_path / "cells.qmdp", made, lambda x: function(x, CELL[0])[:2])
+    save(tmp_path / "cells.qmdp", made, lambda x, cell: function(x, cell)[:2])
     again = load(tmp_path / "cells.qmdp")
     assert again.elements == ("H", "O")
     np.testing.assert_array_equal(again.test_cells, CELL)
