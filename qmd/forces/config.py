@@ -70,6 +70,9 @@ class FCIConfig(Config):
     """Multiplicity 2S + 1; default: that of the structure file, or else 1."""
 
 
+_Plain = str | int | float | bool | None
+
+
 class ASEConfig(Config):
     """Dynamics with any installed ASE calculator."""
 
@@ -77,8 +80,8 @@ class ASEConfig(Config):
     """ASE calculator."""
     calculator: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
     """Class of the calculator with its module, such as tblite.ase.TBLite."""
-    arguments: dict[str, str | int | float | bool | None] = {}
-    """Keyword arguments of the class, such as {method: GFN2-xTB}."""
+    arguments: dict[str, _Plain | list[_Plain] | dict[str, _Plain | list[_Plain]]] = {}
+    """Keyword arguments of the class, such as {method: GFN2-xTB} or {kpts: {size: [2, 2, 2]}}."""
 
 
 class SumConfig(Config):

@@ -108,7 +108,7 @@ def test_a_sphere_confines_reference_dynamics_too(tmp_path):
         ({"calculator": "os.system"}, MismatchError, "is not an ASE calculator"),
         ({"calculator": "collections.OrderedDict"}, MismatchError, "is not an ASE calculator"),
         ({"calculator": "EMT"}, InputError, "expected text of the form"),
-        ({"arguments": {"a": [1]}}, InputError, "potential.arguments"),
+        ({"arguments": {"a": [[1]]}}, InputError, "potential.arguments"),
     ],
 )
 def test_what_is_no_calculator_is_refused(tmp_path, changes, error, message):
