@@ -38,9 +38,9 @@ from .moments import (
 
 # fmt: off
 (N_ATOMS, LIST, ROOM, N_KINDS, N_RADIAL, PADDED, VECTORS, SCALARS, TENSORS, RANK, FAMILY,
- ATOMS, SLOTS, SLOT_WORDS, SLOT_NUMBERS, MOMENTS, BEGINS, COEFFICIENTS, TRANSPOSED, START, RADIAL,
- STEPS, ENERGIES, VIRIALS, DENSE, DENSE_PROGRAM, DENSE_END, DENSE_NUMBERS, DENSE_NUMBERS_END,
- HEAD) = range(30)
+ ATOMS, N_SLOTS, SLOTS, SLOT_WORDS, SLOT_NUMBERS, MOMENTS, BEGINS, COEFFICIENTS, TRANSPOSED,
+ START, RADIAL, STEPS, ENERGIES, VIRIALS, DENSE, DENSE_PROGRAM, DENSE_END, DENSE_NUMBERS,
+ DENSE_NUMBERS_END, HEAD) = range(31)
 # fmt: on
 """Places in the program. `ATOMS` are the kinds of all atoms; `SLOTS` the programs of the slots, of
 `SLOT_WORDS` each, in which `BEGINS` are the first neighbours of the four centres; `MOMENTS` is the
@@ -88,10 +88,8 @@ def _is_isolated(cell):
 @when_needed(FORCE_SIGNATURE)
 def on_lists(positions, cell, forces, virial, program, workspace):
     """Do the work of `energy_and_forces` on the neighbour list, for any cell."""
-    if not clear(positions, forces, program):
-        return math.nan
     near = neighbours.opened(program[LIST])
-    if not (neighbours.update(near, positions, cell) and _has_room(near, virial, program)):
+    if not ready(near, positions, cell, forces, virial, program):
         fill(forces, math.nan)
         return math.nan
     room = neighbours.integers(program[ROOM], ROOM_WORDS)
@@ -99,6 +97,16 @@ def on_lists(positions, cell, forces, virial, program, workspace):
         energy = call_centres(room[FOUR], workspace, first, 0, program)
         workspace[program[ENERGIES] + first // LANES] = energy
     return collect(near, forces, virial, program, workspace)
+
+
+@inner
+def ready(near, positions, cell, forces, virial, program):
+    """Set the forces to 0 and bring the list up to date; False if the call has no answer."""
+    return (
+        clear(positions, forces, program)
+        and neighbours.update(near, positions, cell)
+        and _has_room(near, virial, program)
+    )
 
 
 @inner

@@ -1,7 +1,7 @@
 """Packing of networks into the arrays that `list_kernel` interprets, and the room that it needs."""
 
 import math
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -97,9 +97,17 @@ class Room:
         self._pulls = np.zeros(3 * int(head[layout.CAP_PULLS]))
         self._kept = np.zeros(self._n_slots * self._size * int(head[layout.CAP_KEPT]))
         head[layout.PULLS], head[layout.KEPT] = self._pulls.ctypes.data, self._kept.ctypes.data
-        head[layout.FUNCTION] = layout.on_lists().address
+        head[layout.FUNCTION] = _function(self._n_slots).address
         head[layout.FOUR] = layout.four_centres().address
         return True
+
+
+def _function(n_slots: int) -> Any:
+    if n_slots == 1:
+        return layout.on_lists()
+    from .list_parallel import on_lists
+
+    return on_lists()
 
 
 def force_on_lists(
@@ -168,6 +176,7 @@ def force_on_lists(
         layout.RANK: rank,
         layout.FAMILY: centres.function,
         layout.ATOMS: layout.HEAD,
+        layout.N_SLOTS: n_slots,
         layout.SLOTS: layout.HEAD + len(kinds),
         layout.SLOT_WORDS: slot_programs.shape[1],
         layout.BEGINS: centres.program.size,

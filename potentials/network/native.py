@@ -26,7 +26,7 @@ def native_kernel(model: AtomCentredNetwork, *, parallel: bool = False) -> Force
     ----------
     model : AtomCentredNetwork
     parallel : bool
-        Compute each energy of isolated atoms on all cores; see `parallel`.
+        Compute each energy on all cores; see `parallel` and `list_parallel`.
 
     Raises
     ------
@@ -34,13 +34,17 @@ def native_kernel(model: AtomCentredNetwork, *, parallel: bool = False) -> Force
         If the parameters do not fit, or the workspace would be too large.
     """
     model.check()
+    few, dense = model.n_atoms <= MAX_DENSE, None
     if not parallel:
-        few = model.n_atoms <= MAX_DENSE
         dense = Force(layout.energy_and_forces(), *arrays(model)) if few else None
         return force_on_lists(model.kinds, _centres(model), dense)
+    import numba
+
     from .parallel import energy_and_forces
 
-    return Force(energy_and_forces(), *arrays(model, -(-model.n_atoms // LANES)))
+    if few:
+        dense = Force(energy_and_forces(), *arrays(model, -(-model.n_atoms // LANES)))
+    return force_on_lists(model.kinds, _centres(model), dense, numba.get_num_threads())
 
 
 def _centres(model: AtomCentredNetwork) -> Centres:

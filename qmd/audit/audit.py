@@ -52,6 +52,11 @@ def audit(
         part when it begins.
     """
     n = min(n_geometries, QUICK_GEOMETRIES) if quick else n_geometries
+    if package.test_cells is not None:
+        from qmd.audit.in_cells import audit_in_cells
+
+        log(f"checks of {package.name} in cells at {len(package.test_positions) + n} geometries")
+        return audit_in_cells(package, n, seed)
     every = _steps(package)
     steps = [step for step in every if step.quick or not quick]
     clock = _Clock(steps, log)

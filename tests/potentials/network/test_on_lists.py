@@ -1,7 +1,11 @@
 """Native networks in cells, on neighbour lists: JAX, symmetries, images, differences, and bits."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -228,5 +232,28 @@ def test_many_isolated_atoms_and_little_memory():
     # 20,000 terms below 1 eV, each with some hundred roundings.
     assert energy == pytest.approx(each @ counts[n], rel=1e-10)
     assert np.abs(forces.sum(axis=0)).max() < 1e-11
-    n_bytes = sum(held.n_bytes for _, held in force.lists) + force.workspace.nbytes
+    held: list[Any] = [one for _, one in force.lists]
+    n_bytes = sum(one.n_bytes for one in held) + force.workspace.nbytes
     assert n_bytes / n**3 < 2000
+
+
+def test_threads_change_no_bit():
+    """In a process of its own: the number of threads is set when Numba is loaded."""
+    script = (
+        "import numpy as np\n"
+        "from test_on_lists import CELL, network, places\n"
+        "from qmd.integrators import evaluate_virial\n"
+        "from qmd.potentials.network.native import native_kernel\n"
+        "species, x = ('O', 'H', 'H') * 7, places(6, 21)\n"
+        "made = network(species, rank=2)\n"
+        "one = evaluate_virial(native_kernel(made), x, CELL)\n"
+        "three = evaluate_virial(native_kernel(made, parallel=True), x, CELL)\n"
+        "assert one[0] == three[0]\n"
+        "assert all(np.array_equal(a, b) for a, b in zip(one[1:], three[1:]))\n"
+        "print('same')\n"
+    )
+    environment = os.environ | {"NUMBA_NUM_THREADS": "3", "PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "same\n", done.stderr

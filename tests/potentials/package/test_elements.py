@@ -4,6 +4,8 @@ import jax
 import numpy as np
 import pytest
 
+from qmd.audit import in_cells
+from qmd.audit.audit import audit, failed
 from qmd.errors import MismatchError
 from qmd.forces.build import build_potential, parse_potential
 from qmd.forces.origin import UNBOUNDED_DOMAIN
@@ -85,3 +87,25 @@ def test_other_elements_are_refused(tmp_path):
             load_system("argon-108", tmp_path, periodic=True),
             tmp_path,
         )
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+def test_the_audit_in_cells_passes_and_finds_a_wrong_virial(rank, monkeypatch):
+    model = atom_centred.revised(
+        WATER, 1, n_qubits=2, n_layers=1, n_radial=4, cutoff=4.0, rank=rank
+    )
+    made = package(model=model, test_cells=CELL)
+    found = audit(made, n_geometries=2)
+    assert not failed(found), found
+    assert {f.what for f in found} > {"virial against differences", "rotation: forces"}
+
+    native = in_cells._native
+
+    def wrong(package):
+        function = native(package)
+        return lambda x, cell: (a := function(x, cell))._replace(virial=1.01 * a.virial)
+
+    monkeypatch.setattr(in_cells, "_native", wrong)
+    names = [f.what for f in failed(audit(made, n_geometries=2))]
+    assert "virial against differences" in names
+    assert "native against JAX: virial" in names
