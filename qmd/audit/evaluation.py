@@ -11,7 +11,9 @@ import numpy as np
 from qmd.data.domains import outside
 from qmd.errors import MismatchError, NumericalError
 from qmd.forces.catalogue import load_package
+from qmd.integrators import evaluate_virial
 from qmd.potentials import Package, spc_fw
+from qmd.system.cell import is_full, volume
 from qmd.system.system import System
 from qmd.typing import Array, BatchedEnergyAndForces
 
@@ -37,6 +39,11 @@ class Evaluation:
     """Mean square error of the forces; None if there are no labels of forces."""
     mae_energy_meV: float
     mae_forces_meV_per_A: float | None
+    n_atoms: int = 0
+    """Number of atoms of a frame."""
+    mse_stress_eV2_per_A6: float | None = None
+    """Mean square error of the six components of the stress; None without labels of stress."""
+    mae_stress_meV_per_A3: float | None = None
 
 
 def load_labels(package: Package, path: Path, **labels: str | None) -> "Dataset":
@@ -54,7 +61,7 @@ def load_labels(package: Package, path: Path, **labels: str | None) -> "Dataset"
     keys = package.training.get("labels_keys") or {}
     energy_key = labels.pop("energy_key", None) or keys.get("energy")
     forces_key = labels.pop("forces_key", None) or keys.get("forces")
-    return read(path, Labels(energy_key, forces_key, **labels))
+    return read(path, Labels(energy_key, forces_key, **labels), periodic=bool(package.elements))
 
 
 def evaluate(package: Package, labels: "Dataset", *, fit_offset: bool = False) -> Evaluation:
@@ -75,7 +82,11 @@ def evaluate(package: Package, labels: "Dataset", *, fit_offset: bool = False) -
         If an energy or a force of the model is not finite.
     """
     check_atoms(package, labels)
-    energies, forces = batched(package)(labels.positions)
+    stresses = None
+    if labels.cells is None:
+        energies, forces = batched(package)(labels.positions)
+    else:
+        energies, forces, stresses = in_cells(package, labels.positions, labels.cells)
     if not (np.isfinite(energies).all() and np.isfinite(forces).all()):
         raise NumericalError(f"{package.name} gives energies or forces that are not finite")
     difference = energies + package.reference_energy_eV - labels.energies
@@ -84,15 +95,65 @@ def evaluate(package: Package, labels: "Dataset", *, fit_offset: bool = False) -
     mse_forces = mae_forces = None
     if labels.forces is not None:
         mse_forces, mae_forces = _errors(forces - labels.forces)
+    mse_stress = mae_stress = None
+    if stresses is not None and labels.stresses is not None:
+        mse_stress, mae_stress = _errors(stresses - labels.stresses)
+    isolated = labels.cells is None
     return Evaluation(
         n=len(energies),
-        n_outside_domain=int(outside(package.domain, labels.positions).sum()),
+        n_outside_domain=int(outside(package.domain, labels.positions).sum()) if isolated else 0,
         energy_offset_eV=offset,
         mse_energy_eV2=mse_energy,
         mse_forces_eV2_per_A2=mse_forces,
         mae_energy_meV=1000 * mae_energy,
         mae_forces_meV_per_A=None if mae_forces is None else 1000 * mae_forces,
+        n_atoms=labels.positions.shape[1],
+        mse_stress_eV2_per_A6=mse_stress,
+        mae_stress_meV_per_A3=None if mae_stress is None else 1000 * mae_stress,
     )
+
+
+def in_cells(package: Package, positions: Array, cells: Array) -> tuple[Array, Array, Array]:
+    """Return energies, forces and stresses of geometries in cells, by the native kernel.
+
+    Parameters
+    ----------
+    package : Package
+    positions : (n, n_atoms, 3)
+        In angstrom.
+    cells : (n, 3, 3)
+        Lattice vectors in rows, angstrom.
+
+    Returns
+    -------
+    energies : (n,)
+        eV.
+    forces : (n, n_atoms, 3)
+        eV/angstrom.
+    stresses : (n, 6)
+        eV/angstrom^3, in the order xx, yy, zz, yz, xz, xy and with the sign of ASE; NaN where a
+        cell is not periodic in all directions.
+
+    Raises
+    ------
+    MismatchError
+        If the potential has no native kernel in cells.
+    """
+    try:
+        kernel = package.native()
+    except ValueError:
+        kernel = None
+    if kernel is None or not kernel.periodic:
+        raise MismatchError(
+            f"{package.name} has no native kernel in cells", "use labels of isolated molecules"
+        )
+    each = zip(positions, cells, strict=True)
+    found = zip(*(evaluate_virial(kernel, x, cell) for x, cell in each), strict=True)
+    energies, forces, virials = (np.array(part) for part in found)
+    volumes = np.array([volume(cell) if is_full(cell) else np.nan for cell in cells])
+    symmetric = (virials + np.swapaxes(virials, 1, 2)) / 2
+    stresses = -symmetric[:, (0, 1, 2, 1, 0, 0), (0, 1, 2, 2, 2, 1)] / volumes[:, None]
+    return energies, forces, stresses
 
 
 def for_labels(package: Package, labels: "Dataset") -> Package:
@@ -184,8 +245,16 @@ def table(result: Evaluation) -> str:
     ]
     if result.mse_forces_eV2_per_A2 is None or result.mae_forces_meV_per_A is None:
         return "\n".join([*lines, "no labels of forces"])
-    forces = _row("forces", result.mse_forces_eV2_per_A2, result.mae_forces_meV_per_A, "/A")
-    return "\n".join([*lines, forces])
+    lines.append(_row("forces", result.mse_forces_eV2_per_A2, result.mae_forces_meV_per_A, "/A"))
+    if result.mse_stress_eV2_per_A6 is not None and result.mae_stress_meV_per_A3 is not None:
+        stress = 1000 * np.sqrt(result.mse_stress_eV2_per_A6)
+        mae = f"{result.mae_stress_meV_per_A3:.4g} meV/A3"
+        square = f"{result.mse_stress_eV2_per_A6:.3e} eV2/A6"
+        lines.append(f"{'stress':8}  {f'{stress:.4g} meV/A3':>16}  {mae:>16}  {square:>20}")
+    if result.n_atoms:
+        per_atom = 1000 * np.sqrt(result.mse_energy_eV2) / result.n_atoms
+        lines.append(f"energy, RMSE of an atom: {per_atom:.4g} meV")
+    return "\n".join(lines)
 
 
 def _row(name: str, mse: float, mae_meV: float, per: str) -> str:

@@ -1,5 +1,6 @@
 """Training on frames in cells: Lennard-Jones argon as the teacher, with its stress."""
 
+import importlib.util
 import json
 from functools import cache
 from pathlib import Path
@@ -8,8 +9,10 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+import yaml
 from jax.flatten_util import ravel_pytree
 
+from qmd.audit.evaluation import evaluate, load_labels, table
 from qmd.config import load as inputs
 from qmd.data import datasets
 from qmd.errors import InputError, MismatchError
@@ -169,6 +172,18 @@ def test_training_fits_energies_forces_and_stresses(path: Path) -> None:
     energy = one.evaluate(one.surroundings(x, cell)).energy
     twice = two.evaluate(two.surroundings(both, double)).energy
     assert twice == pytest.approx(2 * energy, abs=1e-10)  # sums in another order
+    evaluation = evaluate(package, load_labels(package, path.parent / "argon.npz"))
+    card = package.training["errors"]
+    shares = {part: errors["all"]["frames"] for part, errors in card.items()}
+    for mine, theirs in (
+        (evaluation.mse_forces_eV2_per_A2, "forces_rmse_meV_per_A"),
+        (evaluation.mse_energy_eV2, "energy_rmse_meV"),
+        (evaluation.mse_stress_eV2_per_A6, "stress_rmse_meV_per_A3"),
+    ):
+        squares = [n * (card[part]["all"][theirs] / 1000) ** 2 for part, n in shares.items()]
+        assert mine == pytest.approx(sum(squares) / N_FRAMES, rel=1e-6)
+    shown = table(evaluation)
+    assert "stress" in shown and "energy, RMSE of an atom" in shown
     assert json.loads((path.parent / "output" / "card.json").read_text())["parameters"] > 20
 
 
@@ -254,3 +269,25 @@ def test_water_is_read_and_split_by_its_pieces() -> None:
         Loss(), native=True,
     ).engine  # fmt: skip
     assert isinstance(engine, NativeFrames)
+
+
+def test_the_study_of_water_has_inputs_that_are_valid_and_a_power_law() -> None:
+    folder = ROOT / "runs" / "train-water"
+    spec = importlib.util.spec_from_file_location("water_study", folder / "study.py")
+    assert spec is not None and spec.loader is not None
+    study = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(study)
+    written = yaml.safe_load((folder / "train.yaml").read_text())
+    results = {}
+    for row in study.ROWS:
+        changed = study.changed(written, row, 0, 2, 5)
+        config = TrainConfig.model_validate(changed)
+        assert config.split.test_groups == [0] and config.starts.seed == 2
+        assert {stage.steps for stage in config.stages} == {5}
+        n = study.ROWS[row].get("frames")
+        assert {stage.frames for stage in config.stages} == {n}
+        errors = {study.FORCES: 100 * (n or 132) ** -0.5, study.ENERGY: 1.0}
+        results[f"{row}-tested-0-seed-2"] = errors
+    lines = study.table(results)
+    assert len(lines) == len(study.ROWS) + 1
+    assert lines[-1].endswith("to the power -0.50")
