@@ -13,18 +13,19 @@ import argparse
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 import qmd
 from qmd.io import files
 
 HERE = Path(__file__).resolve().parent
 FRAMES = 10, 20, 40, 80
-ROWS = {f"frames-{n}": {"frames": n} for n in FRAMES} | {
+ROWS: dict[str, dict[str, Any]] = {f"frames-{n}": {"frames": n} for n in FRAMES} | {
     "all": {},
     "rank-one": {"model": {"rank": 1}},
     "no-scalars": {"model": {"scalars": False, "rank": 1}},
@@ -90,7 +91,8 @@ def table(results):
              for row, all_ in found.items() if all_]  # fmt: skip
     curve = [(n, mean(found[f"frames-{n}"], FORCES)) for n in FRAMES if found[f"frames-{n}"]]
     if len(curve) > 1:
-        exponent = np.polyfit(*np.log(np.array(curve).T), 1)[0]
+        frames, errors = np.log(np.array(curve)).T
+        exponent = np.polyfit(frames, errors, 1)[0]
         lines.append(f"forces fall as the number of frames to the power {exponent:.2f}")
     return lines
 

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 from jax.flatten_util import ravel_pytree
 
 from qmd.audit.evaluation import evaluate, load_labels, table
