@@ -198,8 +198,9 @@ def _geometry(found: Analysis) -> Section:
     if found.hydrogen_bonds:
         bonds = found.hydrogen_bonds
         life = "" if bonds.lifetime_ps is None else f" They last {bonds.lifetime_ps:.2g} ps."
+        number = statistics.with_error(bonds.mean, statistics.mean(bonds.counts).error)
         text = (
-            f"{bonds.mean:.2f} hydrogen bonds per frame; {100 * bonds.share_bonded:.0f} % of the "
+            f"{number} hydrogen bonds per frame; {100 * bonds.share_bonded:.0f} % of the "
             f"frames have one or more; the bonded pairs change {bonds.switches} times.{life}"
         )
     if found.diffusion:

@@ -5,12 +5,14 @@ import json
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from qmd.analysis import analyze, compare, comparison_report
 from qmd.analysis import report as analysis_report
+from qmd.analysis.condensed.hydrogen_bonds import HydrogenBonds
 from qmd.report import page
 from qmd.report.figures import histograms, png
 from qmd.report.page import Page, Section, Table
@@ -54,6 +56,15 @@ def test_a_report_is_one_small_file_that_names_no_address_to_fetch(reports, name
     outside = text[: text.index("<script>")] + text[text.rindex("</script>") :]
     assert "http" not in outside.replace("http-equiv", "")
     assert text.count("data:image/png;base64,") >= 4
+
+
+def test_the_number_of_hydrogen_bonds_has_its_error():
+    counts = np.tile([1.0, 2.0], 50)  # (0.5 of a standard deviation) / sqrt(100)
+    found = SimpleNamespace(
+        coordinates=[], hydrogen_bonds=HydrogenBonds(1.5, 1.0, 99, None, counts), diffusion=None
+    )
+    text = analysis_report._geometry(found).text
+    assert text.startswith("1.500 +- 0.050 hydrogen bonds per frame; 100 % of the frames")
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs Debian's chromium")
