@@ -6,6 +6,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from scipy.integrate import quad
 
 from qmd.integrators import Force, evaluate, evaluate_virial, neighbour_pairs
 from qmd.potentials import LennardJones, OnAtoms, Scaled, Sum, TruncatedLennardJones
@@ -56,6 +57,33 @@ def test_nist_reference_configuration(truncation, cutoff, energy, virial, tail):
         with_tail = TruncatedLennardJones(30, 1.0, 1.0, cutoff, truncation, tail=True)
         corrected, _ = evaluate(native_model(with_tail), positions, cell)
         assert f"{corrected - found:.4E}" == tail
+
+
+@pytest.mark.parametrize("truncation", TRUNCATIONS)
+def test_the_tail_is_the_integral_of_what_is_left_out(truncation):
+    model, c = leaf(2, truncation, tail=True), 5.0
+    inner = 0.8 * c
+
+    def plain(r):
+        return 4 * 0.0104 * ((3.4 / r) ** 12 - (3.4 / r) ** 6)
+
+    def left_out(r):  # of the energy of a pair below the cut-off
+        t = max(0.0, r - inner) / (c - inner)
+        h = 1e-4
+        slope = (plain(c + h) - plain(c - h)) / (2 * h)
+        return {
+            "cut": 0.0,
+            "shift": plain(c),
+            "force_shift": plain(c) + (r - c) * slope,
+            "switch": t**3 * (10 - 15 * t + 6 * t**2) * plain(max(r, inner)),
+        }[truncation]
+
+    below = sum(quad(lambda r: r**2 * left_out(r), *part)[0] for part in ((0, inner), (inner, c)))
+    beyond = quad(lambda r: r**2 * plain(r), c, np.inf)[0]
+    energy = 2 * np.pi * (below + beyond)
+    jump = 2 * np.pi / 3 * c**3 * plain(c) if truncation == "cut" else 0.0
+    # The slope by differences: its third derivative times h^2/6, 1e-9 of it.
+    assert model.tail_coefficients == pytest.approx((energy, energy + jump), rel=1e-7)
 
 
 @pytest.mark.parametrize("truncation", TRUNCATIONS)
