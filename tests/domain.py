@@ -83,8 +83,8 @@ def alarms(model: Shipped) -> dict[str, Any]:
                     break
             at.append(round(step * STEP_A, 2))
         found.append((*at, hydrogen))
-    warn, stop, hydrogen = max(found)
-    return {"hydrogen": hydrogen, "warn_A": warn, "stop_A": stop, "date": time.strftime("%Y-%m-%d")}
+    warn, stop, last = max(found)
+    return {"hydrogen": last, "warn_A": warn, "stop_A": stop, "date": time.strftime("%Y-%m-%d")}
 
 
 def errors(model: Shipped, hydrogen: int) -> dict[str, Any]:

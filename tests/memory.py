@@ -83,7 +83,7 @@ def memory_MB(process: int) -> tuple[float, float]:
 
 def sentence(found: dict[str, Any]) -> str:
     """Return what was found, as a sentence."""
-    frames = found["steps"] // RUN["output"]["trajectory_every"]  # type: ignore[index]
+    frames = found["steps"] // RUN["output"]["trajectory_every"]
     return (
         f"In {found['seconds']} s, {found['steps']:,} steps and {frames:,} frames, the peak of the "
         f"memory was {found['peak_MB']} MB; from the first minute to the last it grew by "

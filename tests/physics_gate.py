@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from numpy.typing import NDArray
 sys.path[:0] = [str(Path(__file__).parent / "helpers"), str(Path(__file__).parents[1])]
 
 import pages  # noqa: E402
-import physical_validation as validation  # noqa: E402
 from shipped_models import STRUCTURES, Shipped, shipped  # noqa: E402
 
 from qmd import units  # noqa: E402
@@ -43,12 +43,13 @@ from qmd.integrators import (  # noqa: E402
 
 Array = NDArray[np.float64]
 FS, PS = units.fs, units.ps
+validation: Any = import_module("physical_validation")
+DT, DT_BATH = 0.5 * FS, 0.25 * FS
 METHODS: dict[str, Callable[[float], Any]] = {
     "langevin_baoab": lambda kT: LangevinBAOAB(DT_BATH, kT, 1 / (50 * FS)),
     "velocity_rescaling": lambda kT: VelocityRescaling(DT_BATH, kT, 50 * FS),
     "nose_hoover_chain": lambda kT: NoseHooverChain(DT_BATH, kT, 50 * FS),
 }
-DT, DT_BATH = 0.5 * FS, 0.25 * FS
 SMALL = ("sivqlm-lih", "sivqlm-h2o")
 REPLICAS, FRAMES, EVERY = 100, 20, 1000
 """Of each temperature: replicas, frames of each, and steps of 0.25 fs between two frames."""
@@ -105,7 +106,7 @@ def faults(figures: dict[str, Any]) -> list[str]:
     return found
 
 
-def constant_energy(model: Shipped, _: str) -> dict[str, float]:
+def constant_energy(model: Shipped, part: str) -> dict[str, float]:
     """Follow a molecule by velocity Verlet: drift, momenta, reversal, order."""
     kernel, masses = model.package.native(), model.system.masses
     args = kernel, 1 / masses, Stream(0), unlimited()
