@@ -109,9 +109,10 @@ class _Clock:
 def _steps(package: Package) -> list[Step]:
     """List the parts of an audit, first the compilation of energy and forces.
 
-    The estimates (s, of one core of a server) were measured on the shipped potentials: compilation
+    The estimates (s, of one core of a server) were measured on LiH, water and ethanol: compilation
     takes 2 s and 6 ms for each operation of the program, the scans half as long again, and
-    PennyLane 20 s for each circuit. On others they are right within a factor of two.
+    PennyLane 20 s for each circuit. A network evaluates its circuit once for each atom, and each
+    further evaluation costs 7 s in PennyLane and, in the scans, 0.5 s for each coordinate. On others they are right within a factor of two.
     """
     from qmd.audit.agreement import audit_eager, audit_forces, audit_native, audit_pennylane
     from qmd.audit.domain import audit_domain
@@ -120,17 +121,23 @@ def _steps(package: Package) -> list[Step]:
 
     n = _n_operations(package)
     compiling = 2 + 0.006 * n
-    n_circuits = len(list(circuits(package)))
+    every = circuits(package)
+    further = sum(part.copies for part in every) - 1 if every else 0
+    n_coordinates = package.test_positions[0].size
+    by_pennylane = sum(20.0 + 7.0 * (part.form.copies - 1) for part in every)
     return [
         Step("compilation", lambda context: [], compiling, True),
         Step("domain", audit_domain, 0.1, True),
-        Step("symmetries", audit_symmetry, 1.0, True),
-        Step("forces against differences", audit_forces, 1.0, True),
+        Step("symmetries", audit_symmetry, 1.0 + further, True),
+        Step("forces against differences", audit_forces, 1.0 + 0.4 * further, True),
         Step("native kernel against JAX", audit_native, 1.0, True),
-        Step("scans for jumps", audit_smoothness, 1.5 * compiling, False),
+        Step(
+            "scans for jumps", audit_smoothness,
+            1.5 * compiling + 0.5 * further * n_coordinates, False,
+        ),
         Step("compiled JAX against eager", audit_eager, 5 + 0.01 * n, False),
-        Step("PennyLane against JAX", audit_pennylane, 20.0 * n_circuits, False),
-    ]
+        Step("PennyLane against JAX", audit_pennylane, by_pennylane, False),
+    ]  # fmt: skip
 
 
 def _n_operations(package: Package) -> int:
