@@ -112,8 +112,8 @@ def _steps(package: Package) -> list[Step]:
     The estimates (s, of one core of a server) were measured on LiH, water and ethanol: compilation
     takes 2 s and 6 ms for each operation of the program, the scans half as long again, and
     PennyLane 20 s for each circuit. A network evaluates its circuit once for each atom, and each
-    further evaluation costs 7 s in PennyLane and, in the scans, 0.5 s for each coordinate. On
-    others they are right within a factor of two.
+    further evaluation costs 7 s in PennyLane and, in the scans, 0.5 s for each coordinate.
+    Other potentials were not timed.
     """
     from qmd.audit.agreement import audit_eager, audit_forces, audit_native, audit_pennylane
     from qmd.audit.domain import audit_domain
