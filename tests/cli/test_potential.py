@@ -85,8 +85,10 @@ def test_evaluate_prints_json_with_the_documented_keys(potential: Run, tmp_path)
     told = json.loads(answer.out)
     assert set(told) == {
         "mse_energy_eV2", "mse_forces_eV2_per_A2", "mae_energy_meV", "mae_forces_meV_per_A", "n",
-        "energy_offset_eV", "n_outside_domain",
+        "energy_offset_eV", "n_outside_domain", "n_atoms", "mse_stress_eV2_per_A6",
+        "mae_stress_meV_per_A3",
     }  # fmt: skip
+    assert told["n_atoms"] == 3 and told["mse_stress_eV2_per_A6"] is None
     assert told["n"] == 40
     # The card of the model: 31 meV below 10 eV, so that the mean of 40 is known to 0.1 eV.
     assert told["energy_offset_eV"] == pytest.approx(3, abs=0.1)

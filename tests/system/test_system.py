@@ -208,9 +208,15 @@ def test_unusable_structure_files_are_refused_in_one_printable_line(text, reason
     assert "owned" not in error.value.message
 
 
-@pytest.mark.parametrize("name", ["a.traj", "a.json", "a.db", "a.py", "a.xyz.gz", "a.npz"])
+@pytest.mark.parametrize("name", ["a.traj", "a.py", "a.xyz.gz", "a.npz"])
 def test_formats_that_are_more_than_text_are_refused(name, load):
     with pytest.raises(InputError, match="not in a format"):
+        load("{}", name)
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.db"])
+def test_text_is_no_database(name, load):
+    with pytest.raises(InputError, match="not a usable ASE database"):
         load("{}", name)
 
 
