@@ -483,7 +483,7 @@ _TRAINING = [
     ("90 % are 80 %", "qmd/train/frame_errors.py",
      "PERCENTILES = 50, 90, 99", "PERCENTILES = 50, 80, 99", FRAME_ERRORS),
     ("evaluation without the reference energy", "qmd/audit/evaluation.py",
-     "energies + package.reference_energy_eV - labels.energies", "energies - labels.energies",
+     "energies + _zero(package, fit_offset) - labels.energies", "energies - labels.energies",
      f"{EVALUATION}::test_errors_are_those_put_in"),
     ("root instead of mean square", "qmd/audit/evaluation.py",
      "float(np.mean(residuals**2))", "float(np.mean(residuals**2)) ** 0.5",

@@ -23,7 +23,7 @@ _SLACK = 1.2
 
 
 class Centres(NamedTuple):
-    """What the kernel on lists has to know of a network beside its atoms."""
+    """A network without its atoms, as the kernel on lists takes it."""
 
     first: float
     cutoff: float

@@ -20,6 +20,7 @@ import os
 import stat
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -99,7 +100,8 @@ class Package:
     """Chemical symbols in the atom order that the model serves."""
     model: Model
     reference_energy_eV: float
-    """Energy of the labels at the model's zero; runs and logs leave it out."""
+    """Energy of the labels at the model's zero; runs and logs leave it out. NaN in a package `on`
+    other atoms whose zero the labels do not tell."""
     domain: Domain
     training: Mapping[str, Any]
     """The training card: data, level of theory, errors, seeds, versions, time."""
@@ -133,7 +135,9 @@ class Package:
         pairs = self.domain.pairs
         if not ((pairs >= 0) & (pairs < n_atoms)).all() or (pairs[:, 0] == pairs[:, 1]).any():
             raise ValueError("The domain must name pairs of different atoms that exist.")
-        if not (math.isfinite(self.reference_energy_eV) and np.isfinite(self.test_positions).all()):
+        told = math.isfinite(self.reference_energy_eV)
+        on_others = math.isnan(self.reference_energy_eV) and not len(self.test_positions)
+        if not ((told or on_others) and np.isfinite(self.test_positions).all()):
             raise ValueError("The reference energy and the test positions must be finite.")
         if len(set(self.served)) != len(self.served):
             raise ValueError("A molecule is named twice.")
@@ -183,11 +187,26 @@ class Package:
             self,
             species=species,
             model=on_atoms(self.model, tuple(self.elements.index(s) for s in species)),
+            reference_energy_eV=self._zero(species),
             domain=self._closest(species),
             test_positions=np.zeros((0, len(species), 3)),
             test_cells=None,
             variants=(),
         )
+
+    def _zero(self, species: tuple[str, ...]) -> float:
+        """Return the reference energy (eV) of other atoms; NaN where the labels do not tell it.
+
+        They tell it for multiples of a composition that was trained on, such as more waters.
+        """
+        known = [(self.species, self.reference_energy_eV)]
+        known += [(v.species, v.reference_energy_eV) for v in self.variants]
+        counts = Counter(species)
+        for symbols, energy in known:
+            own = Counter(symbols)
+            if all(counts[s] * len(symbols) == own[s] * len(species) for s in counts | own):
+                return energy * len(species) / len(symbols)
+        return math.nan
 
     def _closest(self, species: tuple[str, ...]) -> Domain:
         """Domain of other atoms: the least distances of all molecules, by pairs of elements."""

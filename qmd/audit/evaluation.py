@@ -1,6 +1,7 @@
 """Errors of the energies and forces of a potential on labelled geometries."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -89,7 +90,7 @@ def evaluate(package: Package, labels: "Dataset", *, fit_offset: bool = False) -
         energies, forces, stresses = in_cells(package, labels.positions, labels.cells)
     if not (np.isfinite(energies).all() and np.isfinite(forces).all()):
         raise NumericalError(f"{package.name} gives energies or forces that are not finite")
-    difference = energies + package.reference_energy_eV - labels.energies
+    difference = energies + _zero(package, fit_offset) - labels.energies
     offset = -float(difference.mean()) if fit_offset else 0.0
     mse_energy, mae_energy = _errors(difference + offset)
     mse_forces = mae_forces = None
@@ -176,6 +177,19 @@ def for_labels(package: Package, labels: "Dataset") -> Package:
     masses = atomic_masses[numbers]
     system = System(numbers, labels.positions[0], masses, None, labels.name)
     return load_package(package.name, Path(), system=system)
+
+
+def _zero(package: Package, fit_offset: bool) -> float:
+    """Return the energy (eV) of the labels at the zero of the model; 0 if unknown but fitted."""
+    if not math.isnan(package.reference_energy_eV):
+        return package.reference_energy_eV
+    if fit_offset:
+        return 0.0
+    raise MismatchError(
+        f"{package.name} has no absolute energies of these labels: it was trained on another "
+        "composition",
+        "Add --fit-offset, which compares energies up to a constant.",
+    )
 
 
 def _errors(residuals: Array) -> tuple[float, float]:

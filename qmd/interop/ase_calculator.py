@@ -1,6 +1,7 @@
 """ASE calculator for any potential of qmd, on the native kernel if the potential has one."""
 
 import copy
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -57,7 +58,8 @@ class QmdCalculator(Calculator):
         If the potential does not exist, or is damaged.
     CalculatorSetupError
         In a calculation, if the species or their order differ, if the atoms are periodic and the
-        potential is for isolated systems, or if they state charges or spins that it does not take.
+        potential is for isolated systems, if they state charges or spins that it does not take, or
+        if absolute energies are asked for and the labels do not tell those of these atoms.
 
     Warns
     -----
@@ -134,7 +136,7 @@ class QmdCalculator(Calculator):
             energy, forces, virial = in_cell(positions, cell, "stress" in properties)
         else:
             energy, forces = potential.energy_and_forces(positions)
-        total = energy + (potential.source.reference_energy_eV if self.absolute else 0.0)
+        total = energy + (_zero(potential.source) if self.absolute else 0.0)
         self.results: dict[str, Any] = {"energy": total, "free_energy": total, "forces": forces}
         if virial is not None and is_full(cell):
             self.results["stress"] = full_3x3_to_voigt_6_stress(-virial / volume(cell))
@@ -198,6 +200,16 @@ class QmdCalculator(Calculator):
                 f"training data has {domain.warn[k, 0]:.3f} to {domain.warn[k, 1]:.3f} A.",
                 stacklevel=3,
             )
+
+
+def _zero(source: PotentialOrigin) -> float:
+    """Return the energy (eV) of the labels at the zero of a potential."""
+    if math.isnan(source.reference_energy_eV):
+        raise CalculatorSetupError(
+            f"{source.name} has no absolute energy of these atoms: its labels are of another "
+            "composition. Leave out absolute=True."
+        )
+    return source.reference_energy_eV
 
 
 def _lattice(atoms: Atoms) -> Array:

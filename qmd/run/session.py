@@ -1,6 +1,7 @@
 """`qmd run`: start or resume a run, and leave its outputs complete."""
 
 import json
+import math
 import time
 from collections.abc import Callable
 from contextlib import closing, nullcontext
@@ -356,7 +357,7 @@ def _write_record(finished: RunSession) -> None:
     Written behind the first checkpoint, so that `begun` tells whether there was one.
     """
     setup, progress = finished.setup, finished.progress
-    steps = progress.steps_done
+    steps, reference = progress.steps_done, setup.potential.reference_energy_eV
     _write_json(
         finished.paths.record,
         {
@@ -367,7 +368,7 @@ def _write_record(finished: RunSession) -> None:
                 "name": setup.potential.name,
                 "sha256": setup.potential.sha256,
                 "citation": setup.potential.citation,
-                "reference_energy_eV": setup.potential.reference_energy_eV,
+                "reference_energy_eV": None if math.isnan(reference) else reference,
             },
             "species": list(setup.system.symbols),
             "charge": setup.system.charge,

@@ -74,7 +74,7 @@ class CellPredictor:
 
 
 class _InCells:
-    """What both engines know of the frames."""
+    """Base of both engines: the frames, their labels and their weights."""
 
     def __init__(self, model: Any, frames: Frames, loss: Loss, threads: int) -> None:
         assert frames.cells is not None

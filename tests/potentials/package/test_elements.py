@@ -4,12 +4,13 @@ import jax
 import numpy as np
 import pytest
 
-from qmd.audit import in_cells
+from qmd.audit import evaluation, in_cells
 from qmd.audit.audit import audit, failed
 from qmd.errors import MismatchError
 from qmd.forces.build import build_potential, parse_potential
 from qmd.forces.origin import UNBOUNDED_DOMAIN
 from qmd.integrators import evaluate
+from qmd.interop.ase_calculator import QmdCalculator
 from qmd.io.structure import load_system
 from qmd.potentials import Domain, Package, load, native_model, save
 from qmd.potentials.models import atom_centred
@@ -73,6 +74,40 @@ def test_other_atoms_have_the_least_distances_of_their_elements():
     assert other.warn[:, 0].tolist() == [0.8, 0.8]
     assert other.stop[:, 0].tolist() == [0.7, 0.7]
     assert other.warn[:, 1].min() > 1e5
+
+
+def test_absolute_energies_go_with_the_number_of_waters_and_others_have_none(tmp_path):
+    from ase import Atoms
+    from ase.calculators.calculator import CalculatorSetupError
+
+    made = package(reference_energy_eV=-2000.0)
+    assert made.on(WATER + WATER).reference_energy_eV == -4000.0
+    assert made.on(("H", "H", "O")).reference_energy_eV == -2000.0
+    assert np.isnan(made.on(("O", "H")).reference_energy_eV)
+    save(tmp_path / "trial.qmdp", made, compiled(made.potential()))
+    far = np.concatenate([POSITIONS[0], POSITIONS[0] + 50.0])
+    energies = {}
+    for symbols, x in (("OHH", POSITIONS[0]), ("OHHOHH", far), ("OH", POSITIONS[0, :2])):
+        atoms = Atoms(symbols, x)
+        atoms.calc = QmdCalculator(str(tmp_path / "trial.qmdp"), absolute=True)
+        if symbols == "OH":
+            with pytest.raises(CalculatorSetupError, match="absolute energy of these atoms"):
+                atoms.get_potential_energy()
+        else:
+            energies[symbols] = atoms.get_potential_energy()
+    assert energies["OHHOHH"] == pytest.approx(2 * energies["OHH"], rel=1e-14)
+
+
+def test_labels_of_another_composition_need_a_fitted_offset(tmp_path):
+    made = package()
+    save(tmp_path / "trial.qmdp", made, compiled(made.potential()))
+    two = POSITIONS[:, :2] * np.array([1.0, 1.1])[:, None, None]
+    np.savez(tmp_path / "oh.npz", Z=[8, 1], R=two, E=[3.0, 3.0], F=np.zeros((2, 2, 3)))
+    labels = evaluation.load_labels(load(tmp_path / "trial.qmdp"), tmp_path / "oh.npz")
+    other = evaluation.for_labels(load(tmp_path / "trial.qmdp"), labels)
+    with pytest.raises(MismatchError, match="another composition"):
+        evaluation.evaluate(other, labels)
+    assert np.isfinite(evaluation.evaluate(other, labels, fit_offset=True).mse_energy_eV2)
 
 
 def test_other_elements_are_refused(tmp_path):
