@@ -69,6 +69,13 @@ def verdict(path: Path, kind: str | None = None, overrides: Sequence[str] = ()) 
         return f"{path}: valid keys of a {kind} input. Not checked further: {error.message}."
 
 
+def _listed(symbols: Sequence[str], between: str = ", ", limit: int = 12) -> str:
+    """Return the symbols of the atoms, of many atoms the first and their number."""
+    if len(symbols) <= limit:
+        return between.join(symbols)
+    return f"{between.join(symbols[:3])}{between}... {len(symbols)} atoms"
+
+
 def _run(path: Path, overrides: Sequence[str]) -> str:
     from qmd.run.config import load_config
     from qmd.run.setup import set_up
@@ -79,7 +86,7 @@ def _run(path: Path, overrides: Sequence[str]) -> str:
     many = f"{n} replicas of " if n > 1 else ""
     about = " about the drifting centre of mass" if setup.thermometer.drift else ""
     return (
-        f"{many}{setup.system.name} ({', '.join(setup.system.symbols)}) on "
+        f"{many}{setup.system.name} ({_listed(setup.system.symbols)}) on "
         f"{setup.potential.name}, {setup.config.steps} steps of "
         f"{setup.config.integrator.timestep_fs:g} fs, {setup.dof} degrees of freedom{about}, "
         f"start at {state.energy:.4f} eV."
@@ -96,7 +103,7 @@ def _reference(path: Path, overrides: Sequence[str]) -> str:
     check_is_reference(loaded.config.potential)
     setup = set_up(loaded)
     return (
-        f"{setup.system.name} ({', '.join(setup.system.symbols)}) on {setup.potential.name}, "
+        f"{setup.system.name} ({_listed(setup.system.symbols)}) on {setup.potential.name}, "
         f"{setup.config.steps} steps of {setup.config.integrator.timestep_fs:g} fs."
     )
 
@@ -122,7 +129,7 @@ def _label(path: Path, overrides: Sequence[str]) -> str:
 
     job = prepare(load(path, LabelConfig, overrides))
     return (
-        f"{len(job.positions)} geometries of {' '.join(job.system.symbols)} by "
+        f"{len(job.positions)} geometries of {_listed(job.system.symbols, ' ')} by "
         f"{job.level_of_theory}."
     )
 

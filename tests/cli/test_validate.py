@@ -118,6 +118,19 @@ def test_several_inputs_are_checked_and_the_first_error_decides(
     assert [line.split(":")[1].strip() for line in errors] == ["wrong.yaml", "damaged.yaml"]
 
 
+def test_a_box_is_described_in_one_line(qmd: Callable[..., Answer], folder: Path) -> None:
+    box = """\
+system: {structure: water-64, temperature_K: 300}
+potential: spc-fw
+integrator: {kind: velocity_verlet, timestep_fs: 0.5}
+steps: 10
+"""
+    (folder / "box.yaml").write_text(box)
+    answer = qmd("validate", "box.yaml")
+    assert answer.code == 0
+    assert "64 h2o (O, H, H, ... 192 atoms) on spc-fw" in answer.out and len(answer.out) < 300
+
+
 def test_a_file_of_no_kind_is_refused_unless_its_kind_is_given(
     qmd: Callable[..., Answer],
     folder: Path,
