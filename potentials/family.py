@@ -177,6 +177,9 @@ class Family(Generic[L]):
 
     native: "Callable[[L], Force] | None" = None
     """The native kernel; None: JAX only. It raises ValueError for a leaf that it cannot take."""
+    in_threads: "Callable[[L, int], Force] | None" = None
+    """The native kernel with the work of a periodic system shared by so many threads, and the bits
+    of `native`; None: one thread does it all."""
     gradient: Callable[[L], LeafGradient] | None = None
     """Compiled derivatives by the trained parameters; None: by JAX."""
     gradient_in_cells: Callable[[L], CellGradient] | None = None

@@ -1,6 +1,6 @@
 """Derivatives of a network by its trained parameters, for isolated atoms and for cells."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from . import native
 from . import surroundings_kernel as compiled
 from .lanes import LANES
 from .network import AtomCentredNetwork
+from .perceptron import Perceptron
 
 Array = np.ndarray
 
@@ -62,29 +63,64 @@ class Evaluated(NamedTuple):
     slopes: Array
 
 
-class NetworkInCells:
-    """Derivatives of a network at any geometry; several threads may use one.
+class Readout(Protocol):
+    """Function of the channels of a centre: a circuit, or its classical control.
+
+    Its own trained numbers are those beside the ones that the channels are made of.
+    """
+
+    def evaluate(self, channels: Array) -> tuple[float, Array]:
+        """Return the energy of all atoms without offsets, and its slopes by the channels."""
+
+    def changes_of_slopes(self, channels: Array, changes: Array, of: Array) -> Array:
+        """Return the changes of the slopes of atoms `of` (n,) along changes of their channels."""
+
+    def by_weights(self, channels: Array, changes: Array, factor: float) -> Array:
+        """Return the derivatives of `factor` E and of dE along changes, by the own numbers."""
+
+    def rows_by_weights(self, channels: Array, changes: Array, of: Array, ends: Array) -> Array:
+        """Return those of dE along changes in entries up to `ends` of each row, (rows, weights)."""
+
+
+class Layout(NamedTuple):
+    """The parameters of a model as the kernels take them."""
+
+    sizes: tuple[int, int, int]
+    """Numbers of vectors, scalars and tensors, padded."""
+    coefficients: Array
+    """(K, K, Gaussians, functions)"""
+    constants: Array
+    """Scalars of a centre without neighbours, (K, scalars)."""
+    offsets: Array
+    """(K,)"""
+    order: Array
+    """For each number of coefficients, constants, offsets and own numbers of the readout: its index
+    among all parameters as JAX flattens them, from 1; 0 for padding."""
+
+
+class CentresInCells:
+    """Derivatives of a sum over centres at any geometry; several threads may use one.
 
     Parameters
     ----------
-    model : AtomCentredNetwork
+    model : AtomCentredNetwork or Perceptron
+    parts : Layout
+    readout : Readout
     """
 
-    def __init__(self, model: AtomCentredNetwork) -> None:
-        model.check()
-        four = model.on((0,) * LANES)
-        radial, constants, offsets = native.kernel_order(model.parameters, model.circuit)
-        self._sizes = np.array(native._padded(model), np.int64)
-        self._coefficients = radial.reshape(model.n_kinds, model.n_kinds, model.n_radial, -1)
-        self._constants = constants.reshape(model.n_kinds, -1)
-        self._offsets, self._kinds = offsets, np.array(model.kinds, np.int64)
-        self._radial, self._cutoff = native._radial(model), model.cutoff
-        self._steps = np.exp(-0.5 - np.arange(model.n_radial))
-        self._n_components = 9 if model.rank == 2 else 4
-        self._program, self._workspace = _circuits_of(four)
-        order = np.concatenate(
-            native.kernel_order(native._numbered(model.parameters), model.circuit)
-        )
+    def __init__(
+        self, model: AtomCentredNetwork | Perceptron, parts: Layout, readout: Readout
+    ) -> None:
+        self._sizes = np.array(parts.sizes, np.int64)
+        self._coefficients, self._constants = parts.coefficients, parts.constants
+        self._offsets, self._kinds = parts.offsets, np.array(model.kinds, np.int64)
+        n_radial = parts.coefficients.shape[2]
+        spacing = (model.cutoff - model.first) / (n_radial - 1)
+        self._radial = np.array([model.first, spacing, model.cutoff])
+        self._cutoff, self._readout = model.cutoff, readout
+        self._steps = np.exp(-0.5 - np.arange(n_radial))
+        self._n_components = 9 if parts.sizes[2] else 4
+        order = parts.order
         self._places = np.empty(int(order.max()), np.int64)
         self._places[order[order > 0] - 1] = np.flatnonzero(order)
 
@@ -106,7 +142,7 @@ class NetworkInCells:
             *around, self._kinds, self._radial, self._steps, self._coefficients, self._constants,
             self._sizes, moments, channels,
         )  # fmt: skip
-        energy, slopes = self._circuits(channels)
+        energy, slopes = self._readout.evaluate(channels)
         forces, virial = np.empty((n, 3)), np.empty((3, 3))
         compiled.forces_into(
             *around, self._kinds, self._radial, self._steps, self._coefficients, self._sizes,
@@ -138,7 +174,8 @@ class NetworkInCells:
             *found.surroundings, self._kinds, self._radial, self._steps, self._coefficients,
             self._sizes, along, np.zeros((3, 3)) if strain is None else strain, moments, channels,
         )  # fmt: skip
-        changed = self._changes_of_slopes(found.channels, channels)
+        everyone = np.arange(len(channels))
+        changed = self._readout.changes_of_slopes(found.channels, channels, everyone)
         coefficients = np.zeros_like(self._coefficients)
         constants = np.zeros_like(self._constants)
         both = factor * found.slopes + changed
@@ -146,7 +183,8 @@ class NetworkInCells:
             found.moments, both, 1.0, self._kinds, self._sizes, coefficients, constants
         )
         compiled.add_changed(moments, found.slopes, self._kinds, self._sizes, coefficients)
-        return self._in_order(coefficients, constants, factor)
+        own = self._readout.by_weights(found.channels, channels, factor)
+        return self._in_order(coefficients, constants, factor, own)
 
     def energy_row(self, found: Evaluated) -> Array:
         """Return the derivatives of the energy, (n_parameters,)."""
@@ -155,7 +193,8 @@ class NetworkInCells:
         compiled.add_derivatives(
             found.moments, found.slopes, 1.0, self._kinds, self._sizes, coefficients, constants
         )
-        return self._in_order(coefficients, constants, 1.0)
+        own = self._readout.by_weights(found.channels, np.zeros_like(found.channels), 1.0)
+        return self._in_order(coefficients, constants, 1.0, own)
 
     def slope_rows(self, found: Evaluated, atoms: Array, axes: Array) -> Array:
         """Return the derivatives of dE/dx of some coordinates, (n, n_parameters).
@@ -183,7 +222,8 @@ class NetworkInCells:
                 *around, self._kinds, self._radial, self._steps, self._coefficients, self._sizes,
                 int(atoms[row]), int(axes[row]), centres[here], moments[here], channels[here],
             )  # fmt: skip
-        changed = self._changes_of_slopes(found.channels[centres], channels)
+        changed = self._readout.changes_of_slopes(found.channels, channels, centres)
+        own = self._readout.rows_by_weights(found.channels, channels, centres, ends)
         rows = np.empty((n_rows, self.n_parameters))
         coefficients = np.empty_like(self._coefficients)
         constants = np.empty_like(self._constants)
@@ -194,29 +234,64 @@ class NetworkInCells:
                 found.slopes, self._kinds, self._sizes, self._kinds[atoms[row]], coefficients,
                 constants,
             )  # fmt: skip
-            rows[row] = self._in_order(coefficients, constants, 0.0)
+            rows[row] = self._in_order(coefficients, constants, 0.0, own[row])
         return rows
 
-    def _circuits(self, channels: Array) -> tuple[float, Array]:
-        """Return the energy without offsets, and the slopes by the channels."""
+    def _in_order(self, coefficients: Array, constants: Array, factor: float, own: Array) -> Array:
+        offsets = factor * np.bincount(self._kinds, minlength=len(self._offsets))
+        parts = [coefficients.ravel(), constants.ravel(), offsets, own]
+        return np.asarray(np.concatenate(parts)[self._places])
+
+
+def network_in_cells(model: AtomCentredNetwork) -> CentresInCells:
+    """Return the derivatives of a network of circuits in cells by its parameters."""
+    model.check()
+    radial, constants, offsets = native.kernel_order(model.parameters, model.circuit)
+    parts = Layout(
+        native._padded(model),
+        radial.reshape(model.n_kinds, model.n_kinds, model.n_radial, -1),
+        constants.reshape(model.n_kinds, -1),
+        offsets,
+        np.concatenate(native.kernel_order(native._numbered(model.parameters), model.circuit)),
+    )
+    return CentresInCells(model, parts, Circuits(model))
+
+
+class Circuits:
+    """Circuits as the function of the channels; all that is trained is in the channels.
+
+    Parameters
+    ----------
+    model : AtomCentredNetwork
+    """
+
+    def __init__(self, model: AtomCentredNetwork) -> None:
+        self._program, self._workspace = _circuits_of(model.on((0,) * LANES))
+
+    def evaluate(self, channels: Array) -> tuple[float, Array]:
+        """Return the result of `Readout.evaluate`."""
         slopes, energies = np.empty_like(channels), np.empty(-(-len(channels) // LANES))
         compiled.circuits_into(
             channels, slopes, energies, self._program.copy(), self._workspace.copy()
         )
         return float(energies.sum()), slopes
 
-    def _changes_of_slopes(self, channels: Array, changes: Array) -> Array:
-        n = len(channels)
-        steps, two = np.empty(n), np.empty((2 * n, channels.shape[1]))
-        compiled.both_sides(channels, changes, steps, two)
-        out = np.empty_like(channels)
-        compiled.changes_of_slopes(self._circuits(two)[1], steps, out)
+    def changes_of_slopes(self, channels: Array, changes: Array, of: Array) -> Array:
+        """Return the result of `Readout.changes_of_slopes`, by central differences."""
+        n = len(changes)
+        steps, two = np.empty(n), np.empty((2 * n, changes.shape[1]))
+        compiled.both_sides(channels[of], changes, steps, two)
+        out = np.empty_like(changes)
+        compiled.changes_of_slopes(self.evaluate(two)[1], steps, out)
         return out
 
-    def _in_order(self, coefficients: Array, constants: Array, factor: float) -> Array:
-        offsets = factor * np.bincount(self._kinds, minlength=len(self._offsets))
-        parts = [coefficients.ravel(), constants.ravel(), offsets]
-        return np.asarray(np.concatenate(parts)[self._places])
+    def by_weights(self, channels: Array, changes: Array, factor: float) -> Array:
+        """Return no numbers."""
+        return np.zeros(0)
+
+    def rows_by_weights(self, channels: Array, changes: Array, of: Array, ends: Array) -> Array:
+        """Return rows without numbers."""
+        return np.zeros((len(ends), 0))
 
 
 def _circuits_of(four: AtomCentredNetwork) -> tuple[Array, Array]:

@@ -1,12 +1,18 @@
-"""Learning curve and ablations of water: one training for each row, way and seed.
+"""Learning curves, twins and ablations of water: one training for each row, way and seed.
 
     python runs/train-water/study.py                       # all; goes on where it was stopped
-    python runs/train-water/study.py --rows frames-10 rank-one --seeds 1
+    python runs/train-water/study.py --rows frames-10 rank-one --seeds 1 --tested 1
     python runs/train-water/study.py --steps 20            # a first look at all
+    python runs/train-water/study.py --rows --markdown results.md   # the table alone
 
 Each training is that of train.yaml beside this file but for what its row changes, once with either
 piece of the trajectory as the test. Packages, logs and reports lie in `study`, errors in
-`study/results.json`; the table at the end has their means, and the exponent of the learning curve.
+`study/results.json`, those of linear ACE, which ace.py makes, in `study/ace.json`. The table at the
+end has their means, and the exponents of the learning curves with the standard error of the line
+through the logarithms.
+
+The perceptron is the classical twin: the invariants of the same densities, rank two included, in
+4,494 numbers where the circuit has 4,542.
 """
 
 import argparse
@@ -25,22 +31,33 @@ from qmd.io import files
 
 HERE = Path(__file__).resolve().parent
 FRAMES = 10, 20, 40, 80
-ROWS: dict[str, dict[str, Any]] = {f"frames-{n}": {"frames": n} for n in FRAMES} | {
+PERCEPTRON: dict[str, Any] = {
+    "kind": "perceptron", "vectors": 5, "scalars": 6, "tensors": 3, "hidden": 18, "radial": 14,
+    "cutoff_A": 5.0,
+}  # fmt: skip
+ROWS: dict[str, dict[str, Any]] = {
+    **{f"frames-{n}": {"frames": n} for n in FRAMES},
     "all": {},
+    **{f"perceptron-{n}": {"frames": n, "twin": PERCEPTRON} for n in FRAMES},
+    "perceptron-all": {"twin": PERCEPTRON},
     "rank-one": {"model": {"rank": 1}},
     "no-scalars": {"model": {"scalars": False, "rank": 1}},
     "uncoupled": {"model": {"control": "uncoupled"}},
     "frozen": {"model": {"control": "frozen"}},
 }
-"""What each row changes: keys of the model, or the number of frames that are fitted."""
+"""What each row changes: keys of the model, all of it (`twin`), or the number of fitted frames."""
+CURVES = {"circuit": "frames-", "perceptron": "perceptron-", "linear ACE": "ace-"}
+"""Learning curves, and how the names of their rows begin."""
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rows", nargs="*", choices=ROWS, default=list(ROWS), metavar="ROW")
+    parser.add_argument("--tested", nargs="*", type=int, choices=(0, 1), default=[1, 0])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, help="of each stage; default: those of train.yaml")
     parser.add_argument("--output", type=Path, default=HERE / "study")
+    parser.add_argument("--markdown", type=Path, help="write the table there")
     arguments = parser.parse_args()
     written = yaml.safe_load((HERE / "train.yaml").read_text())
     written["dataset"] = str(HERE / written["dataset"])
@@ -49,7 +66,7 @@ def main():
     results = json.loads(path.read_text()) if path.exists() else {}
     for seed in range(arguments.seeds):
         for row in arguments.rows:
-            for tested in (1, 0):
+            for tested in arguments.tested:
                 name = f"{row}-tested-{tested}-seed-{seed}"
                 if name in results:
                     continue
@@ -58,10 +75,21 @@ def main():
                     output=arguments.output / f"{name}.qmdp",
                 )
                 errors = made.errors["test"]["all"]
-                results[name] = errors | {"fitted_frames": ROWS[row].get("frames")}
-                files.write_text(path, json.dumps(results, indent=1, sort_keys=True))
+                results[name] = errors | {
+                    "fitted_frames": ROWS[row].get("frames"), "steps": steps_of(written, arguments),
+                }  # fmt: skip
+                files.write_text(path, json.dumps(results, indent=1, sort_keys=True) + "\n")
                 print(name, *in_words([errors]), flush=True)
-    print(*table(results), sep="\n")
+    peer = arguments.output / "ace.json"
+    lines = table(results | (json.loads(peer.read_text()) if peer.exists() else {}))
+    print(*lines, sep="\n")
+    if arguments.markdown:
+        files.write_text(arguments.markdown, "\n".join(lines) + "\n")
+
+
+def steps_of(written, arguments):
+    """Return the steps of a training, all stages together."""
+    return sum(arguments.steps or stage["steps"] for stage in written["stages"])
 
 
 def changed(written, row, tested, seed, steps=None):
@@ -74,7 +102,7 @@ def changed(written, row, tested, seed, steps=None):
         for stage in written["stages"]
     ]
     return written | {
-        "model": written["model"] | change.get("model", {}),
+        "model": change.get("twin") or written["model"] | change.get("model", {}),
         "split": written["split"] | {"test_groups": [tested]},
         "starts": {"count": 1, "seed": seed},
         "stages": stages,
@@ -82,19 +110,46 @@ def changed(written, row, tested, seed, steps=None):
 
 
 def table(results):
-    """Return a line for each row with its mean errors, and one for the learning curve."""
-    found = {
-        row: [value for name, value in results.items() if name.startswith(f"{row}-tested")]
-        for row in ROWS
-    }
-    lines = [f"{row:12}{len(all_):3} trainings  " + "  ".join(in_words(all_))
-             for row, all_ in found.items() if all_]  # fmt: skip
-    curve = [(n, mean(found[f"frames-{n}"], FORCES)) for n in FRAMES if found[f"frames-{n}"]]
-    if len(curve) > 1:
-        frames, errors = np.log(np.array(curve)).T
-        exponent = np.polyfit(frames, errors, 1)[0]
-        lines.append(f"forces fall as the number of frames to the power {exponent:.2f}")
+    """Return the lines of a table with the mean errors of each row, and those of the curves."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for name, value in results.items():
+        rows.setdefault(name.partition("-tested-")[0], []).append(value)
+    known = list(ROWS)
+    ordered = sorted(rows, key=lambda row: known.index(row) if row in known else len(known))
+    lines = ["| row | trainings | steps | meV/atom | meV/A |", "| --- | --: | --: | --: | --: |"]
+    for row in ordered:
+        steps = {str(value.get("steps", "-")) for value in rows[row]}
+        energy, forces = mean(rows[row], ENERGY), mean(rows[row], FORCES)
+        cells = row, str(len(rows[row])), "/".join(sorted(steps)), f"{energy:.3f}", f"{forces:.1f}"
+        lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, "", *exponents(results)]
+
+
+def exponents(results):
+    """Return a line for each learning curve: forces as a power of the number of frames."""
+    lines = []
+    for curve, begin in CURVES.items():
+        points = [
+            (value["fitted_frames"], value[FORCES])
+            for name, value in results.items()
+            if name.startswith(begin) and value.get("fitted_frames")
+        ]
+        if len({n for n, _ in points}) > 2:
+            slope, error = power(*np.array(points).T)
+            lines.append(
+                f"{curve}: forces fall as the number of frames to the power {slope:.2f} +- "
+                f"{error:.2f}"
+            )
     return lines
+
+
+def power(frames, errors):
+    """Return the slope of the logarithms, and its standard error from their scatter."""
+    x, y = np.log(frames), np.log(errors)
+    x = x - x.mean()
+    slope = float(x @ y / (x @ x))
+    left = y - y.mean() - slope * x
+    return slope, float(np.sqrt(left @ left / (len(x) - 2) / (x @ x)))
 
 
 ENERGY, FORCES = "energy_rmse_meV_per_atom", "forces_rmse_meV_per_A"

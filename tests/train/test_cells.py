@@ -289,8 +289,24 @@ def test_the_study_of_water_has_inputs_that_are_valid_and_a_power_law() -> None:
         assert {stage.steps for stage in config.stages} == {5}
         n = study.ROWS[row].get("frames")
         assert {stage.frames for stage in config.stages} == {n}
-        errors = {study.FORCES: 100 * (n or 132) ** -0.5, study.ENERGY: 1.0}
+        power = -0.25 if row.startswith("perceptron") else -0.5
+        errors = {study.FORCES: 100 * (n or 132) ** power, study.ENERGY: 1.0, "fitted_frames": n}
         results[f"{row}-tested-0-seed-2"] = errors
     lines = study.table(results)
-    assert len(lines) == len(study.ROWS) + 1
-    assert lines[-1].endswith("to the power -0.50")
+    assert len(lines) == len(study.ROWS) + 5  # two lines of the head, an empty one, two curves
+    assert lines[-2].endswith("to the power -0.50 +- 0.00")
+    assert lines[-1].endswith("to the power -0.25 +- 0.00")
+
+
+def test_the_error_of_an_exponent_is_that_of_least_squares() -> None:
+    spec = importlib.util.spec_from_file_location(
+        "water_study", ROOT / "runs" / "train-water" / "study.py"
+    )
+    assert spec is not None and spec.loader is not None
+    study = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(study)
+    frames, errors = np.array([10.0, 20, 40, 80, 10]), np.array([90.0, 70, 40, 35, 99])
+    by_numpy, covariance = np.polyfit(np.log(frames), np.log(errors), 1, cov=True)
+    slope, error = study.power(frames, errors)
+    assert slope == pytest.approx(by_numpy[0], rel=1e-12)
+    assert error == pytest.approx(covariance[0, 0] ** 0.5, rel=1e-12)

@@ -10,14 +10,15 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from qmd.integrators import neighbour_pairs
-from qmd.potentials import cell_gradient, jax_model
+from qmd.potentials import cell_gradient, jax_model, perceptron
 from qmd.potentials.models import atom_centred, spc_fw
 
 SPECIES = ("O", "H", "H", "O", "H")
 CELL = np.array([[4.1, 0.0, 0.0], [0.7, 3.9, 0.0], [-0.5, 0.6, 4.3]])
 CUTOFF = 3.6  # more than half of the cell: several images of each atom, and of an atom itself
 KINDS: dict[str, dict[str, Any]] = {
-    "rank one": {}, "rank two": {"rank": 2}, "no scalars": {"scalars": False}
+    "rank one": {}, "rank two": {"rank": 2}, "no scalars": {"scalars": False},
+    "perceptron": {"n_tensors": 2}, "perceptron of rank one": {"n_tensors": 0},
 }  # fmt: skip
 ROUNDING = 1e-11
 """Sums of some thousand terms of up to 1 eV (or eV/angstrom), in another order."""
@@ -30,6 +31,9 @@ BY_CHANNELS = 3e-8
 
 
 def network(name: str) -> Any:
+    if name.startswith("perceptron"):
+        sizes = {"n_vectors": 3, "n_scalars": 2, "n_hidden": 4, "n_radial": 5, "cutoff": CUTOFF}
+        return perceptron.centred(SPECIES, 1, **sizes, **KINDS[name])
     size = {"n_qubits": 2, "n_layers": 1, "n_radial": 5, "cutoff": CUTOFF}
     return atom_centred.revised(SPECIES, 1, **size, **KINDS[name])
 
