@@ -49,7 +49,8 @@ running it. Both also accept the other kinds of input: `qmd init train`, `qmd va
 - `system.temperature_K` is needed for `velocities: thermal`, and refused with the others.
 - Only `steps`, `wall_time_h`, `threads`, `guards.on_failure` and `output` (except
   `output.trajectories`) may change when a run is resumed.
-- `threads`, `output.trajectories: separate` and `guards.on_failure: drop` need `replicas`.
+- `output.trajectories: separate` and `guards.on_failure: drop` need `replicas`; so does `threads`,
+  unless the potential has networks and the system a cell.
 
 """
 

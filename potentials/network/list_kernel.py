@@ -38,20 +38,23 @@ from .moments import (
 
 # fmt: off
 (N_ATOMS, LIST, ROOM, N_KINDS, N_RADIAL, PADDED, VECTORS, SCALARS, TENSORS, RANK, FAMILY,
- ATOMS, N_SLOTS, SLOTS, SLOT_WORDS, SLOT_NUMBERS, MOMENTS, BEGINS, COEFFICIENTS, TRANSPOSED,
+ ATOMS, SLOTS, SLOT_WORDS, SLOT_NUMBERS, MOMENTS, BEGINS, COEFFICIENTS, TRANSPOSED,
  START, RADIAL, STEPS, ENERGIES, VIRIALS, DENSE, DENSE_PROGRAM, DENSE_END, DENSE_NUMBERS,
- DENSE_NUMBERS_END, HEAD) = range(31)
+ DENSE_NUMBERS_END, HEAD) = range(30)
 # fmt: on
 """Places in the program. `ATOMS` are the kinds of all atoms; `SLOTS` the programs of the slots, of
 `SLOT_WORDS` each, in which `BEGINS` are the first neighbours of the four centres; `MOMENTS` is the
 place of the moments of the first slot. `DENSE` is the address of the kernel of small isolated
 molecules, or 0, with its program and workspace."""
 # fmt: off
-(FUNCTION, FOUR, VIRIAL, CAP_PULLS, NEED_PULLS, PULLS, CAP_KEPT, NEED_KEPT, KEPT,
- ROOM_WORDS) = range(10)
+(FUNCTION, FOUR, VIRIAL, CAP_PULLS, NEED_PULLS, PULLS, CAP_KEPT, NEED_KEPT, KEPT, TEAM,
+ ROOM_WORDS) = range(11)
 # fmt: on
 """Words of the head of a `Room`: the functions of all and of four centres, whether the virial is
-asked for, and what there is room for: pulls of list entries, and neighbours of four centres."""
+asked for, what there is room for (pulls of list entries, and neighbours of four centres), and the
+threads that share the work."""
+VIRIAL_STEP = 16
+"""Numbers from the virial of four centres to the next: no two threads write one line of a cache."""
 EXTRA = 8
 """Numbers of a neighbour beside its Gaussians and their slopes: r^, r, its place in the list."""
 
@@ -147,7 +150,7 @@ def collect(near, forces, virial, program, w):
         energy += w[program[ENERGIES] + four]
         for a in range(virial.shape[0]):
             for b in range(3):
-                virial[a, b] -= w[program[VIRIALS] + 9 * four + 3 * a + b]
+                virial[a, b] -= w[program[VIRIALS] + VIRIAL_STEP * four + 3 * a + b]
     return energy
 
 
@@ -172,7 +175,7 @@ def four_centres(w, first, slot, program):
     energy = call_centres(program[FAMILY], w, 0, 0, own)
     if room[VIRIAL] != 0:
         for a in range(9):
-            w[program[VIRIALS] + 9 * (first // LANES) + a] = 0.0
+            w[program[VIRIALS] + VIRIAL_STEP * (first // LANES) + a] = 0.0
     for lane in range(count):
         _slopes(lane, slot, own, program, w)
         _pull(first, lane, slot, kept, pulls, own, program, w)
@@ -309,7 +312,7 @@ def _pull(first, lane, slot, kept, pulls, own, program, w):
     """Write the pulls of the neighbours of a lane, by the chain rule; add its virial."""
     near, room = neighbours.opened(program[LIST]), neighbours.integers(program[ROOM], ROOM_WORDS)
     padded, size = program[PADDED], record_size(program)
-    virial = program[VIRIALS] + 9 * (first // LANES)
+    virial = program[VIRIALS] + VIRIAL_STEP * (first // LANES)
     for at in range(own[program[BEGINS] + lane], own[program[BEGINS] + lane + 1]):
         record = at * size
         unit = record + 2 * padded

@@ -13,6 +13,8 @@ from . import kernel
 from . import list_kernel as layout
 from .lanes import LANES
 from .moments import OF_RANK
+from .team import Team
+from .team_kernel import LINE
 
 Array = np.ndarray
 
@@ -52,7 +54,7 @@ class Room:
     Parameters
     ----------
     n_slots : int
-        Number of fours of centres at work at once.
+        Number of fours of centres at work at once, each by a thread of its own.
     size : int
         Numbers that are kept of a neighbour.
     """
@@ -61,6 +63,7 @@ class Room:
         self._n_slots, self._size = n_slots, size
         self._head = np.zeros(layout.ROOM_WORDS, np.int64)
         self._pulls, self._kept = np.zeros(0), np.zeros(0)
+        self._team = Team(n_slots) if n_slots > 1 else None
 
     @property
     def address(self) -> int:
@@ -99,6 +102,9 @@ class Room:
         head[layout.PULLS], head[layout.KEPT] = self._pulls.ctypes.data, self._kept.ctypes.data
         head[layout.FUNCTION] = _function(self._n_slots).address
         head[layout.FOUR] = layout.four_centres().address
+        if self._team:
+            self._team.start()
+            head[layout.TEAM] = self._team.address
         return True
 
 
@@ -123,7 +129,7 @@ def force_on_lists(
     dense : Force or None
         Kernel of the same network without a cell, which is used where there is none.
     n_slots : int
-        Number of fours of centres at work at once.
+        Number of fours of centres at work at once, each by a thread of its own.
 
     Raises
     ------
@@ -144,7 +150,7 @@ def force_on_lists(
         ]),
         layout.STEPS: np.exp(-0.5 - np.arange(n_radial)),
         layout.ENERGIES: np.zeros(n_fours),
-        layout.VIRIALS: np.zeros(9 * n_fours),
+        layout.VIRIALS: np.zeros(layout.VIRIAL_STEP * n_fours),
     }  # fmt: skip
     head = np.zeros(layout.HEAD, np.int64)
     parts = [numbers]
@@ -176,7 +182,6 @@ def force_on_lists(
         layout.RANK: rank,
         layout.FAMILY: centres.function,
         layout.ATOMS: layout.HEAD,
-        layout.N_SLOTS: n_slots,
         layout.SLOTS: layout.HEAD + len(kinds),
         layout.SLOT_WORDS: slot_programs.shape[1],
         layout.BEGINS: centres.program.size,
@@ -207,8 +212,9 @@ def _slots(centres: Centres, rank: int, n_slots: int) -> tuple[Array, Array, tup
     n_moments = n_kinds * OF_RANK[rank] * padded(n_radial)
     constants = centres.constants
     base = sum(array.size for array in constants.values())
-    slot_size = sum(sizes.values()) + n_moments
-    programs = np.zeros((n_slots, centres.program.size + LANES + 1), np.int64)
+    # Behind each slot is room enough that no two threads write one line of a cache.
+    slot_size = sum(sizes.values()) + n_moments + LINE
+    programs = np.zeros((n_slots, centres.program.size + LANES + 1 + LINE), np.int64)
     for slot, program in enumerate(programs):
         program[: centres.program.size] = centres.program
         program[list(constants)] = _places([array.size for array in constants.values()], 0)

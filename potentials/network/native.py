@@ -19,14 +19,16 @@ MAX_DENSE = 100
 """Largest number of isolated atoms whose pairs are all taken, without a list."""
 
 
-def native_kernel(model: AtomCentredNetwork, *, parallel: bool = False) -> Force:
+def native_kernel(model: AtomCentredNetwork, *, parallel: bool = False, threads: int = 1) -> Force:
     """Return the native kernel of a network, for isolated atoms and for cells.
 
     Parameters
     ----------
     model : AtomCentredNetwork
     parallel : bool
-        Compute each energy on all cores; see `parallel` and `list_parallel`.
+        Compute the energy of a small isolated molecule on all cores; see `parallel`.
+    threads : int
+        Number of threads that share the centres in a cell; see `list_parallel`.
 
     Raises
     ------
@@ -34,17 +36,25 @@ def native_kernel(model: AtomCentredNetwork, *, parallel: bool = False) -> Force
         If the parameters do not fit, or the workspace would be too large.
     """
     model.check()
-    few, dense = model.n_atoms <= MAX_DENSE, None
-    if not parallel:
-        dense = Force(layout.energy_and_forces(), *arrays(model)) if few else None
-        return force_on_lists(model.kinds, _centres(model), dense)
-    import numba
+    dense = None
+    if model.n_atoms <= MAX_DENSE:
+        dense = _dense_in_parallel(model) if parallel else _dense(model)
+    return force_on_lists(model.kinds, _centres(model), dense, threads)
 
+
+def in_threads(model: AtomCentredNetwork, threads: int) -> Force:
+    """Return the native kernel whose centres in a cell are shared by threads."""
+    return native_kernel(model, threads=threads)
+
+
+def _dense(model: AtomCentredNetwork) -> Force:
+    return Force(layout.energy_and_forces(), *arrays(model))
+
+
+def _dense_in_parallel(model: AtomCentredNetwork) -> Force:
     from .parallel import energy_and_forces
 
-    if few:
-        dense = Force(energy_and_forces(), *arrays(model, -(-model.n_atoms // LANES)))
-    return force_on_lists(model.kinds, _centres(model), dense, numba.get_num_threads())
+    return Force(energy_and_forces(), *arrays(model, -(-model.n_atoms // LANES)))
 
 
 def _centres(model: AtomCentredNetwork) -> Centres:

@@ -14,8 +14,14 @@ from .perceptron import Perceptron, PerceptronParameters, n_invariants
 Array = np.ndarray
 
 
-def native_kernel(model: Perceptron) -> Force:
+def native_kernel(model: Perceptron, threads: int = 1) -> Force:
     """Return the native kernel of a perceptron, for isolated atoms and for cells.
+
+    Parameters
+    ----------
+    model : Perceptron
+    threads : int
+        Number of threads that share the centres; see `list_parallel`.
 
     Raises
     ------
@@ -23,7 +29,7 @@ def native_kernel(model: Perceptron) -> Force:
         If the parameters do not fit, or the workspace would be too large.
     """
     model.check()
-    return force_on_lists(model.kinds, _centres(model), None)
+    return force_on_lists(model.kinds, _centres(model), None, threads)
 
 
 def _centres(model: Perceptron) -> Centres:

@@ -13,8 +13,15 @@ from .nodes import Committee, ManyBody, Model, OnAtoms, PerAtomSum, Scaled, Sum,
 from .walk import Switch, Term, flatten
 
 
-def native_model(model: Model) -> Force:
+def native_model(model: Model, threads: int = 1) -> Force:
     """Return the native kernel of any tree.
+
+    Parameters
+    ----------
+    model : Model
+    threads : int
+        Number of threads that share the work of those leaves whose family can; the bits are the
+        same.
 
     Raises
     ------
@@ -24,19 +31,21 @@ def native_model(model: Model) -> Force:
     model.check()
     match model:
         case OnAtoms() | Switched() | Scaled() | Sum() | Committee() | ManyBody() | PerAtomSum():
-            return _pack(model.n_atoms, flatten(model))
+            return _pack(model.n_atoms, flatten(model), threads)
         case _:
-            return _leaf_kernel(model)
+            return _leaf_kernel(model, threads)
 
 
-def _leaf_kernel(leaf: Leaf) -> Force:
+def _leaf_kernel(leaf: Leaf, threads: int) -> Force:
     family = family_of(leaf)
     if family.native is None:
         raise ValueError(f"A {family.kind} has no native kernel. Use the JAX backend.")
+    if threads > 1 and family.in_threads is not None:
+        return family.in_threads(leaf, threads)
     return family.native(leaf)
 
 
-def _pack(n_atoms: int, terms: list[Term]) -> Force:
+def _pack(n_atoms: int, terms: list[Term], threads: int) -> Force:
     """Pack head, table, lists of atoms and programs; local arrays, switches and workspaces."""
     from . import kernel as layout
 
@@ -47,7 +56,7 @@ def _pack(n_atoms: int, terms: list[Term]) -> Force:
     lists: list[Any] = []
     functions, places, periodic = {}, {}, all(term.switch is None for term in terms)
     for key, leaf in shared.items():
-        own = _leaf_kernel(leaf)
+        own = _leaf_kernel(leaf, threads)
         periodic = periodic and own.periodic
         lists += [(sum(map(len, integers)) + word, held) for word, held in own.lists]
         functions[key] = own.function.address

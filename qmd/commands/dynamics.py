@@ -109,10 +109,12 @@ class RunResult:
         rate = self.steps_per_s
         if rate is None:
             return
+        shared = self.replicas == 1 and self.threads > 1
         yield (
             f"{self.session_steps} steps in {self.seconds:.2f} s: {rate:,.0f} steps/s, "
             f"{self.ns_per_day:,.1f} ns/day, {1e6 / rate:.2f} us/step "
-            f"({100 * self.output_seconds / self.seconds:.0f} % for output); "
+            f"({100 * self.output_seconds / self.seconds:.0f} % for output)"
+            f"{f', on {self.threads} threads' if shared else ''}; "
             f"start-up {self.start_seconds:.2f} s"
         )
         if self.replicas > 1:

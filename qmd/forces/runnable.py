@@ -18,8 +18,9 @@ from qmd.integrators import (
 )
 from qmd.integrators import evaluate as _evaluate
 from qmd.io.structure import WITHOUT_CELL
-from qmd.potentials import Model, evaluate, native_model
+from qmd.potentials import Model, evaluate, families, leaves, native_model
 from qmd.system.cell import is_full, volume
+from qmd.system.system import System
 from qmd.typing import Array, EnergyAndForces, EnergyInCell
 
 
@@ -45,8 +46,13 @@ class RunnablePotential:
     variance: ForceSpread | None = None
     """Variance of the force on each atom over the members of a committee, eV^2/angstrom^2."""
 
-    def force(self) -> Force:
+    def force(self, threads: int = 1) -> Force:
         """Return the force for the integrators.
+
+        Parameters
+        ----------
+        threads : int
+            Number of threads that share the work, where `shares_work` says that they can.
 
         Raises
         ------
@@ -57,7 +63,15 @@ class RunnablePotential:
             return python_force_in_cell(self.in_cell)
         if self.model is None:
             return python_force(self.energy_and_forces)
-        return build_force(self.model, self.backend)
+        return build_force(self.model, self.backend, threads)
+
+    def shares_work(self, system: System) -> bool:
+        """Return True if threads can share the work of one energy of `system`."""
+        return (
+            system.is_periodic
+            and self.native_model is not None
+            and any(families.family_of(leaf).in_threads for _, leaf in leaves(self.native_model))
+        )
 
     @cached_property
     def energy_and_forces(self) -> EnergyAndForces:
@@ -156,18 +170,18 @@ def require_cell(force: Force, cell: Array, name: str) -> None:
         )
 
 
-def build_force(model: Model, backend: str) -> Force:
+def build_force(model: Model, backend: str, threads: int = 1) -> Force:
     """Return the force of a model: its native kernel, or its JAX function through a callback."""
     if backend == "native":
-        return _kernel(model)
+        return _kernel(model, threads)
     from qmd.forces.jax_force import jax_force
 
     return jax_force(model)
 
 
-def _kernel(model: Model) -> Force:
+def _kernel(model: Model, threads: int = 1) -> Force:
     try:
-        return native_model(model)
+        return native_model(model, threads)
     except ValueError as error:
         raise MismatchError(str(error), hint="set `potential.backend: jax`") from None
 

@@ -300,7 +300,9 @@ class RunConfig(Config):
     replicas: Annotated[int, Field(ge=1, le=MAX_REPLICAS), BeforeValidator(integral)] = 1
     """Number of copies of the system, each with a noise stream of its own."""
     threads: Annotated[int, Field(ge=1, le=1024), BeforeValidator(integral)] | None = None
-    """Number of threads that share the replicas; default: the cores available to the process."""
+    """Number of threads that share the replicas, or the atoms of a single trajectory on networks in
+    a cell; no result depends on it. Default: for replicas the cores available to the process,
+    otherwise 1."""
     output: OutputConfig = OutputConfig()
     """Intervals at which results are written."""
     guards: GuardsConfig = GuardsConfig()

@@ -181,6 +181,7 @@ def _open(
         )
     else:
         batch = saved.batch if saved else _batch_of_one(setup, start)
+        progress.threads = setup.config.threads or 1
         loop = build_replicas(setup, threads=1)
         simulation = Simulation(setup, paths, batch, loop, reporters, progress, stop)
     if saved and saved.step < setup.config.steps:

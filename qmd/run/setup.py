@@ -108,7 +108,8 @@ def set_up(loaded: LoadedConfig[RunConfig]) -> RunSetup:
     _check_cell(config, system, potential)
     if config.confinement is not None:
         potential = confined(potential, _sphere(system.n_atoms, config.confinement))
-    stream, force = Stream(config.seed, config.replica), potential.force()
+    threads = config.threads if config.replicas == 1 else None  # replicas share them otherwise
+    stream, force = Stream(config.seed, config.replica), potential.force(threads or 1)
     require_cell(force, system.cell, potential.source.name)
     thermometer = thermometer_of(config, system, method, stream)
     return RunSetup(
@@ -141,8 +142,12 @@ def _check_replicas(
     """Refuse replicas that cannot run together or would all be the same, and what needs them."""
     n, first = config.replicas, config.replica
     if n == 1:
+        if config.threads is not None and not potential.shares_work(system):
+            raise InputError(
+                "`threads` has no effect without `replicas`, or a network in a cell",
+                hint="remove it",
+            )
         without = {
-            "threads": config.threads is not None,
             "output.trajectories: separate": config.output.trajectories == "separate",
             "guards.on_failure: drop": config.guards.on_failure == "drop",
         }

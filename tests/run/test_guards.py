@@ -89,7 +89,7 @@ def use_force(monkeypatch: pytest.MonkeyPatch) -> Callable[[Function], None]:
 
     def use(function: Function) -> None:
         force = python_force(function)
-        monkeypatch.setattr("qmd.forces.runnable.build_force", lambda model, backend: force)
+        monkeypatch.setattr("qmd.forces.runnable.build_force", lambda *arguments: force)
 
     return use
 

@@ -1,11 +1,11 @@
 """Native networks in cells, on neighbour lists: JAX, symmetries, images, differences, and bits."""
 
+import gc
 import os
-import subprocess
-import sys
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -237,23 +237,48 @@ def test_many_isolated_atoms_and_little_memory():
     assert n_bytes / n**3 < 2000
 
 
-def test_threads_change_no_bit():
-    """In a process of its own: the number of threads is set when Numba is loaded."""
-    script = (
-        "import numpy as np\n"
-        "from test_on_lists import CELL, network, places\n"
-        "from qmd.integrators import evaluate_virial\n"
-        "from qmd.potentials.network.native import native_kernel\n"
-        "species, x = ('O', 'H', 'H') * 7, places(6, 21)\n"
-        "made = network(species, rank=2)\n"
-        "one = evaluate_virial(native_kernel(made), x, CELL)\n"
-        "three = evaluate_virial(native_kernel(made, parallel=True), x, CELL)\n"
-        "assert one[0] == three[0]\n"
-        "assert all(np.array_equal(a, b) for a, b in zip(one[1:], three[1:]))\n"
-        "print('same')\n"
-    )
-    environment = os.environ | {"NUMBA_NUM_THREADS": "3", "PYTHONPATH": str(Path(__file__).parent)}
-    done = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.stdout == "same\n", done.stderr
+@pytest.mark.parametrize("name", ["rank two", "perceptron"])
+@pytest.mark.parametrize("threads", [2, 3, 9])
+def test_threads_change_no_bit(name, threads):
+    """Also of calls in a row, where helpers look for work, and after a pause, where they sleep."""
+    species, x = ("O", "H", "H") * 7, places(6, 21)
+    made = MODELS[name](species)
+    alone, shared = native_model(made), native_model(made, threads=threads)
+    for call in range(60):
+        if call % 20 == 10:
+            time.sleep(0.01)
+        wanted = evaluate_virial(alone, x + 0.01 * call, CELL)
+        found = evaluate_virial(shared, x + 0.01 * call, CELL)
+        assert all(np.array_equal(*both) for both in zip(found, wanted, strict=True))
+
+
+def test_a_tree_shares_the_work_of_its_networks():
+    made = Scaled(network(SPECIES, rank=2), 0.5)
+    shared, before = native_model(made, threads=2), threading.active_count()
+    found, wanted = (evaluate_virial(one, places(), CELL) for one in (shared, native_model(made)))
+    assert threading.active_count() == before + 1
+    assert all(np.array_equal(*both) for both in zip(found, wanted, strict=True))
+
+
+def test_helpers_end_with_their_force():
+    before = threading.active_count()
+    shared = native_model(network(SPECIES), threads=4)
+    evaluate(shared, places(), CELL)
+    assert threading.active_count() == before + 3
+    del shared
+    gc.collect()
+    assert threading.active_count() == before
+
+
+def test_a_fork_goes_on_without_the_helpers():
+    """Only the thread that forks lives in the child; the work is done by it alone."""
+    shared = native_model(network(SPECIES, rank=2), threads=3)
+    wanted = evaluate(shared, places(), CELL)[0]
+    child = os.fork()
+    if child == 0:
+        try:
+            os._exit(0 if evaluate(shared, places(), CELL)[0] == wanted else 1)
+        finally:
+            os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
+    assert evaluate(shared, places(), CELL)[0] == wanted
