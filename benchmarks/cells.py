@@ -11,9 +11,7 @@ Python and NumPy held for the run of the largest system.
 """
 
 import argparse
-import json
 import statistics
-import subprocess
 import tempfile
 import time
 import tracemalloc
@@ -21,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import _harness
+from _peers import Peer
 
 CUTOFF_A, SKIN_A, EPSILON_EV, SIGMA_A, MASS_U = 8.5, 1.5, 0.0103, 3.4, 39.948
 TIMESTEP_FS, TEMPERATURE_K, LATTICE_A = 2.0, 94.4, 5.7827
@@ -77,37 +76,6 @@ class Native:
     @property
     def builds(self) -> int:
         return int(self._list.builds)
-
-
-class Peer:
-    """A peer in a process of its own, which answers a number of steps by seconds."""
-
-    def __init__(self, python: str, name: str, start: Path) -> None:
-        script = str(Path(__file__).with_name("_cells_peer.py"))
-        self._process = subprocess.Popen(
-            [python, script, name, str(start)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        self.first = self._answer()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if line.startswith("{"):
-                answer: dict[str, Any] = json.loads(line)
-                return answer
-        raise RuntimeError("the peer ended")
-
-    def advance(self, steps: int) -> float:
-        """Make steps; return the seconds."""
-        assert self._process.stdin is not None
-        print(steps, file=self._process.stdin, flush=True)
-        return float(self._answer()["seconds"])
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
 
 
 def main() -> None:
@@ -203,7 +171,7 @@ def _add_peer(
 
     peer = None
     try:
-        peer = Peer(options.peers or sys.executable, name, folder / f"{n}.npz")
+        peer = Peer(options.peers or sys.executable, "_cells_peer.py", name, folder / f"{n}.npz")
     except (OSError, RuntimeError) as error:
         skipped[name] = f"it does not start in that environment ({error})"
         return

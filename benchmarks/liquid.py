@@ -4,33 +4,56 @@ Boxes of 64 to 4,096 waters, made of equal cells of 64 that are shaken, with ran
 the size that docs/theory.md has for liquids: 4 qubits, 4 layers, 14 Gaussians to 5 angstrom. All
 are timed in turn, so that a busy machine slows all alike.
 
-`native_over_jax` is the time of the compiled JAX function over that of the kernel, for 64 waters.
-`two_cores_over_one` is what a second core gives for 64 waters. `cost_per_atom_12288_over_192` is
-the time of an atom in the largest box over that in the smallest.
+`native_over_deepmd` and `native_over_deepmd_compressed` are the times of DeePMD-kit's `se_e2_a` for
+64 waters over that of the kernel, on one core each. DeePMD-kit runs in an environment of its own
+(``pip install "deepmd-kit[cpu]==3.2.0" mpich``), on the models that `_deepmd_train.py` has made
+there (`--deepmd`); what it had learned by then does not change its speed. `native_over_jax` is the
+time of the compiled JAX function over that of the kernel, for 64 waters, `native_over_pennylane`
+that of PennyLane for a centre of one molecule. `two_cores_over_one` is what a second thread gives
+for 64 waters. `cost_per_atom_12288_over_192` is the time of an atom in the largest box over that in
+the smallest.
 """
 
 import argparse
+import json
 import os
+import resource
 import statistics
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import _harness
+from _peers import Peer
 
 SIZES = {192: 1, 1536: 2, 12288: 4}
 """Atoms, and cells of 64 waters along an edge."""
 SHAKE_A = 0.02
 """Standard deviation of the shifts of the atoms, so that the cells of a box differ."""
 CUTOFF_A, N_RADIAL, N_QUBITS, N_LAYERS = 5.0, 14, 4, 4
+PEERS = {"deepmd": "plain.pb", "deepmd_compressed": "compressed.pb"}
+"""Files of `--deepmd`."""
+CALLS = {"native_12288": 1, "native_1536": 2, "pennylane_1": 1, "jax_192": 2}
+"""Calls of a sample; of others 5."""
+Timed = Callable[[int], float]
+"""Makes so many calls; returns the seconds."""
 
 
 def main() -> None:
     parser = _harness.parser(
         "Energy and forces of boxes of water on a network of rank two.",
-        "python benchmarks/liquid.py --json liquid.json",
+        "python benchmarks/liquid.py --peers deepmd/bin/python --deepmd model --json liquid.json",
         repeats=9,
+    )
+    parser.add_argument(
+        "--peers", metavar="PYTHON", default=sys.executable,
+        help="Python of an environment with deepmd-kit (default: this one)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--deepmd", type=Path, metavar="FOLDER", help="models that _deepmd_train.py has made"
     )
     _harness.run(parser.parse_args(), measure, markdown)
 
@@ -74,86 +97,157 @@ def native(force: Any, positions: Any, cell: Any) -> Callable[[], None]:
     return call
 
 
+def timed(call: Callable[[], Any]) -> Timed:
+    """Return a function that makes a number of calls."""
+
+    def seconds(calls: int) -> float:
+        begin = time.perf_counter()
+        for _ in range(calls):
+            call()
+        return time.perf_counter() - begin
+
+    return seconds
+
+
 def measure(options: argparse.Namespace, progress: _harness.Progress) -> dict[str, Any]:
     """Time all of them in turn; what `--json` writes."""
-    os.environ["NUMBA_NUM_THREADS"] = "2"  # all but one of the tasks use one thread
-    import numba
-
-    from qmd.potentials import centred_native
+    from qmd.potentials import native_model
     from qmd.potentials.tree.potential import compiled_in_cell
 
-    _harness.set_up_jax()
     sizes = list(SIZES)[: 2 if options.quick else 3]
-    tasks: dict[str, Callable[[], Any]] = {}
+    tasks: dict[str, Timed] = {}
     memory = 0.0
     for n in sizes:
         progress(f"native_{n}")
         symbols, positions, cell = box(SIZES[n])
-        force = centred_native.native_kernel(network(symbols, 2))
-        tasks[f"native_{n}"] = native(force, positions, cell)
-        lists = sum(held.n_bytes for _, held in force.lists)  # type: ignore[attr-defined]
-        memory = (lists + force.workspace.nbytes + force.program.nbytes) / n
-        if n == sizes[0]:
-            _add_small(tasks, symbols, positions, cell, options.quick, progress)
-    if os.cpu_count() != 1:
-        numba.set_num_threads(2)
-        force = centred_native.native_kernel(network(box(1)[0], 2), parallel=True)
-        tasks["two_cores_192"] = native(force, *box(1)[1:])
-    progress("jax_192")
+        force = native_model(network(symbols, 2))
+        tasks[f"native_{n}"] = timed(native(force, positions, cell))
+        lists: Any = [held for _, held in force.lists]
+        room = sum(held.n_bytes for held in lists)
+        memory = (room + force.workspace.nbytes + force.program.nbytes) / n
+    peak = _peak_MB()
     symbols, positions, cell = box(1)
+    if (os.cpu_count() or 1) > 1:
+        progress("two_cores_192")
+        shared = native_model(network(symbols, 2), threads=2)
+        tasks["two_cores_192"] = timed(native(shared, positions, cell))
+    if not options.quick:
+        progress("rank_one_192")
+        one = native_model(network(symbols, 1))
+        tasks["rank_one_192"] = timed(native(one, positions, cell))
+    skipped: dict[str, str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        peers = _peers(options, Path(folder), skipped, progress)
+    tasks |= {f"{name}_192": peer.advance for name, peer in peers.items()}
+    _harness.set_up_jax()
+    progress("jax_192")
     in_cell = compiled_in_cell(network(symbols, 2))
     in_cell(positions, cell)
-    tasks["jax_192"] = lambda: in_cell(positions, cell)
+    tasks["jax_192"] = timed(lambda: in_cell(positions, cell))
+    progress("pennylane_1")
+    _add_pennylane(tasks, skipped)
     repeats = 2 if options.quick else options.repeats
     samples = _times(tasks, repeats, progress)
+    versions = {name: peer.first["version"] for name, peer in peers.items()}
+    for peer in peers.values():
+        peer.close()
     ms = {name: 1e3 * statistics.median(times) for name, times in samples.items()}
-    largest = sizes[-1]
-    found = {
-        "native_over_jax": ms["jax_192"] / ms["native_192"],
-        f"cost_per_atom_{largest}_over_192": (ms[f"native_{largest}"] / largest)
-        / (ms["native_192"] / 192),
-    }
-    if "two_cores_192" in ms:
-        found["two_cores_over_one"] = ms["native_192"] / ms["two_cores_192"]
     return {
-        "benchmark": "liquid", **found, "bytes_per_atom": memory, "ms": ms,
+        "benchmark": "liquid", **_ratios(ms, sizes), "bytes_per_atom": memory,
+        "peak_MB_of_process": peak, "ms": ms,
         "samples_ms": {name: [1e3 * t for t in times] for name, times in samples.items()},
         "us_per_centre": {str(n): 1e3 * ms[f"native_{n}"] / n for n in sizes},
-        "repeats": repeats,
+        "repeats": repeats, "skipped": skipped,
         "model": {
             "qubits": N_QUBITS, "layers": N_LAYERS, "radial": N_RADIAL, "cutoff_A": CUTOFF_A,
             "rank": 2,
         },
-        **_harness.environment(["jax"]),
+        "deepmd": _training(options.deepmd) | {"versions": versions},
+        **_harness.environment(["jax", "pennylane"], threads=2),
     }  # fmt: skip
 
 
-def _add_small(
-    tasks: dict[str, Callable[[], Any]], symbols: tuple[str, ...], positions: Any, cell: Any,
-    quick: bool, progress: _harness.Progress,
-) -> None:  # fmt: skip
-    """Add rank one on the smallest box."""
-    from qmd.potentials import centred_native
+def _peak_MB() -> float:
+    """Largest memory that this process has held so far, JAX not yet at work."""
+    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return size / (2**20 if sys.platform == "darwin" else 2**10)
 
-    if not quick:
-        progress("rank_one_192")
-        force = centred_native.native_kernel(network(symbols, 1))
-        tasks["rank_one_192"] = native(force, positions, cell)
+
+def _ratios(ms: dict[str, float], sizes: list[int]) -> dict[str, float]:
+    one, largest = ms["native_192"], sizes[-1]
+    over = ("deepmd", "deepmd_compressed", "jax")
+    found = {f"native_over_{name}": ms[f"{name}_192"] / one for name in over if f"{name}_192" in ms}
+    if "pennylane_1" in ms:
+        found["native_over_pennylane"] = ms["pennylane_1"] / (one / 192)
+    if "two_cores_192" in ms:
+        found["two_cores_over_one"] = one / ms["two_cores_192"]
+    found[f"cost_per_atom_{largest}_over_192"] = (ms[f"native_{largest}"] / largest) / (one / 192)
+    return found
+
+
+def _peers(
+    options: argparse.Namespace, folder: Path, skipped: dict[str, str], progress: _harness.Progress
+) -> dict[str, Peer]:
+    """Start DeePMD-kit on each of its models that are there."""
+    import numpy as np
+
+    symbols, positions, cell = box(1)
+    np.savez(folder / "start.npz", positions=positions, cell=cell, symbols=symbols)
+    found = {}
+    for name, file in PEERS.items():
+        if options.deepmd is None or not (options.deepmd / file).exists():
+            skipped[name] = "no trained model; see _deepmd_train.py"
+            continue
+        progress(name)
+        model = (options.deepmd / file).resolve()
+        try:
+            peer = Peer(options.peers, "_liquid_peer.py", model, folder / "start.npz")
+        except (OSError, RuntimeError) as error:
+            skipped[name] = f"it does not start in that environment ({error})"
+            continue
+        if "missing" in peer.first:
+            skipped[name] = peer.first["missing"]
+            peer.close()
+            continue
+        found[name] = peer
+    return found
+
+
+def _training(folder: Path | None) -> dict[str, Any]:
+    """What is known of the training of the DeePMD models: steps, seconds, errors."""
+    path = None if folder is None else folder / "training.json"
+    if path is None or not path.exists():
+        return {}
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def _add_pennylane(tasks: dict[str, Timed], skipped: dict[str, str]) -> None:
+    """Add a centre with two neighbours: a third of what the three centres of a molecule take."""
+    import importlib.util
+
+    if importlib.util.find_spec("pennylane") is None:
+        skipped["pennylane"] = "PennyLane is not installed"
+        return
+    from qmd.potentials.network.pennylane_energy import network_energy_and_forces
+
+    symbols, positions, _ = box(1)
+    three = network(symbols[:3], 2)
+    molecule = timed(lambda: network_energy_and_forces(three, positions[:3]))
+    molecule(1)
+    tasks["pennylane_1"] = lambda calls: molecule(calls) / 3
 
 
 def _times(
-    tasks: dict[str, Callable[[], Any]], repeats: int, progress: _harness.Progress
+    tasks: dict[str, Timed], repeats: int, progress: _harness.Progress
 ) -> dict[str, list[float]]:
     """Seconds of a call of each task, in turn."""
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
     for turn in range(repeats):
-        for name, call in tasks.items():
+        for name, task in tasks.items():
             progress(f"round {turn + 1} of {repeats}: {name}")
-            calls = 1 if name.endswith("12288") else 10
-            begin = time.perf_counter()
-            for _ in range(calls):
-                call()
-            seconds[name].append((time.perf_counter() - begin) / calls)
+            calls = CALLS.get(name, 5)
+            seconds[name].append(task(calls) / calls)
     return seconds
 
 
@@ -166,13 +260,28 @@ def markdown(result: dict[str, Any]) -> str:
         rows.append([f"{kind.replace('_', ' ')}, {n} atoms", *_harness.spread(samples),
                      _harness.number(each)])  # fmt: skip
     head = ["energy and forces of", "ms", "middle half", "us for each atom"]
-    ratios = [f"{key}: {value:.2f}" for key, value in result.items() if "_over_" in key]
+    ratios = [f"{key}: {_harness.number(value)}" for key, value in result.items()
+              if "_over_" in key]  # fmt: skip
     return "\n\n".join([
         "# Water in a periodic cell: energy and forces of a network of rank two",
         _harness.table(head, rows),
         f"{', '.join(ratios)}. Memory of the largest: {result['bytes_per_atom']:.0f} bytes an "
-        "atom.",
+        f"atom; the process has held {result['peak_MB_of_process']:.0f} MB at most.",
+        *_deepmd_words(result["deepmd"]),
+        *(f"Left out: {name}. {why}." for name, why in result["skipped"].items()),
     ])  # fmt: skip
+
+
+def _deepmd_words(found: dict[str, Any]) -> list[str]:
+    if "steps" not in found:
+        return []
+    errors = found["errors"]["plain"]
+    return [
+        f"DeePMD-kit {found['versions'].get('deepmd', '')}: `se_e2_a` after {found['steps']} steps "
+        f"of training ({found['seconds']:.0f} s): {errors['forces_rmse_meV_per_A']:.0f} meV/A and "
+        f"{errors['energy_rmse_meV_per_atom']:.2f} meV/atom (root mean squares) on the "
+        f"{found['frames']} frames of the other stretch."
+    ]
 
 
 if __name__ == "__main__":
