@@ -15,9 +15,9 @@ where it was stopped.
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 os.environ.update({"OMP_NUM_THREADS": "1", "DP_INTRA_OP_PARALLELISM_THREADS": "1"})
@@ -31,14 +31,18 @@ def main():
     parser.add_argument("data", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--steps", type=int, default=8000)
+    parser.add_argument("--judged", type=int, help="frames of the test; default: all")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     write_frames(options.data, options.folder)
     (options.folder / "input.json").write_text(json.dumps(settings(options.steps), indent=1))
-    seconds = train(options.folder)
-    command(options.folder, "freeze", "-o", "plain.pb")
-    command(options.folder, "compress", "-i", "plain.pb", "-o", "compressed.pb")
-    report = {"steps": options.steps, "seconds": seconds} | errors(options)
+    if not (options.folder / "plain.pb").exists():
+        train(options.folder)
+        command(options.folder, "freeze", "-o", "plain.pb")
+    if not (options.folder / "compressed.pb").exists():
+        command(options.folder, "compress", "-i", "plain.pb", "-o", "compressed.pb")
+    seconds = json.loads((options.folder / "seconds.json").read_text())
+    report = {"steps": options.steps, "cpu_seconds": sum(seconds)} | errors(options)
     (options.folder / "training.json").write_text(json.dumps(report, indent=1) + "\n")
     print(json.dumps(report))
 
@@ -85,17 +89,15 @@ def settings(steps):
 
 
 def train(folder):
-    """Train to the last step; return the seconds of all sessions together."""
-    clock = folder / "seconds.txt"
-    before = float(clock.read_text()) if clock.exists() else 0.0
+    """Train to the last step; keep the CPU seconds of each session."""
+    clock = folder / "seconds.json"
+    before = json.loads(clock.read_text()) if clock.exists() else []
     restart = ["--restart", "model.ckpt"] if (folder / "checkpoint").exists() else []
-    begin = time.perf_counter()
     try:
         command(folder, "train", "input.json", *restart)
     finally:
-        before += time.perf_counter() - begin
-        clock.write_text(f"{before}\n")
-    return before
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        clock.write_text(json.dumps([*before, used.ru_utime + used.ru_stime]) + "\n")
 
 
 def command(folder, *words):
@@ -110,7 +112,7 @@ def errors(options):
 
     frames = np.load(options.data)
     kinds = [SYMBOLS[z] for z in frames["Z"].reshape(-1, frames["R"].shape[1])[0].tolist()]
-    test = np.flatnonzero(frames["stretch"] == 1)
+    test = np.flatnonzero(frames["stretch"] == 1)[: options.judged]
     cells = np.broadcast_to(frames["cell"], (len(frames["R"]), 3, 3))
     found = {}
     for name in ("plain", "compressed"):

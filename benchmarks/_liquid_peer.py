@@ -34,10 +34,10 @@ def main(model, file):
         potential.eval(*arguments)
     say(ready=1, version=metadata.version("deepmd-kit"))
     for line in sys.stdin:
-        begin = time.perf_counter()
+        begin, busy = time.perf_counter(), time.process_time()
         for _ in range(int(line)):
             potential.eval(*arguments)
-        say(seconds=time.perf_counter() - begin)
+        say(seconds=time.perf_counter() - begin, cpu_seconds=time.process_time() - busy)
 
 
 def say(**answer):

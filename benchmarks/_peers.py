@@ -27,10 +27,14 @@ class Peer:
 
     def __init__(self, python: str, script: str, *arguments: str | Path) -> None:
         self._process = subprocess.Popen(
-            [python, str(Path(__file__).with_name(script)), *map(str, arguments)],
+            [python, str(Path(__file__).parent / script), *map(str, arguments)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
-        self.first = self._answer()
+        try:
+            self.first = self._answer()
+        except RuntimeError:
+            self.close()
+            raise
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
@@ -42,11 +46,17 @@ class Peer:
 
     def advance(self, steps: int) -> float:
         """Make steps, or calls; return the seconds."""
+        return float(self.answer(steps)["seconds"])
+
+    def answer(self, steps: int) -> dict[str, Any]:
+        """Make steps, or calls; return all that the script says of them."""
         assert self._process.stdin is not None
         print(steps, file=self._process.stdin, flush=True)
-        return float(self._answer()["seconds"])
+        return self._answer()
 
     def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
+        """End the process."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            pipe.close()
         self._process.wait()

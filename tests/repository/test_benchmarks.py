@@ -181,3 +181,29 @@ def test_a_version_against_itself_makes_the_same_steps(tmp_path):
     # Two runs of one program: a first run compiles for many seconds, a warm one does not.
     cold, warm = (result["samples_s"][name]["this"] for name in ("first_run", "warm_run"))
     assert min(cold) > 2 * max(warm)
+
+
+def test_ratios_of_a_liquid_are_those_of_one_configuration_atom_or_centre(harness):
+    liquid = pytest.importorskip("liquid")
+    ms = {"native_192": 3.0, "native_12288": 230.4, "deepmd_192": 60.0, "pennylane_1": 300.0}
+    found = liquid._ratios(ms, [192, 12288])
+    assert found == pytest.approx({
+        "native_over_deepmd": 20.0,
+        "native_over_pennylane": 19200.0,  # 300 ms over 3 ms / 192
+        "cost_per_atom_12288_over_192": 1.2,  # 18.75 us over 15.625 us
+    })  # fmt: skip
+
+
+def test_a_peer_answers_until_it_is_closed_and_one_that_ends_is_an_error(harness, tmp_path):
+    peers = pytest.importorskip("_peers")
+    script = tmp_path / "peer.py"
+    script.write_text(
+        "import sys\nprint('words of a library\\n{\"ready\": 1}', flush=True)\n"
+        "for line in sys.stdin:\n    print('{\"seconds\": %d}' % (2 * int(line)), flush=True)\n"
+    )
+    peer = peers.Peer(sys.executable, str(script))
+    assert peer.first == {"ready": 1} and peer.advance(3) == 6.0
+    peer.close()
+    script.write_text("raise SystemExit(1)\n")
+    with pytest.raises(RuntimeError, match="the peer ended"):
+        peers.Peer(sys.executable, str(script))
