@@ -12,6 +12,7 @@ from . import families as families
 from .circuit.architecture import Architecture, Parameters, Quantum
 from .circuit.circuit import Circuit, Encode, Heisenberg, Observable, RotationZ, clusters
 from .circuit.features import Entry, LinearVectors, VectorDensities
+from .circuit.rotations import rotations as circuit_rotations
 from .classical.ewald import EwaldCharges, ewald_charges
 from .classical.molecular import (
     HarmonicAngles,
@@ -34,6 +35,9 @@ from .package.package import SHIPPED, Package, PackageError, Variant, find, load
 from .parameters import MAX_PARAMETER
 from .polynomial import polynomial
 from .polynomial.polynomial import InvariantPolynomial, PolynomialParameters
+from .qdi.circuit import QDI
+from .qdi.circuit import rotations as qdi_rotations
+from .rotations import Fixed, Rotation, RotationProgram
 from .tree.nodes import (
     Committee,
     ManyBody,
@@ -56,6 +60,7 @@ if TYPE_CHECKING:
     from .family import CellGradient, EvaluatedInCell
     from .network import native as centred_native
     from .network import pennylane_energy as network_reference
+    from .qdi import pennylane_form as qdi_reference
     from .shots.covariance import shot_covariance
     from .tree import jax_energy as jax_model
     from .tree.gradient import ParameterGradient, cell_gradient
@@ -65,6 +70,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_PARAMETER",
+    "QDI",
+    "Fixed",
+    "Rotation",
+    "RotationProgram",
+    "qdi_rotations",
+    "qdi_reference",
     "SHIPPED",
     "WATER_PAIRS",
     "AbstractPotential",
@@ -115,6 +126,7 @@ __all__ = [
     "Variant",
     "VectorDensities",
     "Vqlm",
+    "circuit_rotations",
     "clusters",
     "atom_centred",
     "cell_gradient",
@@ -168,6 +180,7 @@ _LAZY_MODULES = {
     "centred_native": "network.native",
     "jax_model": "tree.jax_energy",
     "network_reference": "network.pennylane_energy",
+    "qdi_reference": "qdi.pennylane_form",
     "reference": "circuit.pennylane_energy",
     "vqc": "circuit.jax_energy",
     "vqlm_reference": "vqlm.pennylane_energy",

@@ -15,6 +15,8 @@ import numpy as np
 if TYPE_CHECKING:
     from qmd.integrators import Force
 
+    from .rotations import RotationProgram
+
 Array = np.ndarray
 
 
@@ -82,6 +84,10 @@ class LeafCircuit:
     spins: Any = None
     """The `Circuit`, if it is one on spins; otherwise `gates` counts its gates."""
     gates: GateCounts | None = None
+    rotations: "Callable[[int], RotationProgram] | None" = None
+    """Number of layers -> the circuit as Pauli rotations, for analyses; None: not analysed."""
+    trained: Array | None = None
+    """Values of the parameters of these rotations, (n_parameters,)."""
     encoding_vectors: Callable[[Array], Array] | None = None
     """Positions (n, n_atoms, 3) -> vectors (n, n_vectors, 3), rad, in whose lengths the energy is
     periodic; None if they are not the same multiple of a distance in all layers."""

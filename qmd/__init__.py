@@ -11,6 +11,7 @@ if (_checkout / "pyproject.toml").is_file():
 __version__ = "0.2.0"
 __all__ = [
     "analyze",
+    "analyze_circuit",
     "benchmark",
     "compare",
     "convert",
@@ -27,6 +28,7 @@ __all__ = [
 if TYPE_CHECKING:
     from qmd.commands.analyses import analyze, compare
     from qmd.commands.benchmarks import benchmark
+    from qmd.commands.circuits import analyze_circuit
     from qmd.commands.conversion import convert
     from qmd.commands.dynamics import run
     from qmd.commands.ensembles import ensemble

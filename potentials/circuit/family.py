@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..family import Family, JsonForm, LeafCircuit, Work, deferred
+from ..rotations import RotationProgram
 from .architecture import Parameters, Quantum
 from .circuit import Circuit, Heisenberg, RotationZ
 from .features import LinearVectors, VectorDensities
@@ -37,6 +38,11 @@ def _circuit(leaf: Quantum) -> LeafCircuit:
 
         return energy_and_forces(leaf.architecture, parameters, positions)
 
+    def as_rotations(n_layers: int) -> RotationProgram:
+        features = leaf.architecture.features
+        alike = isinstance(features, LinearVectors) and len(parameters.scales) == 1
+        return rotations_of_spins(circuit, n_layers, features if alike else None)
+
     periodic = isinstance(leaf.architecture.features, LinearVectors) and len(parameters.scales) == 1
     return LeafCircuit(
         n_qubits=circuit.n_qubits,
@@ -44,6 +50,8 @@ def _circuit(leaf: Quantum) -> LeafCircuit:
         node=lambda n_layers: node_of_spins(circuit, parameters.couplings, n_layers),
         energy_and_forces=energy_and_forces,
         spins=circuit,
+        rotations=as_rotations,
+        trained=np.ravel(parameters.couplings),
         encoding_vectors=(lambda positions: _linear_vectors(leaf, positions)) if periodic else None,
     )
 
@@ -64,6 +72,21 @@ def node_of_spins(circuit: Circuit, couplings: Any, n_layers: int) -> tuple[Any,
 
     angles = np.ones((n_layers + 1, circuit.n_vectors, 3))
     return qnode(replace(circuit, n_layers=n_layers)), (couplings[:n_layers], angles)
+
+
+def rotations_of_spins(
+    circuit: Circuit, n_layers: int, features: Any = None, rank: int = 1
+) -> RotationProgram:
+    """Return the first `n_layers` layers as Pauli rotations.
+
+    `features` are vectors that all layers encode alike; None: each layer has its own.
+    """
+    from dataclasses import replace
+
+    from .rotations import parallel, rotations
+
+    shared = None if features is None else parallel(features)
+    return rotations(replace(circuit, n_layers=n_layers), shared=shared, rank=rank)
 
 
 def work_of_spins(circuit: Circuit) -> Work:

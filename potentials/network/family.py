@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..circuit.circuit import Circuit
-from ..circuit.family import node_of_spins, work_of_spins
+from ..circuit.family import node_of_spins, rotations_of_spins, work_of_spins
 from ..circuit.json_form import circuit_from_json, circuit_to_json
 from ..family import Family, GateCounts, LeafCircuit, Work, deferred
 from ..json_values import Field, fields, integers, number
@@ -38,6 +38,8 @@ def _circuit(leaf: AtomCentredNetwork) -> LeafCircuit:
         energy_and_forces=lambda positions: _by_pennylane(leaf, positions),
         copies=leaf.n_atoms,
         spins=leaf.circuit,
+        rotations=lambda n_layers: rotations_of_spins(leaf.circuit, n_layers, rank=leaf.rank),
+        trained=np.ravel(of_one_element),
         gates=None if leaf.rank == 1 else _gates_of_rank_two(leaf.circuit),
     )
 

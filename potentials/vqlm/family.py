@@ -7,6 +7,7 @@ import numpy as np
 
 from ..family import Family, GateCounts, LeafCircuit, deferred
 from ..json_values import Field, fields, integer, lists, ranges
+from .rotations import rotations
 from .vqlm import Vqlm, VqlmParameters
 
 
@@ -28,7 +29,14 @@ def _circuit(leaf: Vqlm) -> LeafCircuit:
     gates = GateCounts(
         two_qubit_gates=d * n, cnots_at_most=2 * d * n, shift_evaluations=2 * n * (d + 1)
     )
-    return LeafCircuit(n, d, node, energy_and_forces, gates=gates)
+    return LeafCircuit(
+        n,
+        d,
+        node,
+        energy_and_forces,
+        gates=gates,
+        rotations=lambda n_layers: rotations(n, n_layers),
+    )
 
 
 def _measured(leaf: Vqlm) -> Any:

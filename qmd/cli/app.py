@@ -8,6 +8,7 @@ from qmd import __version__
 from qmd.cli.analysis import ANALYZE_EXAMPLES, COMPARE_EXAMPLES, analyze, compare
 from qmd.cli.benchmark import EXAMPLES as BENCHMARK_EXAMPLES
 from qmd.cli.benchmark import benchmark
+from qmd.cli.circuit import circuits
 from qmd.cli.common import Commands
 from qmd.cli.convert import CONVERT_EXAMPLES, convert
 from qmd.cli.driver import EXAMPLES as DRIVER_EXAMPLES
@@ -35,6 +36,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(potentials, name="potential")
+app.add_typer(circuits, name="circuit")
 
 
 def _version(requested: bool) -> None:

@@ -12,6 +12,7 @@ PLACES = {
     "train": "training",
     "label": "labels",
     "analyze": "analyses",
+    "analyze_circuit": "circuits",
     "compare": "analyses",
     "benchmark": "benchmarks",
     "ensemble": "ensembles",

@@ -247,6 +247,8 @@ COMMANDS = (
     "potential draw",
     "potential resources",
     "potential export",
+    "circuit",
+    "circuit analyze",
     "train",
     "analyze",
     "compare",
@@ -289,7 +291,7 @@ def test_wrong_options_and_arguments_are_one_line(
     assert not Path("output").exists()
 
 
-@pytest.mark.parametrize("group", [(), ("potential",)])
+@pytest.mark.parametrize("group", [(), ("potential",), ("circuit",)])
 def test_a_group_alone_is_answered_with_its_help(
     qmd: Callable[..., Answer], group: tuple[str, ...]
 ) -> None:

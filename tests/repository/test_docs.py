@@ -194,7 +194,7 @@ def first_examples() -> list[Block]:
     return blocks_of((DOCS / "tutorial.md").read_text().partition("## A first example of every")[2])
 
 
-SLOW = "potential check", "train", "benchmark", "compare", "ensemble"
+SLOW = "potential check", "train", "benchmark", "compare", "ensemble", "circuit"
 """Commands that take ten seconds and more, where nothing else runs."""
 
 

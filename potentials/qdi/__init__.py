@@ -1,0 +1,1 @@
+"""Quantum depth-infused layer: features in, expectation values out."""
