@@ -12,7 +12,16 @@ from qmd.circuits import draws, expressibility, fisher, fourier, gradients, redu
 from qmd.circuits.ansatz import layers_up_to, of_instance, of_qdi
 from qmd.circuits.states import Simulator, settings
 from qmd.errors import MismatchError
-from qmd.potentials import QDI, Fixed, Rotation, RotationProgram, qdi_rotations, sivqlm, vqlm
+from qmd.potentials import (
+    QDI,
+    Fixed,
+    Rotation,
+    RotationProgram,
+    atom_centred,
+    qdi_rotations,
+    sivqlm,
+    vqlm,
+)
 
 
 def turn(axis, place, source="parameter", qubit=0, factor=0.5):
@@ -273,6 +282,27 @@ def test_divergence_of_a_circle_of_states():
 
 
 # ---- Sizes
+
+
+def test_circuits_without_rotations_or_too_large_are_refused(monkeypatch):
+    from qmd.circuits.instances import CircuitInstance
+
+    one = part(sivqlm.lih(1))
+    for change, words in (({"rotations": None}, "cannot be analysed"),
+                          ({"n_qubits": 13}, "13 qubits")):  # fmt: skip
+        form = replace(one.form, **change)
+        monkeypatch.setattr(CircuitInstance, "form", property(lambda self, form=form: form))
+        with pytest.raises(MismatchError, match=words):
+            of_instance(one)
+        monkeypatch.undo()
+
+
+def test_networks_of_both_ranks_are_resized():
+    for rank, outputs in ((1, 1), (2, 9)):
+        network = atom_centred.revised(("O", "H"), 1, n_qubits=2, n_layers=1, n_radial=3, rank=rank)
+        found = of_instance(part(network))
+        assert found.widths == (3, 5, 7) and len(found.program(1).observables) == outputs
+        assert found.resized(5, 2).n_parameters == 6 * 2
 
 
 def test_sizes_of_circuits():
