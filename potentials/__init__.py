@@ -48,7 +48,14 @@ from .tree.nodes import (
     Sum,
     Switched,
 )
-from .tree.walk import Switch, flatten, leaves, on_atoms
+from .tree.walk import (
+    Switch,
+    flatten,
+    leaves,
+    needs_jax,
+    on_atoms,
+    serves_cells_by_jax,
+)
 from .vqlm import vqlm
 from .vqlm.vqlm import Vqlm
 
@@ -146,10 +153,12 @@ __all__ = [
     "on_atoms",
     "native_kernel",
     "native_model",
+    "needs_jax",
     "perceptron",
     "polynomial",
     "reference",
     "save",
+    "serves_cells_by_jax",
     "shipped",
     "shot_covariance",
     "sivqlm",

@@ -20,6 +20,7 @@ __all__ = [
 ]
 
 FOLDERS = (
+    "allegro",
     "circuit",
     "network",
     "vqlm",

@@ -39,7 +39,7 @@ def native_model(model: Model, threads: int = 1) -> Force:
 def _leaf_kernel(leaf: Leaf, threads: int) -> Force:
     family = family_of(leaf)
     if family.native is None:
-        raise ValueError(f"A {family.kind} has no native kernel. Use the JAX backend.")
+        raise ValueError(f"A leaf of kind {family.kind} has no native kernel. Use the JAX backend.")
     if threads > 1 and family.in_threads is not None:
         return family.in_threads(leaf, threads)
     return family.native(leaf)

@@ -97,6 +97,26 @@ def _leaves(model: Model, name: str) -> Iterator[tuple[str, Leaf]]:
             yield name, model
 
 
+def needs_jax(model: Model) -> bool:
+    """Return True if a leaf has no native kernel, so that JAX alone interprets the tree."""
+    return any(family_of(leaf).native is None for _, leaf in leaves(model))
+
+
+def serves_cells_by_jax(model: Model) -> bool:
+    """Return True if JAX interprets the tree in periodic cells."""
+    match model:
+        case Sum():
+            return all(map(serves_cells_by_jax, model.terms))
+        case Committee():
+            return all(map(serves_cells_by_jax, model.members))
+        case OnAtoms() | Scaled():
+            return serves_cells_by_jax(model.model)
+        case Switched() | ManyBody() | PerAtomSum():
+            return False
+        case _:
+            return family_of(model).jax_in_cell is not None
+
+
 def named_parameters(model: Model) -> dict[str, Any]:
     """Return all trained arrays by name, e.g. "scales" or "pair.model.terms.0.scales"."""
     return {

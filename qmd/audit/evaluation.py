@@ -13,7 +13,7 @@ from qmd.data.domains import outside
 from qmd.errors import MismatchError, NumericalError
 from qmd.forces.catalogue import load_package
 from qmd.integrators import evaluate_virial
-from qmd.potentials import Package, spc_fw
+from qmd.potentials import Package, serves_cells_by_jax, spc_fw
 from qmd.system.cell import is_full, volume
 from qmd.system.system import System
 from qmd.typing import Array, BatchedEnergyAndForces
@@ -115,7 +115,7 @@ def evaluate(package: Package, labels: "Dataset", *, fit_offset: bool = False) -
 
 
 def in_cells(package: Package, positions: Array, cells: Array) -> tuple[Array, Array, Array]:
-    """Return energies, forces and stresses of geometries in cells, by the native kernel.
+    """Return energies, forces and stresses of geometries in cells, by the native kernel or by JAX.
 
     Parameters
     ----------
@@ -138,23 +138,35 @@ def in_cells(package: Package, positions: Array, cells: Array) -> tuple[Array, A
     Raises
     ------
     MismatchError
-        If the potential has no native kernel in cells.
+        If the potential is for isolated molecules.
     """
-    try:
-        kernel = package.native()
-    except ValueError:
-        kernel = None
-    if kernel is None or not kernel.periodic:
-        raise MismatchError(
-            f"{package.name} has no native kernel in cells", "use labels of isolated molecules"
-        )
-    each = zip(positions, cells, strict=True)
-    found = zip(*(evaluate_virial(kernel, x, cell) for x, cell in each), strict=True)
+    function = _in_cell(package)
+    found = zip(*(function(x, cell) for x, cell in zip(positions, cells, strict=True)), strict=True)
     energies, forces, virials = (np.array(part) for part in found)
     volumes = np.array([volume(cell) if is_full(cell) else np.nan for cell in cells])
     symmetric = (virials + np.swapaxes(virials, 1, 2)) / 2
     stresses = -symmetric[:, (0, 1, 2, 1, 0, 0), (0, 1, 2, 2, 2, 1)] / volumes[:, None]
     return energies, forces, stresses
+
+
+def _in_cell(package: Package) -> Callable[[Array, Array], tuple[float, Array, Array]]:
+    """Return the function of positions and cell for energy, forces and virial."""
+    try:
+        kernel = package.native()
+    except ValueError:
+        kernel = None
+    if kernel is not None and kernel.periodic:
+        return lambda positions, cell: evaluate_virial(kernel, positions, cell)
+    if kernel is not None or not serves_cells_by_jax(package.model):
+        raise MismatchError(
+            f"{package.name} has no native kernel in cells", "use labels of isolated molecules"
+        )
+    import jax
+
+    from qmd.potentials import compiled_in_cell
+
+    jax.config.update("jax_enable_x64", True)
+    return compiled_in_cell(package.model)
 
 
 def for_labels(package: Package, labels: "Dataset") -> Package:

@@ -33,6 +33,7 @@ from qmd.potentials import (
     External,
     Package,
     model_sha256,
+    needs_jax,
 )
 from qmd.system.cell import is_full
 from qmd.system.system import System, check_species
@@ -104,7 +105,11 @@ def _named(config: PackageConfig, system: System, folder: Path) -> RunnablePoten
 
 
 def build_package(package: Package, backend: str, needs: tuple[str, ...] = ()) -> RunnablePotential:
-    """Return a packaged potential on its own atoms, by the native kernel or by JAX."""
+    """Return a packaged potential on its own atoms, by the native kernel or by JAX.
+
+    A potential without native kernel runs by JAX in either case.
+    """
+    backend = "jax" if needs_jax(package.model) else backend
     source = PotentialOrigin(
         package.name,
         package.sha256,

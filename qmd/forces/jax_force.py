@@ -6,15 +6,34 @@ import jax
 import numpy as np
 
 from qmd.forces.jax_cache import use_compilation_cache
-from qmd.integrators import Force, python_force
-from qmd.potentials import Model, ModelPotential, compiled
+from qmd.integrators import Force, python_force, python_force_in_cell
+from qmd.potentials import (
+    Model,
+    ModelPotential,
+    compiled,
+    compiled_in_cell,
+    serves_cells_by_jax,
+)
 
 BatchFunction = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 def jax_force(model: Model) -> Force:
-    """Return the jitted energy and forces of a model as a `Force`; double precision, cached."""
-    return python_force(jax_function(model))
+    """Return the jitted energy, forces and virial of a model; double precision, cached."""
+    alone = jax_function(model)
+    if not serves_cells_by_jax(model):
+        return python_force(alone)
+    periodic = compiled_in_cell(model)
+
+    def energy_in_cell(
+        positions: np.ndarray, cell: np.ndarray, virial: bool
+    ) -> tuple[float, np.ndarray, np.ndarray | None]:
+        if cell.any():
+            return periodic(positions, cell)
+        energy, forces = alone(positions)
+        return float(energy), forces, None
+
+    return python_force_in_cell(energy_in_cell)
 
 
 def jax_function(model: Model) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:

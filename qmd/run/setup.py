@@ -112,6 +112,7 @@ def set_up(loaded: LoadedConfig[RunConfig]) -> RunSetup:
     stream, force = Stream(config.seed, config.replica), potential.force(threads or 1)
     require_cell(force, system.cell, potential.source.name)
     thermometer = thermometer_of(config, system, method, stream)
+    in_batches = potential.backend == "jax" and not system.is_periodic
     return RunSetup(
         loaded=loaded,
         system=system,
@@ -123,7 +124,7 @@ def set_up(loaded: LoadedConfig[RunConfig]) -> RunSetup:
         thermometer=thermometer,
         identity=_identity(config, system),
         force_spread=potential.force_spread,
-        jax_model=potential.model if potential.backend == "jax" else None,
+        jax_model=potential.model if in_batches else None,
     )
 
 
@@ -198,7 +199,6 @@ def _check_cell(config: RunConfig, system: System, potential: RunnablePotential)
         "confinement": config.confinement is not None,
         "noise": config.noise is not None,
         "system.remove_rotation": config.system.remove_rotation,
-        "potential.backend: jax": potential.backend == "jax",
     }
     for key in (key for key, given in without.items() if given):
         raise InputError(

@@ -1,0 +1,1 @@
+"""Allegro: strictly local equivariant networks, with classical or quantum read-outs."""
