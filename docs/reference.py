@@ -178,6 +178,8 @@ def train_page() -> str:
     parts = [_section("Top level", schema), _section("labels", definitions["LabelsConfig"])]
     parts += _kinds("model", keys["model"], definitions)
     parts.append(_section("model.start", definitions["StartConfig"]))
+    head, _none = definitions["AllegroConfig"]["properties"]["head"]["anyOf"]
+    parts += _kinds("model.head", head, definitions)
     parts.append(_section("split", definitions["SplitConfig"]))
     parts.append(_section("label_noise", definitions["NoiseConfig"]))
     parts.append(_section("loss", definitions["LossConfig"]))

@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from . import families as families
+from .allegro.allegro import Allegro, AllegroParameters, AllegroQdi
+from .allegro.readout import ReadoutCircuit
 from .circuit.architecture import Architecture, Parameters, Quantum
 from .circuit.circuit import Circuit, Encode, Heisenberg, Observable, RotationZ, clusters
 from .circuit.features import Entry, LinearVectors, VectorDensities
@@ -86,6 +88,9 @@ __all__ = [
     "SHIPPED",
     "WATER_PAIRS",
     "AbstractPotential",
+    "Allegro",
+    "AllegroParameters",
+    "AllegroQdi",
     "Architecture",
     "PerAtomSum",
     "BaselineParameters",
@@ -122,6 +127,7 @@ __all__ = [
     "Parameters",
     "PointCharges",
     "Quantum",
+    "ReadoutCircuit",
     "RotationZ",
     "Scaled",
     "ShortRangeWall",

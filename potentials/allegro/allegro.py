@@ -16,6 +16,7 @@ import numpy as np
 
 from ..parameters import check_arrays
 from . import tensors
+from .readout import ReadoutCircuit
 
 MAX_KINDS, MAX_ORDER, MAX_LAYERS, MAX_WIDTH, MAX_DEPTH = 20, 4, 8, 1024, 8
 
@@ -47,6 +48,11 @@ class AllegroParameters(NamedTuple):
     """Factor of the energy of an atom of each element, eV, (K,)."""
     offsets: Any
     """Energy of an atom of each element without neighbours, eV, (K,)."""
+    head: Any = None
+    """Perceptron with biases from the features to the energy of a pair: of each layer the matrix,
+    then the biases. None: the energy is the only feature."""
+    angles: Any = None
+    """Angles of the circuit, rad, (blocks, depth, n_qubits, 3). None: there is no circuit."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,11 @@ class Allegro:
         Numbers of latent scalars, which is even, and of channels of tensors.
     two_body, latent, readout : tuple of int
         Widths of the hidden layers of the perceptrons.
+    n_features : int
+        Number of outputs of the last of them.
+    hidden : tuple of int
+        Widths of the hidden layers of another perceptron, which makes the energy of these features,
+        times the envelope. Empty: the only feature is the energy.
     parameters : AllegroParameters
 
     Raises
@@ -97,6 +108,8 @@ class Allegro:
     two_body: tuple[int, ...]
     latent: tuple[int, ...]
     readout: tuple[int, ...]
+    n_features: int
+    hidden: tuple[int, ...]
     parameters: AllegroParameters
 
     def __post_init__(self) -> None:
@@ -114,13 +127,16 @@ class Allegro:
                 f"Tensors must be of order 0 to {MAX_ORDER} and layers 1 to {MAX_LAYERS}, "
                 f"but the order is {self.l_max}, and the layers are {self.n_layers}."
             )
-        widths = *self.two_body, *self.latent, *self.readout, self.n_scalars, self.n_tensors
-        deepest = max(map(len, (self.two_body, self.latent, self.readout)))
+        hidden = self.two_body, self.latent, self.readout, self.hidden
+        widths = *sum(hidden, ()), self.n_scalars, self.n_tensors, self.n_features
+        deepest = max(map(len, hidden))
         if min(widths) < 1 or max(widths) > MAX_WIDTH or self.n_scalars % 2 or deepest > MAX_DEPTH:
             raise ValueError(
                 f"All widths must be 1 to {MAX_WIDTH}, at most {MAX_DEPTH} hidden layers, and the "
                 f"number of scalars even, but the widths are {widths}."
             )
+        if self.widths_of_head is None and self.n_features != 1:
+            raise ValueError(f"{self.n_features} features need hidden layers behind them.")
 
     @property
     def n_atoms(self) -> int:
@@ -167,12 +183,58 @@ class Allegro:
 
     @property
     def widths_of_readout(self) -> tuple[int, ...]:
-        """Widths of all layers of the perceptron of the energy of a pair."""
-        return (self.n_scalars * (self.n_layers + 1), *self.readout, 1)
+        """Widths of all layers of the perceptron of the features of a pair."""
+        return (self.n_scalars * (self.n_layers + 1), *self.readout, self.n_features)
+
+    @property
+    def widths_of_head(self) -> tuple[int, ...] | None:
+        """Widths of all layers of the perceptron behind the features; None if there is none."""
+        return (self.n_features, *self.hidden, 1) if self.hidden else None
+
+    @property
+    def shape_of_angles(self) -> tuple[int, ...] | None:
+        """Shape of the angles of the circuit; None if there is none."""
+        return None
 
     def on(self, kinds: tuple[int, ...]) -> Self:
         """Return the network with the same parameters for other atoms."""
         return replace(self, kinds=kinds)
+
+    def with_random_parameters(
+        self, seed: int, *, n_kinds: int, n_radial: int, scale: float, offset: float
+    ) -> Self:
+        """Return the network with random parameters of unit variance in place of its own.
+
+        Numbers keep their size from layer to layer.
+
+        Parameters
+        ----------
+        seed : int
+        n_kinds, n_radial : int
+            Numbers of elements and of radial functions.
+        scale, offset : float
+            Factor and zero of the energy of each atom, eV.
+        """
+        rng = np.random.default_rng(seed)
+        shapes = shapes_of(self, n_kinds, n_radial)
+        edge = math.sqrt(3.0)  # of a uniform distribution whose variance is 1
+        parameters = AllegroParameters(
+            *(None if shape is None else rng.uniform(-edge, edge, shape) for shape in shapes)
+        )._replace(
+            elements=rng.standard_normal(shapes.elements),
+            scales=np.full(n_kinds, scale),
+            offsets=np.full(n_kinds, offset),
+        )
+        head, angles = self.widths_of_head, self.shape_of_angles
+        if head is not None:
+            weights = [
+                np.concatenate([rng.uniform(-edge, edge, n * m), np.zeros(m)])
+                for n, m in zip(head, head[1:], strict=False)
+            ]
+            parameters = parameters._replace(head=np.concatenate(weights))
+        if angles is not None:
+            parameters = parameters._replace(angles=rng.uniform(-math.pi, math.pi, angles))
+        return replace(self, parameters=parameters)
 
     def check(self) -> None:
         """Raise ValueError if the parameters have wrong shapes or are not finite."""
@@ -184,7 +246,50 @@ class Allegro:
                 f"{sorted(set(self.kinds))}."
             )
         shapes = shapes_of(self, k, b)
-        check_arrays(self.parameters, AllegroParameters(*([shape] for shape in shapes)))
+        if self.widths_of_head is not None and self.parameters.head is None:
+            raise ValueError("Hidden layers behind the features need numbers.")
+        allowed = ([] if shape is None else [shape] for shape in shapes)
+        check_arrays(self.parameters, AllegroParameters(*allowed))
+
+
+@dataclass(frozen=True)
+class AllegroQdi(Allegro):
+    """Allegro with a circuit between the features of a pair and its energy [1]_.
+
+    The features are angles of the circuit, and the perceptron of `hidden` layers makes the energy
+    of its expectation values, times the envelope.
+
+    Parameters
+    ----------
+    circuit : ReadoutCircuit
+
+    References
+    ----------
+    .. [1] Laskaris et al., Computational Materials Science (2026).
+    """
+
+    circuit: ReadoutCircuit
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.circuit.n_features != self.n_features:
+            raise ValueError(
+                f"The circuit is for {self.circuit.n_features} features, but there are "
+                f"{self.n_features}."
+            )
+
+    @property
+    def widths_of_head(self) -> tuple[int, ...]:
+        return (self.circuit.n_qubits, *self.hidden, 1)
+
+    @property
+    def shape_of_angles(self) -> tuple[int, ...]:
+        return self.circuit.shape
+
+    def check(self) -> None:
+        super().check()
+        if self.parameters.angles is None:
+            raise ValueError("A circuit needs angles.")
 
 
 def n_numbers(widths: tuple[int, ...]) -> int:
@@ -193,8 +298,9 @@ def n_numbers(widths: tuple[int, ...]) -> int:
 
 
 def shapes_of(model: Allegro, n_kinds: int, n_radial: int) -> AllegroParameters:
-    """Return the shape of each array of the parameters."""
+    """Return the shape of each array of the parameters, None where there is none."""
     s, t, h = model.n_scalars, model.n_tensors, model.n_weights
+    head = model.widths_of_head
     return AllegroParameters(
         elements=(2, n_kinds, s // 2),
         radial=(n_radial, s),
@@ -206,31 +312,6 @@ def shapes_of(model: Allegro, n_kinds: int, n_radial: int) -> AllegroParameters:
         readout=(n_numbers(model.widths_of_readout),),
         scales=(n_kinds,),
         offsets=(n_kinds,),
+        head=None if head is None else (n_numbers(head) + sum(head[1:]),),
+        angles=model.shape_of_angles,
     )
-
-
-def with_random_parameters(
-    model: Allegro, seed: int, *, n_kinds: int, n_radial: int, scale: float, offset: float
-) -> Allegro:
-    """Return a network with random parameters of unit variance, whose numbers keep their size.
-
-    Parameters
-    ----------
-    model : Allegro
-        Network whose own parameters are not used.
-    seed : int
-    n_kinds, n_radial : int
-        Numbers of elements and of radial functions.
-    scale, offset : float
-        Factor and zero of the energy of each atom, eV.
-    """
-    rng = np.random.default_rng(seed)
-    shapes = shapes_of(model, n_kinds, n_radial)
-    edge = math.sqrt(3.0)  # of a uniform distribution whose variance is 1
-    random = AllegroParameters(*(rng.uniform(-edge, edge, shape) for shape in shapes))
-    parameters = random._replace(
-        elements=rng.standard_normal(shapes.elements),
-        scales=np.full(n_kinds, scale),
-        offsets=np.full(n_kinds, offset),
-    )
-    return replace(model, parameters=parameters)

@@ -1,11 +1,15 @@
 """The family of Allegro."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import combinations
+from typing import Any
 
-from ..family import Family, Work, deferred
+import numpy as np
+
+from ..family import Family, GateCounts, LeafCircuit, Work, deferred
 from ..json_values import Field, boolean, fields, integer, integers, number
-from .allegro import Allegro, AllegroParameters
+from .allegro import Allegro, AllegroParameters, AllegroQdi
+from .readout import ReadoutCircuit
 from .tensors import size, surroundings
 
 _FIELDS = (
@@ -21,25 +25,97 @@ _FIELDS = (
     Field("two_body", "two_body", integers),
     Field("latent", "latent", integers),
     Field("readout", "readout", integers),
+    Field("n_features", "n_features", integer),
+    Field("hidden", "hidden", integers),
 )
 
 
 def _describe(leaf: Allegro) -> str:
-    return (
+    size = (
         f"Allegro of {leaf.n_atoms} atoms: {leaf.n_layers} layers, tensors up to order "
         f"{leaf.l_max}, {leaf.n_scalars} scalars, {leaf.n_tensors} channels, {leaf.cutoff:g} A"
+    )
+    return f"{size}, perceptron of {leaf.n_features} features" if leaf.hidden else size
+
+
+def _describe_qdi(leaf: AllegroQdi) -> str:
+    circuit = leaf.circuit
+    return (
+        f"Allegro of {leaf.n_atoms} atoms: {leaf.n_layers} layers, tensors up to order "
+        f"{leaf.l_max}, {leaf.cutoff:g} A; circuit of each pair: {circuit.n_features} features on "
+        f"{circuit.n_qubits} qubits, {circuit.n_blocks} blocks of depth {circuit.depth}"
     )
 
 
 def _work(leaf: Allegro) -> Work:
     """Count the numbers that are written for each pair of atoms, and for each atom."""
-    scalars = leaf.widths_of_two_body, *leaf.widths_of_latents, leaf.widths_of_readout
+    perceptrons = leaf.widths_of_two_body, *leaf.widths_of_latents, leaf.widths_of_readout
+    scalars = *perceptrons, leaf.widths_of_head or ()
     around = size(surroundings(leaf.l_max))
     after = [size(layer.after) for layer in leaf.layers]
     before = [around, *after[:-1]]
     of_pair = sum(map(sum, scalars)) + leaf.n_tensors * (around + sum(after))
     of_atom = leaf.n_tensors * sum(a * b for a, b in zip(before, after, strict=True))
     return Work(0, leaf.n_atoms**2 * of_pair + leaf.n_atoms * of_atom)
+
+
+def _work_of_qdi(leaf: AllegroQdi) -> Work:
+    circuit = leaf.circuit
+    of_pair = circuit.n_blocks * 2 ** (circuit.n_qubits + 1)
+    written = _work(leaf).written + leaf.n_atoms**2 * of_pair
+    return Work(3 * circuit.depth * circuit.n_qubits, written)
+
+
+def _circuit(leaf: AllegroQdi) -> LeafCircuit:
+    circuit = leaf.circuit
+    return LeafCircuit(
+        n_qubits=circuit.n_qubits,
+        n_layers=circuit.n_blocks,
+        node=lambda n_blocks: _node(leaf, n_blocks),
+        energy_and_forces=lambda positions: _by_pennylane(leaf, positions),
+        copies=leaf.n_atoms * (leaf.n_atoms - 1),
+        gates=_gates(circuit),
+    )
+
+
+def _node(leaf: AllegroQdi, n_blocks: int) -> tuple[Any, tuple[Any, ...]]:
+    """Return a QNode of the first blocks, and its arguments with all uploaded angles 1."""
+    from .pennylane_circuit import qnode
+
+    uploads = np.ones((n_blocks - 1, leaf.circuit.n_qubits))
+    return qnode(leaf.circuit, n_blocks), (leaf.parameters.angles[:n_blocks], uploads)
+
+
+def _by_pennylane(leaf: AllegroQdi, positions: np.ndarray) -> tuple[float, np.ndarray]:
+    from .pennylane_circuit import energy_and_forces
+
+    return energy_and_forces(leaf, positions)
+
+
+def _gates(circuit: ReadoutCircuit) -> GateCounts:
+    ring = circuit.n_qubits if circuit.entangled and circuit.n_qubits > 1 else 0
+    n_cnots = circuit.n_blocks * circuit.depth * ring
+    uploaded = circuit.n_times * circuit.n_features
+    return GateCounts(n_cnots, n_cnots, shift_evaluations=2 * uploaded)
+
+
+def _measured(leaf: AllegroQdi) -> Any:
+    raise ValueError("Finite shots are not modelled for Allegro.")
+
+
+def _circuit_to_json(circuit: ReadoutCircuit) -> dict[str, Any]:
+    return {
+        "n_features": circuit.n_features,
+        "n_qubits": circuit.n_qubits,
+        "depth": circuit.depth,
+        "entangled": circuit.entangled,
+        "n_times": circuit.n_times,
+    }
+
+
+def _circuit_from_json(data: Mapping[str, Any]) -> ReadoutCircuit:
+    sizes = {key: integer(data[key]) for key in ("n_features", "n_qubits", "depth", "n_times")}
+    return ReadoutCircuit(**sizes, entangled=boolean(data["entangled"]))
 
 
 def _one_kind_for_each_element(leaf: Allegro, species: tuple[str, ...]) -> bool:
@@ -63,6 +139,23 @@ FAMILIES = (
         on_kinds=Allegro.on,
         trained_on="jax",
         work=_work,
+        keeps_exchanges=_one_kind_for_each_element,
+        ends=_ends,
+    ),
+    Family(
+        kind="allegro_qdi",
+        leaf=AllegroQdi,
+        json=fields(*_FIELDS, Field("circuit", "circuit", _circuit_from_json, _circuit_to_json)),
+        parameters=AllegroParameters,
+        describe=_describe_qdi,
+        jax_energy=deferred(__package__, "jax_energy.energy"),
+        jax_in_cell=deferred(__package__, "jax_energy.energy_in_cell"),
+        cutoff=lambda leaf: leaf.cutoff,
+        on_kinds=AllegroQdi.on,
+        trained_on="jax",
+        circuit=_circuit,
+        work=_work_of_qdi,
+        measured=_measured,
         keeps_exchanges=_one_kind_for_each_element,
         ends=_ends,
     ),

@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from . import tensors
-from .allegro import Allegro, n_numbers
+from .allegro import Allegro, AllegroQdi, n_numbers
+from .jax_circuit import expectations
 
 
 class _Pairs(NamedTuple):
@@ -27,8 +28,18 @@ class _Pairs(NamedTuple):
     """Vectors (pairs, channels, n) times matrices (atoms, channels, n, m) of their centres."""
 
 
-def energy(model: Allegro, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]:
-    """Return the energy (eV), a scalar, at `positions` (angstrom), shape (n_atoms, 3)."""
+def energy(
+    model: Allegro, positions: Float[Array, "atoms 3"], circuit: Callable[..., Array] = expectations
+) -> Float[Array, ""]:
+    """Return the energy (eV), a scalar, at `positions` (angstrom), shape (n_atoms, 3).
+
+    Parameters
+    ----------
+    model : Allegro
+    positions : (n_atoms, 3)
+    circuit : callable
+        Interpreter of the circuit of a read-out, as `jax_circuit.expectations`.
+    """
     n, kinds = model.n_atoms, np.array(model.kinds)
     others = np.array([[j for j in range(n) if j != i] for i in range(n)], int).reshape(n, n - 1)
     apart = (positions[others] - positions[:, None]).reshape(-1, 3)
@@ -42,7 +53,8 @@ def energy(model: Allegro, positions: Float[Array, "atoms 3"]) -> Float[Array, "
         )
 
     of = np.repeat(kinds, n - 1), kinds[others].reshape(-1)
-    return _energy(model, _Pairs(of, apart, lambda x: jnp.sum(by_centre(x), axis=1), times))
+    pairs = _Pairs(of, apart, lambda x: jnp.sum(by_centre(x), axis=1), times)
+    return _energy(model, pairs, circuit)
 
 
 def energy_in_cell(
@@ -65,22 +77,30 @@ def energy_in_cell(
     def total(x: Array) -> Array:
         return jax.ops.segment_sum(x, centres, model.n_atoms)
 
-    return _energy(model, _Pairs(of, jnp.concatenate([apart, -apart]), total, times))
+    directed = jnp.concatenate([apart, -apart])
+    return _energy(model, _Pairs(of, directed, total, times), expectations)
 
 
-def _energy(model: Allegro, pairs: _Pairs) -> Float[Array, ""]:
+def _energy(model: Allegro, pairs: _Pairs, circuit: Callable[..., Array]) -> Float[Array, ""]:
     """Return the energy (eV) of all pairs."""
     p, kinds = model.parameters, np.array(model.kinds)
-    scalars = _latents(model, pairs)
-    of_pairs = perceptron(p.readout, model.widths_of_readout, scalars)[:, 0]
+    r = jnp.sqrt(jnp.sum(pairs.apart**2, axis=-1))
+    features = perceptron(p.readout, model.widths_of_readout, _latents(model, pairs, r))
+    widths = model.widths_of_head
+    if widths is not None:
+        if isinstance(model, AllegroQdi):
+            features = circuit(model.circuit, p.angles, features)
+        features = envelope(r / model.cutoff, model.power)[:, None] * perceptron(
+            p.head, widths, features, biases=True
+        )
+    of_pairs = features[:, 0]
     of_atoms = pairs.total(of_pairs) / np.sqrt(2 * model.n_average).item()
     return jnp.sum(jnp.asarray(p.scales)[kinds] * of_atoms + jnp.asarray(p.offsets)[kinds])
 
 
-def _latents(model: Allegro, pairs: _Pairs) -> Float[Array, "pairs scalars"]:
+def _latents(model: Allegro, pairs: _Pairs, r: Array) -> Float[Array, "pairs scalars"]:
     """Return the scalars of all layers, which vanish at the cut-off."""
     p, s = model.parameters, model.n_scalars
-    r = jnp.sqrt(jnp.sum(pairs.apart**2, axis=-1))
     harmonics = _harmonics(model.l_max, pairs.apart / r[:, None])
     first = perceptron(p.two_body, model.widths_of_two_body, _two_body(model, pairs.kinds, r))
     tensor = _weighted(model, linear(jnp.asarray(p.tensors), first), harmonics)
@@ -159,12 +179,15 @@ def linear(weights: Array, x: Array) -> Array:
     return out
 
 
-def perceptron(numbers: Any, widths: tuple[int, ...], x: Array) -> Array:
-    """Return the outputs of a perceptron without biases, with x sigmoid(x) between its layers."""
+def perceptron(numbers: Any, widths: tuple[int, ...], x: Array, *, biases: bool = False) -> Array:
+    """Return the outputs of a perceptron with x sigmoid(x) between its layers."""
     flat, begin = jnp.asarray(numbers), 0
     for layer, (n, m) in enumerate(zip(widths, widths[1:], strict=False)):
         if layer:
             x = np.sqrt(2.0).item() * jax.nn.silu(x)  # the size that it has for normal inputs
         x = linear(flat[begin : begin + n * m].reshape(n, m), x)
         begin += n * m
+        if biases:
+            x = x + flat[None, begin : begin + m]
+            begin += m
     return x

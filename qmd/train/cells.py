@@ -340,7 +340,7 @@ class CellProblem:
         self.n_frames, self.n_parameters = len(frames.energies), ravel_pytree(model)[0].size
         make = NativeFrames if native else JaxFrames
         self.engine: NativeFrames | JaxFrames = make(model, frames, loss, threads)
-        self._trainable_mask = trainable_mask
+        self.trainable_mask = trainable_mask
 
     @property
     def frames(self) -> tuple[Any, ...]:
@@ -355,14 +355,14 @@ class CellProblem:
         if not (np.abs(theta) < MAX_PARAMETER).all():
             return math.inf, np.zeros_like(theta)
         loss, slope = self.engine.loss_and_slope(theta, batch[0])
-        return loss, slope if self._trainable_mask is None else slope * self._trainable_mask
+        return loss, slope if self.trainable_mask is None else slope * self.trainable_mask
 
     def sampled(
         self, theta: Array, index: Array, n_slopes: int | None, rng: np.random.Generator
     ) -> tuple[Array, Array]:
         """Return the result of `qmd.train.problem.Problem.sampled`."""
         residuals, rows = self.engine.rows(theta, index, n_slopes, rng)
-        return residuals, rows if self._trainable_mask is None else rows * self._trainable_mask
+        return residuals, rows if self.trainable_mask is None else rows * self.trainable_mask
 
     def of_offsets(self, theta: Array, steps: Array) -> tuple[Array, Array]:
         """Return the residuals of the energies, (n,), and their changes by `steps`, (n, n_steps).

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from qmd.config.base import Config, Count, Name, Seed
 from qmd.jobs.config import ExecutorConfig, Line, not_both
+from qmd.train.architectures.allegro import AllegroConfig
 from qmd.train.architectures.atom_centred import AtomCentredNetworkConfig, InitialConfig
 from qmd.train.architectures.base import NotNegative, Positive, Symbol
 from qmd.train.architectures.density_dimer import DensityDimerConfig
@@ -250,6 +251,7 @@ ModelConfig = (
     | AtomCentredNetworkConfig
     | InitialConfig
     | PerceptronConfig
+    | AllegroConfig
     | PackageModelConfig
 )
 StageConfig = LeastSquaresConfig | AdamConfig | GaussNewtonConfig | LBFGSConfig
@@ -305,7 +307,7 @@ class TrainConfig(Config):
     """Random starts."""
     backend: Literal["native", "jax"] | None = None
     """Engine of the derivatives; default: the native kernel, but JAX for lbfgs, generic circuits,
-    polynomials and perceptrons."""
+    polynomials, perceptrons and Allegro."""
     workers: Annotated[int, Field(ge=1, le=1024)] = 2
     """Number of cores to use: for starts in parallel, or for parts of the data of one start."""
     executor: Annotated[ExecutorConfig, Field(discriminator="kind")] | None = None
@@ -345,6 +347,15 @@ class TrainConfig(Config):
         control = getattr(self.model, "control", None)
         if control and any(stage.kind != "gauss_newton" for stage in self.stages):
             raise ValueError("has model.control, which needs stages of kind gauss_newton")
+        return self
+
+    @model_validator(mode="after")
+    def _frozen_stages(self) -> "TrainConfig":
+        frozen = getattr(getattr(self.model, "head", None), "frozen", False)
+        if frozen and any(stage.kind not in ("adam", "gauss_newton") for stage in self.stages):
+            raise ValueError(
+                "has model.head.frozen, which needs stages of kind adam or gauss_newton"
+            )
         return self
 
     @model_validator(mode="after")

@@ -173,7 +173,7 @@ class Problem:
         self._chunks = list(frames_in_chunks(arrays, size))
         self._n_threads, self._pool = threads, ThreadPoolExecutor(threads)
         self.engine = engine(model, loss)
-        self._trainable_mask = trainable_mask
+        self.trainable_mask = trainable_mask
         self._anchor, self._pull = np.zeros(self.n_parameters), 0.0
 
     def residuals(self, theta: Array) -> Array:
@@ -260,8 +260,8 @@ class Problem:
         residuals, rows = (np.concatenate(p) for p in zip(*parts, strict=True))
         rows = rows * (
             factor[:, None]
-            if self._trainable_mask is None
-            else factor[:, None] * self._trainable_mask
+            if self.trainable_mask is None
+            else factor[:, None] * self.trainable_mask
         )
         return (residuals * factor).reshape(-1), rows.reshape(-1, theta.size)
 
@@ -280,7 +280,7 @@ class Problem:
         slope = np.sum([slope for _, slope in found], axis=0)
         return sum(
             loss for loss, _ in found
-        ), slope if self._trainable_mask is None else slope * self._trainable_mask
+        ), slope if self.trainable_mask is None else slope * self.trainable_mask
 
     def _split(self, batch: Chunk) -> list[Chunk]:
         """Return parts of a batch, one for each thread."""

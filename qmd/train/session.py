@@ -143,7 +143,7 @@ def _check_cells(config: TrainConfig, data: Data) -> None:
         raise InputError(
             f"the dataset has periodic frames, which a model of kind {config.model.kind} cannot be "
             "fitted to",
-            hint="use model.kind: qnn-revised, or perceptron",
+            hint="use model.kind: qnn-revised, perceptron or allegro",
         )
     for stage in config.stages:
         if stage.kind not in ("adam", "gauss_newton"):

@@ -59,5 +59,7 @@ def network(case: Mapping) -> Allegro:
         two_body=tuple(form["two_body"]),
         latent=tuple(form["latent"]),
         readout=tuple(form["readout"]),
+        n_features=1,
+        hidden=(),
         parameters=parameters,
     )

@@ -26,6 +26,8 @@ class Batched(Protocol):
 
     n_frames: int
     engine: Any
+    trainable_mask: Array | None
+    """1 for each parameter that a fit may change, 0 for the others; None: it may change all."""
 
     @property
     def frames(self) -> tuple[Any, ...]:
@@ -74,6 +76,8 @@ def adam(
     """
     schedule = optax.cosine_decay_schedule(learning_rate, steps, final_fraction)
     optimiser = optax.adamw(schedule, weight_decay=weight_decay)
+    if problem.trainable_mask is not None:
+        optimiser = _masked(optimiser, problem.trainable_mask)
     if ema:
         optimiser = _averaged(optimiser, ema)
     size = min(batch or problem.n_frames, problem.n_frames)
@@ -89,6 +93,16 @@ def adam(
     make = _jax_steps if isinstance(problem.engine, JaxLosses) else _native_steps
     run = make(problem, optimiser)
     _in_blocks(optimiser, begin, report, steps, report_every, lambda c, b, n: run(c, draw(b, n)))
+
+
+def _masked(optimiser: Any, mask: Array) -> Any:
+    """Return the optimiser, which leaves the parameters as they are where `mask` is 0."""
+
+    def update(slope: Any, state: Any, theta: Any) -> Any:
+        updates, state = optimiser.update(slope, state, theta)
+        return updates * mask, state
+
+    return optax.GradientTransformation(optimiser.init, update)
 
 
 class _Averaged(NamedTuple):

@@ -10,7 +10,7 @@ import pytest
 
 from qmd.potentials import ModelPotential, compiled, compiled_in_cell, families
 from qmd.potentials.allegro import tensors
-from qmd.potentials.allegro.allegro import Allegro, with_random_parameters
+from qmd.potentials.allegro.allegro import Allegro
 from qmd.potentials.package.json_form import model_from_json, model_to_json
 from qmd.potentials.tree.walk import named_parameters
 
@@ -18,6 +18,7 @@ KINDS = (0, 1, 1, 0, 1)
 FORM: dict[str, Any] = {
     "cutoff": 3.6, "power": 6.0, "n_average": 4.0, "l_max": 2, "parity": True, "n_layers": 2,
     "n_scalars": 8, "n_tensors": 4, "two_body": (8,), "latent": (8,), "readout": (8,),
+    "n_features": 1, "hidden": (),
 }  # fmt: skip
 CELL = np.array([[4.1, 0.0, 0.0], [0.7, 3.9, 0.0], [-0.5, 0.6, 4.3]])  # smaller than two cut-offs
 INVARIANCE = 1e-10
@@ -33,7 +34,7 @@ has a wave number of 7/A."""
 def network(**other: Any) -> Allegro:
     empty: Any = None
     bare = Allegro(KINDS, **(FORM | other), parameters=empty)
-    return with_random_parameters(bare, 3, n_kinds=2, n_radial=8, scale=0.3, offset=0.4)
+    return bare.with_random_parameters(3, n_kinds=2, n_radial=8, scale=0.3, offset=0.4)
 
 
 def atoms() -> np.ndarray:

@@ -1,0 +1,119 @@
+"""The circuit of a read-out in JAX, for all pairs at once, as dense matrices.
+
+The trained blocks are the same for all pairs: each is one matrix. A state is a row of real parts,
+then of imaginary parts, so that a block is one real matrix product for all pairs.
+"""
+
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from .readout import ReadoutCircuit
+
+
+def expectations(
+    circuit: ReadoutCircuit, angles: Any, features: Float[Array, "pairs features"]
+) -> Float[Array, "pairs qubits"]:
+    """Return the expectation values of Pauli Y of all qubits.
+
+    Parameters
+    ----------
+    circuit : ReadoutCircuit
+    angles : (blocks, depth, n_qubits, 3)
+        Angles of the trained blocks, rad, as of PennyLane's `StronglyEntanglingLayers`.
+    features : (n_pairs, n_features)
+        Angles that are uploaded, rad.
+    """
+    blocks, n = _blocks(circuit, jnp.asarray(angles)), circuit.n_qubits
+    size = 2**n
+    first = blocks[0][:, 0]
+    begin = jnp.concatenate([jnp.real(first), jnp.imag(first)])
+    state = jnp.broadcast_to(begin, (len(features), 2 * size))
+    for block, chunk in zip(blocks[1:], uploads(circuit, features), strict=True):
+        c, s = _phases(chunk)
+        re, im = state[:, :size], state[:, size:]
+        turned = jnp.concatenate([re * c - im * s, re * s + im * c], axis=-1)
+        matrix = block.T
+        parts = jnp.real(matrix), jnp.imag(matrix)
+        state = turned @ jnp.block([[parts[0], parts[1]], [-parts[1], parts[0]]])
+    return _pauli_y(state[:, :size], state[:, size:], n)
+
+
+def uploads(circuit: ReadoutCircuit, features: Array) -> list[Array]:
+    """Return the angles of each upload, (n_pairs, n_qubits), features filled up with zeros."""
+    n = circuit.n_qubits
+    missing = n * circuit.n_chunks - circuit.n_features
+    filled = jnp.pad(features, ((0, 0), (0, missing)))
+    return [filled[:, n * k : n * k + n] for k in range(circuit.n_chunks)] * circuit.n_times
+
+
+def _phases(chunk: Array) -> tuple[Array, Array]:
+    """Return cosine and sine of the phase of each basis state, qubit 0 the most significant."""
+    c, s = jnp.cos(chunk / 2), jnp.sin(chunk / 2)
+    cosine, sine = jnp.ones_like(c[:, :1]), jnp.zeros_like(s[:, :1])
+    for q in range(chunk.shape[1]):
+        a, b = c[:, q, None], s[:, q, None]
+        down = cosine * a + sine * b, sine * a - cosine * b
+        up = cosine * a - sine * b, sine * a + cosine * b
+        cosine, sine = (
+            jnp.stack(pair, axis=-1).reshape(len(chunk), -1) for pair in zip(down, up, strict=True)
+        )
+    return cosine, sine
+
+
+def _pauli_y(re: Array, im: Array, n_qubits: int) -> Float[Array, "pairs qubits"]:
+    values = []
+    for q in range(n_qubits):
+        shape = len(re), 2**q, 2, -1
+        a, b = re.reshape(shape), im.reshape(shape)
+        values.append(2 * jnp.sum(a[:, :, 0] * b[:, :, 1] - b[:, :, 0] * a[:, :, 1], axis=(1, 2)))
+    return jnp.stack(values, axis=-1)
+
+
+def _blocks(circuit: ReadoutCircuit, angles: Array) -> Array:
+    """Return the matrices of the trained blocks, (blocks, 2^n, 2^n)."""
+    layers = _rotations(angles[:, :, 0])
+    for q in range(1, circuit.n_qubits):
+        one = _rotations(angles[:, :, q])
+        layers = jnp.einsum("blij,blmn->blimjn", layers, one)
+        layers = layers.reshape(*angles.shape[:2], 2 ** (q + 1), 2 ** (q + 1))
+    block = None
+    for layer in range(circuit.depth):
+        matrix = layers[:, layer]
+        if circuit.entangled and circuit.n_qubits > 1:
+            matrix = matrix[:, entangled(circuit.n_qubits, layer)]
+        block = matrix if block is None else matrix @ block
+    assert block is not None
+    return block
+
+
+def _rotations(angles: Array) -> Array:
+    """Return RZ(omega) RY(theta) RZ(phi) for angles (..., 3), as matrices (..., 2, 2)."""
+    phi, theta, omega = angles[..., 0], angles[..., 1], angles[..., 2]
+    plus, minus = (phi + omega) / 2, (phi - omega) / 2
+    c, s = jnp.cos(theta / 2), jnp.sin(theta / 2)
+    entries = [
+        jax.lax.complex(c * jnp.cos(plus), -c * jnp.sin(plus)),
+        jax.lax.complex(-s * jnp.cos(minus), -s * jnp.sin(minus)),
+        jax.lax.complex(s * jnp.cos(minus), -s * jnp.sin(minus)),
+        jax.lax.complex(c * jnp.cos(plus), c * jnp.sin(plus)),
+    ]
+    return jnp.stack(entries, axis=-1).reshape(*angles.shape[:-1], 2, 2)
+
+
+@cache
+def entangled(n_qubits: int, layer: int) -> np.ndarray:
+    """Return the rows that a ring of CNOTs brings to each place, (2^n,).
+
+    Qubit i controls qubit ``i + r``, one after the other, with ``r = layer mod (n - 1) + 1``.
+    """
+    reach, places = layer % (n_qubits - 1) + 1, np.arange(2**n_qubits)
+    for control in range(n_qubits):
+        target = (control + reach) % n_qubits
+        on = (places >> (n_qubits - 1 - control)) & 1
+        places = places ^ (on << (n_qubits - 1 - target))
+    return np.argsort(places)
