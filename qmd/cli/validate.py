@@ -129,7 +129,7 @@ def _label(path: Path, overrides: Sequence[str]) -> str:
 
     job = prepare(load(path, LabelConfig, overrides))
     return (
-        f"{len(job.positions)} geometries of {_listed(job.system.symbols, ' ')} by "
+        f"{len(job.geometries.positions)} geometries of {_listed(job.atoms.split(), ' ')} by "
         f"{job.level_of_theory}."
     )
 

@@ -10,6 +10,7 @@ from ase.data import atomic_masses
 
 from qmd.data import datasets
 from qmd.data.cells import cells_of_arrays, checked_cells
+from qmd.data.padded import check_padding, pad_numbers, pad_vectors
 from qmd.errors import InputError, quoted
 from qmd.io.bounds import FORMATS, MAX_FRAMES, check_text, other_format, without_end
 from qmd.io.files import read_regular_file
@@ -29,12 +30,13 @@ from qmd.typing import Array
 
 
 class Geometries(NamedTuple):
-    """Geometries of the same atoms."""
+    """Geometries of the same atoms, or of different ones."""
 
     numbers: npt.NDArray[np.int64]
-    """Atomic numbers, (n_atoms,)."""
+    """Atomic numbers, (n_atoms,); (n_frames, n_atoms) if the frames have different atoms, with 0
+    after the atoms of a frame."""
     positions: Array
-    """Positions, angstrom, (n_frames, n_atoms, 3)."""
+    """Positions, angstrom, (n_frames, n_atoms, 3); zeros after the atoms of a frame."""
     stated: Stated
     """Charge and multiplicity that all frames state."""
     cells: Array | None = None
@@ -53,7 +55,7 @@ def read(path: Path) -> Geometries:
     Raises
     ------
     InputError
-        If the file cannot be read, or if its frames have different atoms.
+        If the file cannot be read, or holds what cannot be geometries.
     """
     content = read_regular_file(path, datasets.MAX_BYTES)
     name = quoted(path.name)
@@ -68,18 +70,24 @@ def read(path: Path) -> Geometries:
         cells = cells_of_arrays(arrays, len(positions), name)
     else:
         numbers, positions, stated, cells = _by_ase(path, content, name)
-    if numbers.ndim != 1 or positions.ndim != 3 or positions.shape[1:] != (len(numbers), 3):
+    of_each = numbers.ndim == 2 and positions.shape == (*numbers.shape, 3)
+    of_all = positions.ndim == 3 and positions.shape[1:] == (*numbers.shape, 3)
+    if not (of_each or of_all):
         raise InputError(
-            f"{name}: expected Z (n_atoms,) and R (n_frames, n_atoms, 3), but they have the shapes "
-            f"{numbers.shape} and {positions.shape}"
+            f"{name}: expected Z (n_atoms,) or (n_frames, n_atoms), and R (n_frames, n_atoms, 3), "
+            f"but they have the shapes {numbers.shape} and {positions.shape}"
         )
     if not (len(positions) and (np.abs(positions) <= LARGEST).all()):
         raise InputError(
             f"{name} has no frames, or positions that are not finite or beyond {LARGEST:g}"
         )
-    if not ((numbers >= 1) & (numbers <= 118)).all():
+    if not ((numbers >= of_all) & (numbers <= 118)).all():
         raise InputError(f"{name} has atomic numbers that no element has")
     numbers = numbers.astype(np.int64)
+    if of_each:
+        check_padding(numbers, positions, "positions", name)
+        if (numbers == numbers[0]).all() and numbers[0].all():
+            numbers = numbers[0]
     _check_molecules(numbers, positions, cells, name)
     return Geometries(numbers, positions, stated, cells)
 
@@ -88,12 +96,12 @@ def _check_molecules(
     numbers: npt.NDArray[np.int64], positions: Array, cells: Array | None, name: str
 ) -> None:
     """Refuse overlapping atoms in any frame, and bonds too long by a unit in all of them."""
-    systems = [
-        System(numbers, x, atomic_masses[numbers], None, f"{name}, frame {n}", cell=cell)
-        for n, (x, cell) in enumerate(
-            zip(positions, [ISOLATED] * len(positions) if cells is None else cells, strict=True)
-        )
-    ]
+    systems = []
+    for n, x in enumerate(positions):
+        row = numbers if numbers.ndim == 1 else numbers[n][numbers[n] != 0]
+        cell = ISOLATED if cells is None else cells[n]
+        masses = atomic_masses[row]
+        systems.append(System(row, x[: len(row)], masses, None, f"{name}, frame {n}", cell=cell))
     for system in systems:
         check_overlap(system)
     refusals = []
@@ -150,10 +158,10 @@ def _by_ase(path: Path, content: bytes, name: str) -> Geometries:
         )
     if kind in _STATED_IN_LINES:
         stated = [_STATED_IN_LINES[kind](lines, name)]
-    numbers = frames[0].numbers
-    if not all(np.array_equal(atoms.numbers, numbers) for atoms in frames):
-        raise InputError(f"the frames of {name} do not have the same atoms in the same order")
-    positions = np.array([atoms.positions for atoms in frames])
+    rows = [np.asarray(atoms.numbers) for atoms in frames]
+    same = all(np.array_equal(row, rows[0]) for row in rows)
+    numbers = rows[0] if same else pad_numbers(rows)
+    positions = pad_vectors([atoms.positions for atoms in frames], numbers.shape[-1])
     found = [periodic_cell(atoms, f"{name}, frame {n}") for n, atoms in enumerate(frames)]
     cells = checked_cells(found, len(frames), name)
-    return Geometries(np.asarray(numbers), positions, stated[0], cells)
+    return Geometries(numbers, positions, stated[0], cells)

@@ -71,6 +71,27 @@ class DFT:
         ------
         SCFError
         """
+        mf, energy = self._converged(numbers, positions, guess)
+        gradient = mf.nuc_grad_method()
+        gradient.grid_response = True  # without it the forces do not sum to zero
+        slope: Any = gradient.kernel()
+        if self.dispersion:
+            extra_energy, extra_slope = self._dispersion(numbers, positions)
+            energy, slope = energy + extra_energy, slope + extra_slope
+        forces = -slope * pyscf_hartree / pyscf_bohr
+        return energy * pyscf_hartree, np.ascontiguousarray(forces), mf.make_rdm1()
+
+    def energy(self, numbers: NDArray[np.int64], positions: Array) -> float:
+        """Compute the energy (eV) alone; see `energy_and_forces`."""
+        _, energy = self._converged(numbers, positions, None)
+        if self.dispersion:
+            energy += self._dispersion(numbers, positions)[0]
+        return energy * pyscf_hartree
+
+    def _converged(
+        self, numbers: NDArray[np.int64], positions: Array, guess: Array | None
+    ) -> tuple[Any, float]:
+        """Return a converged mean field of PySCF, and its energy in hartree."""
         from pyscf import dft, gto
 
         from qmd.forces.stored_orbitals import StoredOrbitals
@@ -87,14 +108,7 @@ class DFT:
         energy = float(mf.kernel(dm0=guess))
         if not mf.converged:
             raise SCFError(f"The SCF did not converge for positions {positions.tolist()}.")
-        gradient = mf.nuc_grad_method()
-        gradient.grid_response = True  # without it the forces do not sum to zero
-        slope: Any = gradient.kernel()
-        if self.dispersion:
-            extra_energy, extra_slope = self._dispersion(numbers, positions)
-            energy, slope = energy + extra_energy, slope + extra_slope
-        forces = -slope * pyscf_hartree / pyscf_bohr
-        return energy * pyscf_hartree, np.ascontiguousarray(forces), mf.make_rdm1()
+        return mf, energy
 
     def _dispersion(self, numbers: NDArray[np.int64], positions: Array) -> tuple[float, Array]:
         from dftd3.interface import DispersionModel, ZeroDampingParam

@@ -48,8 +48,6 @@ class FCI:
     ) -> tuple[float, Array]:
         """Compute the energy (eV) and analytic forces (eV/angstrom), (n_atoms, 3).
 
-        Full CI is CASSCF with every orbital active, whose gradient needs no orbital response.
-
         Parameters
         ----------
         numbers : (n_atoms,)
@@ -61,6 +59,19 @@ class FCI:
         ------
         SCFError
         """
+        solver = self._solved(numbers, positions)
+        slope = np.asarray(solver.nuc_grad_method().kernel())
+        return float(solver.e_tot) * pyscf_hartree, -slope * pyscf_hartree / pyscf_bohr
+
+    def energy(self, numbers: NDArray[np.int64], positions: Array) -> float:
+        """Compute the energy (eV) alone; see `energy_and_forces`."""
+        return float(self._solved(numbers, positions).e_tot) * pyscf_hartree
+
+    def _solved(self, numbers: NDArray[np.int64], positions: Array) -> Any:
+        """Return a converged solver.
+
+        Full CI is CASSCF with every orbital active, whose gradient needs no orbital response.
+        """
         from pyscf import fci, gto, mcscf, scf
 
         atoms = [(int(z), tuple(x)) for z, x in zip(numbers, positions, strict=True)]
@@ -71,7 +82,7 @@ class FCI:
         )  # fmt: skip
         if mol.nelectron == 1:  # exact as it is, and PySCF's CASSCF does not take a single orbital
             solver = scf.rohf.ROHF(mol).run(conv_tol=self.convergence_Ha)
-            return _in_ev(solver, positions, float(solver.e_tot))
+            return _converged(solver, positions)
         orbitals = scf.RHF(mol).run(conv_tol=self.convergence_Ha)
         solver = mcscf.CASSCF(orbitals, mol.nao, mol.nelec)
         solver.conv_tol = self.convergence_Ha
@@ -82,12 +93,11 @@ class FCI:
         else:
             solver.fcisolver = fci.direct_spin0.FCI(mol)  # no odd spin: a triplet is close to LiH
         solver.fcisolver.conv_tol = self.convergence_Ha / 100
-        return _in_ev(solver, positions, float(solver.kernel()[0]))
+        solver.kernel()
+        return _converged(solver, positions)
 
 
-def _in_ev(solver: Any, positions: Array, energy: float) -> tuple[float, Array]:
-    """Energy (eV) and forces (eV/angstrom) of a solver that has ended, from hartree and bohr."""
+def _converged(solver: Any, positions: Array) -> Any:
     if not solver.converged:
         raise SCFError(f"FCI did not converge for positions {positions.tolist()}.")
-    slope = solver.nuc_grad_method().kernel()
-    return energy * pyscf_hartree, -np.asarray(slope) * pyscf_hartree / pyscf_bohr
+    return solver

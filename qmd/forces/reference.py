@@ -5,7 +5,7 @@ import os
 import warnings
 from collections import deque
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from importlib.metadata import packages_distributions
 from itertools import pairwise
@@ -55,16 +55,43 @@ def reference_method(
             return name, lambda positions: in_cell(positions, system.cell, False)[:2], needs
 
 
+def reference_energy(config: DFTConfig | FCIConfig | ASEConfig, system: System) -> float:
+    """Return the energy (eV) of `system`, without the work that forces take.
+
+    Raises
+    ------
+    MismatchError
+        As `reference_method` does.
+    NumericalError
+        If the calculation fails.
+    """
+    config = with_electrons(config, system)
+    if isinstance(config, ASEConfig):
+        atoms = _atoms(config, system)
+        atoms.pbc = periodic(system.cell)
+        atoms.cell = completed(system.cell) if system.is_periodic else system.cell
+        name, energy = config.calculator, partial(_energy_of_forces, atoms)
+    else:
+        name = reference_method(config, system)[0]
+        method = _dft_method(config, name) if isinstance(config, DFTConfig) else _fci_method(config)
+        energy = partial(method.energy, system.numbers, system.positions)
+    try:
+        with warnings.catch_warnings():  # PySCF recommends packages when a basis is unknown
+            warnings.simplefilter("ignore", UserWarning)
+            value = energy()
+    except (Exception, SystemExit) as error:  # calculators raise errors of any kind
+        raise _failed(name, error) from None
+    shape = (system.n_atoms, 3)
+    return checked(name, value, np.zeros(shape), shape)[0]
+
+
 def _dft(config: DFTConfig, system: System) -> tuple[str, EnergyAndForces, tuple[str, ...]]:
     require_name("potential.functional", config.functional)
     require_name("potential.basis", config.basis)
     _require("pyscf", "dftd3")
     dispersion = "-D3(0)" if config.dispersion else ""
     name = f"{config.functional}{dispersion}/{config.basis}{electrons_name(config)}"
-    method = DFT(
-        name, config.functional, config.basis, config.dispersion, config.grid_level,
-        config.convergence_Ha, config.charge or 0, config.multiplicity or 1,
-    )  # fmt: skip
+    method = _dft_method(config, name)
     before: deque[tuple[Array, Array]] = deque(maxlen=3)
 
     def energy_and_forces(positions: Array) -> tuple[float, Array]:
@@ -81,6 +108,13 @@ def _dft(config: DFTConfig, system: System) -> tuple[str, EnergyAndForces, tuple
 
     needs = ("pyscf", "dftd3") if config.dispersion else ("pyscf",)
     return name, energy_and_forces, needs
+
+
+def _dft_method(config: DFTConfig, name: str) -> DFT:
+    return DFT(
+        name, config.functional, config.basis, config.dispersion, config.grid_level,
+        config.convergence_Ha, config.charge or 0, config.multiplicity or 1,
+    )  # fmt: skip
 
 
 def _next_density(before: Sequence[tuple[Array, Array]], positions: Array) -> Array | None:
@@ -100,7 +134,7 @@ def _next_density(before: Sequence[tuple[Array, Array]], positions: Array) -> Ar
 def _fci(config: FCIConfig, system: System) -> tuple[str, EnergyAndForces, tuple[str, ...]]:
     require_name("potential.basis", config.basis)
     _require("pyscf")
-    method = FCI(config.basis, charge=config.charge or 0, multiplicity=config.multiplicity or 1)
+    method = _fci_method(config)
     name = f"FCI/{config.basis}{electrons_name(config)}"
 
     def energy_and_forces(positions: Array) -> tuple[float, Array]:
@@ -113,6 +147,10 @@ def _fci(config: FCIConfig, system: System) -> tuple[str, EnergyAndForces, tuple
     return name, energy_and_forces, ("pyscf",)
 
 
+def _fci_method(config: FCIConfig) -> FCI:
+    return FCI(config.basis, charge=config.charge or 0, multiplicity=config.multiplicity or 1)
+
+
 def ase_method(config: ASEConfig, system: System) -> tuple[str, EnergyInCell, tuple[str, ...]]:
     """Return name, function, and relevant packages of an ASE calculator on the atoms of `system`.
 
@@ -121,11 +159,7 @@ def ase_method(config: ASEConfig, system: System) -> tuple[str, EnergyInCell, tu
     MismatchError
         If the calculator cannot be set up, or does not treat a cell of this kind.
     """
-    from ase import Atoms
-
-    require_directions(config.calculator, system)
-    calculator = _calculator(config)
-    atoms = Atoms(system.numbers, system.positions, calculator=calculator)
+    atoms = _atoms(config, system)
 
     def energy_in_cell(
         positions: Array, cell: Array, virial: bool
@@ -146,6 +180,14 @@ def ase_method(config: ASEConfig, system: System) -> tuple[str, EnergyInCell, tu
     module = config.calculator.partition(".")[0]
     needs = sorted({*_distributions(module), "ase"})
     return config.calculator.rpartition(".")[2], energy_in_cell, tuple(needs)
+
+
+def _atoms(config: ASEConfig, system: System) -> Any:
+    """Return isolated atoms of ASE with a new calculator."""
+    from ase import Atoms
+
+    require_directions(config.calculator, system)
+    return Atoms(system.numbers, system.positions, calculator=_calculator(config))
 
 
 def _stress(atoms: Any) -> Array | None:

@@ -16,12 +16,14 @@ class LabelConfig(Config):
 
     structures: Name
     """File of geometries: .npz with Z and R, .xyz or .extxyz; relative to this input file or to the
-    current folder."""
+    current folder. Frames may have different atoms."""
     method: Annotated[DFTConfig | FCIConfig | ASEConfig, Field(discriminator="kind")]
     """Method that computes energies and forces."""
     molecules: Annotated[list[Molecule], Field(min_length=2, max_length=100)] | None = None
     """Atoms of each molecule. If set, also label each molecule by itself (E1, F1) and the
     interaction (E2, F2); default: not set."""
+    forces: bool = True
+    """Compute forces, and the stress of a calculator that has one; false: only energies."""
     first: Count | None = None
     """Label only the first `first` geometries; default: all."""
     workers: Annotated[int, Field(ge=1, le=1024)] = 1

@@ -21,7 +21,7 @@ from qmd.typing import Array
 
 Labels = dict[str, Array]
 
-_GEOMETRY = ("cell",)
+_GEOMETRY = ("cell", "Z")
 """Arrays of frames that belong to the geometry, beside R."""
 _OTHER_FILE = "give another --output, or move the file away to start again"
 

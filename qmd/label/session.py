@@ -5,16 +5,20 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from ase.data import atomic_masses
+import numpy.typing as npt
+from ase.data import atomic_masses, chemical_symbols
 
 from qmd.config.load import LoadedConfig
 from qmd.data import geometries
 from qmd.data.cells import require_isolated
+from qmd.data.geometries import Geometries
 from qmd.errors import InputError, MismatchError, memory_errors, one_line
 from qmd.forces.config import ASEConfig, DFTConfig, FCIConfig
+from qmd.forces.electrons import with_electrons
+from qmd.forces.reference import ase_method, reference_energy, reference_method
 from qmd.forces.virial_check import check_virial
 from qmd.io import files
 from qmd.io.stated import NOTHING, Stated
@@ -29,69 +33,91 @@ from qmd.typing import Array, EnergyInCell
 LabelMethod = DFTConfig | FCIConfig | ASEConfig
 
 
+class Geometry(NamedTuple):
+    """One geometry, the task of a `Labeller`."""
+
+    numbers: npt.NDArray[np.int64]
+    """Atomic numbers, (n_atoms,), with 0 after the atoms of a frame that has fewer than others."""
+    positions: Array
+    """Positions, angstrom, (n_atoms, 3)."""
+    cell: Array = ISOLATED
+    """Lattice vectors, angstrom, (3, 3); zeros if the geometry is isolated."""
+
+
 @dataclass(frozen=True)
 class Labeller:
-    """Task that labels one geometry; it is sent to other processes, and builds its methods there.
+    """Function that labels one geometry; it is sent to other processes, and builds its methods
+    there.
 
     Methods are built again for each geometry, so a label does not depend on the frame before it.
     """
 
     method: LabelMethod
-    numbers: tuple[int, ...]
     molecules: tuple[tuple[int, ...], ...] | None
     stated: Stated = NOTHING
+    forces: bool = True
+    """False for energies alone."""
 
-    def __call__(self, geometry: Array | tuple[Array, Array]) -> dict[str, Array]:
-        if isinstance(geometry, tuple):
-            return _labels_in_cell(self.method, self.numbers, *geometry)
-        positions = geometry
-        energy, forces = _compute(self.method, self.numbers, positions, self.stated)
-        labels = {"E": np.array(energy), "F": forces}
-        if self.molecules is None:
+    def __call__(self, geometry: Geometry) -> dict[str, Array]:
+        system = _system(geometry, self.stated)
+        if not self.forces:
+            labels = {"E": np.array(reference_energy(self.method, system))}
+        elif geometry.cell.any():
+            labels = _labels_in_cell(self.method, system)
+        else:
+            energy, forces = reference_method(self.method, system)[1](system.positions)
+            labels = {"E": np.array(energy), "F": forces}
+        if self.molecules is not None:
+            labels |= self._alone(labels, geometry)
+        return _padded(labels, len(geometry.numbers))
+
+    def _alone(self, whole: dict[str, Array], geometry: Geometry) -> dict[str, Array]:
+        """Labels of each molecule by itself, and the rest of those of the whole."""
+        assert self.molecules is not None
+        alone = Labeller(self.method, None, forces=self.forces)
+        parts = [
+            alone(Geometry(geometry.numbers[list(atoms)], geometry.positions[list(atoms)]))
+            for atoms in self.molecules
+        ]
+        each = np.array([part["E"] for part in parts])
+        labels = {"E1": each, "E2": np.array(whole["E"] - each.sum())}
+        if not self.forces:
             return labels
-        single, energies = np.zeros_like(forces), []
-        for atoms in self.molecules:
-            numbers = tuple(self.numbers[i] for i in atoms)
-            one, single[list(atoms)] = _compute(self.method, numbers, positions[list(atoms)])
-            energies.append(one)
-        each = np.array(energies)
-        return labels | {
-            "E1": each, "F1": single, "E2": np.array(energy - each.sum()), "F2": forces - single,
-        }  # fmt: skip
+        single = np.zeros_like(whole["F"])
+        for atoms, part in zip(self.molecules, parts, strict=True):
+            single[list(atoms)] = part["F"]
+        return labels | {"F1": single, "F2": whole["F"] - single}
 
 
-def _compute(
-    method: LabelMethod, numbers: tuple[int, ...], positions: Array, stated: Stated = NOTHING
-) -> tuple[float, Array]:
-    from qmd.forces.reference import reference_method
-
-    masses = atomic_masses[list(numbers)]
-    system = System(np.array(numbers), positions, masses, None, "the structures", *stated)
-    return reference_method(method, system)[1](positions)
+def _system(geometry: Geometry, stated: Stated, name: str = "the structures") -> System:
+    numbers = geometry.numbers[geometry.numbers != 0]
+    positions, masses = geometry.positions[: len(numbers)], atomic_masses[numbers]
+    return System(numbers, positions, masses, None, name, *stated, cell=geometry.cell)
 
 
-def _labels_in_cell(
-    method: LabelMethod, numbers: tuple[int, ...], positions: Array, cell: Array
-) -> dict[str, Array]:
-    function, system = _in_cell(method, numbers, positions, cell)
-    energy, forces, virial = function(positions, cell, is_full(cell))
+def _labels_in_cell(method: LabelMethod, system: System) -> dict[str, Array]:
+    energy, forces, virial = _in_cell(method, system)(
+        system.positions, system.cell, is_full(system.cell)
+    )
     labels = {"E": np.array(energy), "F": forces}
-    return labels if virial is None else labels | {"stress": -virial / volume(cell)}
+    return labels if virial is None else labels | {"stress": -virial / volume(system.cell)}
 
 
-def _in_cell(
-    method: LabelMethod, numbers: tuple[int, ...], positions: Array, cell: Array
-) -> tuple[EnergyInCell, System]:
-    from qmd.forces.reference import ase_method
-
+def _in_cell(method: LabelMethod, system: System) -> EnergyInCell:
     if not isinstance(method, ASEConfig):
         raise MismatchError(
             f"`kind: {method.kind}` is for isolated molecules, but the structures are periodic",
             hint="use an ASE calculator that knows cells",
         )
-    masses = atomic_masses[list(numbers)]
-    system = System(np.array(numbers), positions, masses, None, "the structures", cell=cell)
-    return ase_method(method, system)[1], system
+    return ase_method(method, system)[1]
+
+
+def _padded(labels: dict[str, Array], n_atoms: int) -> dict[str, Array]:
+    """Let zeros follow the forces of a frame that has fewer atoms than others."""
+    missing = n_atoms - len(labels.get("F", range(n_atoms)))
+    if not missing:
+        return labels
+    return labels | {"F": np.pad(labels["F"], ((0, missing), (0, 0)))}
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +126,8 @@ class LabelJob:
 
     system: System
     """The atoms, at the first geometry."""
-    positions: Array
-    """Geometries, angstrom, (n_frames, n_atoms, 3)."""
+    geometries: Geometries
+    """Geometries to label."""
     molecules: tuple[tuple[int, ...], ...] | None
     """Atoms of each molecule, if they are labelled alone, too."""
     method: LabelMethod
@@ -110,8 +136,26 @@ class LabelJob:
     """Name of the method."""
     needs: tuple[str, ...]
     """Packages whose versions matter."""
-    cells: Array | None = None
-    """Lattice vectors, angstrom, (n_frames, 3, 3); None if the geometries are isolated."""
+
+    @property
+    def tasks(self) -> list[Geometry]:
+        """Geometries, one by one."""
+        return _one_by_one(self.geometries)
+
+    @property
+    def atoms(self) -> str:
+        """Symbols of the atoms, or the elements of frames with different ones."""
+        if self.geometries.numbers.ndim == 1:
+            return " ".join(self.system.symbols)
+        found = np.unique(self.geometries.numbers)
+        return f"different atoms: {', '.join(chemical_symbols[z] for z in found if z)}"
+
+
+def _one_by_one(found: Geometries) -> list[Geometry]:
+    frames = range(len(found.positions))
+    rows = [found.numbers if found.numbers.ndim == 1 else found.numbers[n] for n in frames]
+    cells = [ISOLATED] * len(frames) if found.cells is None else list(found.cells)
+    return list(map(Geometry, rows, found.positions, cells))
 
 
 def prepare(loaded: LoadedConfig[LabelConfig]) -> LabelJob:
@@ -122,25 +166,40 @@ def prepare(loaded: LoadedConfig[LabelConfig]) -> LabelJob:
     InputError, MismatchError
         In one line.
     """
-    from qmd.forces.electrons import with_electrons
-    from qmd.forces.reference import reference_method
-
     config = loaded.config
     path = files.find_data(config.structures, loaded.path.parent, "structures")
-    numbers, positions, stated, cells = geometries.read(path)
-    molecules = _molecules(config, len(numbers))
-    masses = atomic_masses[numbers]
-    cell = ISOLATED if cells is None else cells[0]
-    system = System(numbers, positions[0], masses, None, one_line(path.name), *stated, cell=cell)
+    found = geometries.read(path)
+    name = one_line(path.name)
+    system = _system(_one_by_one(found)[0], found.stated, name)
     method = with_electrons(config.method, system)
-    if molecules is not None:
+    molecules = None
+    if config.molecules is not None:
+        if found.numbers.ndim > 1:
+            raise InputError(f"{name}, labelled by `molecules`, has frames of different atoms")
+        molecules = _molecules(config, len(found.numbers))
         _refuse_electrons(method)
-        require_isolated(cells, f"{system.name}, labelled by `molecules`,")
-    if cells is not None:
-        _in_cell(method, tuple(numbers.tolist()), positions[0], cell)
-        cells = cells[: config.first]
-    name, _, needs = reference_method(method, system)
-    return LabelJob(system, positions[: config.first], molecules, method, name, needs, cells)
+        require_isolated(found.cells, f"{system.name}, labelled by `molecules`,")
+    if found.cells is not None:
+        _in_cell(method, system)
+    _check_electrons(config.method, found, name)
+    level, _, needs = reference_method(method, system)
+    return LabelJob(system, _first(found, config.first), molecules, method, level, needs)
+
+
+def _check_electrons(method: LabelMethod, found: Geometries, name: str) -> None:
+    """Refuse frames whose electrons the method does not treat, before any is labelled."""
+    if found.numbers.ndim == 1:
+        return
+    _, frames = np.unique(found.numbers, axis=0, return_index=True)
+    every = _one_by_one(found)
+    for n in sorted(frames.tolist()):
+        with_electrons(method, _system(every[n], found.stated, f"{name}, frame {n}"))
+
+
+def _first(found: Geometries, number: int | None) -> Geometries:
+    numbers = found.numbers if found.numbers.ndim == 1 else found.numbers[:number]
+    cells = None if found.cells is None else found.cells[:number]
+    return Geometries(numbers, found.positions[:number], found.stated, cells)
 
 
 @memory_errors()
@@ -172,22 +231,22 @@ def run(
     if target.suffix != ".npz":
         raise InputError(f"--output {target}: expected a file that ends in .npz")
     job = prepare(loaded)  # refused before anything is written
-    numbers, positions = job.system.numbers, job.positions
     stated = Stated(job.system.charge, job.system.multiplicity)
-    labeller = Labeller(config.method, tuple(numbers.tolist()), job.molecules, stated)
-    tasks, arrays = _of_cells(job) if job.cells is not None else (None, {})
+    labeller = Labeller(config.method, job.molecules, stated, config.forces)
+    fixed, arrays = _arrays(job.geometries)
     card = {
-        "system": " ".join(job.system.symbols),
+        "system": job.atoms,
         "level_of_theory": job.level_of_theory,
         "method": job.method.model_dump(mode="json"),
         "molecules": config.molecules,
+        "forces": config.forces,
         "structures": config.structures,
-        "arrays": _ARRAYS | (_OF_MOLECULES if job.molecules else {}) | (_OF_CELLS if tasks else {}),
+        "arrays": _described(job, config.forces),
         "versions": versions(*job.needs),
         "machine": machine(),
     }
     _check_same(target, card)
-    if not target.exists() and job.cells is not None and is_full(job.cells[0]):
+    if config.forces and not target.exists() and is_full(job.system.cell):
         _check_stress(job)
 
     def saved(done: int) -> None:
@@ -197,7 +256,7 @@ def run(
 
     with RunLock(target.parent), files.output_errors(target):
         label_frames.label_frames(
-            labeller, positions, target, {"Z": numbers}, arrays, tasks=tasks,
+            labeller, job.geometries.positions, target, fixed, arrays, tasks=job.tasks,
             workers=config.workers,
             executor=config.executor, save_every=config.save_every, log=lambda text: None,
             warn=log, on_progress=on_progress, saved=saved,
@@ -205,32 +264,36 @@ def run(
     return target
 
 
-def _of_cells(job: LabelJob) -> tuple[list[tuple[Array, Array]], dict[str, Array]]:
-    """Tasks of a labeller, and arrays to save, of periodic geometries."""
-    assert job.cells is not None
-    return list(zip(job.positions, job.cells, strict=True)), {"cell": job.cells}
+def _arrays(found: Geometries) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Arrays to save beside positions and labels: of all frames together, and of each."""
+    numbers: dict[str, Any] = {"Z": found.numbers}
+    cells = {} if found.cells is None else {"cell": found.cells}
+    return (numbers, cells) if found.numbers.ndim == 1 else ({}, numbers | cells)
 
 
 def _check_stress(job: LabelJob) -> None:
     """Compare the stress at the first geometry, if there is one, with differences of the energy."""
-    assert job.cells is not None
-    numbers, positions, cell = tuple(job.system.numbers.tolist()), job.positions[0], job.cells[0]
-    function, _ = _in_cell(job.method, numbers, positions, cell)
+    positions, cell = job.system.positions, job.system.cell
+    function = _in_cell(job.method, job.system)
     if function(positions, cell, True)[2] is not None:
         check_virial(function, positions, cell, job.level_of_theory)
 
 
-_ARRAYS = {"Z": "atomic numbers", "R": "angstrom", "E, F": "eV and eV/angstrom"}
-_OF_MOLECULES = {
-    "E1, F1": "each molecule alone, in its own basis",
-    "E2, F2": "interaction: E less the sum of E1, F less F1",
-}
-
-
-_OF_CELLS = {
-    "cell": "lattice vectors in rows, angstrom; zeros along open directions",
-    "stress": "eV/angstrom^3, derivative of the energy by a strain over the volume",
-}
+def _described(job: LabelJob, forces: bool) -> dict[str, str]:
+    """Descriptions of the arrays, for the card."""
+    arrays = {"Z": "atomic numbers", "R": "angstrom"}
+    arrays |= {"E, F": "eV and eV/angstrom"} if forces else {"E": "eV"}
+    if job.geometries.numbers.ndim > 1:
+        arrays["Z"] += ", (frames, atoms); zeros, in all arrays, after the atoms of a frame"
+    if job.molecules:
+        rest = ", F less F1" if forces else ""
+        arrays["E1, F1" if forces else "E1"] = "each molecule alone, in its own basis"
+        arrays["E2, F2" if forces else "E2"] = f"interaction: E less the sum of E1{rest}"
+    if job.geometries.cells is not None:
+        arrays["cell"] = "lattice vectors in rows, angstrom; zeros along open directions"
+        if forces:
+            arrays["stress"] = "eV/angstrom^3, derivative of the energy by a strain over the volume"
+    return arrays
 
 
 _NEUTRAL = {"charge": 0, "multiplicity": 1}
@@ -268,7 +331,8 @@ def _check_same(target: Path, card: dict[str, Any]) -> None:
     before = files.read_json(path)
     if isinstance(before.get("method"), dict) and "arguments" not in card["method"]:
         before["method"] = _NEUTRAL | before["method"]  # version 0.1 had no other electrons
-    for key in ("method", "molecules"):
+    before = {"forces": True} | before  # version 0.1 knew no others
+    for key in ("method", "molecules", "forces"):
         if before.get(key) != card[key]:
             raise MismatchError(
                 f"{target} was labelled with another {key}: {before.get(key)}",
