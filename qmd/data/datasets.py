@@ -338,6 +338,28 @@ def _diatomic(distances: Array, energies: Any, forces: Any, names: _Names) -> _R
 
 
 def _read_xyz(path: Path, content: bytes, labels: Labels) -> _Raw:
+    name = quoted(path.name)
+    try:
+        raw = _from_atoms(frames_of_text(path, content), labels, name)
+        _check_shapes(raw, name)
+    except InputError as error:  # energy=-1,5 is an array of two numbers for ASE
+        advice = decimal_comma(content.decode(errors="replace"))
+        raise InputError(error.message, advice or error.hint) from None
+    return raw
+
+
+def _read_database(path: Path, content: bytes, labels: Labels) -> _Raw:
+    return _from_atoms(frames_of_database(path, content), labels, quoted(path.name))
+
+
+def frames_of_text(path: Path, content: bytes) -> "list[Frame]":
+    """Return the frames of an extended XYZ file.
+
+    Raises
+    ------
+    InputError
+        If it is not valid, or holds less than it declares.
+    """
     import ase.io
 
     name = quoted(path.name)
@@ -351,15 +373,17 @@ def _read_xyz(path: Path, content: bytes, labels: Labels) -> _Raw:
     except Exception as error:  # each parser of ASE fails in its own way
         what = f"dataset {name} is not a valid extended XYZ file"
         raise unreadable(what, error, content.decode(errors="replace")) from None
-    try:
-        raw = _from_atoms([_Frame.read(atoms) for atoms in frames], labels, name)
-        _check_shapes(raw, name)
-    except InputError as error:  # energy=-1,5 is an array of two numbers for ASE
-        raise InputError(error.message, decimal_comma(text.getvalue()) or error.hint) from None
-    return raw
+    return [Frame.read(atoms) for atoms in frames]
 
 
-def _read_database(path: Path, content: bytes, labels: Labels) -> _Raw:
+def frames_of_database(path: Path, content: bytes) -> "list[Frame]":
+    """Return the rows of an ASE database, as SQLite or JSON.
+
+    Raises
+    ------
+    InputError
+        If it is not valid, or too large.
+    """
     from ase import Atoms
 
     name = f"dataset {quoted(path.name)}"
@@ -368,24 +392,25 @@ def _read_database(path: Path, content: bytes, labels: Labels) -> _Raw:
     for row in read(content, name):
         _check_numbers(row.numbers, quoted(path.name))
         pbc = row.cell.any(axis=1)
-        frames.append(_Frame(Atoms(row.numbers, row.positions, cell=row.cell, pbc=pbc), row.labels))
-    return _from_atoms(frames, labels, quoted(path.name))
+        frames.append(Frame(Atoms(row.numbers, row.positions, cell=row.cell, pbc=pbc), row.labels))
+    return frames
 
 
 @dataclass(frozen=True, eq=False)
-class _Frame:
+class Frame:
     """Frame of ASE: atoms, and labels by name."""
 
     atoms: Any
     labels: Mapping[str, Any]
 
     @classmethod
-    def read(cls, atoms: Any) -> "_Frame":
+    def read(cls, atoms: Any) -> "Frame":
+        """Return atoms of ASE with the labels of their calculator, comment line and arrays."""
         found = dict(atoms.calc.results) if atoms.calc is not None else {}
         return cls(atoms, {**found, **atoms.info, **atoms.arrays})
 
 
-def _from_atoms(frames: list[_Frame], labels: Labels, name: str) -> _Raw:
+def _from_atoms(frames: list[Frame], labels: Labels, name: str) -> _Raw:
     if not frames:
         raise InputError(f"dataset {name} has no frames")
     numbers = frames[0].atoms.numbers
@@ -398,25 +423,25 @@ def _from_atoms(frames: list[_Frame], labels: Labels, name: str) -> _Raw:
                 f"{frames[0].atoms.get_chemical_formula()}), or another order"
             )
     _refuse_mixed_electrons(frames, name)
-    energies = _column(frames, labels.energy_key, ("REF_energy", "energy"), name)
-    forces = _column(frames, labels.forces_key, ("REF_forces", "forces"), name)
+    energies = column(frames, labels.energy_key, ("REF_energy", "energy"), name)
+    forces = column(frames, labels.forces_key, ("REF_forces", "forces"), name)
     _check_found(name, labels, energies, forces, frames[0].labels, "energy")
     energy_key, notes = _of_forces(frames, labels.energy_key, energies, name)
     if energy_key == "free_energy":
-        energies = _column(frames, energy_key, (), name)
+        energies = column(frames, energy_key, (), name)
     positions = np.array([frame.atoms.positions for frame in frames])
     place = f"dataset {name}, frame"
     found = [periodic_cell(each.atoms, f"{place} {i}") for i, each in enumerate(frames)]
     return _Raw(
         np.asarray(numbers, np.int64), positions, energies, forces, "eV", "angstrom", energy_key,
         notes, checked_cells(found, len(frames), f"dataset {name}"),
-        _column(frames, labels.stress_key, ("REF_stress", "stress"), name),
-        _column(frames, labels.groups_key, (), name) if labels.groups_key else None,
+        column(frames, labels.stress_key, ("REF_stress", "stress"), name),
+        column(frames, labels.groups_key, (), name) if labels.groups_key else None,
     )  # fmt: skip
 
 
 def _of_forces(
-    frames: list[_Frame], asked: str | None, energies: Any, name: str
+    frames: list[Frame], asked: str | None, energies: Any, name: str
 ) -> tuple[str | None, tuple[str, ...]]:
     """Return which of `energy` and `free_energy` is taken, if they differ, and a note.
 
@@ -427,7 +452,7 @@ def _of_forces(
         return None, ()
     if not any("free_energy" in frame.labels for frame in frames):
         return None, ()
-    free = _column(frames, "free_energy", (), name)
+    free = column(frames, "free_energy", (), name)
     largest = float(np.abs(np.asarray(energies) - free).max()) if len(frames) else 0.0
     if largest <= SAME_EV:
         return None, ()
@@ -443,7 +468,7 @@ def _of_forces(
 _ELECTRONS = "charge", "total_charge", "net_charge", "spin", "multiplicity", "spin_multiplicity"
 
 
-def _refuse_mixed_electrons(frames: list[_Frame], name: str) -> None:
+def _refuse_mixed_electrons(frames: list[Frame], name: str) -> None:
     """Refuse frames of several charges or spins: their energies are not one function."""
     for key in _ELECTRONS:
         values = [str(frame.atoms.info.get(key)) for frame in frames]
@@ -456,10 +481,25 @@ def _refuse_mixed_electrons(frames: list[_Frame], name: str) -> None:
             )
 
 
-def _column(
-    frames: list[_Frame], key: str | None, usual: tuple[str, ...], name: str
+def column(
+    frames: list[Frame], key: str | None, usual: tuple[str, ...], name: str
 ) -> np.ndarray | None:
-    """Return one label of all frames; None if no frame has it."""
+    """Return one label of all frames; None if no frame has it.
+
+    Parameters
+    ----------
+    frames : list of Frame
+    key : str or None
+        Name of the label; None for the first of `usual` that a frame has.
+    usual : tuple of str
+    name : str
+        Name of the file, for messages.
+
+    Raises
+    ------
+    InputError
+        If some frames have it and others do not, or it is not an array of numbers.
+    """
     names = (key,) if key else usual
     found = next((n for n in names if any(n in frame.labels for frame in frames)), None)
     if found is None:

@@ -34,7 +34,7 @@ LabelMethod = DFTConfig | FCIConfig | ASEConfig
 
 
 class Geometry(NamedTuple):
-    """One geometry, the task of a `Labeller`."""
+    """One geometry, which a `Labeller` labels."""
 
     numbers: npt.NDArray[np.int64]
     """Atomic numbers, (n_atoms,), with 0 after the atoms of a frame that has fewer than others."""
@@ -46,8 +46,7 @@ class Geometry(NamedTuple):
 
 @dataclass(frozen=True)
 class Labeller:
-    """Function that labels one geometry; it is sent to other processes, and builds its methods
-    there.
+    """Task that labels one geometry; it is sent to other processes, and builds its methods there.
 
     Methods are built again for each geometry, so a label does not depend on the frame before it.
     """

@@ -14,7 +14,7 @@ import pytest
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.units import Bohr, Hartree, kcal, mol
 
-from qmd.data import datasets
+from qmd.data import compositions, datasets
 from qmd.data.checks import ATOMS_HARTREE, check, without_repeats
 from qmd.data.datasets import Dataset, Labels
 from qmd.errors import InputError, MismatchError
@@ -264,11 +264,30 @@ SPECIES = {
 
 @pytest.mark.parametrize(
     "path",
-    sorted((ROOT / "runs").glob("labels-*/*.npz")),
+    sorted(path for path in (ROOT / "runs").glob("labels-*/*.npz") if path.stem in SPECIES),
     ids=lambda p: f"{p.parent.name}-{p.stem}",
 )
 def test_the_labels_of_the_repository_are_accepted(path):
     check(without_repeats(datasets.read(path)), SPECIES[path.stem], forces=True)
+
+
+@pytest.mark.parametrize("folder", ["labels-culi", "labels-molecules"])
+def test_labels_of_many_compositions_are_those_of_their_structures(folder):
+    path = ROOT / "runs" / folder / "labels.npz"
+    if not path.exists():
+        pytest.skip("not labelled yet")
+    labels, structures = compositions.read(path), np.load(path.with_name("structures.npz"))
+    n = len(labels)
+    np.testing.assert_array_equal(labels.numbers, structures["Z"][:n])
+    np.testing.assert_array_equal(labels.positions, structures["R"][:n])
+    atoms = compositions.reference_energies(labels.numbers, labels.energies)
+    rest = labels.energies - atoms.of(labels.numbers)
+    # Bonds of light atoms and cohesion of metals: a few eV for each atom, not a tenth of a hartree
+    # for each electron, which a wrong unit or a wrong composition would leave.
+    assert np.abs(rest / labels.n_atoms).max() < 5
+    if labels.forces is not None:
+        net = labels.forces.sum(axis=1)
+        assert np.abs(net).max() < 0.05 * np.abs(labels.forces).max()
 
 
 def test_free_atoms_are_near_half_the_energy_of_hydrogen_and_grow_with_the_charge():

@@ -13,7 +13,7 @@ from ase.calculators.emt import EMT
 
 from qmd.cli.app import app
 from qmd.config.load import load
-from qmd.data import datasets
+from qmd.data import compositions, datasets
 from qmd.errors import InputError, MismatchError, NumericalError
 from qmd.io import files, trajectory
 from qmd.label import session as label_session
@@ -345,3 +345,105 @@ def test_arrays_of_cells_are_checked(tmp_path):
     np.testing.assert_array_equal(found.cells, [np.diag([3.0, 3.0, 0.0])] * 2)
     np.savez(tmp_path / "a.npz", **arrays, cell=np.eye(3) * 3, pbc=False)
     assert datasets.read(tmp_path / "a.npz").cells is None
+
+
+def mixed(folder: Path, frames, **settings) -> Path:
+    """Frames of different atoms, as extended XYZ."""
+    for atoms in frames:
+        atoms.info.clear()
+    ase.io.write(folder / "frames.extxyz", frames)
+    path = folder / "label.yaml"
+    path.write_text(json.dumps({"structures": "frames.extxyz", "method": METHOD} | settings))
+    return path
+
+
+def test_frames_of_different_atoms_are_labelled_and_read_back(tmp_path):
+    frames = [Atoms(s, x) for s, x in zip(["OHH", "NHH", "OHH"], FRAMES, strict=False)]
+    frames.insert(1, Atoms("CO", [[0, 0, 0], [0, 0, 1.2]]))
+    data = label(mixed(tmp_path, frames))
+    assert data["Z"].tolist() == [[8, 1, 1], [6, 8, 0], [7, 1, 1], [8, 1, 1]]
+    for atoms, energy, forces in zip(frames, data["E"], data["F"], strict=True):
+        expected = by_emt(atoms.numbers, np.round(atoms.positions, 8))
+        assert energy == pytest.approx(expected[0], abs=1e-12)
+        np.testing.assert_allclose(forces[: len(atoms)], expected[1], atol=1e-12)
+        assert not forces[len(atoms) :].any()
+    card = json.loads((tmp_path / "labels.json").read_text())
+    assert card["system"] == "different atoms: H, C, N, O"
+    found = compositions.read(tmp_path / "labels.npz")
+    np.testing.assert_array_equal(found.forces, data["F"])
+    assert found.elements == ("H", "C", "N", "O")
+
+
+def test_a_stop_among_different_atoms_resumes_and_other_atoms_are_refused(tmp_path):
+    frames = [Atoms(s, x) for s, x in zip(["OHH", "NHH", "OHH"], FRAMES, strict=False)]
+    path = mixed(tmp_path, frames)
+    whole = label(path)
+    (tmp_path / "labels.npz").unlink()
+    assert len(label(path, "first=2")["E"]) == 2
+    resumed = label(path)
+    for key, array in whole.items():
+        np.testing.assert_array_equal(resumed[key], array)
+    frames[1].numbers[0] = 8  # of the same size, at the same places
+    with pytest.raises(MismatchError, match="holds other geometries"):
+        label(mixed(tmp_path, [frames[0], frames[1], Atoms("CO", FRAMES[2, :2])]))
+
+
+def test_crystals_of_different_atoms_have_stresses(tmp_path):
+    crystals = [bulk("Cu", cubic=True), bulk("Ag"), bulk("Al", cubic=True)]
+    for seed, atoms in enumerate(crystals):
+        atoms.rattle(0.05, seed=seed)
+    data = label(mixed(tmp_path, crystals))
+    assert data["stress"].shape == (3, 3, 3) and data["Z"].shape == (3, 4)
+    for atoms, found in zip(crystals, data["stress"], strict=True):
+        atoms.calc = EMT()
+        # Extended XYZ keeps eight decimals of positions.
+        np.testing.assert_allclose(found, atoms.get_stress(voigt=False), atol=1e-7)
+
+
+def test_energies_alone_are_those_of_the_labels_with_forces(tmp_path, monkeypatch):
+    both = label(write(tmp_path))
+    (tmp_path / "labels.npz").unlink()
+    monkeypatch.setattr(EMT, "get_forces", None)
+    alone = label(write(tmp_path, forces=False))
+    assert alone.keys() == {"Z", "R", "E"}
+    np.testing.assert_array_equal(alone["E"], both["E"])
+    assert json.loads((tmp_path / "labels.json").read_text())["arrays"]["E"] == "eV"
+    with pytest.raises(MismatchError, match="was labelled with another forces: False"):
+        label(write(tmp_path))
+
+
+def test_energies_alone_of_molecules_and_their_interaction(tmp_path):
+    pair = np.concatenate([FRAMES[:2], FRAMES[2:4] + [3.0, 0, 0]], axis=1)
+    settings = {"molecules": [[0, 1, 2], [3, 4, 5]], "forces": False}
+    data = label(write(tmp_path, pair, [8, 1, 1] * 2, **settings))
+    assert data.keys() == {"Z", "R", "E", "E1", "E2"}
+    np.testing.assert_allclose(data["E2"], data["E"] - data["E1"].sum(axis=1), atol=1e-12)
+
+
+def test_electrons_of_every_composition_are_checked_before_any_is_labelled(tmp_path):
+    pytest.importorskip("pyscf")
+    frames = [Atoms("OHH", WATER), Atoms("NHH", WATER)]
+    method = {"kind": "dft", "dispersion": None}
+    with pytest.raises(MismatchError, match="frame 1 with charge 0 has an odd number of electrons"):
+        label(mixed(tmp_path, frames, method=method))
+    assert not (tmp_path / "labels.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ([[8, 0, 1]], "frame 1 has an atomic number 0 before an atom"),
+        ([[0, 0, 0]], "frame 1 has no atoms"),
+        ([[8, 1, 0]], "frame 1 has positions beyond its 2 atoms"),
+        ([8, 0, 1], "has atomic numbers that no element has"),
+    ],
+)
+def test_padded_arrays_that_do_not_fit_are_refused(tmp_path, numbers, message):
+    with pytest.raises(InputError, match=message):
+        label(write(tmp_path, FRAMES[:1], numbers))
+
+
+def test_molecules_of_frames_of_different_atoms_are_refused(tmp_path):
+    frames = [Atoms("OHH", WATER), Atoms("NHH", WATER)]
+    with pytest.raises(InputError, match="labelled by `molecules`, has frames of different atoms"):
+        label(mixed(tmp_path, frames, molecules=[[0], [1, 2]]))
