@@ -85,10 +85,14 @@ class QDI:
         return layer % (self.n_qubits - 1) + 1
 
 
-def rotations(qdi: QDI) -> RotationProgram:
-    """Return the circuit as Pauli rotations; parameters in the order of `QDI.shape`."""
+def rotations(qdi: QDI, n_blocks: int | None = None) -> RotationProgram:
+    """Return the first blocks as Pauli rotations, or all; parameters in the order of `QDI.shape`.
+
+    The features are inputs even where their chunk is left out.
+    """
+    n_blocks = qdi.n_blocks if n_blocks is None else n_blocks
     gates: list[Gate] = _block(qdi, 0)
-    for block in range(1, qdi.n_blocks):
+    for block in range(1, n_blocks):
         chunk = (block - 1) % qdi.n_chunks
         for q in range(qdi.n_qubits):
             feature = chunk * qdi.n_qubits + q
@@ -99,7 +103,7 @@ def rotations(qdi: QDI) -> RotationProgram:
         n_qubits=qdi.n_qubits,
         gates=tuple(gates),
         observables=tuple((((q, "Y"),),) for q in range(qdi.n_qubits)),
-        periods=(2 * pi,) * qdi.n_parameters,
+        periods=(2 * pi,) * (qdi.n_parameters // qdi.n_blocks * n_blocks),
         n_inputs=qdi.n_features,
         frequencies=tuple(range(qdi.n_features)),
     )

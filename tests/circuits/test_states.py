@@ -30,6 +30,14 @@ def test_qdi_circuits_are_those_of_pennylane(name):
     np.testing.assert_allclose(simulator.expectations(psi)[0], wanted, rtol=0, atol=1e-12)
 
 
+def test_the_first_blocks_of_a_circuit():
+    qdi, few = QDI(2, 4), qdi_rotations(QDI(2, 4), 2)
+    assert few.n_parameters == 2 * 6 and few.n_inputs == 4
+    # Two blocks and the chunk between them are the circuit of the first two features.
+    assert few.gates == qdi_rotations(QDI(2, 2)).gates
+    assert qdi_rotations(qdi, 3) == qdi_rotations(qdi)
+
+
 def test_parameters_of_qdi_are_those_of_the_paper():
     assert QDI(4, 4, 1).n_parameters == 24
     # 3 n depth (F/n + 1), for numbers of features that the qubits divide.
