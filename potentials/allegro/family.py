@@ -8,6 +8,7 @@ import numpy as np
 
 from ..family import Family, GateCounts, LeafCircuit, Work, deferred
 from ..json_values import Field, boolean, fields, integer, integers, number
+from ..qdi.circuit import QDI, rotations
 from .allegro import Allegro, AllegroParameters, AllegroQdi
 from .readout import ReadoutCircuit
 from .tensors import size, surroundings
@@ -75,6 +76,14 @@ def _circuit(leaf: AllegroQdi) -> LeafCircuit:
         energy_and_forces=lambda positions: _by_pennylane(leaf, positions),
         copies=leaf.n_atoms * (leaf.n_atoms - 1),
         gates=_gates(circuit),
+        rotations=lambda n_blocks: rotations(_as_qdi(circuit), n_blocks),
+        trained=np.ravel(leaf.parameters.angles),
+    )
+
+
+def _as_qdi(circuit: ReadoutCircuit) -> QDI:
+    return QDI(
+        circuit.n_qubits, circuit.n_features, circuit.depth, circuit.entangled, circuit.n_times
     )
 
 

@@ -179,3 +179,21 @@ def test_nonsense_is_refused() -> None:
     with pytest.raises(ValueError, match="Parameter 'angles' does not fit"):
         plain = network(False)
         replace(plain, parameters=plain.parameters._replace(angles=np.zeros(3))).check()
+
+
+def test_analyses_see_the_same_circuit():
+    """Its Pauli rotations at the trained angles, the first chunk of features uploaded as 1."""
+    from qmd.circuits.ansatz import of_instance
+    from qmd.circuits.instances import circuits_of_model
+    from qmd.circuits.states import Simulator
+
+    (one,) = circuits_of_model(network(True), "whole")
+    found = of_instance(one)
+    assert found.trained is not None and found.n_layers == 3
+    assert found.program(3).n_parameters == len(found.trained)
+    node, arguments = one.node(2)
+    program = found.program(2)
+    simulator, at = Simulator(program), found.trained[: program.n_parameters]
+    psi = simulator.states(at[None], np.ones((1, program.n_inputs)))
+    wanted = np.array(node(*arguments))
+    np.testing.assert_allclose(simulator.expectations(psi)[0], wanted, rtol=0, atol=PENNYLANE)
