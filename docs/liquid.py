@@ -1,0 +1,180 @@
+"""Write the page on liquid water: structure and dynamics of qnn-water beside DFT and SPC/Fw.
+
+    python docs/liquid.py FOLDER [--frames water64_train.npz]
+
+FOLDER has a run folder for each run: `qnn-water-nvt`, `qnn-water-npt`, `qnn-water-nve`,
+`spc-fw-nvt`, `q-spc-fw-nvt`, with `-2`, `-3` and so on for further seeds; those that are absent are
+left out. `--frames` names the DFT frames that are compared with. Writes the tables of
+docs/liquid.md and docs/images/liquid.png.
+"""
+
+import argparse
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from qmd.analysis import statistics
+from qmd.analysis.analyze import analyze
+from qmd.analysis.condensed.radial import radial_distributions
+from qmd.analysis.series import Series, read
+
+ROOT = Path(__file__).parents[1]
+PAGE, PICTURE = ROOT / "docs" / "liquid.md", ROOT / "docs" / "images" / "liquid.png"
+EQUILIBRATION_PS = 5.0
+"""Part of each run that is left out of its structure."""
+PAIRS = "O-O", "O-H", "H-H"
+BEYOND_A = {"O-O": 0.0, "O-H": 1.3, "H-H": 1.9}
+"""Distances from which on peaks are those between molecules."""
+COLOURS = {
+    "DFT frames": "black",
+    "qnn-water": "#D55E00",
+    "spc-fw": "#0072B2",
+    "q-spc-fw": "#009E73",
+}
+BEGIN, END = "<!-- Written by docs/liquid.py: begin -->", "<!-- end -->"
+
+
+def runs(folder: Path) -> dict[str, list[Series]]:
+    """Return the runs of each potential and ensemble, e.g. of "qnn-water-nvt"."""
+    found: dict[str, list[Series]] = {}
+    for path in sorted(folder.iterdir()):
+        if name := re.fullmatch(r"((?:qnn-water|q?-?spc-fw)-(?:nve|nvt|npt))(-\d+)?", path.name):
+            found.setdefault(name[1], []).append(read(path))
+    return found
+
+
+def late(run: Series) -> Series:
+    """Return a run without its equilibration."""
+    kept = run.times_ps >= EQUILIBRATION_PS
+    if not kept.any():
+        raise SystemExit(f"{run.folder} ends within its first {EQUILIBRATION_PS} ps.")
+    arrays = ("times_ps", "positions", "velocities", "forces", "potential", "kinetic", "cells")
+    return replace(run, **{name: getattr(run, name)[kept] for name in arrays})
+
+
+def frames_of(path: Path, like: Series) -> list[Series]:
+    """Return the stretches of a dataset as if they were runs, for the radial distribution."""
+    with np.load(path) as data:
+        numbers, stretches = data["Z"], np.unique(data["stretch"])
+        found = []
+        for stretch in stretches:
+            x = data["R"][data["stretch"] == stretch].astype(float)
+            cells = np.broadcast_to(data["cell"], (len(x), 3, 3))
+            species = tuple({1: "H", 8: "O"}[int(z)] for z in numbers)
+            times = np.arange(float(len(x)))
+            part = replace(like, species=species, positions=x, cells=cells, times_ps=times)
+            found.append(part)
+    return found
+
+
+def radial(parts: list[Series]) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Return radii, g and its standard error for each pair of elements, over runs or stretches."""
+    each = [{g.name: g for g in radial_distributions(part)} for part in parts]
+    found = {}
+    for name in PAIRS:
+        n = min(len(g[name].values) for g in each)
+        values = np.array([g[name].values[:n] for g in each])
+        within = np.sqrt(np.mean([g[name].errors[:n] ** 2 for g in each], axis=0) / len(each))
+        between = values.std(axis=0, ddof=1) / np.sqrt(len(each)) if len(each) > 1 else 0.0
+        found[name] = each[0][name].radii[:n], values.mean(axis=0), np.maximum(within, between)
+    return found
+
+
+def first_peak(name, r, g, errors):
+    """Return place and height of the first peak between molecules, by a parabola, and its error."""
+    beyond = np.flatnonzero(r > BEYOND_A[name])
+    reach = beyond[r[beyond] < BEYOND_A[name] + 1.5] if name != "O-O" else beyond
+    top = int(reach[np.argmax(g[reach])])
+    a, b, c = np.polyfit(r[top - 2 : top + 3] - r[top], g[top - 2 : top + 3], 2)
+    return r[top] - b / 2 / a, c - b * b / 4 / a, errors[top]
+
+
+def structure(shapes) -> list[str]:
+    """Return the table of first peaks."""
+    rows = ["| pair | potential | first peak, A | height |", "| --- | --- | --: | --: |"]
+    for name in PAIRS:
+        for label, shape in shapes.items():
+            place, height, error = first_peak(name, *shape[name])
+            rows.append(f"| {name} | {label} | {place:.3f} | {height:.2f} +- {error:.2f} |")
+    return rows
+
+
+def averaged(values: list[float], errors: list[float]) -> str:
+    """Return the mean of several runs with its error, from their spread where it is larger."""
+    within = np.sqrt(np.mean(np.square(errors)) / len(values))
+    spread = np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
+    return f"{np.mean(values):.3g} +- {max(within, spread):.1g}"
+
+
+def dynamics(found: dict[str, list[Series]]) -> list[str]:
+    """Return the table of what else the runs give."""
+    rows = [
+        "| run | number, length | T, K | density, g/cm3 | pressure, bar | H bonds a molecule "
+        "| diffusion, 1e-5 cm2/s | drift, kT/ns/dof |",
+        "| --- | --: | --: | --: | --: | --: | --: | --: |",
+    ]
+    for name, parts in found.items():
+        results = [analyze(part.folder) for part in parts]
+        n_molecules = len(parts[0].molecules)
+        cells = [name, f"{len(parts)} x {parts[0].times_ps[-1]:.0f} ps"]
+        temperatures = [statistics.mean(part.log.temperature) for part in parts]
+        cells.append(averaged([t.value for t in temperatures], [t.error for t in temperatures]))
+        for quantity in ("density", "pressure"):
+            means = [b.mean for a in results for b in a.bulk if b.name == quantity]
+            cells.append(averaged([m.value for m in means], [m.error for m in means]))
+        bonds = [a.hydrogen_bonds.counts / n_molecules for a in results if a.hydrogen_bonds]
+        each = [statistics.mean(b) for b in bonds]
+        cells.append(averaged([m.value for m in each], [m.error for m in each]))
+        moved = [d for a in results for d in a.displacements if d.name not in {"O", "H"}]
+        # 1 A^2/ps is 1e-4 cm^2/s
+        cells.append(averaged([10 * d.coefficient for d in moved], [10 * d.error for d in moved]))
+        drifts = [a.conservation.drift_kT_per_ns_dof for a in results if a.conservation]
+        cells.append(", ".join(f"{d:.1e}" for d in drifts) or "-")
+        rows.append("| " + " | ".join(cells) + " |")
+    return rows
+
+
+def draw(shapes) -> None:
+    """Draw the radial distributions."""
+    figure, axes = plt.subplots(1, 3, figsize=(11, 3.4))
+    for ax, name in zip(axes, PAIRS, strict=True):
+        for label, shape in shapes.items():
+            r, g, error = shape[name]
+            colour, wide = COLOURS[label], 1.8 if label == "DFT frames" else 1.0
+            ax.plot(r, g, color=colour, lw=wide, label=label)
+            ax.fill_between(r, g - error, g + error, color=colour, alpha=0.2, lw=0)
+        ax.set(xlabel=f"r ({name}, angstrom)", xlim=(0.8, 6.2), ylim=(0, 3.5))
+    axes[0].set_ylabel("g(r)")
+    axes[0].legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(PICTURE, dpi=150, metadata={"Software": None})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--frames", type=Path)
+    arguments = parser.parse_args()
+    found = runs(arguments.folder)
+    shapes = {}
+    if arguments.frames:
+        like = next(iter(found.values()))[0]
+        shapes["DFT frames"] = radial(frames_of(arguments.frames, like))
+    for label in ("qnn-water", "spc-fw", "q-spc-fw"):
+        if parts := found.get(f"{label}-nvt"):
+            shapes[label] = radial([late(part) for part in parts])
+    draw(shapes)
+    text = "\n".join([*structure(shapes), "", *dynamics(found)])
+    page = PAGE.read_text()
+    before, _, rest = page.partition(BEGIN)
+    PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+    print(PAGE, PICTURE, sep="\n")
+
+
+if __name__ == "__main__":
+    main()
