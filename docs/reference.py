@@ -2,9 +2,9 @@
 
     python docs/reference.py
 
-Writes reference/input.md, train.md, label.md, ensemble.md and benchmark.md from the JSON Schemas of
-the inputs, and reference/python.md from signatures and docstrings; models.md from the cards of the
-packages.
+Writes reference/input.md, train.md, tune.md, label.md, ensemble.md and benchmark.md from the JSON
+Schemas of the inputs, and reference/python.md from signatures and docstrings; models.md from the
+cards of the packages.
 `tests/repository/test_docs.py` compares the committed pages with this script.
 """
 
@@ -28,6 +28,7 @@ from qmd.label.config import LabelConfig
 from qmd.potentials import find, load, shipped
 from qmd.run.config import RunConfig
 from qmd.train.config import TrainConfig
+from qmd.tune.config import TuneConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -64,9 +65,23 @@ training. [Train a potential](../train.md) has examples.
 - Paths are relative to the input file; the path of the labels may also be relative to the current
   folder.
 - `--set starts.count=4` overrides a key for one command, checked like the file.
-- `stages` is a list and can only be changed in the file.
+- An item of a list is named by its place, from 0: `--set stages.0.steps=500`.
 - Only names, texts, `workers`, `executor` and the paths of the same labels may change when a
   training is resumed.
+- `executor` has [several kinds](ensemble.md#executor-kind-serial).
+
+"""
+
+TUNE_HEAD = """\
+# Tune input
+
+The keys of `tune.yaml`. `qmd tune tune.yaml --check` checks the training and every value without
+training. [Tune a training](../tune.md) has an example.
+
+- Unknown keys and numbers that are not finite are errors.
+- The keys under `parameters` are those of the [training input](train.md); those of data, split,
+  names and executors are refused.
+- Only `executor` and `evaluations` may change when a search is resumed.
 - `executor` has [several kinds](ensemble.md#executor-kind-serial).
 
 """
@@ -188,6 +203,16 @@ def train_page() -> str:
     return GENERATED + TRAIN_HEAD + "\n".join(parts)
 
 
+def tune_page() -> str:
+    """Return tables of all keys of a search."""
+    schema = json_schema(TuneConfig)
+    definitions = schema["$defs"]
+    parts = [_section("Top level", schema)]
+    parts.append(_section("parameters", definitions["ParameterConfig"]))
+    parts += _kinds("method", schema["properties"]["method"], definitions)
+    return GENERATED + TUNE_HEAD + "\n".join(parts)
+
+
 def label_page() -> str:
     """Return tables of all keys, one for each section of the label input."""
     schema = json_schema(LabelConfig)
@@ -262,6 +287,10 @@ def _kind(node: dict[str, Any]) -> str:
             return "a list of lists of whole numbers"
         case {"items": {"type": "number" | "integer" as number}}:
             return f"a list of {'numbers' if number == 'number' else 'whole numbers'}"
+        case {"items": {"anyOf": [*_, {"type": "null"}]}}:
+            return "a list of values"
+        case {"items": {"enum": values}}:
+            return f"a list of {', '.join(f'`{value}`' for value in values)}"
         case {"items": {"anyOf": [{"type": "string"}, *_]}}:
             return "a list of names or sections"
         case {"items": {"type": "string"}}:
@@ -430,6 +459,7 @@ PAGES = {
     "models.md": models_page,
     "reference/input.md": input_page,
     "reference/train.md": train_page,
+    "reference/tune.md": tune_page,
     "reference/label.md": label_page,
     "reference/ensemble.md": ensemble_page,
     "reference/benchmark.md": benchmark_page,

@@ -23,6 +23,7 @@ __all__ = [
     "run",
     "train",
     "trusting",
+    "tune",
 ]
 
 if TYPE_CHECKING:
@@ -35,10 +36,11 @@ if TYPE_CHECKING:
     from qmd.commands.labels import label
     from qmd.commands.statics import modes, relax
     from qmd.commands.training import train
+    from qmd.commands.tunings import tune
     from qmd.config.trust import trusting
     from qmd.io.universe import load
 
-_PACKAGES = "benchmark", "ensemble", "label", "run", "train"
+_PACKAGES = "benchmark", "ensemble", "label", "run", "train", "tune"
 """Commands whose functions have packages of the same name; see `qmd._command_package`."""
 
 

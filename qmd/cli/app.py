@@ -23,6 +23,8 @@ from qmd.cli.reference import REFERENCE_EXAMPLES, reference
 from qmd.cli.run import RUN_EXAMPLES, run
 from qmd.cli.statics import MODES_EXAMPLES, RELAX_EXAMPLES, modes, relax
 from qmd.cli.train import EXAMPLES, train
+from qmd.cli.tune import EXAMPLES as TUNE_EXAMPLES
+from qmd.cli.tune import tune
 from qmd.cli.validate import VALIDATE_EXAMPLES, validate
 
 app = typer.Typer(
@@ -65,6 +67,7 @@ app.command(epilog=CONVERT_EXAMPLES)(convert)
 app.command(epilog=RELAX_EXAMPLES)(relax)
 app.command(epilog=MODES_EXAMPLES)(modes)
 app.command(epilog=EXAMPLES)(train)
+app.command(epilog=TUNE_EXAMPLES)(tune)
 app.command(epilog=LABEL_EXAMPLES)(label)
 app.command(epilog=REFERENCE_EXAMPLES)(reference)
 app.command(epilog=ENSEMBLE_EXAMPLES)(ensemble)

@@ -7,12 +7,13 @@ from typing import Any
 SCHEMAS = {
     "run": "qmd.run.config.RunConfig",
     "train": "qmd.train.config.TrainConfig",
+    "tune": "qmd.tune.config.TuneConfig",
     "label": "qmd.label.config.LabelConfig",
     "ensemble": "qmd.ensemble.config.EnsembleConfig",
     "benchmark": "qmd.benchmark.config.BenchmarkConfig",
     "benchmark-results": "qmd.benchmark.results.BenchmarkResults",
 }
-INPUTS = "run", "reference", "train", "label", "ensemble", "benchmark"
+INPUTS = "run", "reference", "train", "tune", "label", "ensemble", "benchmark"
 """Kinds of input; `reference` has the schema of `run`."""
 
 

@@ -122,6 +122,14 @@ def _train(path: Path, overrides: Sequence[str]) -> str:
     return f"{prepare(loaded).summary()}."
 
 
+def _tune(path: Path, overrides: Sequence[str]) -> str:
+    from qmd.config.load import load
+    from qmd.tune.config import TuneConfig
+    from qmd.tune.session import prepare
+
+    return f"{prepare(load(path, TuneConfig, overrides)).summary()}."
+
+
 def _label(path: Path, overrides: Sequence[str]) -> str:
     from qmd.config.load import load
     from qmd.label.config import LabelConfig
@@ -173,6 +181,7 @@ CHECKS: dict[str, Callable[[Path, Sequence[str]], str]] = {
     "run": _run,
     "reference": _reference,
     "train": _train,
+    "tune": _tune,
     "label": _label,
     "ensemble": _ensemble,
     "benchmark": _benchmark,

@@ -10,6 +10,7 @@ from typing import Any
 PLACES = {
     "run": "dynamics",
     "train": "training",
+    "tune": "tunings",
     "label": "labels",
     "analyze": "analyses",
     "analyze_circuit": "circuits",

@@ -221,8 +221,7 @@ def _override_all(data: dict[str, Any], overrides: Changes) -> list[KeyPath]:
             raise InputError(
                 f"--set {quoted(key)}: expected a key such as steps or system.structure"
             )
-        _put(data, path, _plain_data(value))
-        paths.append(path)
+        paths.append(_put(data, path, _plain_data(value)))
     return paths
 
 
@@ -241,20 +240,36 @@ def _override(data: dict[str, Any], text: str) -> KeyPath:
         raise InputError(
             f"--set: {dotted(path)}: {error.message}", _plain_advice(path, value)
         ) from None
-    _put(data, path, scalar)
-    return path
+    return _put(data, path, scalar)
 
 
-def _put(data: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
-    """Put `value` into `data` at `path`; sections that are missing are made."""
-    for n, part in enumerate(path[:-1], start=1):
-        child = data.setdefault(part, {})
-        if part == "potential":
-            child = data[part] = as_package(child)
-        if not isinstance(child, dict):
-            raise InputError(f"--set: {dotted(path[:n])} is {shown(child)}, not a mapping")
-        data = child
-    data[path[-1]] = value
+def _put(data: dict[str, Any], path: tuple[str, ...], value: Any) -> KeyPath:
+    """Put `value` into `data`, and return its path; sections that are missing are made.
+
+    An item of a list is named by its place, from 0.
+    """
+    node: Any = data
+    found: KeyPath = ()
+    for n, part in enumerate(path):
+        key: Any = part
+        if isinstance(node, list):
+            if not part.isdecimal() or int(part) >= len(node):
+                raise InputError(
+                    f"--set: {dotted(path[:n])} is a list of {len(node)}, without item {part}",
+                    "items are counted from 0",
+                )
+            key = int(part)
+        elif not isinstance(node, dict):
+            raise InputError(f"--set: {dotted(path[:n])} is {shown(node)}, not a mapping")
+        found = (*found, key)
+        if n == len(path) - 1:
+            node[key] = value
+            break
+        child = node[key] if isinstance(node, list) else node.setdefault(key, {})
+        if key == "potential":
+            child = node[key] = as_package(child)
+        node = child
+    return found
 
 
 def _plain_advice(path: KeyPath, value: str) -> str | None:

@@ -49,6 +49,10 @@ def _problems(error: ValidationError, schema: "_Schema", data: Any) -> list[_Pro
         hint: str | None = None
         if kind.startswith("union_tag"):
             path = (*path, "kind")
+        if details["loc"][-1:] == ("[key]",):  # of a mapping whose keys are the user's own
+            what = f"{dotted(path[:-2])}: {quoted(str(path[-2]))} cannot be a key here"
+            problems.append(_Problem(path[:-1], what, details["msg"].lower()))
+            continue
         missing = kind in ("missing", "union_tag_not_found")
         absent = missing or (kind == "value_error" and _value(data, path) is None)
         if kind == "extra_forbidden" or (absent and misspelt):
@@ -123,6 +127,11 @@ class _Schema:
                 (option["items"] for option in options if "items" in option), {}
             )
             return dict.fromkeys(range(len(value)), items)
+        for option in options if isinstance(value, dict) else ():
+            free = option.get("additionalProperties") or option.get("patternProperties")
+            if isinstance(free, dict) and "properties" not in option:  # keys of the user's own
+                one = free if "additionalProperties" in option else next(iter(free.values()))
+                return dict.fromkeys(value, one)
         sections = [option["properties"] for option in options if "properties" in option]
         kind = value.get("kind") if isinstance(value, dict) else None
         sections = [s for s in sections if s.get("kind", {}).get("const") == kind] or sections

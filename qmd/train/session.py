@@ -15,7 +15,7 @@ from qmd.jobs.config import ExecutorConfig, SerialConfig, executor_or_workers
 from qmd.jobs.executor import AbstractExecutor, Message
 from qmd.jobs.lock import RunLock
 from qmd.jobs.open import open_executor
-from qmd.jobs.stop import StopRequest, stop_signals, stopped_early
+from qmd.jobs.stop import Reason, StopRequest, stop_signals, stopped_early
 from qmd.potentials import families, leaves
 from qmd.train import data as train_data
 from qmd.train import frame_errors, states, trainer
@@ -161,6 +161,7 @@ def run(
     overwrite: bool = False,
     log: Log = lambda text: None,
     on_progress: OnProgress = lambda update: None,
+    should_stop: Callable[[], Reason] | None = None,
 ) -> TrainingResult:
     """Begin or resume a training, and write the package.
 
@@ -173,6 +174,8 @@ def run(
         Discard an earlier training and begin again.
     log, on_progress : callable
         Called with lines for the user, and with the progress of the starts.
+    should_stop : callable, optional
+        Returns a further reason to stop, or None.
 
     Raises
     ------
@@ -187,7 +190,7 @@ def run(
     plan = _plan(prepared, directory)
     with files.output_errors(plan.states):
         plan.states.mkdir(parents=True, exist_ok=True)
-    stop = StopRequest(directory / "EXIT")
+    stop = StopRequest(directory / "EXIT", should_stop=should_stop)
     with RunLock(directory), stop_signals(stop):
         _check_record(prepared, plan, overwrite)
         if any(plan.states.glob("start-*.npz")):

@@ -257,6 +257,7 @@ COMMANDS = (
     "modes",
     "benchmark",
     "ensemble",
+    "tune",
     "label",
     "reference",
     "driver",

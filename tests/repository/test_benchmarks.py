@@ -81,7 +81,7 @@ def test_the_table_names_machine_and_versions(md_loop):
 
 @pytest.mark.parametrize(
     "name",
-    ["md_loop", "force", "kernel", "batch", "training", "replicas", "startup", "networks"],
+    ["md_loop", "force", "kernel", "batch", "training", "replicas", "startup", "networks", "tune"],
 )
 def test_help_gives_an_example(name):
     done = script(name, "--help")

@@ -194,7 +194,7 @@ def first_examples() -> list[Block]:
     return blocks_of((DOCS / "tutorial.md").read_text().partition("## A first example of every")[2])
 
 
-SLOW = "potential check", "train", "benchmark", "compare", "ensemble", "circuit"
+SLOW = "potential check", "train", "tune", "benchmark", "compare", "ensemble", "circuit"
 """Commands that take ten seconds and more, where nothing else runs."""
 
 
@@ -325,6 +325,7 @@ def test_a_run_is_analysed_as_written(player: Any, tmp_path: Path) -> None:
         "models.md",
         "reference/input.md",
         "reference/train.md",
+        "reference/tune.md",
         "reference/label.md",
         "reference/ensemble.md",
         "reference/benchmark.md",
