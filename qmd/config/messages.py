@@ -51,7 +51,8 @@ def _problems(error: ValidationError, schema: "_Schema", data: Any) -> list[_Pro
             path = (*path, "kind")
         if details["loc"][-1:] == ("[key]",):  # of a mapping whose keys are the user's own
             what = f"{dotted(path[:-2])}: {quoted(str(path[-2]))} cannot be a key here"
-            problems.append(_Problem(path[:-1], what, details["msg"].lower()))
+            words = details["msg"]
+            problems.append(_Problem(path[:-1], what, words[:1].lower() + words[1:]))
             continue
         missing = kind in ("missing", "union_tag_not_found")
         absent = missing or (kind == "value_error" and _value(data, path) is None)
