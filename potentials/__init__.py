@@ -33,7 +33,17 @@ from .network.perceptron import Perceptron, PerceptronParameters
 from .package.domain import Domain
 from .package.external import External
 from .package.json_form import model_sha256
-from .package.package import SHIPPED, Package, PackageError, Variant, find, load, save, shipped
+from .package.package import (
+    SHIPPED,
+    Package,
+    PackageError,
+    Variant,
+    bounded_anew,
+    find,
+    load,
+    save,
+    shipped,
+)
 from .parameters import MAX_PARAMETER
 from .polynomial import polynomial
 from .polynomial.polynomial import InvariantPolynomial, PolynomialParameters
@@ -142,6 +152,7 @@ __all__ = [
     "circuit_rotations",
     "clusters",
     "atom_centred",
+    "bounded_anew",
     "cell_gradient",
     "centred_native",
     "compiled",

@@ -15,19 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 sys.path[:0] = [str(Path(__file__).parent / "helpers"), str(Path(__file__).parents[1])]
 
 import pages  # noqa: E402
 from shipped_models import STRUCTURES, Shipped, shipped  # noqa: E402
 
+from qmd.data.domains import FARTHEST_PULL_A, last_noticed, pull  # noqa: E402
 from qmd.forces.dft import DFT  # noqa: E402
 from qmd.forces.fci import FCI  # noqa: E402
 from qmd.potentials import evaluate  # noqa: E402
 
-Array = NDArray[np.float64]
-STEP_A, FARTHEST_A, REFERENCE_EVERY, WRONG_EV_PER_A = 0.01, 5.0, 10, 0.5
+REFERENCE_STEP_A, WRONG_EV_PER_A = 0.1, 0.5
 RMD17 = DFT("PBE/def2-SVP", "pbe,pbe", "def2-svp", None)
 METHODS: dict[str, Any] = {"sivqlm-lih": FCI(), "sivqlm-h2o": DFT(), "sivqlm-h2o-dimer": DFT()}
 """What made the training data; of the others, rMD17, PBE/def2-SVP."""
@@ -59,43 +58,28 @@ def is_late(one: dict[str, Any]) -> bool:
     return one.get("wrong_A") is not None and one["wrong_A"] < one["warn_A"]
 
 
-def pulled(model: Shipped, hydrogen: int, by: float) -> Array:
-    """Return positions (n, 3) with a hydrogen moved away from its nearest atom (angstrom)."""
-    x = np.array(model.system.positions)
-    distances = np.linalg.norm(x - x[hydrogen], axis=1)
-    distances[hydrogen] = np.inf
-    arm = x[hydrogen] - x[distances.argmin()]
-    x[hydrogen] += by * arm / np.linalg.norm(arm)
-    return x
-
-
 def alarms(model: Shipped) -> dict[str, Any]:
     """Find the hydrogen whose alarm comes last, and where it warns and stops."""
-    domain, found = model.package.domain, []
-    i, j = domain.pairs.T
-    for hydrogen in np.flatnonzero(model.system.numbers == 1).tolist():
-        at = []
-        for bounds in (domain.warn, domain.stop):
-            for step in range(round(FARTHEST_A / STEP_A) + 1):
-                x = pulled(model, hydrogen, step * STEP_A)
-                r = np.linalg.norm(x[i] - x[j], axis=1)
-                if ((r < bounds[:, 0]) | (r > bounds[:, 1])).any():
-                    break
-            at.append(round(step * STEP_A, 2))
-        found.append((*at, hydrogen))
-    warn, stop, last = max(found)
-    return {"hydrogen": last, "warn_A": warn, "stop_A": stop, "date": time.strftime("%Y-%m-%d")}
+    species, start = tuple(model.system.symbols), model.system.positions
+    found = last_noticed(model.package.domain, species, start)
+    assert found is not None
+    return {
+        "hydrogen": found.atom,
+        "warn_A": found.warns_after_A,
+        "stop_A": found.stops_after_A,
+        "date": time.strftime("%Y-%m-%d"),
+    }
 
 
 def errors(model: Shipped, hydrogen: int) -> dict[str, Any]:
     """Find where the force on the hydrogen is wrong; None if it is right everywhere."""
     method = METHODS.get(model.name, RMD17)
     kernel, rows = model.package.native(), []
-    for step in range(0, round(FARTHEST_A / STEP_A) + 1, REFERENCE_EVERY):
-        x = pulled(model, hydrogen, step * STEP_A)
+    for by in np.arange(0, FARTHEST_PULL_A, REFERENCE_STEP_A):
+        x = pull(model.system.positions, hydrogen, np.array([by]))[0]
         known = method.energy_and_forces(model.system.numbers, x)[1]
         error = float(np.linalg.norm(evaluate(kernel, x)[1][hydrogen] - known[hydrogen]))
-        rows.append([round(step * STEP_A, 2), round(error, 4)])
+        rows.append([round(float(by), 2), round(error, 4)])
         if error > WRONG_EV_PER_A:
             break
     wrong = rows[-1][0] if rows[-1][1] > WRONG_EV_PER_A else None

@@ -39,6 +39,8 @@ def main() -> int:
             {"cases": 0, "seeds": [options.seed, options.seed], "ends": {}, "findings": [],
              "peak_MB": 0, "date": ""},
         )  # fmt: skip
+        if one["cases"] >= options.cases:
+            continue
         with prepared(target) as folder:
             TARGETS[target].warm(folder)
             while one["cases"] < options.cases:

@@ -35,6 +35,17 @@ def main() -> int:
         options.seed = kept["seed"]
         found |= {kind: Killed(**one) for kind, one in kept["kinds"].items()}
     chosen = {kind: found[kind] for kind in options.kind or KINDS}
+    if sum(one.kills for one in chosen.values()) < options.kills:
+        kill(options, found, chosen)
+    if options.docs:
+        pages.write(options.docs, "kills", table(json.loads(options.json.read_text())))
+    failures = [line for one in found.values() for line in one.failures]
+    print(sum(one.kills for one in found.values()), "kills;", len(failures), "failures", *failures)
+    return len(failures) > 0
+
+
+def kill(options: argparse.Namespace, found: dict[str, Killed], chosen: dict[str, Killed]) -> None:
+    """Kill runs of the chosen kinds; keep what is found after each of them."""
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as programs:
         os.environ |= {  # a training compiles for longer than it runs
             "JAX_COMPILATION_CACHE_DIR": programs,
@@ -44,11 +55,6 @@ def main() -> int:
         with Lab(*MODULES) as lab:
             for _ in kill_all(Path(folder), lab, options.kills, options.seed, chosen):
                 save(options.json, options.seed, found)
-    if options.docs:
-        pages.write(options.docs, "kills", table(json.loads(options.json.read_text())))
-    failures = [line for one in found.values() for line in one.failures]
-    print(sum(one.kills for one in found.values()), "kills;", len(failures), "failures", *failures)
-    return len(failures) > 0
 
 
 def save(path: Path, seed: int, found: dict[str, Killed]) -> None:

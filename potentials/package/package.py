@@ -288,7 +288,30 @@ def save(
     model = _describe(package) | {
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in members.items()}
     }
-    members["model.json"] = json.dumps(model, indent=1, sort_keys=True, allow_nan=False).encode()
+    return _write(path, model, members)
+
+
+def bounded_anew(path: Path, target: Path, domain: Domain, training: Mapping[str, Any]) -> str:
+    """Write a copy of a package with another domain and training card; return its SHA-256.
+
+    Parameters and test vectors keep their bytes.
+
+    Parameters
+    ----------
+    path, target : Path
+        Existing package that `load` has taken, and file to write.
+    domain : Domain
+    training : mapping
+    """
+    members = _members(_read(path))
+    model = json.loads(members.pop("model.json"))
+    changed = {"domain": _domain_to_json(domain), "training": dict(training)}
+    return _write(target, model | changed, members)
+
+
+def _write(path: Path, model: Mapping[str, Any], tensors: Mapping[str, bytes]) -> str:
+    text = json.dumps(model, indent=1, sort_keys=True, allow_nan=False).encode()
+    members = {**tensors, "model.json": text}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in MEMBERS:
@@ -381,7 +404,8 @@ def _read(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _unpack(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, np.ndarray]]:
+def _members(data: bytes) -> dict[str, bytes]:
+    """Return the contents of the members, whose sizes are checked first."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         entries = archive.infolist()
         sizes = {entry.filename: entry.file_size for entry in entries}
@@ -396,6 +420,11 @@ def _unpack(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[st
         for name in MEMBERS:
             with archive.open(name) as file:  # `archive.read` would inflate beyond the stated size
                 members[name] = file.read(sizes[name] + 1)
+    return members
+
+
+def _unpack(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, np.ndarray]]:
+    members = _members(data)
     model = json.loads(members["model.json"], parse_constant=_refuse_constant)
     if not isinstance(model, dict) or model.get("format") != "qmdp":
         raise PackageError("model.json does not say format 'qmdp'")

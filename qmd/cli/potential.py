@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qmd.cli.common import Commands, Debug, errors_in_one_line
+from qmd.cli.common import Commands, Debug, Set, Trust, errors_in_one_line
 
 if TYPE_CHECKING:
     from qmd.potentials import Package
@@ -201,3 +201,36 @@ def resources(potential: Potential, json: Json = False, debug: Debug = False) ->
         parts = circuits_or_error(load_package(potential, Path()))
         found = [resources.resources(part) for part in parts]
         print(resources.as_json(found) if json else resources.table(found))
+
+
+@potentials.command(
+    epilog="Example: `qmd potential bound sivqlm-lih runs/train-lih/train.yaml -o lih.qmdp`, in a "
+    "checkout. Parameters and test vectors keep their bytes."
+)
+def bound(
+    potential: Potential,
+    input: Annotated[
+        Path, typer.Argument(help="Input of the training, with its data.", show_default=False)
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Package to write.", show_default=False)
+    ],
+    set: Set = None,
+    trust: Trust = False,
+    debug: Debug = False,
+) -> None:
+    """Bound each pair of atoms by the training frames, in packages that bound elements."""
+    with errors_in_one_line(debug, trust):
+        import json
+
+        from qmd.commands.progress import note
+        from qmd.config.load import load
+        from qmd.train.config import TrainConfig
+        from qmd.train.rebound import bound_anew
+
+        loaded = load(input, TrainConfig, set or ())
+        for line in loaded.notes:
+            note(line)
+        package = bound_anew(potential, loaded, output)
+        print(json.dumps(package.training["domain"], indent=2))
+        print(f"{output}  sha256 {package.sha256}")

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ase.data import chemical_symbols
 
 from qmd.config.load import LoadedConfig
+from qmd.data import domains
 from qmd.errors import NumericalError
 from qmd.forces.catalogue import load_package
 from qmd.forces.origin import UNBOUNDED_DOMAIN
@@ -29,8 +29,7 @@ from qmd.potentials import (
     save,
 )
 from qmd.report import page
-from qmd.system import topology
-from qmd.train import models, states
+from qmd.train import bounds, models, states
 from qmd.train import report as training_report
 from qmd.train.architectures.base import ModelTraits
 from qmd.train.card import (
@@ -51,8 +50,6 @@ from qmd.train.problem import Frames
 from qmd.train.states import COLUMNS, Plan, StageState
 from qmd.typing import Array
 
-STOP_MARGIN = 0.05
-"""Margin of the domain beyond the range of a distance, as a fraction of the range."""
 N_TEST_VECTORS = 5
 NEAREST_A = 4.0
 """Distance (angstrom) up to which the nearest atoms in a cell are looked for."""
@@ -77,10 +74,13 @@ def make(
     model = members[0] if len(members) == 1 else Committee(tuple(members))
     predicted = predict(model, data)
     cells = data.test.cells
+    by_elements = bool(elements or config.other_molecules)
     if data.train.cells is None:
-        trained = compared = domain(data.train.positions, traits.species)
+        trained = compared = bounds.bound(data, traits.species, by_elements=by_elements)
     else:
         trained, compared = nearest_in_cells(data.train, traits.species), UNBOUNDED_DOMAIN
+    inside = ~domains.outside(compared, data.test.positions)
+    vectors = np.sort(np.argsort(~inside, kind="stable")[:N_TEST_VECTORS])
     by_frame = errors_by_frame(predicted["test"], data.test, data.test_places, compared)
     package = Package(
         name=config.name,
@@ -95,13 +95,16 @@ def make(
         | {"seconds_of_last_session": round(seconds), "interrupted": interrupted},
         citation=config.citation or traits.citation,
         licence=config.licence,
-        test_positions=data.test.positions[:N_TEST_VECTORS],
-        test_cells=None if cells is None else cells[:N_TEST_VECTORS],
+        test_positions=data.test.positions[vectors],
+        test_cells=None if cells is None else cells[vectors],
         elements=elements,
     )
     if config.other_molecules:
         package = _for_all(package, config, data)
     whole = config.model.assembled(package, data.train.positions, loaded.path.parent)
+    if data.train.cells is None:
+        said = bounds.bounds_card(whole.domain, data, traits.species, by_elements=by_elements)
+        whole = replace(whole, training={**whole.training, "domain": said})
     return whole, predicted
 
 
@@ -121,7 +124,7 @@ def _for_all(package: Package, config: TrainConfig, data: Data) -> Package:
                 species=species,
                 kinds=kinds,
                 reference_energy_eV=its_data.zero,
-                domain=domain(its_data.train.positions, species),
+                domain=bounds.bound(its_data, species, by_elements=True),
                 test_positions=its_data.test.positions[:N_TEST_VECTORS],
             )
         )
@@ -142,29 +145,6 @@ def _members(plan: Plan, chosen: Ranked) -> list[Any]:
         jax.tree.map(np.asarray, unravel(jnp.asarray(stage_state(plan, *which).best)))
         for which in chosen
     ]
-
-
-def domain(positions: Array, species: tuple[str, ...]) -> Domain:
-    """Return the ranges of the distances in `positions`; equivalent pairs share a range.
-
-    Pairs are equivalent if they have the same elements, and are both within a molecule of the first
-    frame or both between molecules.
-    """
-    numbers = np.array([chemical_symbols.index(symbol) for symbol in species])
-    molecules = topology.fragments(len(species), topology.bonds(numbers, positions[0]))
-    molecule_of = {atom: i for i, atoms in enumerate(molecules) for atom in atoms}
-    pairs = np.array(list(combinations(range(len(species)), 2)))
-    kinds = [
-        (*sorted((species[i], species[j])), molecule_of[int(i)] == molecule_of[int(j)])
-        for i, j in pairs
-    ]
-    distances = np.linalg.norm(positions[:, pairs[:, 0]] - positions[:, pairs[:, 1]], axis=2)
-    warn = np.empty((len(pairs), 2))
-    for kind in set(kinds):
-        equivalent = np.array([k == kind for k in kinds])
-        warn[equivalent] = distances[:, equivalent].min(), distances[:, equivalent].max()
-    margin = STOP_MARGIN * (warn[:, 1] - warn[:, 0])
-    return Domain(pairs, warn, warn + np.stack([-margin, margin], axis=1))
 
 
 def nearest_in_cells(frames: Frames, species: tuple[str, ...]) -> Domain:
@@ -190,7 +170,7 @@ def nearest_in_cells(frames: Frames, species: tuple[str, ...]) -> Domain:
     named = [(atoms[pair], low) for pair, low in lows.items() if pair in atoms]
     warn = np.array([(low, BEYOND_A) for _, low in named]).reshape(-1, 2)
     pairs = np.array([pair for pair, _ in named], np.int64).reshape(-1, 2)
-    return Domain(pairs, warn, warn * (1 - STOP_MARGIN, 1))
+    return Domain(pairs, warn, warn * (1 - domains.STOP_MARGIN, 1))
 
 
 def _checked(package: Package) -> Callable[..., tuple[float, Array]]:

@@ -247,6 +247,7 @@ COMMANDS = (
     "potential draw",
     "potential resources",
     "potential export",
+    "potential bound",
     "circuit",
     "circuit analyze",
     "train",

@@ -1,5 +1,6 @@
 """Bonds, residues and the PDB file, for three readers."""
 
+import itertools
 from pathlib import Path
 
 import MDAnalysis
@@ -9,7 +10,7 @@ from ase.build import molecule
 
 from qmd.errors import InputError
 from qmd.io.pdb import name_atoms, write_pdb
-from qmd.system.topology import bonds, fragments
+from qmd.system.topology import alike_pairs, bonds, fragments
 
 WATER = np.array([[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]])
 DIMER_NUMBERS = np.array([8, 1, 1, 8, 1, 1])
@@ -181,3 +182,52 @@ def test_more_molecules_than_residue_numbers_stay_apart(tmp_path: Path) -> None:
     universe = MDAnalysis.Universe(str(path))
     assert universe.residues.n_residues == 10_020
     assert universe.dimensions.tolist() == [90, 90, 90, 90, 90, 90]
+
+
+def classes_of(numbers: np.ndarray, positions: np.ndarray) -> set[frozenset[tuple[int, int]]]:
+    """The sets of pairs that share a class."""
+    found = alike_pairs(numbers, bonds(numbers, positions))
+    assert (found == found.T).all()
+    i, j = np.triu_indices(len(numbers), 1)
+    return {
+        frozenset(zip(i[same].tolist(), j[same].tolist(), strict=True))
+        for same in (found[i, j] == one for one in np.unique(found[i, j]))
+    }
+
+
+def exchanges(numbers: np.ndarray, known: set[frozenset[int]]) -> list[tuple[int, ...]]:
+    """All exchanges of like atoms that keep the bonds, by trying every one of them."""
+    return [
+        order
+        for order in itertools.permutations(range(len(numbers)))
+        if (numbers[list(order)] == numbers).all()
+        and {frozenset(order[atom] for atom in bond) for bond in known} == known
+    ]
+
+
+@pytest.mark.parametrize("name", ["H2O", "CH4", "C2H2", "H2CO", "HCOOH", "CH3OH", "LiH", "NH3"])
+def test_pairs_are_alike_where_an_exchange_of_atoms_takes_one_into_the_other(name: str) -> None:
+    atoms = molecule(name)
+    numbers, n = atoms.numbers, len(atoms)
+    known = {frozenset(pair) for pair in bonds(numbers, atoms.positions).tolist()}
+    orders = exchanges(numbers, known)
+    expected = {
+        frozenset(tuple(sorted((order[i], order[j]))) for order in orders)
+        for i, j in itertools.combinations(range(n), 2)
+    }
+    assert classes_of(numbers, atoms.positions) == expected
+
+
+def test_pairs_within_a_molecule_and_between_molecules_differ() -> None:
+    # Two waters: O-H and H-H within, O-O, O-H and H-H between.
+    found = classes_of(DIMER_NUMBERS, DIMER)
+    assert len(found) == 5
+    assert frozenset({(0, 1), (0, 2), (3, 4), (3, 5)}) in found
+    assert frozenset({(1, 4), (1, 5), (2, 4), (2, 5)}) in found
+
+
+def test_neighbours_across_a_ring_are_three_kinds() -> None:
+    atoms = molecule("C6H6")
+    carbons = [pairs for pairs in classes_of(atoms.numbers, atoms.positions)
+               if all((atoms.numbers[list(pair)] == 6).all() for pair in pairs)]  # fmt: skip
+    assert sorted(map(len, carbons)) == [3, 6, 6]  # para, ortho and meta

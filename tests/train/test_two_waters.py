@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from qmd.data.domains import of_atoms
 from qmd.errors import MismatchError
 from qmd.forces.catalogue import load_package
 from qmd.potentials import evaluate, native_model, water_pair
-from qmd.train.package import domain
 from qmd.train.two_waters import UNBOUNDED_DISTANCE, two_waters
 
 LABELS = Path(__file__).parents[2] / "runs" / "labels-dimer" / "dimer.npz"
@@ -24,7 +24,7 @@ def positions() -> np.ndarray:
 @pytest.fixture(scope="module")
 def whole(positions):
     monomer = load_package("sivqlm-h2o", Path())
-    return two_waters(INTERACTION, monomer, positions, domain(positions, SPECIES), 50.0)
+    return two_waters(INTERACTION, monomer, positions, of_atoms(positions, SPECIES), 50.0)
 
 
 def test_inside_the_data_the_energy_is_that_of_the_parts(whole, positions):
@@ -53,10 +53,10 @@ def test_molecules_may_part_but_not_break(whole, positions):
     assert (stop[between, 1] == UNBOUNDED_DISTANCE).all() and (stop[between, 0] > 0.9).all()
     monomer = load_package("sivqlm-h2o", Path()).domain
     assert sorted(stop[~between].tolist()) == sorted(monomer.stop.tolist() * 2)
-    assert (whole.domain.warn[between] == domain(positions, SPECIES).warn[between]).all()
+    assert (whole.domain.warn[between] == of_atoms(positions, SPECIES).warn[between]).all()
 
 
 def test_a_monomer_that_is_not_water_is_refused(positions):
     lih = load_package("sivqlm-lih", Path())
     with pytest.raises(MismatchError, match="must be for O, H, H"):
-        two_waters(INTERACTION, lih, positions, domain(positions, SPECIES), 50.0)
+        two_waters(INTERACTION, lih, positions, of_atoms(positions, SPECIES), 50.0)
