@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from . import families as families
 from .allegro.allegro import Allegro, AllegroParameters, AllegroQdi
-from .allegro.readout import ReadoutCircuit
 from .circuit.architecture import Architecture, Parameters, Quantum
 from .circuit.circuit import Circuit, Encode, Heisenberg, Observable, RotationZ, clusters
 from .circuit.features import Entry, LinearVectors, VectorDensities
@@ -137,7 +136,6 @@ __all__ = [
     "Parameters",
     "PointCharges",
     "Quantum",
-    "ReadoutCircuit",
     "RotationZ",
     "Scaled",
     "ShortRangeWall",

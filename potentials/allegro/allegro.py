@@ -15,10 +15,12 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from ..parameters import check_arrays
+from ..qdi.circuit import QDI
 from . import tensors
-from .readout import ReadoutCircuit
 
 MAX_KINDS, MAX_ORDER, MAX_LAYERS, MAX_WIDTH, MAX_DEPTH = 20, 4, 8, 1024, 8
+MAX_QUBITS, MAX_BLOCK_LAYERS = 8, 100
+"""Of the circuit of each pair, whose blocks are dense matrices."""
 
 
 class AllegroParameters(NamedTuple):
@@ -261,14 +263,14 @@ class AllegroQdi(Allegro):
 
     Parameters
     ----------
-    circuit : ReadoutCircuit
+    circuit : QDI
 
     References
     ----------
-    .. [1] Laskaris et al., Computational Materials Science (2026).
+    .. [1] G. Laskaris et al., Computational Materials Science (2026) 114742.
     """
 
-    circuit: ReadoutCircuit
+    circuit: QDI
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -276,6 +278,12 @@ class AllegroQdi(Allegro):
             raise ValueError(
                 f"The circuit is for {self.circuit.n_features} features, but there are "
                 f"{self.n_features}."
+            )
+        n, layers = self.circuit.n_qubits, self.circuit.n_blocks * self.circuit.depth
+        if n > MAX_QUBITS or layers > MAX_BLOCK_LAYERS:
+            raise ValueError(
+                f"A circuit of each pair must have at most {MAX_QUBITS} qubits, and "
+                f"{MAX_BLOCK_LAYERS} layers in all blocks, but has {n} and {layers}."
             )
 
     @property

@@ -10,7 +10,6 @@ from ..family import Family, GateCounts, LeafCircuit, Work, deferred
 from ..json_values import Field, boolean, fields, integer, integers, number
 from ..qdi.circuit import QDI, rotations
 from .allegro import Allegro, AllegroParameters, AllegroQdi
-from .readout import ReadoutCircuit
 from .tensors import size, surroundings
 
 _FIELDS = (
@@ -76,35 +75,30 @@ def _circuit(leaf: AllegroQdi) -> LeafCircuit:
         energy_and_forces=lambda positions: _by_pennylane(leaf, positions),
         copies=leaf.n_atoms * (leaf.n_atoms - 1),
         gates=_gates(circuit),
-        rotations=lambda n_blocks: rotations(_as_qdi(circuit), n_blocks),
+        rotations=lambda n_blocks: rotations(circuit, n_blocks),
         trained=np.ravel(leaf.parameters.angles),
-    )
-
-
-def _as_qdi(circuit: ReadoutCircuit) -> QDI:
-    return QDI(
-        circuit.n_qubits, circuit.n_features, circuit.depth, circuit.entangled, circuit.n_times
     )
 
 
 def _node(leaf: AllegroQdi, n_blocks: int) -> tuple[Any, tuple[Any, ...]]:
     """Return a QNode of the first blocks, and its arguments with all uploaded angles 1."""
-    from .pennylane_circuit import qnode
+    from ..qdi.pennylane_form import qnode
 
-    uploads = np.ones((n_blocks - 1, leaf.circuit.n_qubits))
-    return qnode(leaf.circuit, n_blocks), (leaf.parameters.angles[:n_blocks], uploads)
+    circuit = leaf.circuit
+    arguments = leaf.parameters.angles[:n_blocks], np.ones(circuit.n_features)
+    return qnode(circuit, n_blocks=n_blocks), arguments
 
 
 def _by_pennylane(leaf: AllegroQdi, positions: np.ndarray) -> tuple[float, np.ndarray]:
-    from .pennylane_circuit import energy_and_forces
+    from .pennylane_energy import energy_and_forces
 
     return energy_and_forces(leaf, positions)
 
 
-def _gates(circuit: ReadoutCircuit) -> GateCounts:
-    ring = circuit.n_qubits if circuit.entangled and circuit.n_qubits > 1 else 0
-    n_cnots = circuit.n_blocks * circuit.depth * ring
-    uploaded = circuit.n_times * circuit.n_features
+def _gates(circuit: QDI) -> GateCounts:
+    rings = sum(circuit.range_of(layer) > 0 for layer in range(circuit.depth))
+    n_cnots = circuit.n_blocks * rings * circuit.n_qubits
+    uploaded = circuit.uploads * circuit.n_features
     return GateCounts(n_cnots, n_cnots, shift_evaluations=2 * uploaded)
 
 
@@ -112,19 +106,19 @@ def _measured(leaf: AllegroQdi) -> Any:
     raise ValueError("Finite shots are not modelled for Allegro.")
 
 
-def _circuit_to_json(circuit: ReadoutCircuit) -> dict[str, Any]:
+def _circuit_to_json(circuit: QDI) -> dict[str, Any]:
     return {
         "n_features": circuit.n_features,
         "n_qubits": circuit.n_qubits,
         "depth": circuit.depth,
         "entangled": circuit.entangled,
-        "n_times": circuit.n_times,
+        "uploads": circuit.uploads,
     }
 
 
-def _circuit_from_json(data: Mapping[str, Any]) -> ReadoutCircuit:
-    sizes = {key: integer(data[key]) for key in ("n_features", "n_qubits", "depth", "n_times")}
-    return ReadoutCircuit(**sizes, entangled=boolean(data["entangled"]))
+def _circuit_from_json(data: Mapping[str, Any]) -> QDI:
+    sizes = {key: integer(data[key]) for key in ("n_features", "n_qubits", "depth", "uploads")}
+    return QDI(**sizes, entangled=boolean(data["entangled"]))
 
 
 def _one_kind_for_each_element(leaf: Allegro, species: tuple[str, ...]) -> bool:

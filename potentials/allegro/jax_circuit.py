@@ -12,17 +12,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .readout import ReadoutCircuit
+from ..qdi.circuit import QDI
 
 
 def expectations(
-    circuit: ReadoutCircuit, angles: Any, features: Float[Array, "pairs features"]
+    circuit: QDI, angles: Any, features: Float[Array, "pairs features"]
 ) -> Float[Array, "pairs qubits"]:
     """Return the expectation values of Pauli Y of all qubits.
 
     Parameters
     ----------
-    circuit : ReadoutCircuit
+    circuit : QDI
     angles : (blocks, depth, n_qubits, 3)
         Angles of the trained blocks, rad, as of PennyLane's `StronglyEntanglingLayers`.
     features : (n_pairs, n_features)
@@ -43,12 +43,12 @@ def expectations(
     return _pauli_y(state[:, :size], state[:, size:], n)
 
 
-def uploads(circuit: ReadoutCircuit, features: Array) -> list[Array]:
+def uploads(circuit: QDI, features: Array) -> list[Array]:
     """Return the angles of each upload, (n_pairs, n_qubits), features filled up with zeros."""
     n = circuit.n_qubits
     missing = n * circuit.n_chunks - circuit.n_features
     filled = jnp.pad(features, ((0, 0), (0, missing)))
-    return [filled[:, n * k : n * k + n] for k in range(circuit.n_chunks)] * circuit.n_times
+    return [filled[:, n * k : n * k + n] for k in range(circuit.n_chunks)] * circuit.uploads
 
 
 def _phases(chunk: Array) -> tuple[Array, Array]:
@@ -74,7 +74,7 @@ def _pauli_y(re: Array, im: Array, n_qubits: int) -> Float[Array, "pairs qubits"
     return jnp.stack(values, axis=-1)
 
 
-def _blocks(circuit: ReadoutCircuit, angles: Array) -> Array:
+def _blocks(circuit: QDI, angles: Array) -> Array:
     """Return the matrices of the trained blocks, (blocks, 2^n, 2^n)."""
     layers = _rotations(angles[:, :, 0])
     for q in range(1, circuit.n_qubits):
@@ -84,8 +84,8 @@ def _blocks(circuit: ReadoutCircuit, angles: Array) -> Array:
     block = None
     for layer in range(circuit.depth):
         matrix = layers[:, layer]
-        if circuit.entangled and circuit.n_qubits > 1:
-            matrix = matrix[:, entangled(circuit.n_qubits, layer)]
+        if step := circuit.range_of(layer):
+            matrix = matrix[:, _behind_ring(circuit.n_qubits, step)]
         block = matrix if block is None else matrix @ block
     assert block is not None
     return block
@@ -106,14 +106,14 @@ def _rotations(angles: Array) -> Array:
 
 
 @cache
-def entangled(n_qubits: int, layer: int) -> np.ndarray:
+def _behind_ring(n_qubits: int, step: int) -> np.ndarray:
     """Return the rows that a ring of CNOTs brings to each place, (2^n,).
 
-    Qubit i controls qubit ``i + r``, one after the other, with ``r = layer mod (n - 1) + 1``.
+    Qubit i controls qubit ``i + step``, one after the other.
     """
-    reach, places = layer % (n_qubits - 1) + 1, np.arange(2**n_qubits)
+    places = np.arange(2**n_qubits)
     for control in range(n_qubits):
-        target = (control + reach) % n_qubits
+        target = (control + step) % n_qubits
         on = (places >> (n_qubits - 1 - control)) & 1
         places = places ^ (on << (n_qubits - 1 - target))
     return np.argsort(places)

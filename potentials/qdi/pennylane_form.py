@@ -8,13 +8,17 @@ import pennylane as qml
 from .circuit import QDI
 
 
-def qnode(qdi: QDI, device: Any = None, **options: Any) -> Callable[..., Any]:
+def qnode(
+    qdi: QDI, device: Any = None, *, n_blocks: int | None = None, **options: Any
+) -> Callable[..., Any]:
     """Return the QNode ``(angles, features) -> [<Y_q>]`` of a QDI circuit.
 
     Parameters
     ----------
     device : PennyLane device, optional
         Device; default: `default.qubit` with analytic expectation values.
+    n_blocks : int, optional
+        Number of variational blocks, from the first one; default: all.
     **options
         Options of `pennylane.QNode`, e.g. ``diff_method="adjoint"``, ``interface="jax"``.
 
@@ -29,7 +33,7 @@ def qnode(qdi: QDI, device: Any = None, **options: Any) -> Callable[..., Any]:
 
     def evaluate(angles: Any, features: Any) -> Any:
         _block(qdi, angles[0])
-        for block in range(1, qdi.n_blocks):
+        for block in range(1, n_blocks or qdi.n_blocks):
             first = (block - 1) % qdi.n_chunks * qdi.n_qubits
             for q in wires:
                 if first + q < qdi.n_features:

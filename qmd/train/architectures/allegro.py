@@ -36,15 +36,15 @@ class CircuitHeadConfig(Config):
 
     kind: Literal["qdi"]
     """Circuit, then a perceptron with biases on its expectation values."""
-    features: Annotated[int, Field(ge=1, le=1024)] = 4
+    features: Annotated[int, Field(ge=1, le=512)] = 4
     """Number of features of a pair, which are uploaded as angles."""
     qubits: Annotated[int, Field(ge=1, le=8)] = 4
     """Number of qubits."""
-    depth: Annotated[int, Field(ge=1, le=100)] = 1
+    depth: Annotated[int, Field(ge=1, le=50)] = 1
     """Number of layers of a trained block; there is one before, and one behind each upload."""
     entangled: bool = True
     """If false, the layers are without CNOTs."""
-    times: Annotated[int, Field(ge=1, le=10)] = 1
+    uploads: Annotated[int, Field(ge=1, le=10)] = 1
     """Number of times that all features are uploaded."""
     hidden: Widths = [8]
     """Widths of the hidden layers behind the circuit."""
@@ -104,7 +104,7 @@ class AllegroConfig(ArchitectureConfig):
         return tuple(sorted(set(self.species or ())))
 
     def first_model(self, folder: Path, frames: "Frames", seed: int) -> "Allegro":
-        from qmd.potentials import Allegro, AllegroQdi, ReadoutCircuit
+        from qmd.potentials import QDI, Allegro, AllegroQdi
 
         assert self.species is not None  # of the labels by now
         known, n_atoms = self.known_elements, len(self.species)
@@ -123,9 +123,7 @@ class AllegroConfig(ArchitectureConfig):
         bare: Allegro
         if isinstance(self.head, CircuitHeadConfig):
             head = self.head
-            circuit = ReadoutCircuit(
-                head.features, head.qubits, head.depth, head.entangled, head.times
-            )
+            circuit = QDI(head.qubits, head.features, head.depth, head.entangled, head.uploads)
             bare = AllegroQdi(**form, circuit=circuit)
         else:
             bare = Allegro(**form)

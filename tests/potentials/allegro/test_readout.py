@@ -5,28 +5,28 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from qmd.potentials import ModelPotential, compiled, compiled_in_cell, families
 from qmd.potentials.allegro.allegro import Allegro, AllegroQdi
-from qmd.potentials.allegro.jax_circuit import expectations, uploads
-from qmd.potentials.allegro.pennylane_circuit import energy_and_forces, qnode
-from qmd.potentials.allegro.readout import ReadoutCircuit
+from qmd.potentials.allegro.jax_circuit import expectations
+from qmd.potentials.allegro.pennylane_energy import energy_and_forces
 from qmd.potentials.package.json_form import model_from_json, model_to_json
+from qmd.potentials.qdi.circuit import QDI
+from qmd.potentials.qdi.pennylane_form import qnode
 from qmd.potentials.tree.walk import named_parameters
 
 PENNYLANE = 1e-12
 """Asked; a state of up to 16 numbers after at most 30 products is rounded to 1e-14."""
 INVARIANCE = 1e-10
 CIRCUITS = {
-    "analysed": ReadoutCircuit(4, 4, 1),
-    "filled up": ReadoutCircuit(7, 3, 2),
-    "deep": ReadoutCircuit(8, 4, 4),
-    "one qubit": ReadoutCircuit(3, 1, 2),
-    "not entangled": ReadoutCircuit(5, 2, 3, entangled=False),
-    "data twice": ReadoutCircuit(3, 2, 2, n_times=2),
+    "analysed": QDI(4, 4),
+    "filled up": QDI(3, 7, 2),
+    "deep": QDI(4, 8, 4),
+    "one qubit": QDI(1, 3, 2),
+    "not entangled": QDI(2, 5, 3, entangled=False),
+    "data twice": QDI(2, 3, 2, uploads=2),
 }
 FORM: dict[str, Any] = {
     "cutoff": 3.6, "power": 6.0, "n_average": 3.0, "l_max": 1, "parity": True, "n_layers": 1,
@@ -40,11 +40,7 @@ WATER = np.array([[0, 0, 0], [0.96, 0, 0.1], [-0.24, 0.93, 0]])
 def network(with_circuit: bool, **other: Any) -> Any:
     empty: Any = None
     form = FORM | other | {"parameters": empty}
-    bare = (
-        AllegroQdi(KINDS, **form, circuit=ReadoutCircuit(3, 2, 1))
-        if with_circuit
-        else Allegro(KINDS, **form)
-    )
+    bare = AllegroQdi(KINDS, **form, circuit=QDI(2, 3)) if with_circuit else Allegro(KINDS, **form)
     model = bare.with_random_parameters(3, n_kinds=2, n_radial=4, scale=0.3, offset=0.4)
     if model.parameters.head is None:
         return model
@@ -62,8 +58,7 @@ def test_expectation_values_are_those_of_pennylane(name: str) -> None:
     circuit, rng = CIRCUITS[name], np.random.default_rng(1)
     angles = rng.uniform(-np.pi, np.pi, circuit.shape)
     features = rng.standard_normal((6, circuit.n_features))
-    chunks = np.moveaxis(np.array(uploads(circuit, jnp.asarray(features))), 1, 2)
-    expected = np.array(qnode(circuit)(angles, chunks)).T
+    expected = np.array(qnode(circuit)(angles, features.T)).T
     found = expectations(circuit, angles, features)
     np.testing.assert_allclose(found, expected, rtol=0, atol=PENNYLANE)
     assert np.ptp(expected, axis=0).max() > 0.1  # the features matter
@@ -78,7 +73,7 @@ def test_the_analysed_circuit_has_24_parameters() -> None:
 
 def test_features_that_fill_up_change_nothing() -> None:
     """Five features on two qubits are six, the last of which is zero."""
-    short, long = ReadoutCircuit(5, 2, 2), ReadoutCircuit(6, 2, 2)
+    short, long = QDI(2, 5, 2), QDI(2, 6, 2)
     rng = np.random.default_rng(2)
     angles, features = rng.uniform(-3, 3, short.shape), rng.standard_normal((4, 5))
     filled = np.pad(features, ((0, 0), (0, 1)))
@@ -163,15 +158,14 @@ def test_its_family_counts_the_circuit() -> None:
 
 
 def test_nonsense_is_refused() -> None:
-    with pytest.raises(ValueError, match="1 to 8 qubits"):
-        ReadoutCircuit(4, 9, 1)
-    with pytest.raises(ValueError, match="at most 100 layers in all blocks"):
-        ReadoutCircuit(60, 1, 2)
     with pytest.raises(ValueError, match="3 features need hidden layers"):
         network(False, hidden=())
     with pytest.raises(ValueError, match="The circuit is for 3 features, but there are 6"):
         network(True, n_features=6)
     model = network(True)
+    for large in (QDI(9, 3), QDI(1, 3, 30)):
+        with pytest.raises(ValueError, match="at most 8 qubits, and 100 layers in all blocks"):
+            replace(model, circuit=large)
     with pytest.raises(ValueError, match="A circuit needs angles"):
         replace(model, parameters=model.parameters._replace(angles=None)).check()
     with pytest.raises(ValueError, match="Hidden layers behind the features need numbers"):
