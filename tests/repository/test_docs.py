@@ -409,7 +409,9 @@ def test_the_package_page_names_every_key() -> None:
         vqlm,
         water_pair,
     )
+    from qmd.potentials.allegro.allegro import Allegro, AllegroQdi
     from qmd.potentials.package.json_form import model_to_json
+    from qmd.potentials.qdi.circuit import QDI
     from qmd.potentials.tree.walk import named_parameters
 
     page = (DOCS / "reference" / "package.md").read_text()
@@ -429,6 +431,16 @@ def test_the_package_page_names_every_key() -> None:
         atom_centred.revised(water, seed=0),
         atom_centred.initial(water, 0, x, n_qubits=2),
         perceptron.centred(water, 0, n_vectors=1, n_scalars=1, n_hidden=2),
+    )
+    # The page lists the keys and the arrays of Allegro with a circuit: those of the other and more.
+    empty: Any = None
+    sizes = (0, 1, 1), 3.6, 6.0, 3.0, 1, True, 1, 6, 3, (6,), (), (6,)
+    networks += tuple(
+        bare_network.with_random_parameters(0, n_kinds=2, n_radial=4, scale=0.3, offset=0.4)
+        for bare_network in (
+            Allegro(*sizes, 1, (), empty),
+            AllegroQdi(*sizes, 3, (5,), empty, QDI(2, 3)),
+        )
     )
     model = ManyBody(OnAtoms(Sum((vqlm.water(), bare, *networks)), (0, 1, 2)), pair)
     found = set(words(model_to_json(model)))
