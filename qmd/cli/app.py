@@ -16,7 +16,8 @@ from qmd.cli.driver import driver
 from qmd.cli.ensemble import EXAMPLES as ENSEMBLE_EXAMPLES
 from qmd.cli.ensemble import ensemble
 from qmd.cli.export import EXPORT_EXAMPLES, export_potential
-from qmd.cli.inputs import INIT_EXAMPLES, SCHEMA_EXAMPLES, init, schema
+from qmd.cli.inputs.init import INIT_EXAMPLES, SCHEMA_EXAMPLES, init, schema
+from qmd.cli.inputs.validate import VALIDATE_EXAMPLES, validate
 from qmd.cli.label import LABEL_EXAMPLES, label
 from qmd.cli.potential import potentials
 from qmd.cli.reference import REFERENCE_EXAMPLES, reference
@@ -25,7 +26,6 @@ from qmd.cli.statics import MODES_EXAMPLES, RELAX_EXAMPLES, modes, relax
 from qmd.cli.train import EXAMPLES, train
 from qmd.cli.tune import EXAMPLES as TUNE_EXAMPLES
 from qmd.cli.tune import tune
-from qmd.cli.validate import VALIDATE_EXAMPLES, validate
 
 app = typer.Typer(
     name="qmd",

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from qmd.cli.kinds import template
+from qmd.cli.inputs.kinds import template
 
 ROOT = Path(__file__).parents[2]
 HEAVY = (

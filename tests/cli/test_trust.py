@@ -16,8 +16,8 @@ import typer.main
 from foreign_code import write_module
 from fuzz_targets import BAROSTAT, BOX, INTEGRATORS, TARGETS, documents
 
-from qmd.cli import kinds, validate
 from qmd.cli.app import app
+from qmd.cli.inputs import kinds, validate
 from qmd.config.load import load
 from qmd.config.schema import json_schema
 from qmd.config.trust import (

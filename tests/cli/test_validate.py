@@ -10,8 +10,8 @@ import pytest
 from command_line import WATER, Answer, assert_one_line
 from pydantic import ValidationError
 
-from qmd.cli.kinds import INPUTS, kind_of, schema_class, template
-from qmd.cli.validate import verdict
+from qmd.cli.inputs.kinds import INPUTS, kind_of, schema_class, template
+from qmd.cli.inputs.validate import verdict
 from qmd.config import strict_yaml
 from qmd.config.base import Config
 from qmd.config.schema import json_schema

@@ -27,7 +27,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from hypothesis import strategies as st
 
 from qmd.analysis import analyze, potential_of_run
-from qmd.cli import kinds, validate
+from qmd.cli.inputs import kinds, validate
 from qmd.data import checks, datasets, geometries
 from qmd.errors import QmdError
 from qmd.forces import dft, fci, reference

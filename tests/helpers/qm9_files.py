@@ -3,6 +3,7 @@
 import io
 import tarfile
 from pathlib import Path
+from typing import Any
 
 METHANE = (
     "5\n"
@@ -32,7 +33,7 @@ CYANIDE = (
 
 def archive(path: Path, files: dict[str, str]) -> Path:
     """Write an archive with `files`, compressed as the name of `path` says."""
-    mode = "w:" + path.suffix[1:].replace("tar", "")
+    mode: Any = "w:" + path.suffix[1:].replace("tar", "")
     with tarfile.open(path, mode) as tar:
         for name, text in files.items():
             member = tarfile.TarInfo(name)

@@ -276,7 +276,7 @@ def test_first_examples_with_dft_end_well(
 def test_the_recipes_run_as_written(player: Any, tmp_path: Path) -> None:
     from run_files import make_run
 
-    from qmd.cli.kinds import template
+    from qmd.cli.inputs.kinds import template
     from qmd.run import session
 
     # What the page takes for granted: an input, its finished run, and a run of two molecules.

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from qmd.cli.kinds import template
+from qmd.cli.inputs.kinds import template
 from qmd.config.base import Config
 from qmd.config.load import changed_keys, load
 from qmd.config.schema import json_schema

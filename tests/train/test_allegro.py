@@ -88,11 +88,13 @@ def test_a_frozen_circuit_needs_stages_that_know_it() -> None:
     keys: dict[str, Any] = {
         "name": "x", "dataset": "x.npz", "model": SMALL | {"head": QDI | {"frozen": True}}
     }  # fmt: skip
-    TrainConfig(**keys, stages=[{"kind": "adam"}])
+    adam: Any = {"kind": "adam"}
+    lbfgs: Any = {"kind": "lbfgs"}
+    TrainConfig(**keys, stages=[adam])
     with pytest.raises(ValidationError, match="model.head.frozen, which needs stages"):
-        TrainConfig(**keys, stages=[{"kind": "adam"}, {"kind": "lbfgs"}])
+        TrainConfig(**keys, stages=[adam, lbfgs])
     with pytest.raises(ValidationError, match="model.kind: allegro, which needs backend: jax"):
-        TrainConfig(**keys, stages=[{"kind": "adam"}], backend="native")
+        TrainConfig(**keys, stages=[adam], backend="native")
 
 
 def test_labels_become_a_package_that_runs(tmp_path: Path) -> None:

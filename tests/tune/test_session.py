@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -124,9 +125,10 @@ def test_points_failures_and_front_are_in_the_result(folder, formula):
 
 
 def test_failed_trainings_alone_are_a_result(folder, formula):
-    changes = {"parameters": {"model.layers": {"integer": [7, 9]},
-                              "stages.0.pull": {"real": [0.0, 1.0]},
-                              "loss.forces": {"choice": [False, 0]}}}  # fmt: skip
+    changes: dict[str, Any] = {
+        "parameters": {"model.layers": {"integer": [7, 9]},
+                       "stages.0.pull": {"real": [0.0, 1.0]},
+                       "loss.forces": {"choice": [False, 0]}}}  # fmt: skip
     with pytest.raises(InputError, match=r"parameters.loss.forces: loss.forces: expected true"):
         tune(changes)
     changes["parameters"]["loss.forces"] = {"choice": [False, True]}

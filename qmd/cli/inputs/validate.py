@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from qmd.cli.common import Debug, Set, Trust, errors_in_one_line
-from qmd.cli.kinds import INPUTS, kind_of
+from qmd.cli.inputs.kinds import INPUTS, kind_of
 
 VALIDATE_EXAMPLES = (
     "Examples: `qmd init > input.yaml` and `qmd validate input.yaml`; `qmd validate input.yaml "

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from qmd.cli.common import errors_in_one_line
-from qmd.cli.kinds import INPUTS, SCHEMAS, schema_class, template
+from qmd.cli.inputs.kinds import INPUTS, SCHEMAS, schema_class, template
 
 SCHEMA_EXAMPLES = (
     "Examples: `qmd schema > qmd.schema.json`, which `qmd init` inputs refer to; "

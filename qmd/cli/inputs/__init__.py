@@ -1,0 +1,1 @@
+"""Kinds of input files: templates, schemas and checks."""
