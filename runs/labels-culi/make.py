@@ -45,8 +45,8 @@ MORSE = {
 """Depth (eV), inverse width (1/angstrom) and distance (angstrom) by pair. Cu-Cu: L. A. Girifalco,
 V. G. Weizer, Phys. Rev. 114, 687 (1959). Li-Li: 3.51 angstrom and 12 GPa. Cu-Li: means of both."""
 CUTOFF_A = 7.5
-CLOSEST = 0.72
-"""Frames with atoms closer than this times the sum of covalent radii are drawn again."""
+CLOSEST, MOST_DRAWS = 0.72, 100
+"""Frames with atoms closer than this times the sum of covalent radii are drawn again, so often."""
 STEP_FS, STEPS, FRICTION_PER_FS, REBUILD = 3.0, 250, 0.02, 10
 VACUUM_A = 8.0
 KB_EV = 8.617333262e-5
@@ -320,8 +320,10 @@ def frames_of(group, number):
         rng = np.random.default_rng((SEED, number, place))
         name, start = STARTS[group](rng, place)
         temperature = temperatures[turn % len(temperatures)]
-        while too_close(atoms := moved(rng, start, temperature)):
-            pass
+        draws = (moved(rng, start, temperature) for _ in range(MOST_DRAWS))
+        atoms = next((drawn for drawn in draws if not too_close(drawn)), None)
+        if atoms is None:
+            raise SystemExit(f"{group}: {name} at {temperature} K: atoms too close in each draw")
         yield f"{group}: {name}", temperature, atoms
 
 
