@@ -8,9 +8,9 @@ import typer
 from qmd.cli.common import Debug, Input, Set, Trust, errors_in_one_line
 
 EXAMPLES = (
-    "Examples: `qmd init tune > tune.yaml`; `qmd tune runs/tune-lih/tune.yaml`, in a checkout; "
-    "`qmd tune tune.yaml --check`; `qmd tune tune.yaml --set evaluations=20`. Ctrl-C saves; the "
-    "same command resumes with the same points."
+    "Examples: `qmd tune runs/tune-lih/tune.yaml`, in a checkout, takes some minutes; `qmd init "
+    "tune > tune.yaml`; `qmd tune tune.yaml --check`; `qmd tune tune.yaml --set evaluations=20`. "
+    "Ctrl-C saves; the same command resumes with the same points."
 )
 
 

@@ -209,7 +209,7 @@ def test_first_examples_end_as_the_tutorial_says(
     slow: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for folder in ("labels-h2o", "labels-lih", "train-lih", "reference/h2o"):
+    for folder in ("labels-h2o", "labels-lih", "train-lih", "tune-lih", "reference/h2o"):
         ignored = shutil.ignore_patterns("output*")
         shutil.copytree(ROOT / "runs" / folder, tmp_path / "runs" / folder, ignore=ignored)
     done = 0
