@@ -20,11 +20,11 @@ def objectives(x):
 
 def violations(x):
     """Forbids a disc in the middle of the front, which would else gain most."""
-    return 0.3 - np.hypot(x[:, :1], x[:, 1:])
+    return 0.4 - np.hypot(x[:, :1], x[:, 1:])
 
 
 def problem(**changes):
-    known = np.array([[-0.5, -0.5], [0.5, 0.5], [0.22, -0.22]])
+    known = np.array([[-0.5, -0.5], [0.5, 0.5], [0.3, -0.3]])
     front = objectives(known)
     made = Infill(
         objectives, violations, front[pareto(front)], np.array([2.5, 2.5]), np.ones(2), known,
@@ -59,7 +59,7 @@ def test_the_next_point_gains_most_among_the_feasible(seed):
         {"objectives": lambda x: -objectives(x)},
         {"objectives": lambda x: objectives(x[:, ::-1] * [1, -1])},
         {"front": np.empty((0, 2))},
-        {"reference": np.array([0.6, 2.5])},
+        {"reference": np.array([0.1, 2.5])},
         {"rounded": np.round},
     ],
     ids=str,
