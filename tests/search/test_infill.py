@@ -62,7 +62,7 @@ def test_the_next_point_gains_most_among_the_feasible(seed):
         {"reference": np.array([0.1, 2.5])},
         {"rounded": np.round},
     ],
-    ids=str,
+    ids=lambda bug: next(iter(bug)),
 )
 def test_a_planted_bug_in_the_problem_is_caught(bug):
     with pytest.raises(AssertionError):
