@@ -148,7 +148,13 @@ MODELS: list[Any] = [
     {"kind": "qnn-revised", "species": ["O", "H", "H"]},
     {"kind": "qnn-initial", "species": ["O", "H", "H"], "qubits": 2},
     {"kind": "perceptron", "species": ["O", "H", "H"]},
+    {"kind": "allegro", "species": ["O", "H", "H"], "layers": 1,
+     "head": {"kind": "qdi", "features": 2, "qubits": 2}},
     {"kind": "package", "name": "h2o.qmdp"},
+]  # fmt: skip
+SEARCHES: list[Any] = [
+    {"kind": "samo_cobra", "criterion": "SMS"}, {"kind": "nsga2", "population": 4},
+    {"kind": "tpe"},
 ]  # fmt: skip
 MEASURES: list[Any] = [
     {"kind": "nve", "structure": "h2o", "temperature_K": 300, "timesteps_fs": [0.25],
@@ -198,6 +204,12 @@ def documents() -> Iterator[tuple[str, Any]]:
         yield "train", {
             "name": "water", "dataset": "labels.npz", "model": model, "stages": [STAGES[0]],
             "split": {"train": 4, "validation": 2, "seed": 3}, "licence": "CC0-1.0",
+        }  # fmt: skip
+    for search in SEARCHES:
+        yield "tune", {
+            "input": "train.yaml", "parameters": {"stages.0.frames": {"integer": [2, 20]}},
+            "objectives": ["forces_rmse_meV_per_A", "parameters"], "method": search,
+            "evaluations": 3,
         }  # fmt: skip
     for measure in MEASURES:
         yield "benchmark", {
