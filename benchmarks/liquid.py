@@ -221,7 +221,7 @@ def _peers(
 
 
 def _training(folder: Path | None) -> dict[str, Any]:
-    """What is known of the training of the DeePMD models: steps, seconds, errors."""
+    """Return steps, seconds and errors of the training of the DeePMD models, if they are known."""
     path = None if folder is None else folder / "training.json"
     if path is None or not path.exists():
         return {}
