@@ -130,6 +130,8 @@ def as_data(found: Analysis) -> dict[str, Any]:
         data |= _in_cell(found)
     if found.spectrum is not None:
         data["vdos_peaks_per_cm"] = found.spectrum.peaks.tolist()
+        errors = found.spectrum.peak_errors
+        data["vdos_peak_errors_per_cm"] = None if errors is None else errors.tolist()
         data["vdos_resolution_per_cm"] = found.spectrum.resolution_per_cm
     return data
 

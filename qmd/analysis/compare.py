@@ -353,9 +353,12 @@ def as_data(found: Comparison) -> dict[str, Any]:
     }  # fmt: skip
     if found.spectra:
         model_lines, reference_lines = found.spectra
-        data["vdos_peaks_per_cm"] = {
-            "model": model_lines.peaks.tolist(), "reference": reference_lines.peaks.tolist(),
-        }  # fmt: skip
+        both = {"model": model_lines, "reference": reference_lines}
+        data["vdos_peaks_per_cm"] = {name: one.peaks.tolist() for name, one in both.items()}
+        data["vdos_peak_errors_per_cm"] = {
+            name: None if one.peak_errors is None else one.peak_errors.tolist()
+            for name, one in both.items()
+        }
     if found.minima:
         modes = (m.wavenumbers.tolist() for m in found.minima)
         data["normal_modes_per_cm"] = dict(zip(("model", "reference"), modes, strict=True))

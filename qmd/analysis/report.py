@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from qmd.analysis import statistics
+from qmd.analysis import spectrum, statistics
 from qmd.analysis.analyze import Analysis
 from qmd.analysis.condensed.displacement import formula
 from qmd.analysis.condensed.radial import RadialDistribution
@@ -248,20 +248,32 @@ def _spectrum(found: Analysis) -> Section:
         left.set(xlabel="lag (ps)", ylabel="velocity autocorrelation")
         draw_spectra(right, [("", result)])
 
-    text = "Lines at " + ", ".join(f"{x:.0f}" for x in result.peaks) + " 1/cm"
+    errors = [""] * len(result.peaks)
+    if result.peak_errors is not None:
+        errors = [f" +- {error:.0f}" for error in result.peak_errors]
+    places = (f"{x:.0f}{error}" for x, error in zip(result.peaks, errors, strict=True))
+    text = "Lines at " + ", ".join(places) + " 1/cm"
     text += f"; a sharp line is {result.resolution_per_cm:.0f} 1/cm wide."
+    if result.errors is None:
+        text += (
+            f" The run is too short for errors: {spectrum.MIN_SEGMENTS} segments of "
+            f"{spectrum.SEGMENT_PS:g} ps, overlapping by half, are needed."
+        )
     figure = Figure(png(draw, columns=2), "Velocity autocorrelation and density of states.")
     return Section("Vibrations", text, figures=(figure,))
 
 
 def draw_spectra(axis: Any, many: list[tuple[str, Spectrum]]) -> None:
-    """Draw densities of states, each over its own wavenumbers."""
-    for k, (name, spectrum) in enumerate(many):
-        shown = spectrum.wavenumbers < SHOWN_PER_CM
-        axis.plot(
-            spectrum.wavenumbers[shown], np.sqrt(spectrum.density[shown]), "-" if k == 0 else "--",
-            color=COLOURS[k], label=name, linewidth=1,
-        )  # fmt: skip
+    """Draw densities of states over their wavenumbers, with bands of one standard error."""
+    for k, (name, one) in enumerate(many):
+        shown = one.wavenumbers < SHOWN_PER_CM
+        at, density = one.wavenumbers[shown], one.density[shown]
+        style = "-" if k == 0 else "--"
+        axis.plot(at, np.sqrt(density), style, color=COLOURS[k], label=name, linewidth=1)
+        if one.errors is not None:
+            low, high = (density + sign * one.errors[shown] for sign in (-1, 1))
+            band = np.sqrt(np.maximum(low, 0)), np.sqrt(high)
+            axis.fill_between(at, *band, color=COLOURS[k], alpha=0.3, linewidth=0)
     axis.set(xlabel="wavenumber (1/cm)", ylabel="density of states, root", yticks=[])
     if len(many) > 1:
         legend(axis)

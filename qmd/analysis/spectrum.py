@@ -1,4 +1,10 @@
-"""Velocity autocorrelation and vibrational density of states."""
+"""Velocity autocorrelation and vibrational density of states.
+
+References
+----------
+.. [1] P. D. Welch, IEEE Trans. Audio Electroacoust. 15, 70 (1967): overlapping segments, variance.
+.. [2] D. J. Thomson, A. D. Chave, in Advances in Spectrum Analysis (1991), ch. 2: jackknife.
+"""
 
 from typing import NamedTuple
 
@@ -8,7 +14,7 @@ from scipy.signal import find_peaks
 from qmd.analysis import statistics
 from qmd.analysis.series import Series
 from qmd.errors import InputError
-from qmd.typing import Array
+from qmd.typing import Array, Integers
 
 SPEED_OF_LIGHT_CM_PER_PS = 0.0299792458
 PADDING = 8
@@ -20,6 +26,11 @@ LOWEST_PER_CM = 10.0
 MIN_FRAMES = 16
 SEGMENT_PS = 4.0
 """Length of the segments, overlapping by half, over which the spectra of long runs are averaged."""
+MIN_SEGMENTS = 4
+"""Least number of segments whose scatter gives errors."""
+SHARED = 1 / 36
+"""Correlation of the powers of neighbouring segments in noise: the overlap of the Hann window with
+itself, shifted by half its length, is 1/6 of its square."""
 CHUNK = 64
 """Number of atoms that are transformed at once."""
 NEEDED_PER_CM = 4500.0
@@ -37,6 +48,10 @@ class Spectrum(NamedTuple):
     """Wavenumbers of the peaks, 1/cm, ascending."""
     heights: Array
     """Heights of the peaks."""
+    errors: Array | None
+    """Standard errors of `density`; None for fewer than `MIN_SEGMENTS` segments."""
+    peak_errors: Array | None
+    """Standard errors of `peaks`, 1/cm, by the jackknife; None where `errors` is."""
     resolution_per_cm: float
     """Full width of a sharp line at half its height."""
 
@@ -50,11 +65,16 @@ def velocity_autocorrelation(run: Series) -> Array:
 
 
 def spectrum(run: Series) -> Spectrum:
-    """Return the mass-weighted power spectrum of the velocities, by Welch's method (Hann window).
+    """Return the mass-weighted power spectrum of the velocities by Welch's method [1]_.
 
-    By the Wiener-Khinchin theorem it is the transform of the velocity autocorrelation. Frequencies
-    are those of the discrete trajectory: velocity Verlet at 0.5 fs shifts a stretch of 3700 1/cm up
-    by 19 1/cm, for a model and its reference equally.
+    The window is that of Hann. By the Wiener-Khinchin theorem the spectrum is the transform of the
+    velocity autocorrelation. Frequencies are those of the discrete trajectory: velocity Verlet at
+    0.5 fs shifts a stretch of 3700 1/cm up by 19 1/cm, for a model and its reference equally.
+
+    Errors come from the scatter of the segments: of the density by its variance, with the overlap
+    taken into account, of the peaks by leaving out one segment at a time [2]_. They hold where the
+    segments are long against what is correlated, and say nothing about a run that is too short to
+    leave where it began.
 
     Raises
     ------
@@ -69,13 +89,18 @@ def spectrum(run: Series) -> Spectrum:
     window = np.hanning(n + 1)[:n, None, None]
     weighted = run.velocities * np.sqrt(run.masses)[:, None]
     starts = range(0, len(weighted) - n + 1, max(1, n // 2))
-    power = np.mean([_power(weighted[s : s + n] * window) for s in starts], axis=0)
+    powers = np.array([_power(weighted[s : s + n] * window) for s in starts])
     frequencies = np.asarray(np.fft.rfftfreq(PADDING * n, interval), np.float64)
     wavenumbers = frequencies / SPEED_OF_LIGHT_CM_PER_PS
-    density = power / (power.sum() * (wavenumbers[1] - wavenumbers[0]))
+    densities = powers / (powers.mean(axis=0).sum() * (wavenumbers[1] - wavenumbers[0]))
+    density = densities.mean(axis=0)
     places, heights = peaks(wavenumbers, density)
     resolution = 2.0 / (n * interval * SPEED_OF_LIGHT_CM_PER_PS)  # Hann: 2 bins at half height
-    return Spectrum(wavenumbers, density, places, heights, resolution)
+    errors = peak_errors = None
+    if len(densities) >= MIN_SEGMENTS:
+        errors = np.sqrt(_inflation(len(densities))) * densities.std(axis=0, ddof=1)
+        peak_errors = _peak_errors(wavenumbers, densities, places, resolution)
+    return Spectrum(wavenumbers, density, places, heights, errors, peak_errors, resolution)
 
 
 def missing(run: Series) -> str | None:
@@ -106,11 +131,38 @@ def _power(velocities: Array) -> Array:
     return power
 
 
+def _inflation(n: int) -> float:
+    """Return the variance of the mean of n overlapping segments over that of one."""
+    return (1 + 2 * SHARED * (n - 1) / n) / n
+
+
+def _peak_errors(wavenumbers: Array, densities: Array, places: Array, width: float) -> Array:
+    """Return jackknife errors of the places, the highest points within a width of each, (n_peaks,).
+
+    The errors of independent segments grow by what neighbours share, as those of the density do.
+    """
+    n = len(densities)
+    without = (densities.sum(axis=0) - densities) / (n - 1)
+    found = np.array([[_highest(wavenumbers, one, x, width) for x in places] for one in without])
+    scatter = found.reshape(n, len(places)).var(axis=0)
+    return np.asarray(np.sqrt((n - 1) * n * _inflation(n) * scatter))
+
+
+def _highest(wavenumbers: Array, density: Array, place: float, width: float) -> float:
+    inner = np.flatnonzero(np.abs(wavenumbers - place) < width)
+    index = inner[[np.argmax(density[inner])]]
+    return float(_vertices(wavenumbers, density, index)[0])
+
+
 def peaks(wavenumbers: Array, density: Array) -> tuple[Array, Array]:
     """Return the maxima, by a parabola through the logarithms of three points."""
     index, _ = find_peaks(density, prominence=PROMINENCE * density.max())
     index = index[wavenumbers[index] > LOWEST_PER_CM]
+    return _vertices(wavenumbers, density, index), density[index]
+
+
+def _vertices(wavenumbers: Array, density: Array, index: Integers) -> Array:
+    """Return where parabolas through three points around each index have their vertices."""
     left, middle, right = (np.log(density[index + k]) for k in (-1, 0, 1))
     shift = 0.5 * (left - right) / (left - 2 * middle + right)
-    places = wavenumbers[index] + shift * (wavenumbers[1] - wavenumbers[0])
-    return places, density[index]
+    return np.asarray(wavenumbers[index] + shift * (wavenumbers[1] - wavenumbers[0]))

@@ -269,9 +269,15 @@ def _analysis_text(data: Mapping[str, Any]) -> str:
     if bonds := data["hydrogen_bonds"]:
         lines.append(f"H bonds       {with_error(bonds['mean'], bonds['error'])} per frame")
     if "vdos_peaks_per_cm" in data:
-        peaks = " ".join(f"{x:.0f}" for x in data["vdos_peaks_per_cm"])
-        lines.append(f"lines (1/cm)  {peaks}")
+        lines.append(f"lines (1/cm)  {', '.join(_line_places(data))}")
     return "\n".join(lines)
+
+
+def _line_places(data: Mapping[str, Any]) -> list[str]:
+    places, errors = data["vdos_peaks_per_cm"], data["vdos_peak_errors_per_cm"]
+    if errors is None:
+        return [f"{x:.0f}" for x in places]
+    return [f"{x:.0f} +- {error:.0f}" for x, error in zip(places, errors, strict=True)]
 
 
 def _cell_lines(data: Mapping[str, Any]) -> Iterator[str]:

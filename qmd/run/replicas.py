@@ -133,7 +133,8 @@ class ReplicaSimulation(AbstractSimulation):
     def _write_last_states(self, failure: Failure, *, alone: bool) -> int:
         paths, states = self._paths, self._last_good_states(failure.replica, failure.step)
         path = paths.failure if alone else paths.failure_of(failure.replica)
-        extxyz.write(path, self._setup.system, states, [failure.replica] * len(states))
+        replicas, stresses = [failure.replica] * len(states), self._stresses_of_failed(states)
+        extxyz.write(path, self._setup.system, states, replicas, stresses)
         return len(states)
 
     def _save(self) -> None:

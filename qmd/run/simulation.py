@@ -234,6 +234,12 @@ class AbstractSimulation(abc.ABC):
         function = in_cell(self._setup.force, self._setup.potential.name)
         return [stress_of(function, state.positions, state.cell) for state in states]
 
+    def _stresses_of_failed(self, states: Sequence[State]) -> list[Array | None]:
+        """Return stresses for `failure.extxyz`; none if a Python potential fails again."""
+        with suppress(Exception):
+            return self._stresses(states)
+        return [None] * len(states)
+
     def _accept(self, batch: Batch) -> None:
         """Make `batch` the present one; the LAST_STATES steps up to it can be made again."""
         self._earlier.append(self._batch)
@@ -327,7 +333,8 @@ class Simulation(AbstractSimulation):
     def _give_up(self, bad_step: int, cause: str, advice: str | None = None) -> NoReturn:
         """Keep the last good states for the user; the checkpoint stays as it is."""
         good = self._good_states(bad_step)
-        extxyz.write(self._paths.failure, self._setup.system, good)
+        stresses = self._stresses_of_failed(good)
+        extxyz.write(self._paths.failure, self._setup.system, good, stresses=stresses)
         timestep = self._setup.config.integrator.timestep_fs
         advice = advice or (
             f"Try a smaller `timestep_fs` (now {timestep:g}), a lower temperature, or another start"

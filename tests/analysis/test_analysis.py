@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from made_series import made
 from run_files import DIMER
+from scipy.signal import lfilter
 
 from qmd import units
 from qmd.analysis import (
@@ -163,6 +164,47 @@ def test_each_mode_has_its_share_of_the_kinetic_energy_in_a_spectrum():
     np.testing.assert_allclose(
         spectrum.velocity_autocorrelation(run)[:4000], expected, rtol=0, atol=0.01
     )
+
+
+def noisy_run(v):
+    """Return a run of two atoms, of which the second has the velocities v along x, 3 fs apart."""
+    v = np.stack([np.zeros_like(v), v], axis=1)[..., None] * np.array([1.0, 0, 0])
+    return made(np.zeros_like(v), v, np.arange(len(v)) * 3e-3)
+
+
+def test_errors_of_a_density_of_states_are_those_of_white_noise():
+    v = np.random.default_rng(4).standard_normal(1333 * 9)  # 17 segments
+    found = spectrum.spectrum(noisy_run(v))
+    # White noise has a flat density; without the ends, where windows of real data overlap.
+    inner = slice(100, -100)
+    flat = 1 / (found.wavenumbers[-1] - found.wavenumbers[0])
+    scatter = np.mean((found.density[inner] - flat) ** 2)
+    # About 400 independent points, of which each has the square of a Gaussian in it: the ratio of
+    # the variances has a standard error of sqrt(2 / 400) = 7 %.
+    assert np.mean(found.errors[inner] ** 2) == pytest.approx(scatter, rel=0.25)
+
+
+def test_errors_of_lines_are_their_scatter_over_runs():
+    rng = np.random.default_rng(5)
+    omega = 2 * np.pi * spectrum.SPEED_OF_LIGHT_CM_PER_PS * 1600 * 3e-3
+    step = np.exp(1j * omega - 3e-3 / 0.5)  # a line that loses its phase in 0.5 ps, 21 1/cm wide
+    places, errors = [], []
+    for _ in range(30):
+        kicks = rng.standard_normal((5400, 2)) @ np.array([1, 1j])
+        v = lfilter([1.0], [1.0, -step], kicks).real
+        found = spectrum.spectrum(noisy_run(v))
+        highest = int(np.argmax(found.heights))
+        places.append(found.peaks[highest])
+        errors.append(found.peak_errors[highest])
+    # A standard deviation over 30 runs has an error of 13 %, the mean square of jackknife errors of
+    # seven segments one of twice that, and the maximum of a noisy line is no smooth function of it.
+    assert 0.5 < np.sqrt(np.mean(np.square(errors))) / np.std(places) < 2
+
+
+def test_a_short_run_has_a_spectrum_without_errors():
+    v = np.random.default_rng(6).standard_normal(1333 * 2)  # 3 segments
+    found = spectrum.spectrum(noisy_run(v))
+    assert found.errors is None and found.peak_errors is None
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,24 @@ def test_replicas_are_single_runs(tmp_path: Path) -> None:
     assert np.array_equal(ase.io.read(many.paths.final, index=0).positions, alone.positions)
 
 
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_the_last_states_before_a_failure_have_the_stress(tmp_path: Path, replicas: int) -> None:
+    guards = {"max_force_eV_per_A": 0.1}
+    settings = {"guards": guards, **({"replicas": replicas} if replicas > 1 else {})}
+    with pytest.raises(NumericalError, match="the largest force"):
+        session.run(load_config(write_input(tmp_path, argon(), **settings)))
+    states = ase.io.read(tmp_path / "output" / "failure.extxyz", index=":")
+    assert len(states) > 1
+    for atoms in (states[0], states[-1]):
+        cell = np.array(atoms.cell)
+        system = System(atoms.numbers, atoms.positions, atoms.get_masses(), None, "", cell=cell)
+        function = build_potential(parse_potential(ARGON), system, tmp_path).energy_in_cell
+        slopes = strain_slopes(function, atoms.positions, cell)
+        # As in `virial_check`: third derivatives of a few eV for each atom.
+        volume = atoms.get_volume()
+        np.testing.assert_allclose(atoms.get_stress(voigt=False) * volume, slopes, atol=1e-4)
+
+
 def test_volume_density_pressure_and_stress_of_each_replica_are_written(tmp_path: Path) -> None:
     npt = {
         "kind": "cell_rescaling", "timestep_fs": 4, "temperature_K": 120, "pressure_bar": 500,
