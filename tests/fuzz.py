@@ -18,7 +18,7 @@ sys.path[:0] = [str(Path(__file__).parent / "helpers"), str(Path(__file__).paren
 
 import pages  # noqa: E402
 from fuzz_targets import TARGETS  # noqa: E402
-from fuzzing import in_child, prepared  # noqa: E402
+from fuzzing import in_child, prepared, warm  # noqa: E402
 
 EACH = 250
 """Cases of one child."""
@@ -42,7 +42,7 @@ def main() -> int:
         if one["cases"] >= options.cases:
             continue
         with prepared(target) as folder:
-            TARGETS[target].warm(folder)
+            warm(target, folder)
             while one["cases"] < options.cases:
                 number = min(EACH, options.cases - one["cases"])
                 add(one, in_child(target, folder, number, one["seeds"][1]))

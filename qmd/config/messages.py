@@ -6,6 +6,7 @@ The wording is derived from the JSON schema, so a new key needs no new message.
 import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
@@ -24,7 +25,7 @@ def input_error(
     error: ValidationError, schema: type[BaseModel], document: Document, set_paths: list[KeyPath]
 ) -> InputError:
     """Return the first problem by line as an error, with the number of further ones."""
-    problems = _problems(error, _Schema(schema.model_json_schema()), document.data)
+    problems = _problems(error, _schema(schema), document.data)
     options = [_option(problem.path, set_paths) for problem in problems]
     lines = [0 if o else document.line(p.path) for o, p in zip(options, problems, strict=True)]
     first = lines.index(min(lines))
@@ -32,6 +33,11 @@ def input_error(
     where = "--set" if options[first] else document.where(path)
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return InputError(f"{where}: {what}{more}", hint)
+
+
+@cache
+def _schema(schema: type[BaseModel]) -> "_Schema":
+    return _Schema(schema.model_json_schema())
 
 
 def _option(path: KeyPath, set_paths: list[KeyPath]) -> KeyPath:

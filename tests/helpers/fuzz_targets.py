@@ -56,7 +56,7 @@ class Target:
     prepare: Callable[[Path], None] = lambda folder: None
     """Writes whole files into an empty folder."""
     warm: Callable[[Path], None] = lambda folder: None
-    """Compiles what cases need, before their time is measured."""
+    """Reads what is whole: imports and compiles, before the time of cases is measured."""
 
 
 class StandIn(Calculator):
@@ -289,6 +289,7 @@ STRUCTURES = {
     "water.xyz": "xyz", "full.xyz": "extxyz", "water.pdb": "proteindatabank", "water.mol": "mol",
     "water.gen": "gen", "coord": "turbomole",
 }  # fmt: skip
+READERS = ("geometries", "isolated", "in a cell")
 NAMES = (*STRUCTURES, "a.cif", "a.cube", "a.traj", "a.json", "a.db", "POSCAR", "a.xyz.gz", "a.nc",
          "a.sdf", "a", "a.txt")  # fmt: skip
 PDB = b"".join(
@@ -316,8 +317,7 @@ def _structures(folder: Path) -> st.SearchStrategy[Any]:
         st.sampled_from(NAMES),
         st.sampled_from(sorted(whole.values())).flatmap(damage.of_text) | st.binary(max_size=200),
     )
-    readers = st.sampled_from(["geometries", "isolated", "in a cell"])
-    return st.tuples(st.one_of(files, files, files, strangers), readers)
+    return st.tuples(st.one_of(files, files, files, strangers), st.sampled_from(READERS))
 
 
 def _read_structure(folder: Path, case: Any) -> None:
@@ -332,6 +332,12 @@ def _read_structure(folder: Path, case: Any) -> None:
             load_system(str(path), folder, charged=True, periodic=reader == "in a cell")
     finally:
         path.unlink()
+
+
+def _warm_structures(folder: Path) -> None:
+    for name in STRUCTURES:
+        for reader in READERS:
+            _read_structure(folder, ((name, (folder / name).read_bytes()), reader))
 
 
 def _npy(rng_shape: Any, kind: str, data: bytes) -> bytes:
@@ -370,6 +376,11 @@ def _read_dataset(folder: Path, case: Any) -> None:
     path = folder / f"case{Path(name).suffix}"
     path.write_bytes(content)
     checks.check(datasets.read(path), WATER, forces=True)
+
+
+def _warm_datasets(folder: Path) -> None:
+    for name in ("labels.npz", "labels.extxyz", "labels.json", "labels.db"):
+        _read_dataset(folder, (name, (folder / name).read_bytes()))
 
 
 # Packages
@@ -484,6 +495,10 @@ def _read_checkpoint(folder: Path, case: bytes) -> None:
         shutil.rmtree(run)
 
 
+def _warm_checkpoints(folder: Path) -> None:
+    _read_checkpoint(folder, (folder / "output" / "checkpoint").read_bytes())
+
+
 def _words(content: bytes, before: int) -> st.SearchStrategy[bytes]:
     """Replace one or two of the words of four bytes before a place."""
     word = st.sampled_from([0, 1, 3, 2**16, 2**24, 2**31 - 1, 2**31, 2**32 - 1]) | st.integers(
@@ -523,6 +538,10 @@ def _read_trajectory(folder: Path, case: bytes) -> None:
         path.write_bytes(whole)
 
 
+def _warm_trajectories(folder: Path) -> None:
+    _read_trajectory(folder, (folder / "output" / "trajectory.nc").read_bytes())
+
+
 RUN_FILES = {
     "run.json": (damage.of_bytes, damage.of_numbers),
     "log.csv": (damage.of_text,),
@@ -553,6 +572,11 @@ def _read_folder(folder: Path, case: Any) -> None:
         potential_of_run.potential_of_run(found.run)
     finally:
         path.write_bytes(whole)
+
+
+def _warm_folders(folder: Path) -> None:
+    for name in RUN_FILES:
+        _read_folder(folder, (name, (folder / "output" / name).read_bytes()))
 
 
 # The socket
@@ -606,11 +630,11 @@ def _read_messages(folder: Path, case: bytes) -> None:
 
 TARGETS = {
     "inputs": Target(_inputs, _read_input, _prepare_inputs, _warm_inputs),
-    "structures": Target(_structures, _read_structure, _write_water),
-    "datasets": Target(_datasets, _read_dataset, _write_water),
+    "structures": Target(_structures, _read_structure, _write_water, _warm_structures),
+    "datasets": Target(_datasets, _read_dataset, _write_water, _warm_datasets),
     "packages": Target(_packages, _read_package, _prepare_packages, _warm_packages),
-    "checkpoints": Target(_checkpoints, _read_checkpoint, _prepare_run),
-    "trajectories": Target(_trajectories, _read_trajectory, _prepare_run),
-    "run folders": Target(_folders, _read_folder, _prepare_run),
+    "checkpoints": Target(_checkpoints, _read_checkpoint, _prepare_run, _warm_checkpoints),
+    "trajectories": Target(_trajectories, _read_trajectory, _prepare_run, _warm_trajectories),
+    "run folders": Target(_folders, _read_folder, _prepare_run, _warm_folders),
     "socket": Target(_messages, _read_messages),
 }

@@ -99,6 +99,12 @@ def cases(target: str, folder: Path, number: int, first: int, take: Callable[[An
     each()
 
 
+def warm(target: str, folder: Path) -> None:
+    """Read what is whole, and make some cases, so that no child has to import and compile."""
+    TARGETS[target].warm(folder)
+    cases(target, folder, 20 * AT_ONCE, 0, lambda case: None)
+
+
 def in_child(target: str, folder: Path, number: int, first: int) -> dict[str, Any]:
     """Read cases in a child of limited memory; return counts of their ends, and the findings.
 

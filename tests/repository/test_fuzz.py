@@ -67,6 +67,6 @@ def test_a_finding_is_found(tmp_path, monkeypatch):
 @pytest.mark.parametrize("target", TARGETS)
 def test_nothing_is_found_in_children_of_limited_memory(target):
     with fuzzing.prepared(target) as folder:
-        TARGETS[target].warm(folder)
+        fuzzing.warm(target, folder)
         found = fuzzing.in_child(target, folder, 250, 0)
     assert found["cases"] == 250 and not found["findings"]
