@@ -3,9 +3,10 @@
     python docs/liquid.py FOLDER [--frames water64_train.npz]
 
 FOLDER has a run folder for each run: `qnn-water-nvt`, `qnn-water-npt`, `qnn-water-nve`,
-`spc-fw-nvt`, `q-spc-fw-nvt`, with `-2`, `-3` and so on for further seeds; those that are absent are
-left out. `--frames` names the DFT frames that are compared with. Writes the tables of
-docs/liquid.md and docs/images/liquid.png.
+`spc-fw-nvt`, `q-spc-fw-nvt`, with `-2`, `-3` and so on for further seeds, `qnn-water-vdos` with a
+frame every 3 fs, and `qnn-water-beads` with the output of i-PI (`runs/water-64-path-integrals`);
+those that are absent are left out. `--frames` names the DFT frames that are compared with. Writes
+the tables of docs/liquid.md, docs/images/liquid.png and docs/images/liquid-motion.png.
 """
 
 import argparse
@@ -13,18 +14,23 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import ase.io
 import matplotlib.pyplot as plt
 import numpy as np
 
-from qmd.analysis import statistics
+from qmd.analysis import spectrum, statistics
 from qmd.analysis.analyze import analyze
 from qmd.analysis.condensed.radial import radial_distributions
+from qmd.analysis.report import draw_spectra
 from qmd.analysis.series import Series, read
 
 ROOT = Path(__file__).parents[1]
 PAGE, PICTURE = ROOT / "docs" / "liquid.md", ROOT / "docs" / "images" / "liquid.png"
+MOTION = PICTURE.with_name("liquid-motion.png")
 EQUILIBRATION_PS = 5.0
 """Part of each run that is left out of its structure."""
+BEADS_EQUILIBRATION_PS = 0.5
+"""Part of the path integrals that is left out; the O-H stretch forgets its start within 0.1 ps."""
 PAIRS = "O-O", "O-H", "H-H"
 BEYOND_A = {"O-O": 0.0, "O-H": 1.3, "H-H": 1.9}
 """Distances from which on peaks are those between molecules."""
@@ -153,6 +159,70 @@ def draw(shapes) -> None:
     figure.savefig(PICTURE, dpi=150, metadata={"Software": None})
 
 
+def bonds(positions: np.ndarray) -> np.ndarray:
+    """Return the O-H bond lengths of molecules O H H, which are whole, (n_frames, n_bonds)."""
+    molecules = positions.reshape(len(positions), -1, 3, 3)
+    apart = molecules[:, :, 1:] - molecules[:, :, :1]
+    return np.linalg.norm(apart, axis=-1).reshape(len(positions), -1)
+
+
+def beads(folder: Path) -> tuple[np.ndarray, int]:
+    """Return the O-H bonds of all beads in i-PI's output, (n_frames, n), and their number."""
+    log = np.loadtxt(folder / "output.log")
+    paths = sorted(folder.glob("output.positions_*.xyz"))
+    each = [np.array([a.positions for a in ase.io.read(path, ":")]) for path in paths]
+    n = min(len(log), *(len(x) for x in each))
+    kept = log[:n, 1] >= BEADS_EQUILIBRATION_PS
+    return np.hstack([bonds(x[:n][kept]) for x in each]), len(paths)
+
+
+def bond_lengths(sets: dict[str, np.ndarray]) -> list[str]:
+    """Return the table of O-H bonds."""
+    rows = ["| nuclei | mean O-H, A | standard deviation, A |", "| --- | --: | --: |"]
+    for name, lengths in sets.items():
+        mean = statistics.mean(lengths.mean(axis=1))
+        width = statistics.mean(lengths.std(axis=1))
+        rows.append(
+            f"| {name} | {statistics.with_error(mean.value, mean.error)} "
+            f"| {statistics.with_error(width.value, width.error)} |"
+        )
+    return rows
+
+
+def draw_motion(run: Series | None, sets: dict[str, np.ndarray]) -> list[str]:
+    """Draw the density of states and the distribution of O-H bonds; return the lines in words."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4))
+    words = []
+    if run is not None:
+        found = spectrum.spectrum(run)
+        draw_spectra(left, [("", found)])
+        assert found.peak_errors is not None  # 20 ps are nine segments
+        pairs = zip(found.peaks, found.peak_errors, strict=True)
+        lines = ", ".join(f"{x:.0f} +- {error:.0f}" for x, error in pairs)
+        words = [f"Density of states over {run.times_ps[-1]:.0f} ps: lines at {lines} 1/cm."]
+    for (name, lengths), colour in zip(sets.items(), ("#D55E00", "#0072B2", "black"), strict=False):
+        height, edges = np.histogram(lengths, bins=100, range=(0.7, 1.5), density=True)
+        right.plot((edges[1:] + edges[:-1]) / 2, height, color=colour, lw=1.2, label=name)
+    right.set(xlabel="O-H bond (angstrom)", ylabel="probability (1/angstrom)", yticks=[])
+    right.legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(MOTION, dpi=150, metadata={"Software": None})
+    return words
+
+
+def motion(folder: Path, found: dict[str, list[Series]]) -> list[str]:
+    """Return table and words on bonds and vibrations, with the picture drawn."""
+    sets = {}
+    if parts := found.get("qnn-water-nvt"):
+        sets["classical"] = np.vstack([bonds(late(part).positions) for part in parts])
+    if (folder / "qnn-water-beads").exists():
+        lengths, count = beads(folder / "qnn-water-beads")
+        sets[f"{count} beads"] = lengths
+    vdos = folder / "qnn-water-vdos"
+    words = draw_motion(read(vdos) if vdos.exists() else None, sets)
+    return [*bond_lengths(sets), "", *words]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -169,11 +239,12 @@ def main() -> None:
         if parts := found.get(f"{label}-nvt"):
             shapes[label] = radial([late(part) for part in parts])
     draw(shapes)
-    text = "\n".join([*structure(shapes), "", *dynamics(found)])
+    more = motion(arguments.folder, found)
+    text = "\n".join([*structure(shapes), "", *dynamics(found), "", *more])
     page = PAGE.read_text()
     before, _, rest = page.partition(BEGIN)
     PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
-    print(PAGE, PICTURE, sep="\n")
+    print(PAGE, PICTURE, MOTION, sep="\n")
 
 
 if __name__ == "__main__":

@@ -5,12 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import ase.io
 import numpy as np
 import pytest
+from ase import Atoms
 
 from qmd.cli.app import app
 from qmd.interop.ase_calculator import QmdCalculator
+from qmd.io.structure import load_system
 
+ROOT = Path(__file__).parents[2]
 IPI = Path(sys.executable).with_name("i-pi")
 WATER = np.array([[0.0, 0.0, 0.0], [0.97, 0.0, 0.0], [-0.24, 0.94, 0.0]])
 needs_ipi = pytest.mark.skipif(not IPI.exists(), reason="needs ipi, of the extra test")
@@ -56,18 +60,7 @@ def path_integrals(folder: Path, **settings) -> tuple[np.ndarray, np.ndarray]:
     lines = [f"{s} {x} {y} {z}" for s, (x, y, z) in zip("OHH", WATER, strict=True)]
     head = "# CELL(abcABC): 50 50 50 90 90 90 cell{angstrom} positions{angstrom}"
     (folder / "init.xyz").write_text("\n".join(["3", head, *lines, ""]))
-    server = subprocess.Popen(
-        [str(IPI), "input.xml"], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
-    command = [sys.executable, "-m", "qmd", "driver", "sivqlm-h2o", "--unix", address]
-    try:
-        subprocess.run(command, check=True, timeout=3000, capture_output=True)
-        _, problems = server.communicate(timeout=60)
-        assert server.returncode == 0, problems.decode()
-    finally:
-        server.kill()
-        server.wait()
-        Path(f"/tmp/ipi_{address}").unlink(missing_ok=True)
+    serve(folder, address, "sivqlm-h2o")
     beads = []
     for path in sorted(folder.glob("out.x_*.xyz")):
         rows = [r.split() for r in path.read_text().splitlines()]
@@ -76,13 +69,27 @@ def path_integrals(folder: Path, **settings) -> tuple[np.ndarray, np.ndarray]:
     return np.loadtxt(folder / "out.log"), np.array(beads)
 
 
+def serve(folder: Path, address: str, *potential: str) -> None:
+    """Run i-PI on `folder`/input.xml, with a driver of the potential, to the end."""
+    server = subprocess.Popen(
+        [str(IPI), "input.xml"], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    command = [sys.executable, "-m", "qmd", "driver", *potential, "--unix", address]
+    try:
+        subprocess.run(command, check=True, timeout=3000, capture_output=True)
+        _, problems = server.communicate(timeout=60)
+        assert server.returncode == 0, problems.decode()
+    finally:
+        server.kill()
+        server.wait()
+        Path(f"/tmp/ipi_{address}").unlink(missing_ok=True)
+
+
 @needs_ipi
 def test_i_pi_conserves_energy_on_our_forces(tmp_path):
     log, beads = path_integrals(tmp_path / "nve", beads=4, steps=40, ensemble="nve")
     assert log.shape == (41, 4) and beads.shape == (4, 41, 3, 3)
     calculator = QmdCalculator("sivqlm-h2o", absolute=True)
-    from ase import Atoms
-
     first = [Atoms("OHH", x, calculator=calculator).get_potential_energy() for x in beads[:, 0]]
     # i-PI's electronvolt, 0.036749326 hartree, has eight digits: 1e-7 of 2080 eV.
     assert log[0, 2] == pytest.approx(np.mean(first), abs=3e-4)
@@ -101,6 +108,36 @@ BAROSTAT = """\
           <thermostat mode='langevin'><tau units='femtosecond'>100</tau></thermostat>
         </barostat>
         <thermostat mode='pile_g'>"""
+
+
+@needs_ipi
+def test_the_input_for_path_integrals_of_the_liquid_runs(tmp_path):
+    text = (ROOT / "runs" / "water-64-path-integrals" / "input.xml").read_text()
+    address = f"qmd-{os.getpid()}-liquid"
+    for old, new in (
+        ("<total_steps>10000<", "<total_steps>2<"),
+        ("stride='20'", "stride='1'"),
+        ("nbeads='8'", "nbeads='2'"),
+        ("<address>water-64<", f"<address>{address}<"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    (tmp_path / "input.xml").write_text(text)
+    system = load_system("water-64", tmp_path, periodic=True)
+    box = Atoms(system.numbers, system.positions, cell=system.cell, pbc=True)
+    ase.io.write(tmp_path / "start.extxyz", box)
+    serve(tmp_path, address, "qnn-water", "--structure", str(tmp_path / "start.extxyz"))
+    log = np.loadtxt(tmp_path / "output.log")
+    beads = [ase.io.read(path, ":") for path in sorted(tmp_path.glob("output.positions_*.xyz"))]
+    assert log.shape == (3, 6) and [len(frames) for frames in beads] == [3, 3]
+    energies = []
+    for frames in beads:
+        atoms = Atoms(box.numbers, frames[-1].positions, cell=box.cell, pbc=True)
+        atoms.calc = QmdCalculator("qnn-water", absolute=True)
+        energies.append(atoms.get_potential_energy())
+    # i-PI's electronvolt is 1e-7 of itself too large, 3e-3 eV of 3e4 eV; its positions have six
+    # digits: 576 coordinates with 3e-5 A and 1 eV/A are 1e-3 eV.
+    assert log[-1, 5] == pytest.approx(np.mean(energies), abs=6e-3)
 
 
 @needs_ipi
@@ -126,8 +163,6 @@ def test_the_barostat_of_i_pi_is_told_the_virial(tmp_path, monkeypatch):
 
 def strain_virial(positions: np.ndarray, calculator: QmdCalculator, h: float = 1e-4) -> np.ndarray:
     """Return ``-dE/d(strain)`` by central differences, eV."""
-    from ase import Atoms
-
     virial = np.empty((3, 3))
     for a, b in np.ndindex(3, 3):
         energies = []
