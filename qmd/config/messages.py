@@ -65,7 +65,7 @@ def _problems(error: ValidationError, schema: "_Schema", data: Any) -> list[_Pro
         if kind == "extra_forbidden" or (absent and misspelt):
             continue  # reported above, or a consequence of it
         if kind == "value_error":
-            what = f"{dotted(path)} {details['ctx']['error']}"
+            what = f"{dotted(path) or 'the input'} {details['ctx']['error']}"
         elif missing:
             what = f"{dotted(path)} is missing: expected {schema.expected(path, data)}"
         else:
@@ -187,7 +187,7 @@ def _in_words(leaf: dict[str, Any]) -> str:
         case {"type": "null"}:
             return "null"
         case {"type": "array"}:
-            return "a list"
+            return f"a list{_length(leaf)}"
         case {"type": "object", "properties": properties}:
             return f"a mapping with the keys {', '.join(properties)}"
         case {"type": "object"}:
@@ -195,6 +195,14 @@ def _in_words(leaf: dict[str, Any]) -> str:
         case {"pattern": pattern}:
             return f"text of the form {pattern.strip('^$')}"
     return "text"
+
+
+def _length(leaf: dict[str, Any]) -> str:
+    """Return the allowed number of items of a list, as in " of 2 to 20 items"."""
+    low, high = leaf.get("minItems", 0), leaf.get("maxItems")
+    if high is None:
+        return f" of {low} or more items" if low > 1 else " that is not empty" if low else ""
+    return f" of {high} items" if low == high else f" of {low} to {high} items"
 
 
 _BOUNDS = {"exclusiveMinimum": ">", "minimum": ">=", "exclusiveMaximum": "<", "maximum": "<="}
@@ -212,7 +220,7 @@ def shown(value: Any) -> str:
         case dict():
             return "a mapping"
         case list():
-            return "a list"
+            return f"a list of {len(value)}" if value else "an empty list"
     return repr(value)
 
 

@@ -271,7 +271,7 @@ def test_null_is_refused_unless_the_key_is_optional(path, write):
         ("system.fixed", "2", "system.fixed: expected a list or null, got 2"),
         ("guards.on_leaving_domain", "pause", "expected one of 'stop', 'warn', got the text"),
         ("system.structure", "3", "expected text or a mapping with the keys molecule, "),
-        ("system.structure", "[h2o]", "seed, placement, got a list"),
+        ("system.structure", "[h2o]", "seed, placement, got a list of 1"),
         ("potential.sha256", "abc", "expected text of the form [0-9a-f]{64} or null"),
         ("system.exact_temperature", "NO", "expected true or false, got the text 'NO'"),
         ("system.velocities", "zero", "temperature_K has no effect with `velocities: zero`"),
