@@ -219,7 +219,7 @@ def bound(
     trust: Trust = False,
     debug: Debug = False,
 ) -> None:
-    """Bound each pair of atoms by the training frames, in packages that bound elements."""
+    """Take the bounds of a package anew from the frames of its training."""
     with errors_in_one_line(debug, trust):
         import json
 

@@ -1,12 +1,20 @@
 """Domains of trained packages, and what their cards say of them."""
 
+from itertools import combinations, combinations_with_replacement
 from typing import Any
 
 import numpy as np
 
 from qmd.data import domains
+from qmd.integrators import neighbour_pairs
 from qmd.potentials import Domain
 from qmd.train.data import Data
+from qmd.train.problem import Frames
+
+NEAREST_A = 4.0
+"""Distance (angstrom) up to which the nearest atoms in a cell are looked for."""
+BEYOND_A = 1e6
+"""Upper bound (angstrom) of a distance that has none."""
 
 
 def bound(data: Data, species: tuple[str, ...], *, by_elements: bool) -> Domain:
@@ -32,3 +40,49 @@ def bounds_card(
     lowest = data.train.positions[int(np.argmin(data.train.energies))]
     pulled = domains.last_noticed(domain, species, lowest)
     return card | ({} if pulled is None else {"hydrogen_noticed_last": pulled._asdict()})
+
+
+def in_cells(frames: Frames, species: tuple[str, ...]) -> Domain:
+    """Return the least distances of elements in cells, each for one pair of atoms that has them.
+
+    `Package.on` takes them to all pairs of other atoms. Nothing is too far in a cell.
+
+    Parameters
+    ----------
+    frames : Frames
+        Of cells.
+    species : tuple of str
+    """
+    assert frames.cells is not None
+    kinds = np.array(species)
+    lows: dict[tuple[str, str], float] = {}
+    for x, cell in zip(frames.positions, frames.cells, strict=True):
+        i, j, shifts = neighbour_pairs(x, cell, NEAREST_A)
+        lengths = np.linalg.norm(x[j] - x[i] + shifts @ cell, axis=1)
+        for pair in combinations_with_replacement(sorted(set(species)), 2):
+            both = (kinds[i] == pair[0]) & (kinds[j] == pair[1])
+            both |= (kinds[i] == pair[1]) & (kinds[j] == pair[0])
+            if both.any():
+                lows[pair] = min(lows.get(pair, np.inf), float(lengths[both].min()))
+    atoms = {
+        tuple(sorted((species[i], species[j]))): (i, j)
+        for i, j in reversed(list(combinations(range(len(species)), 2)))
+    }
+    named = [(atoms[pair], low) for pair, low in lows.items() if pair in atoms]
+    warn = np.array([(low, BEYOND_A) for _, low in named]).reshape(-1, 2)
+    pairs = np.array([pair for pair, _ in named], np.int64).reshape(-1, 2)
+    margin = np.maximum(domains.STOP_MARGIN * warn[:, 0], domains.LEAST_MARGIN_IN_CELLS_A)
+    return Domain(pairs, warn, warn - np.stack([margin, np.zeros_like(margin)], axis=1))
+
+
+def bounds_card_in_cells(domain: Domain, species: tuple[str, ...]) -> dict[str, Any]:
+    """Return what the card says of a domain in cells: least distances (angstrom) of elements."""
+    each = zip(domain.pairs, domain.warn[:, 0], domain.stop[:, 0], strict=True)
+    named = {"-".join(sorted((species[i], species[j]))): (w, s) for (i, j), w, s in each}
+    return {
+        "ranges_of": "least distances of elements",
+        "least_A": {
+            name: {"warns_below": round(float(warn), 3), "stops_below": round(float(stop), 3)}
+            for name, (warn, stop) in sorted(named.items())
+        },
+    }

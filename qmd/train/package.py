@@ -5,7 +5,6 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import combinations, combinations_with_replacement
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,9 @@ from qmd.data import domains
 from qmd.errors import NumericalError
 from qmd.forces.catalogue import load_package
 from qmd.forces.origin import UNBOUNDED_DOMAIN
-from qmd.integrators import neighbour_pairs
 from qmd.io import files
 from qmd.potentials import (
     Committee,
-    Domain,
     Package,
     Variant,
     compiled,
@@ -51,10 +48,6 @@ from qmd.train.states import COLUMNS, Plan, StageState
 from qmd.typing import Array
 
 N_TEST_VECTORS = 5
-NEAREST_A = 4.0
-"""Distance (angstrom) up to which the nearest atoms in a cell are looked for."""
-BEYOND_A = 1e6
-"""Upper bound (angstrom) of a distance that has none."""
 
 
 def make(
@@ -78,7 +71,7 @@ def make(
     if data.train.cells is None:
         trained = compared = bounds.bound(data, traits.species, by_elements=by_elements)
     else:
-        trained, compared = nearest_in_cells(data.train, traits.species), UNBOUNDED_DOMAIN
+        trained, compared = bounds.in_cells(data.train, traits.species), UNBOUNDED_DOMAIN
     inside = ~domains.outside(compared, data.test.positions)
     vectors = np.sort(np.argsort(~inside, kind="stable")[:N_TEST_VECTORS])
     by_frame = errors_by_frame(predicted["test"], data.test, data.test_places, compared)
@@ -104,8 +97,9 @@ def make(
     whole = config.model.assembled(package, data.train.positions, loaded.path.parent)
     if data.train.cells is None:
         said = bounds.bounds_card(whole.domain, data, traits.species, by_elements=by_elements)
-        whole = replace(whole, training={**whole.training, "domain": said})
-    return whole, predicted
+    else:
+        said = bounds.bounds_card_in_cells(whole.domain, traits.species)
+    return replace(whole, training={**whole.training, "domain": said}), predicted
 
 
 def _for_all(package: Package, config: TrainConfig, data: Data) -> Package:
@@ -145,32 +139,6 @@ def _members(plan: Plan, chosen: Ranked) -> list[Any]:
         jax.tree.map(np.asarray, unravel(jnp.asarray(stage_state(plan, *which).best)))
         for which in chosen
     ]
-
-
-def nearest_in_cells(frames: Frames, species: tuple[str, ...]) -> Domain:
-    """Return the least distances of elements in cells, each for one pair of atoms that has them.
-
-    `Package.on` takes them to all pairs of other atoms. Nothing is too far in a cell.
-    """
-    assert frames.cells is not None
-    kinds = np.array(species)
-    lows: dict[tuple[str, str], float] = {}
-    for x, cell in zip(frames.positions, frames.cells, strict=True):
-        i, j, shifts = neighbour_pairs(x, cell, NEAREST_A)
-        lengths = np.linalg.norm(x[j] - x[i] + shifts @ cell, axis=1)
-        for pair in combinations_with_replacement(sorted(set(species)), 2):
-            both = (kinds[i] == pair[0]) & (kinds[j] == pair[1])
-            both |= (kinds[i] == pair[1]) & (kinds[j] == pair[0])
-            if both.any():
-                lows[pair] = min(lows.get(pair, np.inf), float(lengths[both].min()))
-    atoms = {
-        tuple(sorted((species[i], species[j]))): (i, j)
-        for i, j in reversed(list(combinations(range(len(species)), 2)))
-    }
-    named = [(atoms[pair], low) for pair, low in lows.items() if pair in atoms]
-    warn = np.array([(low, BEYOND_A) for _, low in named]).reshape(-1, 2)
-    pairs = np.array([pair for pair, _ in named], np.int64).reshape(-1, 2)
-    return Domain(pairs, warn, warn * (1 - domains.STOP_MARGIN, 1))
 
 
 def _checked(package: Package) -> Callable[..., tuple[float, Array]]:

@@ -9,21 +9,21 @@ from qmd.errors import MismatchError
 from qmd.forces.catalogue import load_package
 from qmd.io import files
 from qmd.potentials import Domain, Package, bounded_anew, find
-from qmd.train import session
-from qmd.train.bounds import bound, bounds_card
+from qmd.train import bounds, session
 from qmd.train.config import TrainConfig
 from qmd.train.data import Data
 
 
 def bound_anew(potential: str, loaded: LoadedConfig[TrainConfig], target: Path) -> Package:
-    """Write a copy of a package with a range for each pair of atoms, from its training frames.
+    """Write a copy of a package with bounds that are taken anew from its training frames.
 
-    Parameters and test vectors keep their bytes.
+    They are ranges of each pair of atoms, or, of a package that was trained in cells, the least
+    distances of its elements. Parameters and test vectors keep their bytes.
 
     Parameters
     ----------
     potential : str
-        Name or path of a package of one molecule.
+        Name or path of a package of one molecule, or of elements that was trained in cells.
     loaded : LoadedConfig
         Input of its training.
     target : Path
@@ -36,11 +36,12 @@ def bound_anew(potential: str, loaded: LoadedConfig[TrainConfig], target: Path) 
     Raises
     ------
     MismatchError
-        If the package serves several molecules or any, is joined from two trainings, or was
-        trained on other frames.
+        If the package serves several molecules, is joined from two trainings, or was trained on
+        other frames.
     """
     package = load_package(potential, Path())
-    if package.elements or package.variants:
+    in_cells = package.test_cells is not None
+    if package.variants or (package.elements and not in_cells):
         raise MismatchError(
             f"{package.name} serves several molecules: its ranges are those of pairs of elements"
         )
@@ -57,12 +58,14 @@ def bound_anew(potential: str, loaded: LoadedConfig[TrainConfig], target: Path) 
             f"{package.name} was trained on other frames than those of {loaded.path.name}",
             hint="give the input of its training; see labels_sha256 and split of its card",
         )
-    domain = bound(data, package.species, by_elements=False)
-    card = {
-        **package.training,
-        "domain": bounds_card(domain, data, package.species, by_elements=False),
-    }
-    if by_frame := card.get("errors_by_test_frame"):
+    if in_cells:
+        domain = bounds.in_cells(data.train, package.species)
+        said = bounds.bounds_card_in_cells(domain, package.species)
+    else:
+        domain = bounds.bound(data, package.species, by_elements=False)
+        said = bounds.bounds_card(domain, data, package.species, by_elements=False)
+    card = {**package.training, "domain": said}
+    if not in_cells and (by_frame := card.get("errors_by_test_frame")):
         card["errors_by_test_frame"] = _counted_anew(by_frame, data, domain)
     with files.output_errors(target):
         bounded_anew(find(potential), target, domain, card)

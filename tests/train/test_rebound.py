@@ -56,6 +56,21 @@ def test_ranges_and_card_are_new_and_all_else_keeps_its_bytes(tmp_path: Path, ca
     assert card["hydrogen_noticed_last"]["atom"] == 1
 
 
+def test_a_package_of_a_liquid_has_least_distances(tmp_path: Path) -> None:
+    text = RUNS / "train-water" / "train-both.yaml"
+    if (
+        not load_input(text, TrainConfig)
+        .path.parent.joinpath(load_input(text, TrainConfig).config.dataset)
+        .exists()
+    ):
+        pytest.skip("needs the frames of DeePMD-kit's example of water")
+    new = bound_anew("qnn-water", load_input(text, TrainConfig), tmp_path / "new.qmdp")
+    # The shipped package is what the command writes.
+    assert new.sha256 == load(find("qnn-water")).sha256
+    for least in new.training["domain"]["least_A"].values():
+        assert least["warns_below"] - least["stops_below"] == pytest.approx(0.15, abs=1.1e-3)
+
+
 @pytest.mark.parametrize(
     ("name", "changes", "message"),
     [

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase.units import Hartree
 
 from qmd.integrators import evaluate, evaluate_virial
 from qmd.io.boxes import Box, make_box
@@ -12,6 +13,8 @@ from qmd.potentials import find, load
 
 FRAMES = Path(__file__).parents[4] / "shared" / "data" / "water-pbe0" / "water64_train.npz"
 WATER = "O", "H", "H"
+BOND_A, ANGLE = 0.98, np.radians(105.5)
+"""A molecule of the liquid at rest."""
 
 
 def test_errors_on_frames_of_the_liquid():
@@ -54,3 +57,54 @@ def test_the_pressure_of_a_box_is_a_derivative():
     )
     # The error of a central difference is h^2/6 of a third derivative, here about 1e4 eV.
     assert np.trace(virial) == pytest.approx(-(wide - narrow) / (2 * h), abs=3e-6)
+
+
+def bent(r: float, angle: float) -> np.ndarray:
+    """Return a molecule with one bond of length r, the oxygen in the origin."""
+    return np.array(
+        [[0, 0, 0], [BOND_A, 0, 0], [r * np.cos(angle), r * np.sin(angle), 0]]
+    )  # fmt: skip
+
+
+def placed(molecule: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """Return the molecule with its oxygen, its plane and its bisector where those of `like` are."""
+
+    def frame(x: np.ndarray) -> np.ndarray:
+        first, second = (v / np.linalg.norm(v) for v in (x[1] - x[0], x[2] - x[0]))
+        along = (first + second) / np.linalg.norm(first + second)
+        normal = np.cross(first, second) / np.linalg.norm(np.cross(first, second))
+        return np.array([along, np.cross(normal, along), normal])
+
+    return like[0] + (molecule - molecule[0]) @ frame(molecule).T @ frame(like)
+
+
+@pytest.mark.physics
+def test_the_potential_is_right_up_to_where_a_run_stops():
+    """Molecules of the box bent and squeezed to the stop levels, beside PBE0 of one molecule."""
+    gto, dft = pytest.importorskip("pyscf.gto"), pytest.importorskip("pyscf.dft")
+    package, box = load(find("qnn-water")), load_system("water-64", ".", periodic=True)
+    served = package.on(tuple(box.symbols))
+    force = served.native()
+    least = package.training["domain"]["least_A"]
+
+    def in_the_liquid(molecule: np.ndarray, at: int) -> float:
+        x = box.positions.copy()
+        x[3 * at : 3 * at + 3] = placed(molecule, x[3 * at : 3 * at + 3])
+        return evaluate(force, x, box.cell)[0]
+
+    def alone(molecule: np.ndarray) -> float:
+        atoms = gto.M(atom=list(zip(WATER, molecule, strict=True)), basis="def2-tzvp", verbose=0)
+        field = dft.RKS(atoms)
+        field.xc = "pbe0"
+        return field.kernel() * Hartree
+
+    rest = bent(BOND_A, ANGLE)
+    narrow = bent(BOND_A, 2 * np.arcsin(least["H-H"]["stops_below"] / (2 * BOND_A)))
+    short = bent(least["H-O"]["stops_below"], ANGLE)
+    # Neighbours change a bend or a stretch by some percent; at its stop level, 100 kT above the
+    # rest, the squeezed bond is a fifth too soft, and the bend right.
+    for molecule, bar in ((narrow, 0.15), (short, 0.25)):
+        found = np.mean([in_the_liquid(molecule, m) - in_the_liquid(rest, m) for m in range(8)])
+        expected = alone(molecule) - alone(rest)
+        print(f"{found:.3f} eV in the liquid, {expected:.3f} eV alone by PBE0")
+        assert found == pytest.approx(expected, rel=bar)
