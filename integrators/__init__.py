@@ -22,7 +22,7 @@ from .forces.force import (
 from .forces.python_force import python_force, python_force_in_cell, raise_pending
 from .kernel_cache import cfunc, njit
 from .kernels import drift, kick, kinetic_energies, kinetic_energy, ou
-from .limits import Limits, Status, unlimited
+from .limits import Limits, Status, Stray, stray, unlimited
 from .methods.base import AbstractIntegrator
 from .methods.cell_rescaling import CellRescaling
 from .methods.driftless import Driftless
@@ -67,6 +67,7 @@ __all__ = [
     "Ramp",
     "State",
     "Status",
+    "Stray",
     "Stream",
     "VelocityRescaling",
     "VelocityVerlet",
@@ -93,6 +94,7 @@ __all__ = [
     "python_force",
     "python_force_in_cell",
     "raise_pending",
+    "stray",
     "unlimited",
     "with_noise",
 ]

@@ -28,6 +28,8 @@ N_ATOMS = 0
 ANY_NUMBER = 0
 """Value of that word for a function that takes any number of atoms."""
 
+ALARM = -1
+"""In place of a word: the list is that of `neighbours.watched`, for the limits of a loop."""
 
 LOST_PAIR = "a neighbour list has lost a pair of atoms"
 """Words for what an audit of the lists has found."""
@@ -79,7 +81,7 @@ class Force(NamedTuple):
     periodic : bool
         Whether the function reads `cell`. Otherwise a system with a cell is refused.
     lists : sequence of (int, Grows)
-        Neighbour lists, each with the word of the program that holds its address; see
+        Neighbour lists, each with the word of the program that holds its address, or `ALARM`; see
         `qmd.integrators.neighbours`. The function returns NaN if one has no room. `evaluate`, an
         integrator and the replicas then let it grow (`grown`), and begin again with the state
         before; whoever calls the function otherwise does the same. Whoever packs a program into
@@ -96,9 +98,10 @@ class Force(NamedTuple):
         """Return an equal force with a workspace, and lists, of its own."""
         program, workspace = self.program, self.workspace.copy()
         lists = [(word, held.for_thread()) for word, held in self.lists]
-        if lists:  # else the program of a `python_force` is what keeps its function alive
+        read = [(word, held) for word, held in lists if word != ALARM]
+        if read:  # else the program of a `python_force` is what keeps its function alive
             program = program.copy()
-        for word, held in lists:
+        for word, held in read:
             program[word] = held.address
         return self._replace(program=program, workspace=workspace, lists=tuple(lists))
 
@@ -128,6 +131,8 @@ class ForcePointer(NamedTuple):
     address: int
     program: npt.NDArray[np.int64]
     workspace: FloatArray
+    alarm: int
+    """Address of the list that the limits of a loop need; 0 without one."""
 
 
 def pointer(force: Force) -> ForcePointer:
@@ -142,7 +147,8 @@ def pointer(force: Force) -> ForcePointer:
     _require_vector("workspace", force.workspace, np.dtype(np.float64))
     if not len(force.program):
         raise TypeError("`program` of a force must begin with the number of atoms.")
-    return ForcePointer(_address(force.function), force.program, force.workspace)
+    alarm = next((held.address for word, held in force.lists if word == ALARM), 0)
+    return ForcePointer(_address(force.function), force.program, force.workspace, alarm)
 
 
 def require_fits(force: Force, n_atoms: int, cell: FloatArray) -> None:

@@ -18,7 +18,7 @@ from ..compiled import INNER, NO_REFERENCES
 from ..forces.force import Force, ForcePointer, pointer, require_fits
 from ..kernel_cache import njit
 from ..kernels import copy_into
-from ..limits import Limits, Status, check, require_valid
+from ..limits import Limits, Status, check, check_images, owned, require_valid
 from ..noise import Stream, checked_stream
 from ..state import Advanced, FloatArray, State, owned_copy
 
@@ -243,7 +243,7 @@ class AbstractIntegrator(abc.ABC):
         parameters = self._parameters(batch.positions.shape[1])
         previous = np.empty(batch.positions.shape[1:])
         _advance_each(
-            batch, ended, inv_masses, parameters, force, seed, limits, int(n_steps), previous
+            batch, ended, inv_masses, parameters, force, seed, owned(limits), int(n_steps), previous
         )
 
 
@@ -295,7 +295,7 @@ def _step_of(parameters, state, inv_masses, force, stream, now):
 
 @njit(nogil=True, **NO_REFERENCES)
 def _advance_each(batch, ended, inv_masses, parameters, force, seed, limits, n_steps, previous):
-    require_valid(limits, batch.positions.shape[1])
+    require_valid(limits, batch.positions.shape[1], force.alarm)
     for r in range(batch.replicas.size):
         if not 0 <= batch.replicas[r] < 4294967296:
             raise ValueError("`replicas` must lie in 0 ... 2**32 - 1.")
@@ -311,6 +311,9 @@ def _advance_each(batch, ended, inv_masses, parameters, force, seed, limits, n_s
             now += 1
             status, outside = check(
                 state.positions, previous, state.forces, batch.energies[r], limits
+            )
+            status, outside = check_images(
+                status, outside, state.positions, state.cell, limits, force.alarm
             )
             warned += outside
             if status == Status.OK:

@@ -25,6 +25,7 @@ program, and names both in `Force.lists`. Its compiled function begins with ::
   the steps are made again from the state before them.
 """
 
+from .alarm import watched
 from .count import vector
 from .geometry import completed, fraction, invert, is_periodic
 from .layout import SECOND, Neighbours, floats, integers, opened
@@ -46,4 +47,5 @@ __all__ = [
     "opened",
     "update",
     "vector",
+    "watched",
 ]

@@ -18,8 +18,9 @@ from ..compiled import quiet
 (LOSSES, UPDATE, FULL, ATOMS, VALID, BUILDS, AUDIT_EVERY, PAIRS,
  CAP_ATOMS, CAP_PAIRS, CAP_SHIFTS, NEED_ATOMS, NEED_PAIRS, NEED_SHIFTS,
  REACH, OFFSETS_OF, STARTS, ENTRIES, FOUND, MIRRORED, FIRST, ORDER, PLACE, WRAPS,
- REFERENCE, WRAPPED, SORTED, SHIFTS, NUMBERS, AUDIT, TAKEN) = (*range(15), *range(17, 33))
-HEAD = 33
+ REFERENCE, WRAPPED, SORTED, SHIFTS, NUMBERS, AUDIT, TAKEN, ALARM) = (
+    *range(15), *range(17, 34))
+HEAD = 34
 """Words of a head; `REACH` has three. From `OFFSETS_OF` on they are addresses."""
 CUTOFF, SKIN, GIVEN, CELL, INVERSE, HELD, HELD_INVERSE, N_NUMBERS = 0, 1, 2, 11, 20, 29, 38, 47
 """Places in the numbers: cell of now, it completed, its inverse; the last two at the build."""

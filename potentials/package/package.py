@@ -21,7 +21,7 @@ import stat
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
@@ -38,7 +38,7 @@ from qmd import atomic
 from ..json_values import integer, number
 from ..tree.nodes import Model
 from ..tree.walk import named_parameters, on_atoms
-from .domain import Domain
+from .domain import BEYOND_A, Domain
 from .json_form import model_from_json, model_to_json
 from .limits import MAX_AMPLITUDES, amplitudes_written, why_too_expensive
 
@@ -55,9 +55,8 @@ ENERGY_TOLERANCE, FORCE_TOLERANCE = 1e-10, 1e-8
 """eV, eV/angstrom: rounding of another processor is 1e-13; a miscompilation is not."""
 UNITS = {"energy": "eV", "length": "angstrom", "forces": "eV/angstrom", "angles": "rad"}
 MAX_WATCHED = 512
-"""Largest number of atoms, other than those of the training, whose pairs are all watched."""
-BEYOND_A = 1e6
-"""Upper bound (angstrom) of a distance that has none: atoms apart do not interact."""
+"""Largest number of atoms, other than those of the training, whose pairs are all named; of more
+atoms, one pair of each two elements, by which a cell watches all (`Domain.least`)."""
 SHIPPED = Path(__file__).parents[1] / "shipped"
 """Folder of the packages that come with the program."""
 
@@ -217,10 +216,9 @@ class Package:
                 pair = tuple(sorted((symbols[i], symbols[j])))
                 low = lows.get(pair, (math.inf, math.inf))
                 lows[pair] = min(low[0], float(stop[0])), min(low[1], float(warn[0]))
-        watched = combinations(range(len(species)), 2) if len(species) <= MAX_WATCHED else ()
         pairs = [
             (i, j, *lows[pair])
-            for i, j in watched
+            for i, j in _watched(species)
             if (pair := tuple(sorted((species[i], species[j])))) in lows
         ]
         found = np.array(pairs, float).reshape(-1, 4)
@@ -307,6 +305,18 @@ def bounded_anew(path: Path, target: Path, domain: Domain, training: Mapping[str
     model = json.loads(members.pop("model.json"))
     changed = {"domain": _domain_to_json(domain), "training": dict(training)}
     return _write(target, model | changed, members)
+
+
+def _watched(species: tuple[str, ...]) -> Iterable[tuple[int, int]]:
+    """Return all pairs of atoms; of many atoms, one pair of each two elements."""
+    pairs = combinations(range(len(species)), 2)
+    if len(species) <= MAX_WATCHED:
+        return pairs
+    atoms: dict[str, list[int]] = {}
+    for atom, symbol in enumerate(species):
+        atoms.setdefault(symbol, []).append(atom)
+    alike = [(found[0], found[1]) for found in atoms.values() if len(found) > 1]
+    return [*alike, *combinations([found[0] for found in atoms.values()], 2)]
 
 
 def _write(path: Path, model: Mapping[str, Any], tensors: Mapping[str, bytes]) -> str:

@@ -30,6 +30,8 @@ def diffusion(run: Series) -> Diffusion | None:
     if run.cells is not None:  # see `displacement`
         return None
     interval = float(np.diff(run.times_ps).mean())
+    if not friction * interval * len(run.positions) > 1:  # nor 0, from a damaged record
+        return None
     first, last = round(1 / friction / interval), round(4 / friction / interval)
     if not (0 < first < last < len(run.positions) // 4):
         return None

@@ -4,6 +4,7 @@ import copy
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Self, cast
@@ -22,8 +23,9 @@ from qmd.errors import InputError, MismatchError
 from qmd.forces.build import build_package, build_potential, parse_potential
 from qmd.forces.catalogue import for_given_atoms, load_package
 from qmd.forces.config import PackageConfig
-from qmd.forces.origin import PotentialOrigin
+from qmd.forces.origin import PotentialOrigin, domain_limits
 from qmd.forces.runnable import RunnablePotential
+from qmd.integrators import stray
 from qmd.io.stated import NOTHING, Stated, read_stated
 from qmd.potentials import Package
 from qmd.system.cell import is_full, volume
@@ -129,8 +131,8 @@ class QmdCalculator(Calculator):
         super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
         potential, served = self._potential_for_atoms(), cast(Atoms, self.atoms)
         positions = np.array(served.positions, float, order="C")
-        self._warn_outside(potential.source, positions)
         cell, virial = _lattice(served), None
+        self._warn_outside(potential.source, positions, cell)
         if cell.any():
             in_cell = potential.energy_in_cell
             energy, forces, virial = in_cell(positions, cell, "stress" in properties)
@@ -188,16 +190,18 @@ class QmdCalculator(Calculator):
         except (InputError, MismatchError) as error:
             raise CalculatorSetupError(f"{error} {error.hint or ''}".strip()) from None
 
-    def _warn_outside(self, source: PotentialOrigin, positions: np.ndarray) -> None:
-        domain = source.domain
-        i, j = domain.pairs.T
-        distances = np.linalg.norm(positions[j] - positions[i], axis=1)
-        outside = ~((distances >= domain.warn[:, 0]) & (distances <= domain.warn[:, 1]))
-        if outside.any():
-            k = int(outside.argmax())
+    def _warn_outside(
+        self, source: PotentialOrigin, positions: np.ndarray, cell: np.ndarray
+    ) -> None:
+        domain = replace(source.domain, stop=source.domain.warn)
+        species = cast(Atoms, self.atoms).get_chemical_symbols()
+        if found := stray(domain_limits(domain, species, bool(cell.any())), positions, cell):
+            to = f"{found.low:.3f} to {found.high:.3f} A"
+            if found.high == np.inf:
+                to = f"{found.low:.3f} A and more"
             warnings.warn(
-                f"{source.name}: atoms {i[k]} and {j[k]} are {distances[k]:.3f} A apart; the "
-                f"training data has {domain.warn[k, 0]:.3f} to {domain.warn[k, 1]:.3f} A.",
+                f"{source.name}: atoms {found.i} and {found.j} are {found.distance:.3f} A apart; "
+                f"the training data has {to}.",
                 stacklevel=3,
             )
 

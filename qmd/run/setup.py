@@ -15,7 +15,7 @@ from qmd.config.load import LoadedConfig
 from qmd.errors import InputError
 from qmd.forces.build import build_potential
 from qmd.forces.combine import confined
-from qmd.forces.origin import PotentialOrigin
+from qmd.forces.origin import PotentialOrigin, domain_limits
 from qmd.forces.runnable import ForceSpread, RunnablePotential, require_cell
 from qmd.integrators import (
     AbstractIntegrator,
@@ -26,6 +26,7 @@ from qmd.integrators import (
     NativeReplicas,
     Ramp,
     Stream,
+    neighbours,
 )
 from qmd.io.boxes import Box
 from qmd.io.structure import load_box, load_system
@@ -46,6 +47,8 @@ from qmd.system.thermometer import Thermometer
 
 MAX_BATCH_ATOMS = 1_000_000
 """In all replicas: what a checkpoint has room for."""
+LEAST_REACH_A = 0.1
+"""Reach of the list of a domain without any least distance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +114,9 @@ def set_up(loaded: LoadedConfig[RunConfig]) -> RunSetup:
     threads = config.threads if config.replicas == 1 else None  # replicas share them otherwise
     stream, force = Stream(config.seed, config.replica), potential.force(threads or 1)
     require_cell(force, system.cell, potential.source.name)
+    limits = build_limits(config, potential.source.domain, system)
+    if limits.kinds.size:
+        force = neighbours.watched(force, max(float(limits.least.max()), LEAST_REACH_A))
     thermometer = thermometer_of(config, system, method, stream)
     in_batches = potential.backend == "jax" and not system.is_periodic
     return RunSetup(
@@ -119,7 +125,7 @@ def set_up(loaded: LoadedConfig[RunConfig]) -> RunSetup:
         potential=potential.source,
         integrator=fitted(method, config, thermometer),
         force=force,
-        limits=build_limits(config, potential.source.domain),
+        limits=limits,
         stream=stream,
         thermometer=thermometer,
         identity=_identity(config, system),
@@ -276,18 +282,18 @@ def build_integrator(
     return on_shots(integrator, noise, model)
 
 
-def build_limits(config: RunConfig, domain: Domain) -> Limits:
+def build_limits(config: RunConfig, domain: Domain, system: System) -> Limits:
     """Guards of every step: those of the input and the trained domain of the potential."""
     guards = config.guards
-    stop = domain.stop
+    limits = domain_limits(domain, system.symbols, system.is_periodic)
     if guards.on_leaving_domain == "warn":
-        stop = np.tile([0.0, np.inf], (len(domain.pairs), 1))
-    return Limits(
+        least = limits.least.copy()
+        least[..., 1] = 0.0
+        stop = np.tile([0.0, np.inf], (len(limits.pairs), 1))
+        limits = limits._replace(stop=stop, least=least)
+    return limits._replace(
         max_force=guards.max_force_eV_per_A,
         max_displacement=guards.max_displacement_A_per_step,
-        pairs=domain.pairs,
-        warn=domain.warn,
-        stop=stop,
     )
 
 

@@ -26,6 +26,7 @@ from qmd.integrators import (
     State,
     Status,
     kinetic_energies,
+    stray,
 )
 from qmd.io import checkpoint, extxyz
 from qmd.io.run_folder import RunPaths
@@ -371,8 +372,7 @@ def broken_limit(setup: RunSetup, state: State, status: int) -> str:
 
 
 def _outside(state: State, setup: RunSetup) -> str:
-    for (i, j), (low, high) in zip(setup.limits.pairs, setup.limits.stop, strict=True):
-        distance = float(np.linalg.norm(state.positions[i] - state.positions[j]))
-        if not low <= distance <= high:
-            return f"atoms {i + 1} and {j + 1} are {distance:.3f} angstrom apart"
-    return "the geometry is"
+    found = stray(setup.limits, state.positions, state.cell)
+    if found is None:
+        return "the geometry is"
+    return f"atoms {found.i + 1} and {found.j + 1} are {found.distance:.3f} angstrom apart"

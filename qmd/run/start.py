@@ -5,7 +5,7 @@ import numpy as np
 from qmd.errors import InputError, MismatchError, NumericalError
 from qmd.forces.runnable import in_cell
 from qmd.forces.virial_check import check_virial
-from qmd.integrators import Batch, State, Stream, has_virial, initial_state
+from qmd.integrators import Batch, State, Stream, has_virial, initial_state, stray
 from qmd.run.setup import RunSetup
 from qmd.run.velocities import first_velocities
 
@@ -97,15 +97,16 @@ def start_batch(setup: RunSetup) -> Batch:
 
 
 def _check_domain(setup: RunSetup) -> None:
-    i, j = setup.limits.pairs.T
-    distances = np.linalg.norm(setup.system.positions[i] - setup.system.positions[j], axis=1)
-    for a, b, distance, (low, high) in zip(i, j, distances, setup.limits.stop, strict=True):
-        if not low <= distance <= high:
-            raise MismatchError(
-                f"{setup.system.name}: atoms {a + 1} and {b + 1} are {distance:.3f} angstrom "
-                f"apart, but {setup.potential.name} is trained for {low:.2f} to {high:.2f}",
-                hint="start from another structure, or use a potential trained for it",
-            )
+    if found := stray(setup.limits, setup.system.positions, setup.system.cell):
+        trained = f"{found.low:.2f} to {found.high:.2f}"
+        if found.high == np.inf:
+            trained = f"{found.low:.2f} and more"
+        raise MismatchError(
+            f"{setup.system.name}: atoms {found.i + 1} and {found.j + 1} are "
+            f"{found.distance:.3f} angstrom apart, but {setup.potential.name} is trained for "
+            f"{trained}",
+            hint="start from another structure, or use a potential trained for it",
+        )
 
 
 def _check_slope(setup: RunSetup, state: State, h: float = 1e-4) -> None:

@@ -346,6 +346,9 @@ def test_a_free_molecule_in_a_bath_diffuses_as_einstein_says():
     assert found.einstein == pytest.approx(kT / mass / friction * units.ps**2)
     assert 0.75 < found.coefficient / found.einstein < 1.05
     assert diffusion.diffusion(made(x[:9, None], x[:9, None], np.arange(9) * dt)) is None
+    for nearly_none in (0.0, 1e-320):  # of a damaged record: the bath forgets after the last frame
+        run.record["integrator"]["damping_per_ps"] = nearly_none
+        assert diffusion.diffusion(run) is None
 
 
 def test_the_fluctuation_is_of_the_integrator_on_a_smooth_surface(water):

@@ -21,12 +21,13 @@ import qmd
 from qmd import units
 from qmd.analysis import series
 from qmd.analysis.compare import compare
-from qmd.errors import InputError, MismatchError, QmdError
+from qmd.errors import InputError, MismatchError, NumericalError, QmdError
 from qmd.integrators import Batch, State
 from qmd.interop.ase_calculator import QmdCalculator
 from qmd.interop.convert import convert
 from qmd.io import trajectory
 from qmd.io.snapshot import Snapshot
+from qmd.potentials import find, load
 from qmd.run import session
 from qmd.run.config import load_config
 
@@ -299,3 +300,30 @@ def test_a_bad_stress_of_a_calculator_is_refused(tmp_path, monkeypatch, answer, 
     monkeypatch.setattr(ase.calculators.emt, "EMT", _WithStress)
     with pytest.raises(QmdError, match=reason):
         run(tmp_path, copper())
+
+
+def test_waters_that_meet_across_a_face_are_beyond_the_domain(tmp_path: Path) -> None:
+    """Two oxygens stop at the least distance of theirs, whichever images of theirs have that."""
+    package = load(find("qnn-water"))
+    kinds, least = package.domain.least(package.species)
+    oxygen = kinds[package.species.index("O")]
+    low = least[oxygen, oxygen, 1]
+    water = np.array([[0.0, 0.0, 0.0], [0.0, 0.76, 0.59], [0.0, -0.76, 0.59]])
+    atoms = Atoms("OHHOHH", [*water, *(water * [1, 1, -1] + [9.0 - low - 0.02, 0, 0])], pbc=True)
+    atoms.set_cell([[9.0, 0, 0], [1.0, 9.0, 0], [0, 0, 9.0]])
+    atoms.arrays["momenta"] = np.zeros((6, 3))
+    speed = 0.04 / 0.5 / ase.units.fs  # 0.04 angstrom a step, towards the image of the first water
+    atoms.arrays["momenta"][3:, 0] = atoms.get_masses()[3:] * speed
+    system = {"structure": "start.extxyz", "velocities": "file"}
+    settings = {
+        "system": system, "potential": "qnn-water", "steps": 5,
+        "integrator": {"kind": "velocity_verlet", "timestep_fs": 0.5},
+    }  # fmt: skip
+    with pytest.raises(NumericalError, match="Stopped at step 1 .*: atoms 1 and 4 are 2.1"):
+        run(tmp_path, atoms, **settings)
+    warned = run(tmp_path, atoms, **settings, guards={"on_leaving_domain": "warn"})
+    assert warned.progress.warned_steps == 5
+    atoms.positions[3:, 0] += 0.1
+    (tmp_path / "nearer").mkdir()
+    with pytest.raises(MismatchError, match=f"atoms 1 and 4 .* trained for {low:.2f} and"):
+        run(tmp_path / "nearer", atoms, **settings)

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from qmd.errors import MismatchError, NumericalError, StoppedEarly
 from qmd.integrators import python_force
 from qmd.io import checkpoint, trajectory
-from qmd.io.structure import BUILT_IN
+from qmd.io.structure import BUILT_IN, load_system
 from qmd.potentials.package.package import find, load
 from qmd.run import session
 from qmd.run.config import load_config
@@ -173,11 +174,17 @@ def test_the_limits_are_those_of_the_words(run: Run, stop: bool) -> None:
     domain = load(find("sivqlm-h2o")).domain
     words = {"on_leaving_domain": "stop" if stop else "warn"}
     run(steps=1, guards=words | {"max_force_eV_per_A": 43.5, "max_displacement_A_per_step": 0.07})
-    limits = build_limits(load_config(run.folder / "input.yaml").config, domain)
+    config = load_config(run.folder / "input.yaml").config
+    water = load_system("h2o", run.folder)
+    limits = build_limits(config, domain, water)
     assert (limits.max_force, limits.max_displacement) == (43.5, 0.07)
     np.testing.assert_array_equal(limits.pairs, domain.pairs)
     np.testing.assert_array_equal(limits.warn, domain.warn)
     np.testing.assert_array_equal(limits.stop, domain.stop if stop else [[0, np.inf]] * 3)
+    in_cell = build_limits(config, domain, replace(water, cell=np.eye(3) * 9))
+    assert (in_cell.least[..., 1].max() > 0) == stop  # of the images of its atoms
+    np.testing.assert_array_equal(in_cell.least[..., 0], domain.least(water.symbols)[1][..., 0])
+    np.testing.assert_array_equal(in_cell.stop, limits.stop)
 
 
 @pytest.mark.parametrize("every", [1, 6, 1000])

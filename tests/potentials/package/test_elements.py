@@ -8,7 +8,7 @@ from qmd.audit import evaluation, in_cells
 from qmd.audit.audit import audit, failed
 from qmd.errors import MismatchError
 from qmd.forces.build import build_potential, parse_potential
-from qmd.forces.origin import UNBOUNDED_DOMAIN
+from qmd.forces.origin import UNBOUNDED_DOMAIN, domain_limits
 from qmd.integrators import evaluate
 from qmd.interop.ase_calculator import QmdCalculator
 from qmd.io.structure import load_system
@@ -74,6 +74,25 @@ def test_other_atoms_have_the_least_distances_of_their_elements():
     assert other.warn[:, 0].tolist() == [0.8, 0.8]
     assert other.stop[:, 0].tolist() == [0.7, 0.7]
     assert other.warn[:, 1].min() > 1e5
+    many = made.on(("O",) * 300 + ("H",) * 300).domain
+    assert many.pairs.tolist() == [[300, 301], [0, 300]]
+    assert many.stop[:, 0].tolist() == [1.2, 0.7]
+
+
+def test_what_images_must_keep_are_the_least_distances_of_their_elements():
+    domain = Domain(
+        np.array([[0, 1], [0, 2], [1, 2]]),
+        np.array([[0.8, 1.2], [0.9, 1e6], [1.3, 1.8]]),
+        np.array([[0.7, 1.3], [0.6, 1e6], [1.2, 1.9]]),
+    )
+    kinds, least = domain.least(WATER)
+    assert kinds.tolist() == [1, 0, 0]  # H before O
+    assert least[..., 0].tolist() == [[1.3, 0.8], [0.8, 0.0]]  # no data of O-O
+    assert least[..., 1].tolist() == [[1.2, 0.6], [0.6, 0.0]]
+    limits = domain_limits(domain, WATER, in_cell=True)
+    assert limits.pairs.tolist() == [[0, 1], [1, 2]] and limits.kinds.tolist() == [1, 0, 0]
+    alone = domain_limits(domain, WATER, in_cell=False)
+    assert alone.pairs.tolist() == domain.pairs.tolist() and not alone.kinds.size
 
 
 def test_absolute_energies_go_with_the_number_of_waters_and_others_have_none(tmp_path):
