@@ -172,10 +172,12 @@ class Family(Generic[L]):
     """One line for cards, without the number of trained parameters."""
     jax_energy: Callable[[L, Any], Any]
     """(leaf, positions (n_atoms, 3)) -> energy, a scalar."""
-    jax_in_cell: Callable[[L, Any, Any, tuple[Any, Any, Any]], Any] | None = None
+    jax_in_cell: Callable[[L, Any, Any, Any], Any] | None = None
     """(leaf, positions, cell (3, 3), pairs) -> energy; None: for isolated systems only. The pairs
     are those of `qmd.integrators.neighbours.neighbour_pairs` within `cutoff` or a larger one; a
     pair of an atom with itself without shift fills an empty place."""
+    in_slots: bool = False
+    """True if `jax_in_cell` takes the pairs of each atom as well, where they are known."""
     cutoff: Callable[[L], float] | None = None
     """Distance (angstrom) beyond which the pairs of `jax_in_cell` do not count."""
     parameters: type[Any] | None = None

@@ -1,6 +1,12 @@
-"""JAX interpreter of Allegro, all pairs at once, on the tensors of e3nn-jax."""
+"""JAX interpreter of Allegro, all pairs at once, on the tensors of e3nn-jax.
 
-from collections.abc import Callable
+The pairs of each centre lie in slots, as many for each atom. Tensors have their channels last. A
+linear map of what has been put together of several arrays is the sum of the maps of each; several
+maps of one perceptron's last hidden layer are taken from its matrix: no array of pairs is put
+together, cut, or spread out, neither there nor in the derivatives.
+"""
+
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -13,6 +19,7 @@ from jaxtyping import Array, Float
 from . import tensors
 from .allegro import Allegro, AllegroQdi, n_numbers
 from .jax_circuit import expectations
+from .jax_products import forward
 
 
 class _Pairs(NamedTuple):
@@ -25,7 +32,7 @@ class _Pairs(NamedTuple):
     total: Callable[[Array], Array]
     """Sums over the pairs of each centre, (n_pairs, ...) to (n_atoms, ...)."""
     times: Callable[[Array, Array], Array]
-    """Vectors (pairs, channels, n) times matrices (atoms, channels, n, m) of their centres."""
+    """Tensors (pairs, n, T) times matrices (atoms, n, m, T) of their centres."""
 
 
 def energy(
@@ -40,86 +47,120 @@ def energy(
     circuit : callable
         Interpreter of the circuit of a read-out, as `jax_circuit.expectations`.
     """
-    n, kinds = model.n_atoms, np.array(model.kinds)
+    n = model.n_atoms
     others = np.array([[j for j in range(n) if j != i] for i in range(n)], int).reshape(n, n - 1)
-    apart = (positions[others] - positions[:, None]).reshape(-1, 3)
-
-    def by_centre(x: Array) -> Array:
-        return x.reshape(n, n - 1, *x.shape[1:])
-
-    def times(x: Array, matrices: Array) -> Array:
-        return jnp.einsum("apui,auik->apuk", by_centre(x), matrices).reshape(
-            len(apart), -1, matrices.shape[-1]
-        )
-
-    of = np.repeat(kinds, n - 1), kinds[others].reshape(-1)
-    pairs = _Pairs(of, apart, lambda x: jnp.sum(by_centre(x), axis=1), times)
-    return _energy(model, pairs, circuit)
+    apart = positions[others] - positions[:, None]
+    return _energy(model, _in_slots(model, others, apart), circuit)
 
 
 def energy_in_cell(
     model: Allegro,
     positions: Float[Array, "atoms 3"],
     cell: Float[Array, "3 3"],
-    pairs: tuple[Any, Any, Any],
+    pairs: tuple[Any, ...],
 ) -> Float[Array, ""]:
-    """Return the energy (eV) in a cell, lattice vectors in rows (angstrom), from its pairs."""
-    i, j, shifts = pairs
+    """Return the energy (eV) in a cell, lattice vectors in rows (angstrom), from its pairs.
+
+    With `slots`, the fourth of the arrays of pairs, the work is done in slots; without, each pair
+    has a copy of what belongs to its centre.
+    """
+    i, j, shifts, *slots = pairs
     apart = positions[j] - positions[i] + shifts @ cell
     empty = jnp.sum(apart**2, axis=-1, keepdims=True) == 0
     apart = jnp.where(empty, model.cutoff, apart)  # each component: beyond the cut-off
+    if slots:
+        places, back = slots[0] % len(i), slots[0] >= len(i)
+        others = jnp.where(back, i[places], j[places])
+        signs = jnp.where(back, -1.0, 1.0).astype(apart.dtype)
+        return _energy(
+            model, _in_slots(model, others, signs[:, :, None] * apart[places]), expectations
+        )
     centres, kinds = jnp.concatenate([i, j]), jnp.asarray(model.kinds)
-    of = kinds[centres], kinds[jnp.concatenate([j, i])]
 
     def times(x: Array, matrices: Array) -> Array:
-        return jnp.einsum("pui,puik->puk", x, matrices[centres])
+        return forward(x[:, None], matrices[centres])[:, 0]
 
     def total(x: Array) -> Array:
         return jax.ops.segment_sum(x, centres, model.n_atoms)
 
+    of = kinds[centres], kinds[jnp.concatenate([j, i])]
     directed = jnp.concatenate([apart, -apart])
     return _energy(model, _Pairs(of, directed, total, times), expectations)
+
+
+def _in_slots(model: Allegro, others: Any, apart: Float[Array, "atoms slots 3"]) -> _Pairs:
+    n, slots = others.shape
+
+    def by_centre(x: Array) -> Array:
+        return x.reshape(n, slots, *x.shape[1:])
+
+    def times(x: Array, matrices: Array) -> Array:
+        out = forward(by_centre(x), matrices)
+        return out.reshape(-1, *out.shape[2:])
+
+    kinds = np.array(model.kinds)
+    of_others = kinds[others] if isinstance(others, np.ndarray) else jnp.asarray(kinds)[others]
+    of = np.repeat(kinds, slots), of_others.reshape(-1)
+    return _Pairs(of, apart.reshape(-1, 3), lambda x: jnp.sum(by_centre(x), axis=1), times)
 
 
 def _energy(model: Allegro, pairs: _Pairs, circuit: Callable[..., Array]) -> Float[Array, ""]:
     """Return the energy (eV) of all pairs."""
     p, kinds = model.parameters, np.array(model.kinds)
     r = jnp.sqrt(jnp.sum(pairs.apart**2, axis=-1))
-    features = perceptron(p.readout, model.widths_of_readout, _latents(model, pairs, r))
+    matrices = perceptron_matrices(p.readout, model.widths_of_readout)
+    (features,) = perceptron(matrices, _latents(model, pairs, r))
     widths = model.widths_of_head
     if widths is not None:
         if isinstance(model, AllegroQdi):
             features = circuit(model.circuit, p.angles, features)
-        features = envelope(r / model.cutoff, model.power)[:, None] * perceptron(
-            p.head, widths, features, biases=True
-        )
+        features = envelope(r / model.cutoff, model.power)[:, None] * head(p.head, widths, features)
     of_pairs = features[:, 0]
     of_atoms = pairs.total(of_pairs) / np.sqrt(2 * model.n_average).item()
     return jnp.sum(jnp.asarray(p.scales)[kinds] * of_atoms + jnp.asarray(p.offsets)[kinds])
 
 
-def _latents(model: Allegro, pairs: _Pairs, r: Array) -> Float[Array, "pairs scalars"]:
-    """Return the scalars of all layers, which vanish at the cut-off."""
+def _latents(model: Allegro, pairs: _Pairs, r: Array) -> list[Float[Array, "pairs scalars"]]:
+    """Return the scalars of each layer, which vanish at the cut-off."""
     p, s = model.parameters, model.n_scalars
-    harmonics = _harmonics(model.l_max, pairs.apart / r[:, None])
-    first = perceptron(p.two_body, model.widths_of_two_body, _two_body(model, pairs.kinds, r))
-    tensor = _weighted(model, linear(jnp.asarray(p.tensors), first), harmonics)
-    latent = linear(jnp.asarray(p.environment), first)
-    collected, weights = [latent[:, :s]], latent[:, s:]
+    harmonics = _harmonics(model.l_max, pairs.apart / r[:, None])[:, :, None]
+
+    def weighted(weights: Array) -> Float[Array, "pairs n T"]:
+        return weights.reshape(len(weights), -1, model.n_tensors) * harmonics
+
+    first = scaled(jnp.asarray(p.environment))
+    behind = [_spread(model, scaled(jnp.asarray(p.tensors))), first[:, :s],
+              _spread(model, first[:, s:])]  # fmt: skip
+    own, latent, around = perceptron(
+        perceptron_matrices(p.two_body, model.widths_of_two_body),
+        [_two_body(model, pairs.kinds, r)],
+        [lambda last, maps=maps: last @ maps for maps in behind],  # type: ignore[misc]
+    )
+    tensor, collected = weighted(own), [latent]
     products, latents = jnp.asarray(p.products), jnp.asarray(p.latents)
     norm = 1 / np.sqrt(model.n_average).item()
     for layer, widths in zip(model.layers, model.widths_of_latents, strict=True):
-        around = norm * pairs.total(_weighted(model, weights, harmonics))
+        surroundings = norm * pairs.total(weighted(around))
         n_paths, size = len(layer.paths), n_numbers(widths)
-        coupling = jnp.asarray(_couplings(layer, model.l_max), around.dtype)
-        mixed = jnp.einsum("up,pijk->uijk", products[:, :n_paths], coupling)
-        tensor = pairs.times(tensor, jnp.einsum("uijk,auj->auik", mixed, around))
-        inputs = jnp.concatenate([*collected, tensor[:, :, 0]], axis=-1)
-        latent = perceptron(latents[:size], widths, inputs)
-        collected.append(latent[:, :s])
-        weights = latent[:, s:]
+        coupling = jnp.asarray(_couplings(layer, model.l_max), surroundings.dtype)
+        mixed = jnp.einsum("up,pijk->ujik", products[:, :n_paths], coupling)
+        tensor = pairs.times(tensor, jnp.einsum("ujik,aju->aiku", mixed, surroundings))
+        ends = [lambda last: last[:, :s]]
+        if layer is not model.layers[-1]:
+            ends.append(lambda last: _spread(model, last[:, s:]))
+        matrices = perceptron_matrices(latents[:size], widths)
+        latent, *weights = perceptron(matrices, [*collected, tensor[:, 0]], ends)
+        collected.append(latent)
+        around = weights[0] if weights else around
         products, latents = products[:, n_paths:], latents[size:]
-    return jnp.concatenate(collected, axis=-1)
+    return collected
+
+
+def _spread(model: Allegro, columns: Array) -> Float[Array, "inputs n*T"]:
+    """Return the columns of all components of tensors, channels last, from those of the orders."""
+    orders = np.repeat(np.arange(model.l_max + 1), 2 * np.arange(model.l_max + 1) + 1)
+    by_order = columns.reshape(len(columns), model.n_tensors, model.l_max + 1)
+    return jnp.swapaxes(by_order[:, :, orders], 1, 2).reshape(len(columns), -1)
 
 
 def _two_body(model: Allegro, kinds: tuple[Any, Any], r: Array) -> Float[Array, "pairs scalars"]:
@@ -127,7 +168,7 @@ def _two_body(model: Allegro, kinds: tuple[Any, Any], r: Array) -> Float[Array, 
     p, x = model.parameters, r / model.cutoff
     n = np.arange(1, model.n_radial + 1)
     waves = jnp.sin(np.pi * n[None] * x[:, None]) / (np.pi * x[:, None])
-    mixed = linear(jnp.asarray(p.radial), waves * envelope(x, model.power)[:, None])
+    mixed = (waves * envelope(x, model.power)[:, None]) @ scaled(jnp.asarray(p.radial))
     elements = jnp.asarray(p.elements)
     return mixed * jnp.concatenate([elements[0][kinds[0]], elements[1][kinds[1]]], axis=-1)
 
@@ -135,17 +176,8 @@ def _two_body(model: Allegro, kinds: tuple[Any, Any], r: Array) -> Float[Array, 
 def envelope(x: Array, power: float) -> Array:
     """Return the polynomial envelope, 1 at 0, whose value and two slopes are 0 from 1 on."""
     p = power
-    falling = (
-        (p + 1) * (p + 2) / 2 * x**p - p * (p + 2) * x ** (p + 1) + p * (p + 1) / 2 * x ** (p + 2)
-    )
+    falling = x**p * ((p + 1) * (p + 2) / 2 - p * (p + 2) * x + p * (p + 1) / 2 * x**2)
     return jnp.where(x < 1, 1 - falling, 0.0)
-
-
-def _weighted(model: Allegro, weights: Array, harmonics: Array) -> Float[Array, "pairs T n"]:
-    """Return the tensors of pairs: the harmonics, each order and channel with its weight."""
-    orders = np.repeat(np.arange(model.l_max + 1), 2 * np.arange(model.l_max + 1) + 1)
-    by_order = weights.reshape(-1, model.n_tensors, model.l_max + 1)
-    return by_order[:, :, orders] * harmonics[:, None]
 
 
 def _harmonics(l_max: int, directions: Array) -> Float[Array, "pairs n"]:
@@ -173,21 +205,64 @@ def _couplings(layer: tensors.Layer, l_max: int) -> np.ndarray:
     return out
 
 
-def linear(weights: Array, x: Array) -> Array:
-    """Return the product of `x` with a matrix of numbers of unit variance; `x` keeps its size."""
-    out: Array = x @ (weights * (1 / np.sqrt(weights.shape[0]).item()))
+def scaled(weights: Array) -> Array:
+    """Return a matrix of numbers of unit variance as one that keeps the size of what it maps."""
+    out: Array = weights * (1 / np.sqrt(weights.shape[0]).item())
     return out
 
 
-def perceptron(numbers: Any, widths: tuple[int, ...], x: Array, *, biases: bool = False) -> Array:
-    """Return the outputs of a perceptron with x sigmoid(x) between its layers."""
+def perceptron_matrices(numbers: Any, widths: tuple[int, ...]) -> list[Array]:
+    """Return the matrices of a perceptron without biases; they keep the size of its numbers."""
+    flat, begin, found = jnp.asarray(numbers), 0, []
+    for n, m in zip(widths, widths[1:], strict=False):
+        found.append(scaled(flat[begin : begin + n * m].reshape(n, m)))
+        begin += n * m
+    return found
+
+
+def perceptron(
+    matrices: list[Array],
+    parts: Sequence[Array],
+    ends: Sequence[Callable[[Array], Array]] = (lambda last: last,),
+) -> list[Array]:
+    """Return the outputs of a perceptron whose input is put together of parts.
+
+    Parameters
+    ----------
+    matrices : list of array
+    parts : sequence of (n_pairs, any number) arrays
+    ends : sequence of callable
+        Each gives what takes the place of the last matrix, for one of the outputs.
+    """
+    parts = list(parts)
+    for matrix in matrices[:-1]:
+        parts = [silu(_mapped(parts, matrix))]
+    return [_mapped(parts, end(matrices[-1])) for end in ends]
+
+
+def _mapped(parts: list[Array], matrix: Array) -> Array:
+    begin, total = 0, None
+    for part in parts:
+        mapped = part @ matrix[begin : begin + part.shape[1]]
+        total = mapped if total is None else total + mapped
+        begin += part.shape[1]
+    assert total is not None
+    return total
+
+
+def silu(x: Array) -> Array:
+    """Return x sigmoid(x), times the factor that keeps the size of normal numbers."""
+    out: Array = np.sqrt(2.0).item() * jax.nn.silu(x)
+    return out
+
+
+def head(numbers: Any, widths: tuple[int, ...], x: Array) -> Array:
+    """Return the outputs of a perceptron with biases, after the matrix of each layer."""
     flat, begin = jnp.asarray(numbers), 0
     for layer, (n, m) in enumerate(zip(widths, widths[1:], strict=False)):
-        if layer:
-            x = np.sqrt(2.0).item() * jax.nn.silu(x)  # the size that it has for normal inputs
-        x = linear(flat[begin : begin + n * m].reshape(n, m), x)
+        x = silu(x) if layer else x
+        matrix = scaled(flat[begin : begin + n * m].reshape(n, m))
         begin += n * m
-        if biases:
-            x = x + flat[None, begin : begin + m]
-            begin += m
+        x = x @ matrix + flat[None, begin : begin + m]
+        begin += m
     return x

@@ -71,8 +71,10 @@ def energy(model: Model, positions: Float[Array, "atoms 3"]) -> Float[Array, ""]
             return value
 
 
-Pairs = tuple[Array, Array, Array]
-"""Atoms i and j, and shifts (n, 3), of pairs: positions[j] - positions[i] + shifts @ cell."""
+Pairs = tuple[Array, ...]
+"""Atoms i and j, and shifts (n, 3), of pairs: positions[j] - positions[i] + shifts @ cell. A fourth
+array, (n_atoms, slots), may have the places of the pairs of each atom; n plus the place where it is
+the second of a pair, and the place of an empty pair where there are no more."""
 
 
 def energy_in_cell(
@@ -102,7 +104,8 @@ def energy_in_cell(
             family = family_of(model)
             if family.jax_in_cell is None:
                 raise ValueError(f"A {family.kind} is for isolated systems, not for a cell.")
-            value: Array = family.jax_in_cell(model, positions, cell, pairs)
+            known = pairs if family.in_slots else pairs[:3]
+            value: Array = family.jax_in_cell(model, positions, cell, known)
             return value
 
 

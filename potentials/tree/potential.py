@@ -110,7 +110,9 @@ def compiled_in_cell(
     def energy_forces_virial(
         positions: np.ndarray, cell: np.ndarray
     ) -> tuple[float, np.ndarray, np.ndarray]:
-        pairs = _filled_up(*neighbour_pairs(positions, cell, reach)) if reach else _no_pairs()
+        pairs: Any = _no_pairs()
+        if reach:
+            pairs = with_slots(*neighbour_pairs(positions, cell, reach), len(positions))
         energy, (slopes, strain) = derivatives(positions, jnp.zeros((3, 3)), cell, pairs)
         return float(energy), -np.asarray(slopes), -np.asarray(strain)
 
@@ -121,15 +123,43 @@ def _no_pairs() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.zeros(0, int), np.zeros(0, int), np.zeros((0, 3))
 
 
+def with_slots(
+    i: np.ndarray, j: np.ndarray, shifts: np.ndarray, n_atoms: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return pairs as `jax_energy.energy_in_cell` takes them, filled up, with slots of atoms."""
+    filled = _filled_up(i, j, shifts)
+    return *filled, _slots(i, j, n_atoms, len(filled[0]))
+
+
 def _filled_up(
     i: np.ndarray, j: np.ndarray, shifts: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Fill up with empty places to one of few sizes, for each of which JAX compiles anew."""
+    """Fill up with empty places, the last one among them, to one of few sizes.
+
+    JAX compiles anew for each size.
+    """
     size = 64
-    while size < len(i):
+    while size <= len(i):
         size += size // 4
     more = (0, size - len(i))
     return np.pad(i, more), np.pad(j, more), np.pad(shifts.astype(float), (more, (0, 0)))
+
+
+def _slots(i: np.ndarray, j: np.ndarray, n_atoms: int, n_pairs: int) -> np.ndarray:
+    """Return the pairs of each atom, as many slots for each, of one of few numbers.
+
+    A pair is known by its place if the atom is its first, else by `n_pairs` plus its place. The
+    last place, which is empty, fills up.
+    """
+    centres = np.concatenate([i, j])
+    places = np.concatenate([np.arange(len(i)), n_pairs + np.arange(len(i))])
+    order, counts = np.argsort(centres, kind="stable"), np.bincount(centres, minlength=n_atoms)
+    size = 8
+    while size < counts.max(initial=0):
+        size += size // 8
+    slots = np.full((n_atoms, size), n_pairs - 1)
+    slots[np.arange(size) < counts[:, None]] = places[order]
+    return slots
 
 
 def require_float64() -> None:
