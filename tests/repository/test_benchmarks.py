@@ -81,7 +81,18 @@ def test_the_table_names_machine_and_versions(md_loop):
 
 @pytest.mark.parametrize(
     "name",
-    ["md_loop", "force", "kernel", "batch", "training", "replicas", "startup", "networks", "tune"],
+    [
+        "md_loop",
+        "force",
+        "kernel",
+        "batch",
+        "training",
+        "replicas",
+        "startup",
+        "networks",
+        "tune",
+        "allegro",
+    ],
 )
 def test_help_gives_an_example(name):
     done = script(name, "--help")
@@ -112,7 +123,9 @@ def test_batches_agree_with_the_native_kernel_with_or_without_a_gpu(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["force", "training", "replicas", "startup", "output", "networks"])
+@pytest.mark.parametrize(
+    "name", ["force", "training", "replicas", "startup", "output", "networks", "allegro"]
+)
 def test_every_script_runs_to_its_end(name, tmp_path):
     done = script(name, "--quick", "--json", tmp_path / "result.json")
     assert done.returncode == 0, done.stderr
@@ -191,6 +204,20 @@ def test_ratios_of_a_liquid_are_those_of_one_configuration_atom_or_centre(harnes
         "native_over_deepmd": 20.0,
         "native_over_pennylane": 19200.0,  # 300 ms over 3 ms / 192
         "cost_per_atom_12288_over_192": 1.2,  # 18.75 us over 15.625 us
+    })  # fmt: skip
+
+
+def test_ratios_of_allegro_are_those_of_equal_work(harness):
+    allegro = pytest.importorskip("allegro")
+    ms = {"plain_aspirin": 10.0, "mlp_aspirin": 11.0, "qdi_aspirin": 13.2, "nequip_eager_256": 90.0,
+          "plain_256": 30.0, "nequip_compiled_aspirin": 15.0, "layer_mlp": 1.0, "layer_qdi": 2.0,
+          "circuit": 0.5, "pennylane": 600.0}  # fmt: skip
+    assert allegro.ratios(ms) == pytest.approx({
+        "allegro_over_nequip_compiled_aspirin": 1.5,
+        "allegro_over_nequip_eager_256": 3.0,
+        "qdi_over_twin": 1.2,
+        "qdi_layer_over_twin": 2.0,
+        "pennylane_over_qdi": 1200.0,
     })  # fmt: skip
 
 
