@@ -14,7 +14,7 @@ import e3nn_jax
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Integer
 
 from . import tensors
 from .allegro import Allegro, AllegroQdi, n_numbers
@@ -50,7 +50,7 @@ def energy(
     n = model.n_atoms
     others = np.array([[j for j in range(n) if j != i] for i in range(n)], int).reshape(n, n - 1)
     apart = positions[others] - positions[:, None]
-    return _energy(model, _in_slots(model, others, apart), circuit)
+    return _energy(model, np.array(model.kinds), _in_slots(model, others, apart), circuit)
 
 
 def energy_in_cell(
@@ -64,28 +64,51 @@ def energy_in_cell(
     With `slots`, the fourth of the arrays of pairs, the work is done in slots; without, each pair
     has a copy of what belongs to its centre.
     """
-    i, j, shifts, *slots = pairs
-    apart = positions[j] - positions[i] + shifts @ cell
-    empty = jnp.sum(apart**2, axis=-1, keepdims=True) == 0
-    apart = jnp.where(empty, model.cutoff, apart)  # each component: beyond the cut-off
-    if slots:
-        places, back = slots[0] % len(i), slots[0] >= len(i)
-        others = jnp.where(back, i[places], j[places])
-        signs = jnp.where(back, -1.0, 1.0).astype(apart.dtype)
-        return _energy(
-            model, _in_slots(model, others, signs[:, :, None] * apart[places]), expectations
-        )
-    centres, kinds = jnp.concatenate([i, j]), jnp.asarray(model.kinds)
+    if len(pairs) == 3:
+        return energy_of_kinds(model, jnp.asarray(model.kinds), positions, cell, pairs)
+    i, j, _, slots = pairs
+    apart = _apart(model, positions, cell, pairs)
+    places, back = slots % len(i), slots >= len(i)
+    others = jnp.where(back, i[places], j[places])
+    signs = jnp.where(back, -1.0, 1.0).astype(apart.dtype)
+    in_slots = _in_slots(model, others, signs[:, :, None] * apart[places])
+    return _energy(model, np.array(model.kinds), in_slots, expectations)
+
+
+def energy_of_kinds(
+    model: Allegro,
+    kinds: Integer[Array, " atoms"],
+    positions: Float[Array, "atoms 3"],
+    cell: Float[Array, "3 3"],
+    pairs: tuple[Any, ...],
+) -> Float[Array, ""]:
+    """Return the energy (eV) of any atoms, given the place of the element of each.
+
+    An atom of the kind -1 is missing: it has no pairs and no energy. So one compiled function
+    serves atoms of many compositions.
+    """
+    i, j, _ = pairs
+    apart, centres = _apart(model, positions, cell, pairs), jnp.concatenate([i, j])
 
     def times(x: Array, matrices: Array) -> Array:
         return forward(x[:, None], matrices[centres])[:, 0]
 
     def total(x: Array) -> Array:
-        return jax.ops.segment_sum(x, centres, model.n_atoms)
+        return jax.ops.segment_sum(x, centres, len(positions))
 
     of = kinds[centres], kinds[jnp.concatenate([j, i])]
     directed = jnp.concatenate([apart, -apart])
-    return _energy(model, _Pairs(of, directed, total, times), expectations)
+    return _energy(model, kinds, _Pairs(of, directed, total, times), expectations)
+
+
+def _apart(
+    model: Allegro, positions: Array, cell: Array, pairs: tuple[Any, ...]
+) -> Float[Array, "pairs 3"]:
+    """Return the vectors of the pairs, those of empty places beyond the cut-off."""
+    i, j, shifts = pairs[:3]
+    apart = positions[j] - positions[i] + shifts @ cell
+    empty = jnp.sum(apart**2, axis=-1, keepdims=True) == 0
+    return jnp.where(empty, model.cutoff, apart)  # each component
 
 
 def _in_slots(model: Allegro, others: Any, apart: Float[Array, "atoms slots 3"]) -> _Pairs:
@@ -104,9 +127,11 @@ def _in_slots(model: Allegro, others: Any, apart: Float[Array, "atoms slots 3"])
     return _Pairs(of, apart.reshape(-1, 3), lambda x: jnp.sum(by_centre(x), axis=1), times)
 
 
-def _energy(model: Allegro, pairs: _Pairs, circuit: Callable[..., Array]) -> Float[Array, ""]:
-    """Return the energy (eV) of all pairs."""
-    p, kinds = model.parameters, np.array(model.kinds)
+def _energy(
+    model: Allegro, kinds: Any, pairs: _Pairs, circuit: Callable[..., Array]
+) -> Float[Array, ""]:
+    """Return the energy (eV) of all pairs, and of all atoms that are not missing."""
+    p = model.parameters
     r = jnp.sqrt(jnp.sum(pairs.apart**2, axis=-1))
     matrices = perceptron_matrices(p.readout, model.widths_of_readout)
     (features,) = perceptron(matrices, _latents(model, pairs, r))
@@ -117,7 +142,8 @@ def _energy(model: Allegro, pairs: _Pairs, circuit: Callable[..., Array]) -> Flo
         features = envelope(r / model.cutoff, model.power)[:, None] * head(p.head, widths, features)
     of_pairs = features[:, 0]
     of_atoms = pairs.total(of_pairs) / np.sqrt(2 * model.n_average).item()
-    return jnp.sum(jnp.asarray(p.scales)[kinds] * of_atoms + jnp.asarray(p.offsets)[kinds])
+    each = jnp.asarray(p.scales)[kinds] * of_atoms + jnp.asarray(p.offsets)[kinds]
+    return jnp.sum(jnp.where(kinds >= 0, each, 0.0))
 
 
 def _latents(model: Allegro, pairs: _Pairs, r: Array) -> list[Float[Array, "pairs scalars"]]:

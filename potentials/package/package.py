@@ -117,6 +117,9 @@ class Package:
     `species` are then the atoms of the test vectors. Empty: only the molecules above."""
     test_cells: np.ndarray | None = None
     """Lattice vectors of the test vectors, angstrom, (n_vectors, 3, 3); None: isolated."""
+    reference_energies_eV: tuple[tuple[str, float], ...] = ()
+    """Energy of the labels of each element at the zero of the model, where it was trained on many
+    compositions: the reference energy of any atoms is the sum over them. Empty: not known."""
 
     def __post_init__(self) -> None:
         self.model.check()
@@ -146,6 +149,9 @@ class Package:
                 raise ValueError("Cells of test vectors must be finite, and one for each.")
         if self.elements:
             on_atoms(self.model, tuple(self.elements.index(s) for s in self.species)).check()
+        known = dict(self.reference_energies_eV)
+        if not (set(known) <= set(self.elements) and all(map(math.isfinite, known.values()))):
+            raise ValueError("Reference energies must be finite, of elements of the package.")
         for variant in self.variants:
             self.on(variant.species)  # which checks it
 
@@ -196,8 +202,12 @@ class Package:
     def _zero(self, species: tuple[str, ...]) -> float:
         """Return the reference energy (eV) of other atoms; NaN where the labels do not tell it.
 
-        They tell it for multiples of a composition that was trained on, such as more waters.
+        They tell it for multiples of a composition that was trained on, such as more waters, and
+        for all atoms after a training on many compositions.
         """
+        energies = dict(self.reference_energies_eV)
+        if energies and set(species) <= set(energies):
+            return math.fsum(energies[symbol] for symbol in species)
         known = [(self.species, self.reference_energy_eV)]
         known += [(v.species, v.reference_energy_eV) for v in self.variants]
         counts = Counter(species)
@@ -472,6 +482,10 @@ def _build(
         test_positions=vectors["positions"],
         test_cells=vectors.get("cells"),
         elements=tuple(model.get("elements", ())),
+        reference_energies_eV=tuple(
+            (symbol, number(energy))
+            for symbol, energy in dict(model.get("reference_energies_eV", {})).items()
+        ),
         sha256=sha256,
         variants=tuple(
             Variant(
@@ -572,6 +586,11 @@ def _describe(package: Package) -> dict[str, Any]:
             "licence": package.licence,
         }
         | ({"elements": list(package.elements)} if package.elements else {})
+        | (
+            {"reference_energies_eV": dict(package.reference_energies_eV)}
+            if package.reference_energies_eV
+            else {}
+        )
         | (
             {
                 "variants": [

@@ -109,6 +109,30 @@ def energy_in_cell(
             return value
 
 
+def energy_of_kinds(
+    model: Model, kinds: Array, positions: Float[Array, "atoms 3"], cell: Array, pairs: Pairs
+) -> Float[Array, ""]:
+    """Return the energy (eV) of atoms of any composition, -1 in `kinds` for a missing atom.
+
+    Raises
+    ------
+    ValueError
+        If the model is for its own atoms only.
+    """
+    match model:
+        case Committee():
+            parts = [energy_of_kinds(m, kinds, positions, cell, pairs) for m in model.members]
+            return reduce(jnp.add, parts) / len(parts)
+        case OnAtoms() | Scaled() | Sum() | Switched() | ManyBody() | PerAtomSum():
+            raise ValueError(f"A {type(model).__name__} is for its own atoms only.")
+        case _:
+            family = family_of(model)
+            if family.jax_of_kinds is None:
+                raise ValueError(f"A {family.kind} is for its own atoms only.")
+            value: Array = family.jax_of_kinds(model, kinds, positions, cell, pairs)
+            return value
+
+
 def cutoff(model: Model) -> float:
     """Return the largest cut-off (angstrom) of the leaves: that of the pairs in a cell."""
     ends = [family_of(leaf).cutoff for _, leaf in leaves(model)]

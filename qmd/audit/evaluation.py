@@ -41,7 +41,7 @@ class Evaluation:
     mae_energy_meV: float
     mae_forces_meV_per_A: float | None
     n_atoms: int = 0
-    """Number of atoms of a frame."""
+    """Number of atoms of a frame; 0 if they differ."""
     mse_stress_eV2_per_A6: float | None = None
     """Mean square error of the six components of the stress; None without labels of stress."""
     mae_stress_meV_per_A3: float | None = None
@@ -92,13 +92,13 @@ def evaluate(package: Package, labels: "Dataset", *, fit_offset: bool = False) -
         raise NumericalError(f"{package.name} gives energies or forces that are not finite")
     difference = energies + _zero(package, fit_offset) - labels.energies
     offset = -float(difference.mean()) if fit_offset else 0.0
-    mse_energy, mae_energy = _errors(difference + offset)
+    mse_energy, mae_energy = mean_errors(difference + offset)
     mse_forces = mae_forces = None
     if labels.forces is not None:
-        mse_forces, mae_forces = _errors(forces - labels.forces)
+        mse_forces, mae_forces = mean_errors(forces - labels.forces)
     mse_stress = mae_stress = None
     if stresses is not None and labels.stresses is not None:
-        mse_stress, mae_stress = _errors(stresses - labels.stresses)
+        mse_stress, mae_stress = mean_errors(stresses - labels.stresses)
     isolated = labels.cells is None
     return Evaluation(
         n=len(energies),
@@ -204,7 +204,7 @@ def _zero(package: Package, fit_offset: bool) -> float:
     )
 
 
-def _errors(residuals: Array) -> tuple[float, float]:
+def mean_errors(residuals: Array) -> tuple[float, float]:
     """Return the mean square and the mean absolute value."""
     return float(np.mean(residuals**2)), float(np.mean(np.abs(residuals)))
 

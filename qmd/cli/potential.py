@@ -133,21 +133,26 @@ def evaluate(
 ) -> None:
     """Evaluate the errors of energies and forces on a data set."""
     with errors_in_one_line(debug):
-        from qmd.audit import evaluation
+        from qmd.audit import evaluation, of_compositions
         from qmd.commands.progress import note
         from qmd.forces.catalogue import load_package
         from qmd.forces.jax_cache import use_compilation_cache
 
         use_compilation_cache()
         package = load_package(potential, Path())
-        labels = evaluation.load_labels(
-            package, dataset, energy_key=energy_key, forces_key=forces_key,
-            energy_unit=energy_unit, length_unit=length_unit, forces_unit=forces_unit,
-        )  # fmt: skip
-        for line in labels.notes:
-            note(line)
-        package = evaluation.for_labels(package, labels)
-        result = evaluation.evaluate(package, labels, fit_offset=fit_offset)
+        keys = {
+            "energy_key": energy_key, "forces_key": forces_key, "energy_unit": energy_unit,
+            "length_unit": length_unit, "forces_unit": forces_unit,
+        }  # fmt: skip
+        if package.reference_energies_eV:
+            many = of_compositions.load_labels(package, dataset, **keys)
+            result = of_compositions.evaluate(package, many, fit_offset=fit_offset)
+        else:
+            labels = evaluation.load_labels(package, dataset, **keys)
+            for line in labels.notes:
+                note(line)
+            package = evaluation.for_labels(package, labels)
+            result = evaluation.evaluate(package, labels, fit_offset=fit_offset)
         print(evaluation.as_json(result) if json else evaluation.table(result))
 
 

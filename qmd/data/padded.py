@@ -1,7 +1,8 @@
 """Frames of different atoms in arrays of one shape: rows of zeros follow the atoms of a frame.
 
 Atomic numbers of such frames have the shape (n_frames, n_atoms), with the largest number of atoms
-of any frame, and 0 where a frame has no atom. Positions and forces are zero there.
+of any frame, and 0 where a frame has no atom. Positions and forces are zero there. Pairs of atoms
+are filled up in the same way, to the number of the frame with the most.
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qmd.errors import InputError
+from qmd.integrators import neighbour_pairs
 from qmd.typing import Array
 
 Integers = npt.NDArray[np.int64]
@@ -70,3 +72,40 @@ def check_padding(numbers: Integers, vectors: Array, what: str, name: str) -> No
             f"{name}: frame {stray[0] + 1} has {what} beyond its {int(present[stray[0]].sum())} "
             "atoms"
         )
+
+
+def pairs_of(
+    positions: Array, cells: Array, cutoff: float, n_atoms: Integers | None = None
+) -> tuple[Array, Array, Array]:
+    """Return the pairs of all frames, filled up with empty places to one number.
+
+    Parameters
+    ----------
+    positions : (n_frames, n_atoms, 3)
+    cells : (n_frames, 3, 3)
+    cutoff : float
+        In angstrom.
+    n_atoms : (n_frames,), optional
+        Number of atoms of each frame, the first ones; default: all are there.
+
+    Returns
+    -------
+    i, j : (n_frames, n_pairs)
+    shifts : (n_frames, n_pairs, 3)
+        As of `qmd.integrators.neighbour_pairs`. All pairs of a frame are counted before the number
+        is fixed: none is left out. A pair of atom 0 with itself fills an empty place.
+    """
+    n_frames, most = positions.shape[:2]
+    sizes = np.full(n_frames, most) if n_atoms is None else n_atoms
+    found = [
+        neighbour_pairs(x[:n], cell, cutoff)
+        for x, cell, n in zip(positions, cells, sizes, strict=True)
+    ]
+    size = max(len(i) for i, _, _ in found)
+    filled = [
+        (np.pad(i, (0, size - len(i))), np.pad(j, (0, size - len(i))),
+         np.pad(shifts.astype(float), ((0, size - len(i)), (0, 0))))
+        for i, j, shifts in found
+    ]  # fmt: skip
+    i, j, shifts = (np.stack(part) for part in zip(*filled, strict=True))
+    return i, j, shifts

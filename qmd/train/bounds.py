@@ -53,10 +53,29 @@ def in_cells(frames: Frames, species: tuple[str, ...]) -> Domain:
         Of cells.
     species : tuple of str
     """
-    assert frames.cells is not None
-    kinds = np.array(species)
+    known = tuple(sorted(set(species)))
+    kinds = np.tile([known.index(symbol) for symbol in species], (len(frames.energies), 1))
+    return of_compositions(frames._replace(kinds=kinds), known, species)
+
+
+def of_compositions(frames: Frames, elements: tuple[str, ...], species: tuple[str, ...]) -> Domain:
+    """Return the least distances of elements in frames of many compositions.
+
+    Parameters
+    ----------
+    frames : Frames
+        With `kinds`.
+    elements : tuple of str
+        Elements in the order of `kinds`.
+    species : tuple of str
+        Atoms of the domain; pairs of elements that these do not have are left out.
+    """
     lows: dict[tuple[str, str], float] = {}
-    for x, cell in zip(frames.positions, frames.cells, strict=True):
+    cells = np.zeros((len(frames.energies), 3, 3)) if frames.cells is None else frames.cells
+    for positions, cell, of, n in zip(
+        frames.positions, cells, frames.kinds, frames.n_atoms, strict=True
+    ):
+        x, kinds = positions[:n], np.array(elements)[of[:n]]
         i, j, shifts = neighbour_pairs(x, cell, NEAREST_A)
         lengths = np.linalg.norm(x[j] - x[i] + shifts @ cell, axis=1)
         for pair in combinations_with_replacement(sorted(set(species)), 2):

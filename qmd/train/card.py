@@ -10,6 +10,7 @@ from qmd.jobs.provenance import machine, versions
 from qmd.potentials import Committee
 from qmd.train import states
 from qmd.train.cells import CellPredictor, has_cell_gradient
+from qmd.train.compositions.fit import CompositionPredictor
 from qmd.train.config import LeastSquaresConfig, TrainConfig
 from qmd.train.data import Data
 from qmd.train.optimisers import least_squares
@@ -60,6 +61,7 @@ def training_card(
         "starts": _starts_card(plan, ranked),
         "chosen_starts": [start for start, _ in chosen],
         "errors_are_against": "the labels of the file, without label_noise",
+        **_references(data),
         "errors": errors_card(predicted, data, config.starts.scored_below_eV),
         "seconds_of_all_starts": round(_seconds(plan, ranked)),
         "versions": versions("jax") | _versions("scipy", "optax"),
@@ -80,6 +82,17 @@ def errors_of_each(members: list[Any], data: Data) -> dict[str, Any]:
         return {}
     found = (errors_card(predict(model, data), data, None)["test"]["all"] for model in members)
     return {"errors_of_each_alone": {"test": list(found)}}
+
+
+def _references(data: Data) -> dict[str, Any]:
+    """Return the energies of the elements, and how many compositions the frames have."""
+    if data.references is None:
+        return {}
+    rows = (np.sort(frames.kinds, axis=1) for frames in data.parts.values())
+    found = {bytes(row) for part in rows for row in part}
+    return {
+        "reference_energies_eV": dict(data.references.energies), "compositions": len(found)
+    }  # fmt: skip
 
 
 def _stage_card(stage: Any, n_parameters: int) -> dict[str, Any]:
@@ -132,6 +145,12 @@ def predict(model: Any, data: Data) -> Predicted:
     """Predict energies and forces of the training, validation and test frames."""
     from jax.flatten_util import ravel_pytree
 
+    if data.test.kinds is not None:
+        theta = np.asarray(ravel_pytree(model)[0])
+        return {
+            part: Prediction(*CompositionPredictor(model, frames).with_stresses(theta))
+            for part, frames in data.parts.items()
+        }
     if data.test.cells is not None:
         return {part: _in_cells(model, frames) for part, frames in data.parts.items()}
     positions = np.concatenate([frames.positions for frames in data.parts.values()])
@@ -177,10 +196,15 @@ def errors_card(
 def _errors(predicted: Prediction, frames: Frames, chosen: Any) -> dict[str, float | int | None]:
     energies, forces = (values[chosen] for values in predicted[:2])
     found = dict(errors(energies, forces, frames.take(chosen))._asdict())
-    if frames.cells is None:
+    if frames.cells is None and frames.kinds is None:
         return found
-    found["energy_rmse_meV_per_atom"] = found["energy_rmse_meV"] / frames.positions.shape[1]
-    if frames.stresses is not None:
+    if frames.kinds is None:
+        found["energy_rmse_meV_per_atom"] = found["energy_rmse_meV"] / frames.positions.shape[1]
+    else:
+        of_atom = (energies - frames.energies[chosen]) / frames.n_atoms[chosen]
+        found["energy_rmse_meV_per_atom"] = 1000 * float(np.sqrt(np.mean(of_atom**2)))
+        found["energy_mae_meV_per_atom"] = 1000 * float(np.mean(np.abs(of_atom)))
+    if frames.stresses is not None and predicted.stresses is not None:
         off = (predicted.stresses - frames.stresses)[chosen]
         found["stress_rmse_meV_per_A3"] = 1000 * float(np.sqrt(np.mean(off**2)))
         found["stress_mae_meV_per_A3"] = 1000 * float(np.mean(np.abs(off)))

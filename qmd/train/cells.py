@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from qmd.integrators import neighbour_pairs
+from qmd.data.padded import pairs_of
 from qmd.potentials import (
     MAX_PARAMETER,
     CellGradient,
@@ -204,20 +204,30 @@ class JaxFrames(_InCells):
         super().__init__(model, frames, loss, threads)
         self._size = ravel_pytree(model)[0].size
         wanted = np.zeros((self.n_frames, 6)) if self.virials is None else self.virials
+        self.geometries = self._geometries(frames, jax_model.cutoff(model))
         self.arrays: tuple[Array, ...] = (
-            self.positions, self.cells, *pairs_of(self.positions, self.cells,
-                                                  jax_model.cutoff(model)),
+            *self.geometries,
             self.energies,
             np.zeros_like(self.positions) if self.forces is None else self.forces,
             wanted,
             self.weights,
-        )  # fmt: skip
-        self._predicted = jax.jit(jax.vmap(self._evaluated, in_axes=(None, 0, 0, 0, 0, 0)))
+        )
+        by_frame = (None, *(0 for _ in self.geometries))
+        self._predicted = jax.jit(jax.vmap(self._evaluated, in_axes=by_frame))
         self._one_row = jax.jit(self._row_of)
+
+    def _geometries(self, frames: Frames, cutoff: float) -> tuple[Array, ...]:
+        """Return the arrays of a geometry, positions and cells first, as `_energy` takes them."""
+        assert frames.cells is not None
+        return frames.positions, frames.cells, *pairs_of(frames.positions, frames.cells, cutoff)
+
+    def _energy(self, model: Any, x: Any, cell: Any, *around: Any) -> Any:
+        """Return the energy of one geometry."""
+        return jax_model.energy_in_cell(model, x, cell, around)
 
     def predict(self, theta: Array) -> tuple[Array, Array, Array]:
         found = [
-            self._predicted(theta, *(part[f : f + 1] for part in self.arrays[:5]))
+            self._predicted(theta, *(part[f : f + 1] for part in self.geometries))
             for f in range(self.n_frames)
         ]
         energies, forces, virial = (np.concatenate(part) for part in zip(*found, strict=True))
@@ -225,7 +235,7 @@ class JaxFrames(_InCells):
 
     def energy_of_first(self, theta: Array) -> float:
         """Return the energy (eV) of the first frame."""
-        return float(self._predicted(theta, *(part[:1] for part in self.arrays[:5]))[0][0])
+        return float(self._predicted(theta, *(part[:1] for part in self.geometries))[0][0])
 
     def sum_of_losses(self, theta: Any, batch: tuple[Any, ...]) -> Any:
         """Return half the sum of squared residuals of `batch`, a JAX scalar."""
@@ -243,11 +253,10 @@ class JaxFrames(_InCells):
             total = total + self.loss.virial_weight**2 * jnp.sum(off**2)
         return 0.5 * weight**2 * total
 
-    def _evaluated(self, theta: Any, x: Any, cell: Any, i: Any, j: Any, shifts: Any) -> Any:
+    def _evaluated(self, theta: Any, x: Any, cell: Any, *around: Any) -> Any:
         def energy(x: Any, strain: Any) -> Any:
             by = jnp.eye(3) + strain
-            model = self._unravel(theta)
-            return jax_model.energy_in_cell(model, x @ by, cell @ by, (i, j, shifts))
+            return self._energy(self._unravel(theta), x @ by, cell @ by, *around)
 
         value, (slopes, strain) = jax.value_and_grad(energy, argnums=(0, 1))(x, jnp.zeros((3, 3)))
         return value, -slopes, -strain
@@ -282,34 +291,6 @@ class JaxFrames(_InCells):
         return jax.value_and_grad(residual)(theta)
 
 
-def pairs_of(positions: Array, cells: Array, cutoff: float) -> tuple[Array, Array, Array]:
-    """Return the pairs of all frames, filled up with empty places to one number.
-
-    Parameters
-    ----------
-    positions : (n_frames, n_atoms, 3)
-    cells : (n_frames, 3, 3)
-    cutoff : float
-        In angstrom.
-
-    Returns
-    -------
-    i, j : (n_frames, n_pairs)
-    shifts : (n_frames, n_pairs, 3)
-        As of `qmd.integrators.neighbour_pairs`. All pairs of a frame are counted before the number
-        is fixed: none is left out. A pair of atom 0 with itself fills an empty place.
-    """
-    found = [neighbour_pairs(x, cell, cutoff) for x, cell in zip(positions, cells, strict=True)]
-    size = max(len(i) for i, _, _ in found)
-    filled = [
-        (np.pad(i, (0, size - len(i))), np.pad(j, (0, size - len(i))),
-         np.pad(shifts.astype(float), ((0, size - len(i)), (0, 0))))
-        for i, j, shifts in found
-    ]  # fmt: skip
-    i, j, shifts = (np.stack(part) for part in zip(*filled, strict=True))
-    return i, j, shifts
-
-
 class CellProblem:
     """Fit to frames in cells, for optimisers on batches.
 
@@ -338,9 +319,14 @@ class CellProblem:
         trainable_mask: Array | None = None,
     ) -> None:
         self.n_frames, self.n_parameters = len(frames.energies), ravel_pytree(model)[0].size
-        make = NativeFrames if native else JaxFrames
-        self.engine: NativeFrames | JaxFrames = make(model, frames, loss, threads)
+        self.engine = self._make_engine(model, frames, loss, native=native, threads=threads)
         self.trainable_mask = trainable_mask
+
+    def _make_engine(
+        self, model: Any, frames: Frames, loss: Loss, *, native: bool, threads: int
+    ) -> NativeFrames | JaxFrames:
+        make = NativeFrames if native else JaxFrames
+        return make(model, frames, loss, threads)
 
     @property
     def frames(self) -> tuple[Any, ...]:

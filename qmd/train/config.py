@@ -48,9 +48,10 @@ class LabelsConfig(Config):
         | None
     ) = None
     """Unit of the forces, such as Hartree/bohr; default: energy_unit/length_unit."""
-    zero: Literal["lowest", "labels"] = "lowest"
-    """Zero of energy of the model: the lowest training energy, or the zero of the labels (for
-    interactions)."""
+    zero: Literal["lowest", "labels", "elements"] = "lowest"
+    """Zero of energy of the model: the lowest training energy, the zero of the labels (for
+    interactions), or one energy for each element, fitted to the training frames by least squares:
+    for labels of many compositions (needs `allegro` without species, and `adam` stages)."""
     repeats: Literal["refuse", "drop"] = "refuse"
     """Action if a geometry occurs twice."""
 
@@ -340,6 +341,26 @@ class TrainConfig(Config):
             raise ValueError(
                 f"has other_molecules, which needs {', '.join(sorted(missing))} in model.elements"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _many_compositions(self) -> "TrainConfig":
+        if self.labels.zero != "elements":
+            return self
+        if not (self.model.serves_compositions and self.model.serves_elements):
+            raise ValueError(
+                "has labels.zero: elements, which needs model.kind: allegro without species"
+            )
+        if any(stage.kind != "adam" for stage in self.stages):
+            raise ValueError("has labels.zero: elements, which needs stages of kind adam")
+        given = {
+            "split.groups_key": self.split.groups_key is not None,
+            "split.method: even": self.split.method == "even",
+            "labels.repeats: drop": self.labels.repeats == "drop",
+            "other_molecules": bool(self.other_molecules),
+        }
+        if wrong := [key for key, is_given in given.items() if is_given]:
+            raise ValueError(f"has labels.zero: elements, which excludes {wrong[0]}")
         return self
 
     @model_validator(mode="after")

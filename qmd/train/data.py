@@ -8,6 +8,7 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from qmd.data import checks, datasets
+from qmd.data.compositions import ReferenceEnergies
 from qmd.data.datasets import Dataset, Labels
 from qmd.errors import InputError
 from qmd.io import files
@@ -37,6 +38,9 @@ class Data:
     """Data of the other molecules."""
     test_places: np.ndarray | None = None
     """Index of each test frame in its file, from 0; None if unknown."""
+    references: ReferenceEnergies | None = None
+    """Energies of the elements, for frames of many compositions, whose energies are above those of
+    their atoms; `zero` is then that of the atoms of the package."""
 
     @property
     def parts(self) -> dict[str, Frames]:
@@ -58,7 +62,7 @@ def load(config: TrainConfig, folder: Path, species: tuple[str, ...]) -> Data:
     train, validation, rest = _split(config.split, dataset, with_test=not own_test)
     test = own_test.take(np.arange(len(own_test))) if own_test else dataset.take(rest)
     if own_test and config.split.test is not None:
-        test = own_test.take(_first(config.split, len(own_test)))
+        test = own_test.take(first_frames(config.split, len(own_test)))
     fitted = dataset.energies[train]
     zero = float(fitted.min()) if config.labels.zero == "lowest" else 0.0
     frames = _frames(dataset.take(train), zero)
@@ -141,7 +145,7 @@ def _split(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return train, validation and test indices; those of the test may be whole groups."""
     if config.test_groups is None:
-        return _draw(config, len(dataset), with_test=with_test)
+        return draw(config, len(dataset), with_test=with_test)
     assert dataset.groups is not None
     if not with_test:
         raise InputError("both test_dataset and split.test_groups name the test; give one of them")
@@ -152,14 +156,14 @@ def _split(
             f"{', '.join(map(str, np.unique(dataset.groups)))}"
         )
     others = np.flatnonzero(~tested)
-    train, validation, _ = _draw(config, len(others), with_test=False)
+    train, validation, _ = draw(config, len(others), with_test=False)
     return others[train], others[validation], np.flatnonzero(tested)
 
 
-def _draw(
+def draw(
     config: SplitConfig, n: int, *, with_test: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Draw train, validation and test indices."""
+    """Draw train, validation and test indices from `n` frames; the last are few without a test."""
     counts = {"train": _count(config.train, n), "validation": _count(config.validation, n)}
     left = n - sum(counts.values())
     if with_test:
@@ -179,7 +183,8 @@ def _draw(
     return train, validation, test
 
 
-def _first(config: SplitConfig, n: int) -> np.ndarray:
+def first_frames(config: SplitConfig, n: int) -> np.ndarray:
+    """Return the indices of the frames of a test file of `n` frames that `split.test` asks for."""
     assert config.test is not None
     count = _count(config.test, n)
     if not SMALLEST["test"] <= count <= n:
@@ -204,7 +209,8 @@ def with_noise(data: Data, config: NoiseConfig) -> tuple[Frames, Frames]:
         energies = frames.energies + config.energy_std_eV * rng.standard_normal(len(frames[1]))
         forces = frames.forces
         if forces is not None:
-            forces = forces + config.forces_std_eV_per_A * rng.standard_normal(forces.shape)
+            noise = config.forces_std_eV_per_A * rng.standard_normal(forces.shape)
+            forces = forces + noise * frames.present[..., None]
         return frames._replace(energies=energies, forces=forces)
 
     return noisy(data.train), noisy(data.validation)

@@ -44,8 +44,8 @@ def errors_by_frame(
     each = np.abs(energies)
     if frames.forces is not None:
         wrong = 1000 * (predicted[1] - frames.forces)
-        card["forces_abs_error_meV_per_A"] = _spread(np.linalg.norm(wrong, axis=2))
-        each = np.sqrt((wrong**2).mean(axis=(1, 2)))
+        card["forces_abs_error_meV_per_A"] = _spread(np.linalg.norm(wrong, axis=2)[frames.present])
+        each = np.sqrt((wrong**2).sum(axis=(1, 2)) / (3 * frames.n_atoms))
     worst = np.argsort(-each, kind="stable")[:N_WORST]
     card["worst_by"] = "energy" if frames.forces is None else "forces, root mean square"
     card["worst_frames"] = [

@@ -18,6 +18,7 @@ from qmd.forces.origin import UNBOUNDED_DOMAIN
 from qmd.io import files
 from qmd.potentials import (
     Committee,
+    Domain,
     Package,
     Variant,
     compiled,
@@ -66,14 +67,16 @@ def make(
     members = _members(plan, chosen)
     model = members[0] if len(members) == 1 else Committee(tuple(members))
     predicted = predict(model, data)
-    cells = data.test.cells
     by_elements = bool(elements or config.other_molecules)
-    if data.train.cells is None:
+    if data.train.kinds is not None:
+        assert elements
+        trained = bounds.of_compositions(data.train, elements, traits.species)
+        compared = UNBOUNDED_DOMAIN
+    elif data.train.cells is None:
         trained = compared = bounds.bound(data, traits.species, by_elements=by_elements)
     else:
         trained, compared = bounds.in_cells(data.train, traits.species), UNBOUNDED_DOMAIN
-    inside = ~domains.outside(compared, data.test.positions)
-    vectors = np.sort(np.argsort(~inside, kind="stable")[:N_TEST_VECTORS])
+    checked = _checked_frames(data, compared, traits.species, elements)
     by_frame = errors_by_frame(predicted["test"], data.test, data.test_places, compared)
     package = Package(
         name=config.name,
@@ -88,18 +91,43 @@ def make(
         | {"seconds_of_last_session": round(seconds), "interrupted": interrupted},
         citation=config.citation or traits.citation,
         licence=config.licence,
-        test_positions=data.test.positions[vectors],
-        test_cells=None if cells is None else cells[vectors],
+        test_positions=checked.positions,
+        test_cells=checked.cells,
         elements=elements,
+        reference_energies_eV=_references(data),
     )
     if config.other_molecules:
         package = _for_all(package, config, data)
     whole = config.model.assembled(package, data.train.positions, loaded.path.parent)
-    if data.train.cells is None:
+    if data.train.cells is None and data.train.kinds is None:
         said = bounds.bounds_card(whole.domain, data, traits.species, by_elements=by_elements)
     else:
         said = bounds.bounds_card_in_cells(whole.domain, traits.species)
     return replace(whole, training={**whole.training, "domain": said}), predicted
+
+
+def _references(data: Data) -> tuple[tuple[str, float], ...]:
+    """Return the energies of the elements, in alphabetical order; none for one composition."""
+    return () if data.references is None else tuple(sorted(data.references.energies))
+
+
+def _checked_frames(
+    data: Data, domain: Domain, species: tuple[str, ...], elements: tuple[str, ...]
+) -> Frames:
+    """Return the frames that a package is checked with: inside of the domain, if there are any.
+
+    Of many compositions they are those of the atoms of the package.
+    """
+    if data.test.kinds is None:
+        inside = ~domains.outside(domain, data.test.positions)
+        return data.test.take(np.sort(np.argsort(~inside, kind="stable")[:N_TEST_VECTORS]))
+    wanted, n = [elements.index(symbol) for symbol in species], len(species)
+    filled = np.pad(wanted, (0, data.test.kinds.shape[1] - n), constant_values=-1)
+    parts = (data.test, data.train)
+    alike = [part.take((part.kinds == filled).all(axis=1)) for part in parts]
+    found = alike[0] if len(alike[0].energies) else alike[1]
+    found = found.take(slice(N_TEST_VECTORS))
+    return found._replace(positions=found.positions[:, :n], forces=None, kinds=None)
 
 
 def _for_all(package: Package, config: TrainConfig, data: Data) -> Package:
@@ -173,8 +201,9 @@ def write(
     residuals = parity(predicted["test"], test)
     files.replace(directory / "learning-curve.png", curve, keep_previous=False)
     files.replace(directory / "parity.png", residuals, keep_previous=False)
+    shown = test.positions if test.kinds is None else package.test_positions
     report = training_report.page(
-        package.name, package.species, package.training, curve, residuals, test.positions
+        package.name, package.species, package.training, curve, residuals, shown
     )
     page.write(directory / "report.html", report)
 

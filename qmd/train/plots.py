@@ -53,9 +53,10 @@ def parity(predicted: Sequence[Array], labels: Frames) -> bytes:
     _diagonal(axes[0], labels.energies, energies, "energy (eV)")
     _residuals(axes[1], labels.energies, 1000 * (energies - labels.energies), "energy (meV)")
     if labels.forces is not None:
-        wrong = forces - labels.forces
-        _diagonal(axes[2], labels.forces.ravel(), forces.ravel(), "force component (eV/\u00c5)")
-        rms = 1000 * np.sqrt((wrong**2).mean(axis=(1, 2)))
+        squares = (forces - labels.forces) ** 2
+        labelled, found = (each[labels.present].ravel() for each in (labels.forces, forces))
+        _diagonal(axes[2], labelled, found, "force component (eV/\u00c5)")
+        rms = 1000 * np.sqrt(squares.sum(axis=(1, 2)) / (3 * labels.n_atoms))
         _residuals(axes[3], labels.energies, rms, "forces of a frame, RMS (meV/\u00c5)")
     return _png(figure)
 

@@ -60,7 +60,7 @@ def errors(energies: Array, forces: Array, labels: Frames) -> Errors:
     rmse, mae, mse = _size(energy)
     if labels.forces is None:
         return Errors(1000 * rmse, 1000 * mae, None, None, mse, None)
-    force_rmse, force_mae, force_mse = _size(forces - labels.forces)
+    force_rmse, force_mae, force_mse = _size((forces - labels.forces)[labels.present])
     return Errors(
         energy_rmse_meV=1000 * rmse,
         energy_mae_meV=1000 * mae,

@@ -28,7 +28,7 @@ of the last layer of water) diverges to 1e12."""
 
 
 class Frames(NamedTuple):
-    """Labelled geometries of one molecule."""
+    """Labelled geometries of one molecule, or of many compositions if they have `kinds`."""
 
     positions: Array
     """Positions, angstrom, (n_frames, n_atoms, 3)."""
@@ -40,6 +40,21 @@ class Frames(NamedTuple):
     """Lattice vectors in rows, angstrom, (n_frames, 3, 3); None if the frames are isolated."""
     stresses: Array | None = None
     """Stress as in `qmd.data.datasets.Dataset`, eV/angstrom^3, (n_frames, 6)."""
+    kinds: Any = None
+    """Place of the element of each atom among those of the model, (n_frames, n_atoms), -1 after the
+    atoms of a frame, whose positions and forces are 0 there; None: all have the same atoms."""
+
+    @property
+    def n_atoms(self) -> Any:
+        """Number of atoms of each frame, (n_frames,)."""
+        n_frames, n_atoms = self.positions.shape[:2]
+        return np.full(n_frames, n_atoms) if self.kinds is None else (self.kinds >= 0).sum(axis=1)
+
+    @property
+    def present(self) -> Any:
+        """Mask of the atoms that are not missing, (n_frames, n_atoms)."""
+        every = np.ones(self.positions.shape[:2], bool)
+        return every if self.kinds is None else self.kinds >= 0
 
     def take(self, index: Any) -> "Frames":
         """Return the frames at `index`, which can be anything that selects rows of an array."""

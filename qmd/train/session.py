@@ -22,6 +22,7 @@ from qmd.train import frame_errors, states, trainer
 from qmd.train import package as packaging
 from qmd.train.architectures.base import ModelTraits
 from qmd.train.card import formula
+from qmd.train.compositions import data as many_compositions
 from qmd.train.config import MAY_CHANGE_ON_RESUME, TrainConfig
 from qmd.train.data import Data
 from qmd.train.stages import check_installed
@@ -60,6 +61,8 @@ class TrainingJob:
     def _atoms(self) -> str:
         cells = " in cells" if self.data.train.cells is not None else ""
         species = self.traits.species
+        if self.data.train.kinds is not None:
+            return f"{' '.join(self.elements)}, many compositions{cells}"
         return f"{formula(species) if self.elements else ' '.join(species)}{cells}"
 
 
@@ -121,6 +124,8 @@ def prepare(loaded: LoadedConfig[TrainConfig]) -> TrainingJob:
         In one line.
     """
     check_installed(loaded.config.stages)
+    if many_compositions.are_wanted(loaded.config):
+        return _prepare_compositions(loaded)
     folder, written = loaded.path.parent, loaded.config.model
     if not written.traits(folder).species:
         species = train_data.species_of(loaded.config, folder)
@@ -132,6 +137,19 @@ def prepare(loaded: LoadedConfig[TrainConfig]) -> TrainingJob:
     _check_cells(loaded.config, data)
     elements = loaded.config.model.known_elements if written.serves_elements else None
     return TrainingJob(loaded, traits, replace(data, others=others), elements or ())
+
+
+def _prepare_compositions(loaded: LoadedConfig[TrainConfig]) -> TrainingJob:
+    """Check the input of a training on many compositions; read and check the data."""
+    folder, written = loaded.path.parent, loaded.config.model
+    found = many_compositions.elements_of(loaded.config, folder)
+    model = written.on_labels(written.known_elements or found)
+    elements = model.known_elements
+    assert elements is not None  # the input allows no others
+    data, species = many_compositions.load(loaded.config, folder, elements)
+    model = model.model_copy(update={"species": list(species), "elements": list(elements)})
+    config = loaded.config.model_copy(update={"model": model})
+    return TrainingJob(replace(loaded, config=config), model.traits(folder), data, elements)
 
 
 def _check_cells(config: TrainConfig, data: Data) -> None:

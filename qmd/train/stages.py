@@ -7,6 +7,7 @@ from typing import Any
 from qmd.errors import InputError, NotInstalledError
 from qmd.potentials import families, leaves, native_model
 from qmd.train.cells import CellPredictor, CellProblem, has_cell_gradient
+from qmd.train.compositions.fit import CompositionPredictor, CompositionProblem
 from qmd.train.config import (
     AdamConfig,
     GaussNewtonConfig,
@@ -69,8 +70,10 @@ def is_native_in_cells(config: TrainConfig, model: Any) -> bool:
 def make_problem(
     config: TrainConfig, model: Any, frames: Frames, loss: Loss, rotations: bool, threads: int
 ) -> Problem | CellProblem:
-    """Return the fit of a model to frames, isolated or in cells."""
+    """Return the fit of a model to frames: isolated, in cells, or of many compositions."""
     mask = config.model.trainable_mask(model)
+    if frames.kinds is not None:
+        return CompositionProblem(model, frames, loss, native=False, trainable_mask=mask)
     if frames.cells is None:
         return Problem(
             model, frames, loss, engine(config, model), rotations=rotations, threads=threads,
@@ -82,6 +85,8 @@ def make_problem(
 
 def predictor(config: TrainConfig, model: Any, frames: Frames, threads: int = 1) -> Predictions:
     """Return a function for energies and forces at `frames`, on the backend of the engine."""
+    if frames.kinds is not None:
+        return CompositionPredictor(model, frames)
     if frames.cells is not None:
         native = is_native_in_cells(config, model)
         return CellPredictor(model, frames, native=native, threads=threads)

@@ -15,12 +15,13 @@ from jax.flatten_util import ravel_pytree
 from qmd.audit.evaluation import evaluate, load_labels, table
 from qmd.config import load as inputs
 from qmd.data import datasets
+from qmd.data.padded import pairs_of
 from qmd.errors import InputError, MismatchError
 from qmd.integrators import evaluate_virial, neighbour_pairs
 from qmd.potentials import TruncatedLennardJones, cell_gradient, load, native_model
 from qmd.potentials.models import atom_centred
 from qmd.train import session
-from qmd.train.cells import CellProblem, NativeFrames, pairs_of, virials
+from qmd.train.cells import CellProblem, NativeFrames, virials
 from qmd.train.config import TrainConfig
 from qmd.train.problem import Frames, Loss
 

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from qmd.config.base import Config
+from qmd.errors import MismatchError
 from qmd.train.architectures.base import ArchitectureConfig, Cutoff, ModelTraits, Symbol
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ class AllegroConfig(ArchitectureConfig):
     species: Annotated[list[Symbol], Field(min_length=2, max_length=100)] | None = None
     """Chemical symbols in the atom order of the labels; default: those of the labels, for a
     potential of elements that serves any number of atoms, in cells or not."""
+    elements: Annotated[list[Symbol], Field(min_length=1, max_length=20)] | None = None
+    """Elements that have parameters; default: those of the atoms, or of all labels of many
+    compositions."""
     cutoff_A: Cutoff = 5.0
     """Cut-off radius of the neighbours (angstrom)."""
     power: Annotated[float, Field(ge=2, le=100)] = 6.0
@@ -92,8 +96,22 @@ class AllegroConfig(ArchitectureConfig):
     def traits(self, folder: Path) -> ModelTraits:
         return ModelTraits(tuple(self.species or ()), True, "")
 
+    @field_validator("elements")
+    @classmethod
+    def _has_its_own(cls, value: list[str] | None, info: ValidationInfo) -> list[str] | None:
+        if value is not None and not set(info.data.get("species") or []) <= set(value):
+            raise ValueError("must have all elements of model.species")
+        return value
+
     def on_labels(self, species: tuple[str, ...]) -> Self:
-        return self if self.species else self.model_copy(update={"species": list(species)})
+        if self.species is not None:
+            return self
+        if missing := set(species) - set(self.elements or species):
+            raise MismatchError(
+                f"the labels have atoms of {', '.join(sorted(missing))}, which are not among "
+                "model.elements"
+            )
+        return self.model_copy(update={"species": list(species)})
 
     @property
     def serves_elements(self) -> bool:
@@ -101,13 +119,17 @@ class AllegroConfig(ArchitectureConfig):
 
     @property
     def known_elements(self) -> tuple[str, ...]:
-        return tuple(sorted(set(self.species or ())))
+        return tuple(sorted(set(self.elements or self.species or ())))
+
+    @property
+    def serves_compositions(self) -> bool:
+        return True
 
     def first_model(self, folder: Path, frames: "Frames", seed: int) -> "Allegro":
         from qmd.potentials import QDI, Allegro, AllegroQdi
 
         assert self.species is not None  # of the labels by now
-        known, n_atoms = self.known_elements, len(self.species)
+        known = self.known_elements
         form: dict[str, Any] = {
             "kinds": tuple(known.index(symbol) for symbol in self.species),
             "cutoff": self.cutoff_A, "power": self.power,
@@ -128,8 +150,8 @@ class AllegroConfig(ArchitectureConfig):
         else:
             bare = Allegro(**form)
         return bare.with_random_parameters(
-            seed, n_kinds=len(known), n_radial=self.radial, scale=_scale(frames, n_atoms),
-            offset=float(np.mean(frames.energies)) / n_atoms,
+            seed, n_kinds=len(known), n_radial=self.radial, scale=_scale(frames),
+            offset=float(np.mean(frames.energies)) / float(np.mean(frames.n_atoms)),
         )  # fmt: skip
 
     def trainable_mask(self, model: Any) -> "Array | None":
@@ -150,20 +172,22 @@ def average_neighbours(frames: "Frames", cutoff: float) -> float:
     """
     from qmd.integrators import ISOLATED, neighbour_pairs
 
-    n, n_atoms = len(frames.energies), frames.positions.shape[1]
+    n, n_atoms, cells = len(frames.energies), frames.n_atoms, frames.cells
     chosen = np.unique(np.linspace(0, n - 1, COUNTED_FRAMES).astype(int))
-    cells = frames.cells
     counts = [
-        2 * len(neighbour_pairs(frames.positions[f], ISOLATED if cells is None else cells[f],
-                                cutoff)[0])
+        2 * len(neighbour_pairs(frames.positions[f, : n_atoms[f]],
+                                ISOLATED if cells is None else cells[f], cutoff)[0])
         for f in chosen
     ]  # fmt: skip
-    average = float(np.mean(counts) / n_atoms)
+    average = float(np.mean(counts) / np.mean(n_atoms[chosen]))
     return max(1.0, average)
 
 
-def _scale(frames: "Frames", n_atoms: int) -> float:
+def _scale(frames: "Frames") -> float:
     """Return the first factor of the energy of an atom (eV): the size of the forces over 1 A."""
-    mean = np.var(frames.energies) / n_atoms if frames.forces is None else np.mean(frames.forces**2)
+    if frames.forces is None:
+        mean = np.var(frames.energies) / np.mean(frames.n_atoms)
+    else:
+        mean = np.mean(frames.forces[frames.present] ** 2)
     size: float = math.sqrt(mean)
     return max(size, 1e-3)

@@ -70,6 +70,11 @@ class ArchitectureConfig(Config):
         return False
 
     @property
+    def serves_compositions(self) -> bool:
+        """True if frames of many compositions can be fitted in one compiled function."""
+        return False
+
+    @property
     def known_elements(self) -> tuple[str, ...] | None:
         """Elements that have parameters, if the model serves several molecules; else None."""
         return None

@@ -1,0 +1,1 @@
+"""Trainings on labels of many compositions: their data, and the fit to them."""
