@@ -143,7 +143,7 @@ def _prepare_compositions(loaded: LoadedConfig[TrainConfig]) -> TrainingJob:
     """Check the input of a training on many compositions; read and check the data."""
     folder, written = loaded.path.parent, loaded.config.model
     found = many_compositions.elements_of(loaded.config, folder)
-    model = written.on_labels(written.known_elements or found)
+    model = written.on_labels(found)
     elements = model.known_elements
     assert elements is not None  # the input allows no others
     data, species = many_compositions.load(loaded.config, folder, elements)

@@ -179,7 +179,8 @@ def write_page(path, results):
     text = path.read_text()
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    middle = "\n".join(line for name in SETS for line in table(name, results))
+    lines = [line for name in SETS for line in table(name, results)]
+    middle = "\n".join(lines or ["", "No training of the study has finished yet."])
     files.write_text(path, f"{before}{BEGIN}\n{middle}\n{END}{after}")
 
 
