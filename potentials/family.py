@@ -178,7 +178,7 @@ class Family(Generic[L]):
     pair of an atom with itself without shift fills an empty place."""
     in_slots: bool = False
     """True if `jax_in_cell` takes the pairs of each atom as well, where they are known."""
-    jax_of_kinds: Callable[[L, Any, Any, Any, tuple[Any, Any, Any]], Any] | None = None
+    jax_of_kinds: Callable[[L, Any, Any, Any, tuple[Any, ...]], Any] | None = None
     """(leaf, place of the element of each atom, positions, cell, pairs) -> energy, for atoms of any
     composition in one compiled function; -1 is a missing atom. None: for its own atoms only."""
     cutoff: Callable[[L], float] | None = None
