@@ -84,7 +84,7 @@ def thermal_start(potential: str, structure: str) -> Start:
     # jax-md rounds the time step to float32, which shifts the phase by 1e-8 angstrom in 100 fs:
     # all loops take the rounded one, 0.5 fs to seven digits.
     dt = float(np.float32(config.integrator.timestep_fs * units.fs))
-    return Start(package, system, velocities, build_limits(config, package.domain), dt)
+    return Start(package, system, velocities, build_limits(config, package.domain, system), dt)
 
 
 class NumbaLoop:

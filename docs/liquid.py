@@ -171,7 +171,8 @@ def drift(run: Series) -> str:
     line = np.stack([np.ones(len(times)), times, swings], axis=1)
     kT = units.kB * run.log.temperature.mean() * (3 * run.n_atoms - 3)
     slopes = []
-    for part in (slice(None), *np.array_split(np.arange(len(times)), 4)):
+    rows = np.arange(len(times))
+    for part in (rows, *np.array_split(rows, 4)):
         (_, slope, _), *_ = np.linalg.lstsq(line[part], energies[part])
         slopes.append(slope / kT)
     # Slopes of quarters scatter eight times as much as that of the whole, for noise of one size.
