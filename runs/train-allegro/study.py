@@ -163,7 +163,8 @@ def seconds_of_step(written, variant, arguments):
 def milliseconds(path):
     """Return the least CPU time of energy and forces of one frame, behind the first call."""
     package = load_package(str(path), Path())
-    run, geometry = compiled(package.potential()), [package.test_positions[0]]
+    run: Any = compiled(package.potential())
+    geometry = [package.test_positions[0]]
     if package.test_cells is not None:
         run, geometry = compiled_in_cell(package.model), [*geometry, package.test_cells[0]]
     times = []
