@@ -41,7 +41,7 @@ HERE = Path(__file__).resolve().parent
 PAGE = HERE.parents[1] / "docs" / "allegro.md"
 RESULTS = HERE / "results.json"
 METALS = HERE.parents[2] / "shared" / "data" / "metals"
-SETS = "benzene", "aspirin", "alloys", "culi", "molecules"
+SETS = "benzene", "aspirin", "alloys", "molecules"
 QDI: dict[str, Any] = {"kind": "qdi", "features": 4, "qubits": 4, "depth": 1, "hidden": [8]}
 VARIANTS: dict[str, dict[str, Any] | None] = {
     "allegro": None,
