@@ -1,6 +1,5 @@
 """Fixtures that several test files share. Nothing heavy is imported here: fixtures do that."""
 
-import gc
 import math
 import os
 import signal
@@ -33,13 +32,6 @@ def pytest_configure(config: pytest.Config) -> None:
     if cache := getattr(config, "cache", None):  # none with `-p no:cacheprovider`
         directory = cache.mkdir("numba")
     os.environ.setdefault("NUMBA_CACHE_DIR", str(directory))
-    gc.set_threshold(20_000)  # as `qmd.__main__`: modules and compilers make objects that stay
-
-
-@pytest.fixture(scope="session", autouse=True)
-def settled() -> None:
-    """Leave what collecting the tests has made, most of it modules, out of later searches."""
-    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -39,6 +39,11 @@ def potential(tmp_path: Path, monkeypatch, capfd) -> Iterator[Run]:
     yield run
 
 
+def labels() -> dict[str, np.ndarray]:
+    with np.load(LABELS) as file:
+        return dict(file)
+
+
 def assert_one_line(answer: Answer, code: int, *words: str) -> None:
     assert answer.code == code, answer
     cause, *hint = answer.err.splitlines()
@@ -77,7 +82,7 @@ def test_check_ends_with_0_unless_something_fails(potential: Run, monkeypatch, a
 
 
 def test_evaluate_prints_json_with_the_documented_keys(potential: Run, tmp_path):
-    data = np.load(LABELS)
+    data = labels()
     few = slice(0, 40)
     np.savez("labels.npz", Z=data["Z"], R=data["R"][few], E=data["E"][few] + 3, F=data["F"][few])
     answer = potential("evaluate", "sivqlm-h2o", "labels.npz", "--json", "--fit-offset")
@@ -99,7 +104,7 @@ def test_evaluate_prints_json_with_the_documented_keys(potential: Run, tmp_path)
 def test_evaluate_refuses_in_one_line(potential: Run, tmp_path):
     assert_one_line(potential("evaluate", "sivqlm-h2o", "none.npz"), 2, "none.npz")
     assert_one_line(potential("evaluate", "nothing", "none.npz"), 3, "'nothing'")
-    wrong = np.load(LABELS)
+    wrong = labels()
     np.savez(
         "swapped.npz", Z=wrong["Z"][::-1], R=wrong["R"][:5], E=wrong["E"][:5], F=wrong["F"][:5]
     )
@@ -152,7 +157,7 @@ def test_flexible_water_has_a_card_for_its_atoms(potential: Run):
 
 
 def test_flexible_water_is_evaluated_on_the_molecules_of_the_labels(potential: Run, tmp_path):
-    data = np.load(LABELS)
+    data = labels()
     few = np.argsort(data["E"])[:40]
     np.savez("labels.npz", Z=data["Z"], R=data["R"][few], E=data["E"][few], F=data["F"][few])
     told = json.loads(potential("evaluate", "spc-fw", "labels.npz", "--json", "--fit-offset").out)
