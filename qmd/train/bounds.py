@@ -8,13 +8,12 @@ import numpy as np
 from qmd.data import domains
 from qmd.integrators import neighbour_pairs
 from qmd.potentials import Domain
+from qmd.potentials.package.domain import BEYOND_A
 from qmd.train.data import Data
 from qmd.train.problem import Frames
 
 NEAREST_A = 4.0
 """Distance (angstrom) up to which the nearest atoms in a cell are looked for."""
-BEYOND_A = 1e6
-"""Upper bound (angstrom) of a distance that has none."""
 
 
 def bound(data: Data, species: tuple[str, ...], *, by_elements: bool) -> Domain:
