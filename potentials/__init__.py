@@ -29,7 +29,7 @@ from .models import atom_centred, sivqlm, spc_fw, water_pair
 from .network import perceptron
 from .network.network import AtomCentredNetwork, NetworkParameters
 from .network.perceptron import Perceptron, PerceptronParameters
-from .package.domain import Domain
+from .package.domain import BEYOND_A, Domain
 from .package.external import External
 from .package.json_form import model_sha256
 from .package.package import (
@@ -87,6 +87,7 @@ if TYPE_CHECKING:
     from .vqlm import pennylane_energy as vqlm_reference
 
 __all__ = [
+    "BEYOND_A",
     "MAX_PARAMETER",
     "QDI",
     "Fixed",

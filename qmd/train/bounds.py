@@ -7,8 +7,7 @@ import numpy as np
 
 from qmd.data import domains
 from qmd.integrators import neighbour_pairs
-from qmd.potentials import Domain
-from qmd.potentials.package.domain import BEYOND_A
+from qmd.potentials import BEYOND_A, Domain
 from qmd.train.data import Data
 from qmd.train.problem import Frames
 
