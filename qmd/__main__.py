@@ -7,8 +7,8 @@ import sys
 OBJECTS = 20_000
 """New objects after which Python looks for unreachable ones; its own 700 is for small programs.
 
-Imports and compilers make hundreds of thousands of objects that stay. To look through them 300
-times takes a tenth of a warm start.
+Imports and compilers make hundreds of thousands of objects that stay, and to look through them
+hundreds of times is a good part of a warm start.
 """
 
 

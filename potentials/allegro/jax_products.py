@@ -9,7 +9,7 @@ itself, there are three products, each of which is linear in both of its factors
 
 The derivatives of each are the two others, so that each is computed in one pass over its arrays
 whatever is differentiated. Left to itself, JAX would turn the derivatives into products of small
-matrices between copies, or into sums along the slow direction: 3 to 20 times the time.
+matrices between copies, or into sums along the slow direction, which take several times as long.
 """
 
 from typing import Any
