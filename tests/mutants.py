@@ -76,6 +76,11 @@ YAML = "tests/config/test_strict_yaml.py"
 STOP = "tests/jobs/test_stop.py"
 IPI = "tests/interop/test_ipi_client.py"
 DATASETS = "tests/data/test_datasets.py"
+IMAGES = f"{LIMITS}::test_distances_in_oblique_cells_are_those_of_all_images"
+ACROSS = f"{LIMITS}::test_atoms_that_meet_across_a_face_warn_first_and_then_stop"
+ELEMENTS = "tests/potentials/package/test_elements.py"
+LEAST = f"{ELEMENTS}::test_what_images_must_keep_are_the_least_distances_of_their_elements"
+BOUNDS = "tests/train/test_bounds.py::test_each_two_elements_have_the_least_distance_of_all_frames"
 
 # fmt: off
 _UNITS = [
@@ -107,6 +112,11 @@ _UNITS = [
 ]
 
 _RUN = [
+    ("images stop a run that is to warn", "qmd/run/setup.py",
+     "        least[..., 1] = 0.0\n", "", f"{GUARDS}::test_the_limits_are_those_of_the_words"),
+    ("list of the alarm shorter than its distances", "qmd/run/setup.py",
+     "max(float(limits.least.max()), LEAST_REACH_A)", "LEAST_REACH_A",
+     "tests/run/test_cells.py::test_waters_that_meet_across_a_face_are_beyond_the_domain"),
     ("friction x 3", "qmd/run/setup.py",
      "c.friction_per_ps / units.ps", "3 * c.friction_per_ps / units.ps", WORDS),
     ("kT of the bath x 1.005", "qmd/run/setup.py",
@@ -259,6 +269,32 @@ _INTEGRATORS = [
     ("only the upper distance stops", "integrators/limits.py",
      "stopped |= not (limits.stop[p, 0] <= distance <= limits.stop[p, 1])",
      "stopped |= not (distance <= limits.stop[p, 1])", LIMITS),
+    ("least distance compared with its square", "integrators/neighbours/alarm.py",
+     "if not square >= low * low:", "if not square >= low:", IMAGES),
+    ("images are watched without their shift", "integrators/neighbours/alarm.py",
+     "            square = x * x + y * y + z * z\n",
+     "            x = positions[j, 0] - positions[i, 0]\n"
+     "            y = positions[j, 1] - positions[i, 1]\n"
+     "            z = positions[j, 2] - positions[i, 2]\n"
+     "            square = x * x + y * y + z * z\n", IMAGES, ACROSS),
+    ("one atom is of both kinds", "integrators/neighbours/alarm.py",
+     "low, lowest = least[kinds[i], kinds[j], 0], least[kinds[i], kinds[j], 1]",
+     "low, lowest = least[kinds[i], kinds[i], 0], least[kinds[i], kinds[i], 1]", IMAGES),
+    ("nearest image by fractions alone", "integrators/neighbours/alarm.py",
+     "for u in range(a - reach_a, a + reach_a + 1):", "for u in range(a, a + 1):", IMAGES),
+    ("images are watched at every second step", "integrators/methods/base.py",
+     """            status, outside = check_images(
+                status, outside, state.positions, state.cell, limits, force.alarm
+            )
+""", """            if now % 2 == 0:
+                status, outside = check_images(
+                    status, outside, state.positions, state.cell, limits, force.alarm
+                )
+""", ACROSS),
+    ("alarm without an answer lets pass", "integrators/limits.py",
+     "        return Status.NOT_FINITE, warned\n    if found == alarm.STOPPED",
+     "        return status, warned\n    if found == alarm.STOPPED",
+     LIMITS, "tests/integrators/neighbours/test_growth.py"),
     ("noisy forces: bath not compensated by c", "integrators/methods/noisy_langevin.py",
      "0.25 * (1.0 + decay) ** 2 * dt * dt", "dt * dt",
      f"{NOISY}::test_the_stationary_variance_of_the_positions_is_the_one_in_the_docstring"),
@@ -332,6 +368,11 @@ _INTEGRATORS = [
 ]
 
 _POTENTIALS = [
+    ("level of one pair for all of its elements", "potentials/package/domain.py",
+     "            np.minimum.at(lows[..., k], (a, b), bounds[:, 0])\n",
+     "            lows[a, b, k] = bounds[:, 0]\n", LEAST),
+    ("elements of images in another order", "potentials/package/domain.py",
+     "return kinds.astype(np.int64), lows", "return kinds[::-1].astype(np.int64), lows", LEAST),
     ("torque x 1.01 where the sine is below 0.5", "potentials/classical/molecular_native.py",
      "torque = w[0] * bend / sine", "torque = w[0] * bend / sine * (1.01 if sine < 0.5 else 1.0)",
      f"{MOLECULAR}::test_the_torque_of_an_angle_has_its_closed_form"),
@@ -438,6 +479,16 @@ _POTENTIALS = [
 ]
 
 _TRAINING = [
+    ("margin below least distances with the wrong sign", "qmd/train/bounds.py",
+     "warn - np.stack([margin, np.zeros_like(margin)], axis=1)",
+     "warn + np.stack([margin, np.zeros_like(margin)], axis=1)", BOUNDS),
+    ("margin of molecules in cells", "qmd/train/bounds.py",
+     "domains.LEAST_MARGIN_IN_CELLS_A", "domains.LEAST_MARGIN_A", BOUNDS),
+    ("margin in cells of 0.05 angstrom", "qmd/data/domains.py",
+     "LEAST_MARGIN_IN_CELLS_A = 0.15", "LEAST_MARGIN_IN_CELLS_A = 0.05", BOUNDS),
+    ("least distances of the last frame", "qmd/train/bounds.py",
+     "lows[pair] = min(lows.get(pair, np.inf), float(lengths[both].min()))",
+     "lows[pair] = float(lengths[both].min())", BOUNDS),
     ("energy weight squared", "qmd/train/jax_engine.py",
      "[self._loss.energy_weight * energy_part[None]",
      "[self._loss.energy_weight**2 * energy_part[None]",
