@@ -5,18 +5,25 @@ reverse mode over the parameters, forward mode over the directions.
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from qmd.potentials import jax_model
 from qmd.train.problem import Chunk, Loss
 
+KEPT = 8
+"""Structures of models whose compiled programs are kept, the last ones used."""
+
 
 class JaxEngine:
     """Engine in JAX; see `qmd.train.problem.Engine`.
+
+    Engines of models that differ in their numbers only share what is compiled.
 
     Parameters
     ----------
@@ -26,8 +33,38 @@ class JaxEngine:
     """
 
     def __init__(self, model: Any, loss: Loss) -> None:
-        _, self._unravel = ravel_pytree(model)
-        self._loss = loss
+        programs = _programs(unraveller(model), loss)
+        self.residuals, self.linear = programs.residuals, programs.linear
+        self.normal, self.sum_of_losses = programs.normal, programs.sum_of_losses
+
+
+def unraveller(model: Any) -> Callable[[Any], Any]:
+    """Return the function that makes a model of all its numbers, (n_parameters,).
+
+    It is the same one for models of the same structure, and so a key of what is compiled.
+    """
+    leaves, structure = jax.tree.flatten(model)
+    shapes = tuple((np.shape(leaf), np.asarray(leaf).dtype) for leaf in leaves)
+    return _unraveller(structure, shapes)
+
+
+@functools.lru_cache(maxsize=KEPT)
+def _unraveller(structure: Any, shapes: tuple[Any, ...]) -> Callable[[Any], Any]:
+    leaves = [np.zeros(shape, dtype) for shape, dtype in shapes]
+    unravel: Callable[[Any], Any] = ravel_pytree(jax.tree.unflatten(structure, leaves))[1]
+    return unravel
+
+
+@functools.lru_cache(maxsize=KEPT)
+def _programs(unravel: Callable[[Any], Any], loss: Loss) -> "_Programs":
+    return _Programs(unravel, loss)
+
+
+class _Programs:
+    """Functions of `JaxEngine`, which are compiled for each size of a chunk."""
+
+    def __init__(self, unravel: Callable[[Any], Any], loss: Loss) -> None:
+        self._unravel, self._loss = unravel, loss
         self.residuals = jax.jit(self._map_chunk(self._frame_residuals))
         self.linear = jax.jit(self._map_chunk(self._frame_linear))
         self.normal = jax.jit(self._normal_of_chunk)

@@ -1,19 +1,23 @@
 """Predictions of a model in batches, and their errors."""
 
+import functools
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.flatten_util import ravel_pytree
 
 from qmd.potentials import jax_model
+from qmd.train.jax_engine import KEPT, unraveller
 from qmd.train.problem import CHUNK, Frames, frames_in_chunks
 from qmd.typing import Array
 
 
 class Predictor:
-    """Energies and forces of a model at fixed geometries, compiled once.
+    """Energies and forces of a model at fixed geometries.
+
+    They are compiled once for models of one structure and chunks of one size.
 
     Parameters
     ----------
@@ -24,15 +28,10 @@ class Predictor:
     """
 
     def __init__(self, model: Any, positions: Array) -> None:
-        unravel = ravel_pytree(model)[1]
-
-        def energy_and_gradient(theta: Any, x: Any) -> Any:
-            return jax.value_and_grad(lambda y: jax_model.energy(unravel(theta), y))(x)
-
         self._n_frames = len(positions)
         size = min(CHUNK, self._n_frames)
         self._chunks = [x for x, _ in frames_in_chunks((positions, np.ones(self._n_frames)), size)]
-        self._function = jax.jit(jax.vmap(energy_and_gradient, in_axes=(None, 0)))
+        self._function = _program(unraveller(model))
 
     def __call__(self, theta: Array) -> tuple[Array, Array]:
         """Return energies (eV), (n_frames,), and forces (eV/angstrom), (n_frames, n_atoms, 3)."""
@@ -41,6 +40,14 @@ class Predictor:
             np.concatenate(part)[: self._n_frames] for part in zip(*parts, strict=True)
         )
         return energies, -gradients
+
+
+@functools.lru_cache(maxsize=KEPT)
+def _program(unravel: Callable[[Any], Any]) -> Any:
+    def energy_and_gradient(theta: Any, x: Any) -> Any:
+        return jax.value_and_grad(lambda y: jax_model.energy(unravel(theta), y))(x)
+
+    return jax.jit(jax.vmap(energy_and_gradient, in_axes=(None, 0)))
 
 
 class Errors(NamedTuple):
