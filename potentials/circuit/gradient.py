@@ -33,19 +33,18 @@ class CircuitGradient:
 
     def rows(self, positions: Array) -> Array:
         """Return derivatives of the energies at `positions` (n, n_atoms, 3): (n, n_parameters)."""
-        energies = np.empty(len(positions))
-        rows = np.empty((len(positions), self._n_parameters))
-        workspace = self._workspace.copy()  # has scratch, which threads must not share
-        x = np.ascontiguousarray(positions)
-        layout.rows_into(self._address, x, energies, rows, self._program, workspace, self._base)
-        return rows
+        return self._into(len(positions), positions, np.ones(len(positions)))
 
     def sum(self, positions: Array, factors: Array) -> Array:
         """Return ``factors @ rows(positions)`` without storing the rows, (n_parameters,)."""
-        row, workspace = np.zeros(self._n_parameters), self._workspace.copy()
-        x = np.ascontiguousarray(positions)
-        layout.add_into(self._address, x, factors, row, self._program, workspace, self._base)
-        return row
+        return np.asarray(self._into(1, positions, factors)[0])
+
+    def _into(self, n_rows: int, positions: Array, factors: Array) -> Array:
+        rows = np.empty((n_rows, self._n_parameters))
+        workspace = self._workspace.copy()  # has scratch, which threads must not share
+        x, factors = np.ascontiguousarray(positions), np.asarray(factors, float)
+        layout.rows_into(self._address, x, factors, rows, self._program, workspace, self._base)
+        return rows
 
 
 def _packed(model: Quantum) -> tuple[Array, Array, int]:

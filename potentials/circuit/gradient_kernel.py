@@ -231,22 +231,14 @@ def _add(address, positions, cell, forces, row, factor, program, workspace, base
 
 
 @njit(error_model="numpy", nogil=True)
-def rows_into(address, positions, energies, rows, program, workspace, base):
-    """Energies (n,) and their derivatives (n, n_parameters) at `positions` (n, n_atoms, 3).
+def rows_into(address, positions, factors, rows, program, workspace, base):
+    """Write the derivatives at `positions` (n, n_atoms, 3), times `factors`, to `rows`.
 
-    `address` is that of `kernel.energy_and_forces`.
+    `rows` is (n, n_parameters), or (1, n_parameters) for their sum: one function for both is
+    compiled once. `address` is that of `kernel.energy_and_forces`.
     """
     cell, forces = np.zeros((3, 3)), positions[0].copy()
     rows[:, :] = 0.0
     for i in range(len(positions)):
-        energies[i] = _add(
-            address, positions[i], cell, forces, rows[i], 1.0, program, workspace, base
-        )
-
-
-@njit(error_model="numpy", nogil=True)
-def add_into(address, positions, factors, row, program, workspace, base):
-    """Add the derivatives at `positions`, each times its factor, to `row` (n_parameters,)."""
-    cell, forces = np.zeros((3, 3)), positions[0].copy()
-    for i in range(len(positions)):
+        row = rows[min(i, len(rows) - 1)]
         _add(address, positions[i], cell, forces, row, factors[i], program, workspace, base)

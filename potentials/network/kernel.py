@@ -456,21 +456,15 @@ def _add_derivatives(w, factor, program):
 
 
 @njit(error_model="numpy", nogil=True)
-def rows_into(positions, rows, program, workspace, begin, end):
-    """Write the derivatives of the energies at `positions` (n, n_atoms, 3) by all parameters.
+def rows_into(positions, factors, rows, program, workspace, begin, end):
+    """Write the derivatives at `positions` (n, n_atoms, 3), times `factors`, to `rows`.
 
-    They are accumulated at `begin` to `end` of the workspace, in the order of the constants.
+    They are by all parameters, and accumulated at `begin` to `end` of the workspace, in the order
+    of the constants. `rows` has n rows, or one for the sum.
     """
     for i in range(len(positions)):
-        workspace[begin:end] = 0.0
-        call_part(program[SLOPED], positions[i], workspace, program)
-        _add_derivatives(workspace, 1.0, program)
-        rows[i, :] = workspace[begin:end]
-
-
-@njit(error_model="numpy", nogil=True)
-def add_into(positions, factors, program, workspace):
-    """Add the derivatives at `positions`, each times its factor, to the workspace."""
-    for i in range(len(positions)):
+        if i < len(rows):
+            workspace[begin:end] = 0.0
         call_part(program[SLOPED], positions[i], workspace, program)
         _add_derivatives(workspace, factors[i], program)
+        rows[min(i, len(rows) - 1), :] = workspace[begin:end]

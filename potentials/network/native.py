@@ -270,18 +270,19 @@ class NetworkGradient:
 
     def rows(self, positions: Array) -> Array:
         """Return derivatives of the energies at `positions` (n, n_atoms, 3): (n, n_parameters)."""
-        rows = np.empty((len(positions), self._end - self._begin))
-        layout.rows_into(
-            np.ascontiguousarray(positions), rows, self._program, self._workspace.copy(),
-            self._begin, self._end,
-        )  # fmt: skip
-        return np.asarray(rows[:, self._places])
+        return self._into(len(positions), positions, np.ones(len(positions)))
 
     def sum(self, positions: Array, factors: Array) -> Array:
         """Return ``factors @ rows(positions)`` without storing the rows, (n_parameters,)."""
-        workspace = self._workspace.copy()
-        layout.add_into(np.ascontiguousarray(positions), factors, self._program, workspace)
-        return np.asarray(workspace[self._begin : self._end][self._places])
+        return np.asarray(self._into(1, positions, factors)[0])
+
+    def _into(self, n_rows: int, positions: Array, factors: Array) -> Array:
+        rows = np.zeros((n_rows, self._end - self._begin))
+        layout.rows_into(
+            np.ascontiguousarray(positions), np.asarray(factors, float), rows, self._program,
+            self._workspace.copy(), self._begin, self._end,
+        )  # fmt: skip
+        return np.asarray(rows[:, self._places])
 
 
 def _numbered(parameters: NetworkParameters) -> NetworkParameters:
