@@ -12,6 +12,8 @@ time of the compiled JAX function over that of the kernel, for 64 waters, `nativ
 that of PennyLane for a centre of one molecule. `cost_per_atom_12288_over_192` is the time of an
 atom in the largest box over that in the smallest. These are ratios of CPU time, which on a machine
 with nothing else to do is the time that passes; on a busy one it still compares the programs.
+`time_over_bound_of_arithmetic` is the time of the kernel for 64 waters over that of its additions
+and multiplications (`_arithmetic.py`) at the rate of a product of matrices on one core.
 `two_cores_over_one` is what a second thread gives for 64 waters in the time that passes, and means
 something only where two cores are free.
 """
@@ -28,6 +30,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import _arithmetic
 import _harness
 from _peers import Peer
 
@@ -40,6 +43,8 @@ PEERS = {"deepmd": "plain.pb", "deepmd_compressed": "compressed.pb"}
 """Files of `--deepmd`."""
 CALLS = {"native_12288": 1, "native_1536": 2, "pennylane_1": 1, "jax_192": 2}
 """Calls of a sample; of others 5."""
+PRODUCT = "matrix_product"
+"""Task that gives the rate of arithmetic of this machine."""
 ROUNDS = {"pennylane_1": 2}
 """Rounds with a sample of what takes ten thousand times as long; of others all."""
 Timed = Callable[[int], tuple[float, float]]
@@ -131,6 +136,8 @@ def measure(options: argparse.Namespace, progress: _harness.Progress) -> dict[st
         memory = (room + force.workspace.nbytes + force.program.nbytes) / n
     peak = _peak_MB()
     symbols, positions, cell = box(1)
+    arithmetic = _arithmetic.operations(network(symbols, 2), positions, cell)
+    tasks[PRODUCT] = timed(_arithmetic.matrix_product())
     if (os.cpu_count() or 1) > 1:
         progress("two_cores_192")
         shared = native_model(network(symbols, 2), threads=2)
@@ -161,7 +168,8 @@ def measure(options: argparse.Namespace, progress: _harness.Progress) -> dict[st
         passed = [statistics.median(wall[f"{name}_192"]) for name in ("native", "two_cores")]
         found["two_cores_over_one"] = passed[0] / passed[1]
     return {
-        "benchmark": "liquid", **found, "bytes_per_atom": memory,
+        "benchmark": "liquid", **found, **_rate(ms, sum(arithmetic.values())),
+        "operations": arithmetic, "bytes_per_atom": memory,
         "peak_MB_of_process": peak, "cpu_ms": ms,
         "samples_cpu_ms": {name: [1e3 * t for t in times] for name, times in cpu.items()},
         "samples_ms": {name: [1e3 * t for t in times] for name, times in wall.items()},
@@ -190,6 +198,15 @@ def _ratios(ms: dict[str, float], sizes: list[int]) -> dict[str, float]:
         found["native_over_pennylane"] = ms["pennylane_1"] / (one / 192)
     found[f"cost_per_atom_{largest}_over_192"] = (ms[f"native_{largest}"] / largest) / (one / 192)
     return found
+
+
+def _rate(ms: dict[str, float], operations: int) -> dict[str, float]:
+    """Return the rate of a product of matrices, and the time of the kernel over its bound."""
+    per_ms = _arithmetic.PRODUCT_OPERATIONS / ms[PRODUCT]
+    return {
+        "time_over_bound_of_arithmetic": ms["native_192"] / (operations / per_ms),
+        "matrix_product_gflops": 1e-6 * per_ms,
+    }
 
 
 def _peers(
@@ -280,6 +297,8 @@ def markdown(result: dict[str, Any]) -> str:
     """Title, table and notes of a result of `measure`."""
     rows = []
     for name, samples in result["samples_cpu_ms"].items():
+        if name == PRODUCT:
+            continue
         kind, _, n = name.rpartition("_")
         passed, _ = _harness.spread(result["samples_ms"][name])
         each = 1e3 * result["cpu_ms"][name] / int(n)
@@ -296,9 +315,21 @@ def markdown(result: dict[str, Any]) -> str:
         _harness.table(head, rows),
         f"{', '.join(ratios)}. Memory of the largest: {result['bytes_per_atom']:.0f} bytes an "
         f"atom; the process has held {result['peak_MB_of_process']:.0f} MB at most.",
+        _arithmetic_words(result),
         *_deepmd_words(result["deepmd"]),
         *(f"Left out: {name}. {why}." for name, why in result["skipped"].items()),
     ])  # fmt: skip
+
+
+def _arithmetic_words(result: dict[str, Any]) -> str:
+    parts = result["operations"]
+    shares = ", ".join(f"{name} {1e-6 * count:.1f}" for name, count in parts.items())
+    rate = result["matrix_product_gflops"]
+    return (
+        f"Arithmetic of 192 atoms: {1e-6 * sum(parts.values()):.1f} million additions and "
+        f"multiplications ({shares}), {1e-6 * sum(parts.values()) / rate:.2f} ms at the "
+        f"{rate:.1f} GFLOP/s of a product of matrices on one core."
+    )
 
 
 def _deepmd_words(found: dict[str, Any]) -> list[str]:

@@ -3,12 +3,17 @@
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numba
+import numpy as np
 import pytest
+
+from qmd.potentials.network import pair_lanes
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 PEERS = ["callback", "ase_jax", "jax_md"]
@@ -205,6 +210,56 @@ def test_ratios_of_a_liquid_are_those_of_one_configuration_atom_or_centre(harnes
         "native_over_pennylane": 19200.0,  # 300 ms over 3 ms / 192
         "cost_per_atom_12288_over_192": 1.2,  # 18.75 us over 15.625 us
     })  # fmt: skip
+
+
+def vector_operations(function, n_integers):
+    """Count the additions and multiplications of vectors in what LLVM makes; multiply-adds twice.
+
+    Loops over amplitudes are there once: their number is known when the kernel runs only.
+    """
+    compiled = numba.njit(function)
+    compiled.compile((numba.float64[::1], *[numba.int64] * n_integers))
+    (code,) = compiled.inspect_llvm().values()
+    single = re.findall(r"= f(?:mul|add|sub) (?:\w+ )*<4 x double>", code)
+    double = re.findall(r"call <4 x double> @llvm\.fm", code)
+    return len(single) + 2 * len(double)
+
+
+def test_operations_of_gates_are_those_of_the_compiled_ones(harness):
+    arithmetic = pytest.importorskip("_arithmetic")
+
+    def gate(w, x, phase, u, high, low, size):
+        pair_lanes.turn_pair(w, x, phase, u, high, low, size)
+
+    def back(w, psi, after, phase, u, high, low, size, of_phase, of_q):
+        pair_lanes.turn_pair_back(w, psi, after, phase, u, high, low, size, of_phase, of_q)
+
+    def observe(w, psi, after, weight, q, high, low, size, value, of_q):
+        pair_lanes.observe_pair(w, psi, after, weight, q, high, low, size, value, of_q)
+
+    def cayley(w, u):
+        pair_lanes.prepare_unitary(w, u)
+
+    assert vector_operations(gate, 6) == arithmetic.GATE
+    assert vector_operations(cayley, 1) == arithmetic.UNITARY
+    # Before and after the loop: six sums are scaled and added (12), a matrix is made (1 + 5 + 1).
+    undone = 2 * arithmetic.GATE + arithmetic.SLOPES_OF_GATE
+    assert undone <= vector_operations(back, 9) <= undone + 12
+    assert arithmetic.OBSERVE <= vector_operations(observe, 9) <= arithmetic.OBSERVE + 19
+
+
+def test_operations_of_a_liquid_are_counted_by_hand(harness):
+    liquid, arithmetic = pytest.importorskip("liquid"), pytest.importorskip("_arithmetic")
+    symbols, positions, _ = liquid.box(1)
+    found = arithmetic.operations(liquid.network(symbols[:3], 2), positions[:3], np.zeros((3, 3)))
+    # 5 x 4 turns of 8 pairs of amplitudes, there, and back with both states and the slopes; in 4
+    # layers 6 gates, 6 observables, of 4 x 4 amplitudes each; both sectors.
+    turns, gates = 20 * 8 * (28 + 2 * 28 + 24), 24 * 4 * (100 + 2 * 100 + 56)
+    assert found["circuits"] == 3 * (2 * (turns + gates + 6 * 4 * 96) + 24 * 95)
+    # Three atoms have two neighbours each, 14 Gaussians and nine components.
+    assert found["neighbours"] == 3 * 2 * 14 * (10 + 2 * 9 + 42)
+    # 60 numbers of vectors, 30 scalars, 30 tensors of five: from the moments of two elements.
+    assert found["channels"] == 3 * 2 * (2 * 240 * 14 * 2)
 
 
 def test_ratios_of_allegro_are_those_of_equal_work(harness):
