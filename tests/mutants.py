@@ -1,5 +1,6 @@
 """The mutants of `tests/mutation.py`: one wrong text each, and the tests that must notice it."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -658,7 +659,7 @@ _IO = [
 ]
 # fmt: on
 
-_TABLE = {
+_TABLE: dict[str, Sequence[tuple[str, ...]]] = {
     "units": _UNITS,
     "run": _RUN,
     "integrators": _INTEGRATORS,

@@ -20,11 +20,9 @@ import os
 import stat
 import zipfile
 import zlib
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +35,9 @@ from qmd import atomic
 
 from ..json_values import integer, number
 from ..tree.nodes import Model
-from ..tree.walk import named_parameters, on_atoms
-from .domain import BEYOND_A, Domain
+from ..tree.walk import kinds_of, named_parameters, on_atoms
+from . import compositions
+from .domain import Domain
 from .json_form import model_from_json, model_to_json
 from .limits import MAX_AMPLITUDES, amplitudes_written, why_too_expensive
 
@@ -54,9 +53,6 @@ MAX_BYTES, MAX_MODEL_BYTES = 2**24, 2**20
 ENERGY_TOLERANCE, FORCE_TOLERANCE = 1e-10, 1e-8
 """eV, eV/angstrom: rounding of another processor is 1e-13; a miscompilation is not."""
 UNITS = {"energy": "eV", "length": "angstrom", "forces": "eV/angstrom", "angles": "rad"}
-MAX_WATCHED = 512
-"""Largest number of atoms, other than those of the training, whose pairs are all named; of more
-atoms, one pair of each two elements, by which a cell watches all (`Domain.least`)."""
 SHIPPED = Path(__file__).parents[1] / "shipped"
 """Folder of the packages that come with the program."""
 
@@ -120,6 +116,9 @@ class Package:
     reference_energies_eV: tuple[tuple[str, float], ...] = ()
     """Energy of the labels of each element at the zero of the model, where it was trained on many
     compositions: the reference energy of any atoms is the sum over them. Empty: not known."""
+    trained_on: tuple[tuple[str, ...], ...] = ()
+    """Chemical symbols of the molecules of the training, in a package `on` atoms of which it is not
+    known that they were trained on: those of none of these molecules, nor several of one."""
 
     def __post_init__(self) -> None:
         self.model.check()
@@ -161,20 +160,48 @@ class Package:
         return self.species, *(variant.species for variant in self.variants)
 
     def serves(self, species: tuple[str, ...]) -> bool:
-        """Return True if `on` takes these atoms: a molecule of its own, or any of its elements."""
-        of_elements = bool(self.elements) and set(species) <= set(self.elements)
-        return species in self.served or of_elements
+        """Return True if `on` takes these atoms: a molecule of its own, or any of its elements.
+
+        A package of several molecules that were trained on together takes other molecules of their
+        elements, too, if each two of these elements are together in one of its own.
+        """
+        return species in self.served or self._takes(species)
+
+    def _takes(self, species: tuple[str, ...]) -> bool:
+        known = self._kinds
+        if not species or not set(species) <= set(known):
+            return False
+        return bool(self.elements) or compositions.have_met(species, self._molecules)
+
+    @property
+    def known_elements(self) -> tuple[str, ...]:
+        """Elements of other molecules than its own that the package serves, in order."""
+        return tuple(sorted(self._kinds))
+
+    @property
+    def _kinds(self) -> dict[str, int]:
+        """Kind of each element, in a package that serves any atoms of them; else empty."""
+        if self.elements:
+            return {symbol: kind for kind, symbol in enumerate(self.elements)}
+        return compositions.kinds_of_elements(self._molecules) if self.variants else {}
+
+    @property
+    def _molecules(self) -> list[compositions.Molecule]:
+        """The molecules of the training."""
+        own = kinds_of(self.model), self.reference_energy_eV, self.domain
+        others = [(v.species, v.kinds, v.reference_energy_eV, v.domain) for v in self.variants]
+        return [compositions.Molecule(*m) for m in [(self.species, *own), *others]]
 
     def on(self, species: tuple[str, ...]) -> "Package":
-        """The package for one of the molecules that it serves, its own or a variant.
+        """The package for atoms that it serves: a molecule of its own, or others of its elements.
 
         Raises
         ------
         ValueError
-            If it does not serve that one.
+            If it does not serve them.
         """
         if species == self.species:
-            return self
+            return self._with_all_pairs()
         for variant in self.variants:
             if species == variant.species:
                 return replace(
@@ -186,58 +213,48 @@ class Package:
                     test_positions=variant.test_positions,
                     variants=(),
                 )
-        if not self.elements or not set(species) <= set(self.elements):
+        if not self._takes(species):
             raise ValueError(f"{self.name} does not serve {' '.join(species)}.")
+        kinds, molecules = self._kinds, self._molecules
         return replace(
             self,
             species=species,
-            model=on_atoms(self.model, tuple(self.elements.index(s) for s in species)),
+            model=on_atoms(self.model, tuple(kinds[symbol] for symbol in species)),
             reference_energy_eV=self._zero(species),
-            domain=self._closest(species),
+            domain=compositions.closest(species, molecules),
             test_positions=np.zeros((0, len(species), 3)),
             test_cells=None,
             variants=(),
+            trained_on=self._others(species),
         )
 
-    def _zero(self, species: tuple[str, ...]) -> float:
-        """Return the reference energy (eV) of other atoms; NaN where the labels do not tell it.
+    def _with_all_pairs(self) -> "Package":
+        """Return the package for its own atoms.
 
-        They tell it for multiples of a composition that was trained on, such as more waters, and
-        for all atoms after a training on many compositions.
+        Where the domain has least distances alone, each for one pair of its elements, all pairs of
+        the atoms keep them, as those of any other atoms do.
         """
+        if not (self.elements and len(self.domain.pairs)) or self.domain.bounded.any():
+            return self
+        return replace(self, domain=compositions.closest(self.species, self._molecules))
+
+    def _zero(self, species: tuple[str, ...]) -> float:
+        """Return the reference energy (eV) of other atoms; NaN where the labels do not tell it."""
         energies = dict(self.reference_energies_eV)
         if energies and set(species) <= set(energies):
             return math.fsum(energies[symbol] for symbol in species)
-        known = [(self.species, self.reference_energy_eV)]
-        known += [(v.species, v.reference_energy_eV) for v in self.variants]
-        counts = Counter(species)
-        for symbols, energy in known:
-            own = Counter(symbols)
-            if all(counts[s] * len(symbols) == own[s] * len(species) for s in counts | own):
-                return energy * len(species) / len(symbols)
-        return math.nan
+        return compositions.zero(species, self._molecules)
 
-    def _closest(self, species: tuple[str, ...]) -> Domain:
-        """Domain of other atoms: the least distances of all molecules, by pairs of elements."""
-        lows: dict[tuple[str, ...], tuple[float, float]] = {}
-        trained = [(self.species, self.domain), *((v.species, v.domain) for v in self.variants)]
-        for symbols, domain in trained:
-            for (i, j), warn, stop in zip(domain.pairs, domain.warn, domain.stop, strict=True):
-                pair = tuple(sorted((symbols[i], symbols[j])))
-                low = lows.get(pair, (math.inf, math.inf))
-                lows[pair] = min(low[0], float(stop[0])), min(low[1], float(warn[0]))
-        pairs = [
-            (i, j, *lows[pair])
-            for i, j in _watched(species)
-            if (pair := tuple(sorted((species[i], species[j])))) in lows
-        ]
-        found = np.array(pairs, float).reshape(-1, 4)
-        far = np.full(len(found), BEYOND_A)
-        return Domain(
-            found[:, :2].astype(np.int64),
-            np.stack([found[:, 3], far], axis=1),
-            np.stack([found[:, 2], far], axis=1),
-        )
+    def _others(self, species: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+        """Return the molecules of the training, of which these atoms are none; else nothing.
+
+        A package of many compositions does not say which they were.
+        """
+        if self.reference_energies_eV or (
+            self.elements and compositions.is_multiple(species, self._molecules)
+        ):
+            return ()
+        return self.served
 
     def native(self) -> "Force":
         """The native kernel of the model, with a workspace of its own.
@@ -317,18 +334,6 @@ def bounded_anew(path: Path, target: Path, domain: Domain, training: Mapping[str
     return _write(target, model | changed, members)
 
 
-def _watched(species: tuple[str, ...]) -> Iterable[tuple[int, int]]:
-    """Return all pairs of atoms; of many atoms, one pair of each two elements."""
-    pairs = combinations(range(len(species)), 2)
-    if len(species) <= MAX_WATCHED:
-        return pairs
-    atoms: dict[str, list[int]] = {}
-    for atom, symbol in enumerate(species):
-        atoms.setdefault(symbol, []).append(atom)
-    alike = [(found[0], found[1]) for found in atoms.values() if len(found) > 1]
-    return [*alike, *combinations([found[0] for found in atoms.values()], 2)]
-
-
 def _write(path: Path, model: Mapping[str, Any], tensors: Mapping[str, bytes]) -> str:
     text = json.dumps(model, indent=1, sort_keys=True, allow_nan=False).encode()
     members = {**tensors, "model.json": text}
@@ -395,7 +400,7 @@ def load(path: Path) -> Package:
         data = _read(path)
         model, parameters, vectors = _unpack(data)
         package = _build(model, parameters, vectors, hashlib.sha256(data).hexdigest())
-        served = [package.on(species) for species in package.served]
+        served = [package, *(package.on(variant.species) for variant in package.variants)]
         if reason := why_too_expensive([(len(one.test_positions), one.model) for one in served]):
             raise PackageError(reason)
         for i, one in enumerate(served):

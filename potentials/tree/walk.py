@@ -126,6 +126,14 @@ def named_parameters(model: Model) -> dict[str, Any]:
     }
 
 
+def kinds_of(model: Model) -> tuple[int, ...]:
+    """Return the kind of each atom of a network, or of the mean of several; else nothing."""
+    while isinstance(model, Committee):
+        model = model.members[0]
+    found: tuple[int, ...] = getattr(model, "kinds", ())
+    return found
+
+
 def on_atoms(model: Model, kinds: tuple[int, ...]) -> Model:
     """Return a network, or the mean of several, for another molecule with the given `kinds`.
 

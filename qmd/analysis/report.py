@@ -6,13 +6,13 @@ import numpy as np
 
 from qmd.analysis import spectrum, statistics
 from qmd.analysis.analyze import Analysis
-from qmd.analysis.condensed.displacement import formula
 from qmd.analysis.condensed.radial import RadialDistribution
 from qmd.analysis.internal import Coordinate
 from qmd.analysis.spectrum import Spectrum
 from qmd.report.figures import COLOURS, histograms, legend, lines, png
 from qmd.report.page import Figure, Page, Section, Table
 from qmd.report.viewer import Viewer, viewer
+from qmd.system.topology import formula
 
 SHOWN_PER_CM = 4500.0
 LISTED = 20

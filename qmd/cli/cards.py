@@ -1,12 +1,14 @@
 """Output of `qmd potential list` and `qmd potential info`."""
 
 import json
+from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from typing import get_args
 
 from qmd.circuits.instances import circuits
 from qmd.forces.catalogue import distribution_of, installed, load_package
 from qmd.forces.config import PotentialConfig
+from qmd.forces.other_molecules import warning
 from qmd.potentials import (
     SHIPPED,
     Committee,
@@ -75,7 +77,8 @@ def card(package: Package) -> str:
         if package.elements
         else "",
         "atoms, in order": _atoms(package.species),
-        "also serves": "\n".join(", ".join(v.species) for v in package.variants),
+        "also serves": "\n".join(_also_served(package)),
+        "warning": warning(package),
         "model": "\n".join(_outline(package.model)),
         "units": "eV, angstrom",
         "energy zero": f"{package.reference_energy_eV:.6f} eV of the labels"
@@ -95,6 +98,12 @@ def card(package: Package) -> str:
         f"{key:{width}}  " + value.replace("\n", "\n" + " " * (width + 2))
         for key, value in rows.items()
     )
+
+
+def _also_served(package: Package) -> Iterator[str]:
+    yield from (", ".join(variant.species) for variant in package.variants)
+    if package.variants and package.known_elements:
+        yield f"other molecules of {', '.join(package.known_elements)}, on which it was not trained"
 
 
 def _atoms(species: tuple[str, ...], limit: int = 30) -> str:

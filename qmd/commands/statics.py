@@ -127,7 +127,7 @@ def relax(
     checked = loaded(input, RunConfig, "input", set, log)
     target = Path(output) if output is not None else checked.path.parent / "relaxed.extxyz"
     _require_free(target, overwrite)
-    system, potential = _atoms_and_potential(checked)
+    system, potential = _atoms_and_potential(checked, log)
     with interruptible(), display(progress) as screen:
         found = relaxation.relax(
             potential.energy_in_cell, system, potential.source.name, cell=cell,
@@ -189,7 +189,7 @@ def modes(
     folder = Path(output) if output is not None else checked.path.parent / "modes"
     target = folder / "modes.json"
     _require_free(target, overwrite)
-    system, potential = _atoms_and_potential(checked)
+    system, potential = _atoms_and_potential(checked, log)
     with interruptible(), bars(progress) as on_progress:
         found = normal_modes_of(
             potential.energy_in_cell, system, lambda done, of: on_progress("forces", done, of)
@@ -215,7 +215,7 @@ def modes(
 
 
 def _atoms_and_potential(
-    checked: LoadedConfig[RunConfig],
+    checked: LoadedConfig[RunConfig], log: Callable[[str], None]
 ) -> tuple[System, RunnablePotential]:
     """Return what an input describes; refuse what would be left out of the potential."""
     config = checked.config
@@ -227,6 +227,8 @@ def _atoms_and_potential(
         raise InputError(f"`{key}` is for runs: it would have no effect here", "remove it")
     system, potential = system_and_potential(checked)
     require_cell(potential.force(), system.cell, potential.source.name)
+    if potential.source.warning:
+        log(f"warning: {potential.source.warning}.")
     return system, potential
 
 

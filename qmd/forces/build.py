@@ -27,6 +27,7 @@ from qmd.forces.config import (
     SumConfig,
 )
 from qmd.forces.origin import SLOPE_ERROR, UNBOUNDED_DOMAIN, PotentialOrigin
+from qmd.forces.other_molecules import warning
 from qmd.forces.results import checked
 from qmd.forces.runnable import RunnablePotential
 from qmd.potentials import (
@@ -117,6 +118,7 @@ def build_package(package: Package, backend: str, needs: tuple[str, ...] = ()) -
         package.reference_energy_eV,
         (*needs, "jax") if backend == "jax" else needs,
         package.domain,
+        warning=warning(package),
     )
     variance = variance_of_tree(package.model, backend)
     return RunnablePotential(source, package.model, backend, variance=variance)

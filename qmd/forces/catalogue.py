@@ -17,6 +17,7 @@ import numpy as np
 
 from qmd.errors import MismatchError, one_line, quoted
 from qmd.forces.origin import UNBOUNDED_DOMAIN
+from qmd.forces.other_molecules import on_atoms
 from qmd.potentials import (
     External,
     Model,
@@ -88,7 +89,7 @@ def serving(package: Package, system: System | None) -> Package:
     """Return a package on the atoms of `system`, if it serves them; else the package itself."""
     if system is None or not package.serves(system.symbols):
         return package
-    return package.on(system.symbols)
+    return on_atoms(package, system.numbers, system.positions, system.cell)
 
 
 def load_package(

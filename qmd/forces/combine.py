@@ -103,6 +103,7 @@ def _joined(
             np.concatenate([domain.warn for domain in domains]),
             np.concatenate([domain.stop for domain in domains]),
         ),
+        warning="; ".join(dict.fromkeys(part.warning for part in parts if part.warning)),
         slope_error=sum(abs(w) * part.slope_error for w, part in zip(weights, parts, strict=True)),
     )
 

@@ -54,3 +54,5 @@ class PotentialOrigin:
     domain: Domain
     slope_error: float = 1e-5
     """Largest difference (eV/angstrom) between a force and the slope of the energy at the start."""
+    warning: str = ""
+    """One line about atoms that the potential was not trained on, if it was not."""

@@ -24,10 +24,11 @@ from qmd.forces.build import build_package, build_potential, parse_potential
 from qmd.forces.catalogue import for_given_atoms, load_package
 from qmd.forces.config import PackageConfig
 from qmd.forces.origin import PotentialOrigin, domain_limits
+from qmd.forces.other_molecules import on_atoms
 from qmd.forces.runnable import RunnablePotential
 from qmd.integrators import stray
 from qmd.io.stated import NOTHING, Stated, read_stated
-from qmd.potentials import Package
+from qmd.potentials import BEYOND_A, Package
 from qmd.system.cell import is_full, volume
 from qmd.system.system import System
 from qmd.typing import Array
@@ -66,7 +67,8 @@ class QmdCalculator(Calculator):
     Warns
     -----
     UserWarning
-        If a distance leaves the domain of the training data.
+        If a distance leaves the domain of the training data, or the potential was trained on
+        other molecules of these elements.
 
     Examples
     --------
@@ -96,7 +98,8 @@ class QmdCalculator(Calculator):
         if isinstance(self._config, PackageConfig) and not for_given_atoms(self._config.name):
             self.package = load_package(self._config.name, Path(), self._config.sha256)
             self._species = self.package.species
-            self._runnable = build_package(self.package, self._config.backend)
+            own = self.package.on(self._species)
+            self._runnable = build_package(own, self._config.backend)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Copy the results; the potential, which cannot change, is shared."""
@@ -179,14 +182,15 @@ class QmdCalculator(Calculator):
         self, atoms: Atoms, species: tuple[str, ...], stated: Stated
     ) -> RunnablePotential:
         if self.package and isinstance(self._config, PackageConfig):
-            return build_package(self.package.on(species), self._config.backend)
+            package = on_atoms(self.package, atoms.numbers, atoms.positions, _lattice(atoms))
+            return _warned(build_package(package, self._config.backend))
         masses = atoms.get_masses()
         try:
             system = System(
                 atoms.numbers, atoms.positions, masses, None, "the Atoms object", *stated,
                 cell=_lattice(atoms),
             )  # fmt: skip
-            return build_potential(self._config, system, Path())
+            return _warned(build_potential(self._config, system, Path()))
         except (InputError, MismatchError) as error:
             raise CalculatorSetupError(f"{error} {error.hint or ''}".strip()) from None
 
@@ -197,13 +201,20 @@ class QmdCalculator(Calculator):
         species = cast(Atoms, self.atoms).get_chemical_symbols()
         if found := stray(domain_limits(domain, species, bool(cell.any())), positions, cell):
             to = f"{found.low:.3f} to {found.high:.3f} A"
-            if found.high == np.inf:
+            if found.high >= BEYOND_A:
                 to = f"{found.low:.3f} A and more"
             warnings.warn(
                 f"{source.name}: atoms {found.i} and {found.j} are {found.distance:.3f} A apart; "
                 f"the training data has {to}.",
                 stacklevel=3,
             )
+
+
+def _warned(potential: RunnablePotential) -> RunnablePotential:
+    """Return a potential, after the warning that it was not trained on its atoms, if so."""
+    if potential.source.warning:
+        warnings.warn(f"{potential.source.warning}.", stacklevel=6)
+    return potential
 
 
 def _zero(source: PotentialOrigin) -> float:

@@ -9,6 +9,7 @@ References
 .. [1] A. P. Thompson et al., Comput. Phys. Commun. 271, 108171 (2022): LAMMPS.
 """
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -113,6 +114,8 @@ class _Engine:
         masses = atomic_masses[numbers]
         system = System(numbers, rows[order, _PLACE], masses, None, "LAMMPS", cell=cell)
         self._potential = build_potential(self._config, system, Path())
+        if self._potential.source.warning:
+            warnings.warn(f"{self._potential.source.warning}.", stacklevel=2)
         if cell.any() and not self._potential.is_periodic:
             raise MismatchError(
                 f"{self._potential.source.name} is for isolated molecules, but the box of LAMMPS "

@@ -16,6 +16,7 @@ References
 .. [1] https://github.com/openmm/openmm-ml
 """
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from pathlib import Path
@@ -97,7 +98,10 @@ def _force_function(config: Any, numbers: np.ndarray) -> Callable[[Any], tuple[f
     # The geometry comes with each state; any distinct positions serve to build the potential.
     placeholder = np.arange(3.0 * len(numbers)).reshape(-1, 3)
     system = System(numbers, placeholder, atomic_masses[numbers], None, "the topology")
-    energy_and_forces = build_potential(config, system, Path()).energy_and_forces
+    potential = build_potential(config, system, Path())
+    if potential.source.warning:
+        warnings.warn(f"{potential.source.warning}.", stacklevel=2)
+    energy_and_forces = potential.energy_and_forces
 
     def compute(state: Any) -> tuple[float, np.ndarray]:
         positions = state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)

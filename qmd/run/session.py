@@ -101,6 +101,7 @@ def run(
             simulation.progress.on_progress = on_progress
         with closing(simulation):
             if not resumed:
+                _say_warning(setup, log)
                 _say_drift(setup, log)
                 simulation.begin()
             finished = RunSession(setup, paths, simulation.progress, time.perf_counter() - begin)
@@ -118,6 +119,11 @@ def run(
             )
         simulation.write_final()
     return finished
+
+
+def _say_warning(setup: RunSetup, log: Log) -> None:
+    if setup.potential.warning:
+        log(f"warning: {setup.potential.warning}.")
 
 
 def _say_drift(setup: RunSetup, log: Log) -> None:
@@ -370,6 +376,7 @@ def _write_record(finished: RunSession) -> None:
                 "sha256": setup.potential.sha256,
                 "citation": setup.potential.citation,
                 "reference_energy_eV": None if math.isnan(reference) else reference,
+                **({"warning": warning} if (warning := setup.potential.warning) else {}),
             },
             "species": list(setup.system.symbols),
             "charge": setup.system.charge,

@@ -6,6 +6,7 @@ from qmd.errors import InputError, MismatchError, NumericalError
 from qmd.forces.runnable import in_cell
 from qmd.forces.virial_check import check_virial
 from qmd.integrators import Batch, State, Stream, has_virial, initial_state, stray
+from qmd.potentials import BEYOND_A
 from qmd.run.setup import RunSetup
 from qmd.run.velocities import first_velocities
 
@@ -99,7 +100,7 @@ def start_batch(setup: RunSetup) -> Batch:
 def _check_domain(setup: RunSetup) -> None:
     if found := stray(setup.limits, setup.system.positions, setup.system.cell):
         trained = f"{found.low:.2f} to {found.high:.2f}"
-        if found.high == np.inf:
+        if found.high >= BEYOND_A:
             trained = f"{found.low:.2f} and more"
         raise MismatchError(
             f"{setup.system.name}: atoms {found.i + 1} and {found.j + 1} are "

@@ -4,6 +4,9 @@ The PDB text is written here: importing MDAnalysis for it would cost `qmd run` 0
 adds a meaningless 1 angstrom unit cell. ASE's writer puts a whole cluster into one residue.
 """
 
+from collections import Counter
+from collections.abc import Sequence
+
 import numpy as np
 from ase.data import covalent_radii
 
@@ -71,6 +74,14 @@ def bonded_neighbours(n_atoms: int, bonds: Integers) -> list[list[int]]:
         neighbours[i].append(j)
         neighbours[j].append(i)
     return neighbours
+
+
+def formula(symbols: Sequence[str]) -> str:
+    """Return the formula of a molecule in the order of Hill, e.g. "H2O" or "CH4O"."""
+    counts = Counter(symbols)
+    first = [symbol for symbol in ("C", "H") if "C" in counts and symbol in counts]
+    order = first + sorted(symbol for symbol in counts if symbol not in first)
+    return "".join(s + (str(counts[s]) if counts[s] > 1 else "") for s in order)
 
 
 def alike_pairs(numbers: Integers, bonds: Integers) -> Integers:

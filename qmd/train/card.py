@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from ase.formula import Formula
 
 from qmd.config.load import LoadedConfig
 from qmd.jobs.provenance import machine, versions
@@ -69,11 +68,6 @@ def training_card(
         "input_sha256": loaded.sha256,
         "made_by": f"qmd train {loaded.path.name}",
     }  # fmt: skip
-
-
-def formula(species: tuple[str, ...]) -> str:
-    """Return the chemical formula, such as C2H6O."""
-    return str(Formula.from_list(list(species)).format("hill"))
 
 
 def errors_of_each(members: list[Any], data: Data) -> dict[str, Any]:

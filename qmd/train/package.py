@@ -27,6 +27,7 @@ from qmd.potentials import (
     save,
 )
 from qmd.report import page
+from qmd.system.topology import formula
 from qmd.train import bounds, models, states
 from qmd.train import report as training_report
 from qmd.train.architectures.base import ModelTraits
@@ -35,7 +36,6 @@ from qmd.train.card import (
     Ranked,
     errors_card,
     errors_of_each,
-    formula,
     predict,
     stage_state,
     training_card,

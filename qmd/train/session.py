@@ -17,11 +17,11 @@ from qmd.jobs.lock import RunLock
 from qmd.jobs.open import open_executor
 from qmd.jobs.stop import Reason, StopRequest, stop_signals, stopped_early
 from qmd.potentials import families, leaves
+from qmd.system.topology import formula
 from qmd.train import data as train_data
 from qmd.train import frame_errors, states, trainer
 from qmd.train import package as packaging
 from qmd.train.architectures.base import ModelTraits
-from qmd.train.card import formula
 from qmd.train.compositions import data as many_compositions
 from qmd.train.config import MAY_CHANGE_ON_RESUME, TrainConfig
 from qmd.train.data import Data

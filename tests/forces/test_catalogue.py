@@ -216,14 +216,14 @@ def test_a_pinned_hash_holds_for_names_without_a_file(tmp_path: Path) -> None:
 def test_a_molecule_that_a_potential_of_several_does_not_know_is_told_all_of_them(
     tmp_path: Path,
 ) -> None:
-    (tmp_path / "co2.xyz").write_text("3\n\nC 0 0 0\nO 0 0 1.18\nO 0 0 -1.18\n")
+    (tmp_path / "hcn.xyz").write_text("3\n\nH 0 0 0\nC 0 0 1.07\nN 0 0 2.22\n")
     with pytest.raises(MismatchError) as error:
-        set_up(load_config(write(tmp_path, "qnn-organic", "co2.xyz")))
+        set_up(load_config(write(tmp_path, "qnn-organic", "hcn.xyz")))
     served = load_package("qnn-organic", Path()).served
-    assert len(served) == 3 and error.value.message.endswith("; co2.xyz has C,O,O")
+    assert len(served) == 3 and error.value.message.endswith("; hcn.xyz has H,C,N")
     assert all(",".join(symbols) in error.value.message for symbols in served)
     with pytest.raises(MismatchError, match="qnn-organic is for C,C,O,H.*, or C,C,C,O,O,H"):
-        load_package("qnn-organic", Path(), system=load_system("h2o", Path()))
+        load_package("qnn-organic", Path(), system=load_system("lih", Path()))
 
 
 def test_an_empty_package_says_that_it_is_empty(tmp_path: Path) -> None:

@@ -7,8 +7,7 @@ References
    a cell that changes.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from qmd import units
 from qmd.analysis import statistics
 from qmd.analysis.series import Series
 from qmd.system.cell import completed, is_full, lengths_and_angles, periodic
+from qmd.system.topology import formula
 from qmd.typing import Array
 
 BLOCKS = 4
@@ -213,14 +213,6 @@ def _particles(run: Series, moved: Array) -> Iterator[tuple[str, Array]]:
             index = np.array(molecules)
             weights = run.masses[index] / run.masses[index].sum(axis=1)[:, None]
             yield name, np.einsum("ma,fmax->fmx", weights, moved[:, index])
-
-
-def formula(symbols: Sequence[str]) -> str:
-    """Return the formula of a molecule in the order of Hill, e.g. "H2O" or "CH4O"."""
-    counts = Counter(symbols)
-    first = [symbol for symbol in ("C", "H") if "C" in counts and symbol in counts]
-    order = first + sorted(symbol for symbol in counts if symbol not in first)
-    return "".join(s + (str(counts[s]) if counts[s] > 1 else "") for s in order)
 
 
 def _axes(cell: Array) -> Array:

@@ -89,8 +89,14 @@ def _run(path: Path, overrides: Sequence[str]) -> str:
         f"{many}{setup.system.name} ({_listed(setup.system.symbols)}) on "
         f"{setup.potential.name}, {setup.config.steps} steps of "
         f"{setup.config.integrator.timestep_fs:g} fs, {setup.dof} degrees of freedom{about}, "
-        f"start at {state.energy:.4f} eV."
+        f"start at {state.energy:.4f} eV.{_warned(setup)}"
     )
+
+
+def _warned(setup: Any) -> str:
+    """Return what a run says of atoms that its potential was not trained on."""
+    warning = setup.potential.warning
+    return f" Warning: {warning}." if warning else ""
 
 
 def _reference(path: Path, overrides: Sequence[str]) -> str:

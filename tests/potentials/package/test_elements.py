@@ -1,5 +1,7 @@
 """Packages of elements: any atoms of them, in cells, and what is kept in the file."""
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
@@ -9,10 +11,10 @@ from qmd.audit.audit import audit, failed
 from qmd.errors import MismatchError
 from qmd.forces.build import build_potential, parse_potential
 from qmd.forces.origin import UNBOUNDED_DOMAIN, domain_limits
-from qmd.integrators import evaluate
+from qmd.integrators import evaluate, stray
 from qmd.interop.ase_calculator import QmdCalculator
 from qmd.io.structure import load_system
-from qmd.potentials import Domain, Package, load, native_model, save
+from qmd.potentials import BEYOND_A, Domain, Package, find, load, native_model, save
 from qmd.potentials.models import atom_centred
 from qmd.potentials.tree.potential import compiled, compiled_in_cell
 
@@ -79,6 +81,45 @@ def test_other_atoms_have_the_least_distances_of_their_elements():
     assert many.stop[:, 0].tolist() == [1.2, 0.7]
 
 
+def test_own_atoms_in_vacuum_keep_the_least_distances_of_their_elements_in_all_pairs():
+    """A cluster of as many atoms as the cells of the training is watched as any other."""
+    least = np.array([[0.8, BEYOND_A], [1.3, BEYOND_A]])
+    made = package(domain=Domain(np.array([[0, 1], [1, 2]]), least, least - [0.15, 0.0]))
+    own = made.on(WATER)
+    assert own.domain.pairs.tolist() == [[0, 1], [0, 2], [1, 2]]
+    assert own.domain.warn[:, 0].tolist() == [0.8, 0.8, 1.3]
+    np.testing.assert_allclose(own.domain.stop[:, 0], [0.65, 0.65, 1.15], rtol=1e-15)
+    assert not own.domain.bounded.any() and own.model is made.model
+    np.testing.assert_array_equal(own.test_positions, made.test_positions)
+    again = own.on(WATER)
+    np.testing.assert_array_equal(again.domain.stop, own.domain.stop)
+
+
+def test_the_waters_of_a_cell_are_all_watched_in_vacuum(tmp_path):
+    water = load(find("qnn-water"))
+    system = load_system("water-64", tmp_path, periodic=True)
+    assert system.symbols == water.species
+    far = replace(system, positions=system.positions * 3.0, cell=np.zeros((3, 3)))
+    found = build_potential(parse_potential("qnn-water"), far, tmp_path)
+    fewer = water.on(water.species[:-3]).domain  # another number of waters
+    n = far.n_atoms - 3
+    inside = (found.source.domain.pairs < n).all(axis=1)
+    np.testing.assert_array_equal(found.source.domain.pairs[inside], fewer.pairs)
+    np.testing.assert_array_equal(found.source.domain.stop[inside], fewer.stop)
+    assert len(found.source.domain.pairs) == 192 * 191 // 2
+    in_cell, own = (
+        domain_limits(domain, system.symbols, in_cell=True)
+        for domain in (found.source.domain, water.domain)
+    )
+    np.testing.assert_array_equal(in_cell.least, own.least)  # of images, as before
+    assert not len(in_cell.pairs)
+    limits, met = domain_limits(found.source.domain, system.symbols, False), far.positions.copy()
+    assert stray(limits, met, far.cell) is None
+    met[90] = met[30] + [2.0, 0.0, 0.0]  # two oxygens that no pair of the package names
+    beyond = stray(limits, met, far.cell)
+    assert beyond is not None and (beyond.i, beyond.j) == (30, 90)
+
+
 def test_what_images_must_keep_are_the_least_distances_of_their_elements():
     domain = Domain(
         np.array([[0, 1], [0, 2], [1, 2]]),
@@ -110,7 +151,10 @@ def test_absolute_energies_go_with_the_number_of_waters_and_others_have_none(tmp
         atoms = Atoms(symbols, x)
         atoms.calc = QmdCalculator(str(tmp_path / "trial.qmdp"), absolute=True)
         if symbols == "OH":
-            with pytest.raises(CalculatorSetupError, match="absolute energy of these atoms"):
+            with (
+                pytest.warns(UserWarning, match="not trained on HO, but on H2O"),
+                pytest.raises(CalculatorSetupError, match="absolute energy of these atoms"),
+            ):
                 atoms.get_potential_energy()
         else:
             energies[symbols] = atoms.get_potential_energy()
