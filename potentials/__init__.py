@@ -40,6 +40,7 @@ from .package.package import (
     bounded_anew,
     find,
     load,
+    read,
     save,
     shipped,
 )
@@ -173,6 +174,7 @@ __all__ = [
     "perceptron",
     "polynomial",
     "reference",
+    "read",
     "save",
     "serves_cells_by_jax",
     "shipped",

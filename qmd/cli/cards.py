@@ -6,11 +6,10 @@ from importlib.metadata import EntryPoint
 from typing import get_args
 
 from qmd.circuits.instances import circuits
-from qmd.forces.catalogue import distribution_of, installed, load_package
+from qmd.forces.catalogue import distribution_of, installed, read_shipped
 from qmd.forces.config import PotentialConfig
 from qmd.forces.other_molecules import warning
 from qmd.potentials import (
-    SHIPPED,
     Committee,
     ManyBody,
     Model,
@@ -35,7 +34,7 @@ def table() -> str:
     """Return one line for each potential with a name, then the kinds that have no name."""
     rows = [("name", "kind", "atoms", "qubits", "layers", "energies in", "description")]
     for name in shipped():
-        package = load_package(name, SHIPPED)
+        package = read_shipped(name)
         parts = circuits(package)
         qubits = "+".join(str(part.n_qubits) for part in parts)
         layers = "+".join(str(part.n_layers) for part in parts)

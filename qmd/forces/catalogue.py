@@ -7,6 +7,7 @@ cost nothing unless they are used. An installed package is trusted code; a file 
 
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
@@ -19,6 +20,7 @@ from qmd.errors import MismatchError, one_line, quoted
 from qmd.forces.origin import UNBOUNDED_DOMAIN
 from qmd.forces.other_molecules import on_atoms
 from qmd.potentials import (
+    SHIPPED,
     External,
     Model,
     Package,
@@ -26,6 +28,7 @@ from qmd.potentials import (
     find,
     load,
     model_sha256,
+    read,
     shipped,
     spc_fw,
 )
@@ -74,15 +77,30 @@ def find_potential(name: str, folder: Path, system: System | None = None) -> Cat
         path = find(name, folder)
     except FileNotFoundError:
         return _find_installed(name, system)
+    package = _taken(load, path)
+    return CatalogueEntry(serving(package, system), package.sha256)
+
+
+def read_shipped(name: str) -> Package:
+    """Read a package that comes with the program, without compiling a kernel for its test vectors.
+
+    Raises
+    ------
+    MismatchError
+        If it is damaged.
+    """
+    return _taken(read, SHIPPED / f"{name}.qmdp")
+
+
+def _taken(reader: Callable[[Path], Package], path: Path) -> Package:
     try:
         if path.stat().st_size == 0:
             raise PackageError(f"{path}: not a usable .qmdp package: it is empty.")
-        package = load(path)
+        return reader(path)
     except PackageError as error:
         raise MismatchError(str(error), hint="copy the package again, or train it again") from None
     except OSError as error:
         raise MismatchError(f"{path} cannot be read: {error.strerror}") from None
-    return CatalogueEntry(serving(package, system), package.sha256)
 
 
 def serving(package: Package, system: System | None) -> Package:

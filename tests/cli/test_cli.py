@@ -330,6 +330,13 @@ def test_potentials_are_listed_and_described(qmd: Callable[..., Answer]) -> None
     assert_one_line(qmd("potential", "info", "nothing"), 3, "'nothing'", "sivqlm-h2o")
 
 
+def test_a_list_of_potentials_compiles_nothing(tmp_path: Path) -> None:
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "qmd", "potential", "list"]
+    shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert "qnn-water" in shown.stdout and not list(tmp_path.rglob("*.nbi"))
+
+
 # Terminals and pipes
 
 
