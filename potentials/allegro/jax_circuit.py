@@ -1,7 +1,8 @@
 """The circuit of a read-out in JAX, for all pairs at once, as dense matrices.
 
-The trained blocks are the same for all pairs: each is one matrix. A state is a row of real parts,
-then of imaginary parts, so that a block is one real matrix product for all pairs.
+The trained blocks are the same for all pairs: each is one matrix. With one upload, they give the
+coefficients of a polynomial, see `jax_one_upload`. With more, a state is a row of real parts, then
+of imaginary parts, so that a block is one real matrix product for all pairs.
 """
 
 from functools import cache
@@ -13,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..qdi.circuit import QDI
+from . import jax_one_upload
 
 
 def expectations(
@@ -28,8 +30,18 @@ def expectations(
     features : (n_pairs, n_features)
         Angles that are uploaded, rad.
     """
-    blocks, n = _blocks(circuit, jnp.asarray(angles)), circuit.n_qubits
-    size = 2**n
+    blocks = matrices(circuit, jnp.asarray(angles))
+    if len(blocks) == 2 and circuit.n_qubits <= jax_one_upload.MAX_QUBITS:
+        (chunk,) = uploads(circuit, features)
+        return jax_one_upload.values(jax_one_upload.coefficients(blocks[0][:, 0], blocks[1]), chunk)
+    return by_states(circuit, blocks, features)
+
+
+def by_states(
+    circuit: QDI, blocks: Array, features: Float[Array, "pairs features"]
+) -> Float[Array, "pairs qubits"]:
+    """Return the expectation values for any number of uploads, from the states of all pairs."""
+    n, size = circuit.n_qubits, 2**circuit.n_qubits
     first = blocks[0][:, 0]
     begin = jnp.concatenate([jnp.real(first), jnp.imag(first)])
     state = jnp.broadcast_to(begin, (len(features), 2 * size))
@@ -74,7 +86,7 @@ def _pauli_y(re: Array, im: Array, n_qubits: int) -> Float[Array, "pairs qubits"
     return jnp.stack(values, axis=-1)
 
 
-def _blocks(circuit: QDI, angles: Array) -> Array:
+def matrices(circuit: QDI, angles: Array) -> Array:
     """Return the matrices of the trained blocks, (blocks, 2^n, 2^n)."""
     layers = _rotations(angles[:, :, 0])
     for q in range(1, circuit.n_qubits):

@@ -27,6 +27,10 @@ CIRCUITS = {
     "one qubit": QDI(1, 3, 2),
     "not entangled": QDI(2, 5, 3, entangled=False),
     "data twice": QDI(2, 3, 2, uploads=2),
+    "one chunk, filled up": QDI(4, 3, 3),
+    "one feature": QDI(1, 1),
+    "one chunk, not entangled": QDI(2, 2, 2, entangled=False),
+    "too large for a polynomial": QDI(7, 7),
 }
 FORM: dict[str, Any] = {
     "cutoff": 3.6, "power": 6.0, "n_average": 3.0, "l_max": 1, "parity": True, "n_layers": 1,
