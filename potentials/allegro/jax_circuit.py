@@ -1,8 +1,8 @@
 """The circuit of a read-out in JAX, for all pairs at once, as dense matrices.
 
 The trained blocks are the same for all pairs: each is one matrix. With one upload, they give the
-coefficients of a polynomial, see `jax_one_upload`. With more, a state is a row of real parts, then
-of imaginary parts, so that a block is one real matrix product for all pairs.
+coefficients of a polynomial, see `jax_one_upload`. With more, a state is a column of real parts,
+then of imaginary parts, so that a block is one real matrix product for all pairs.
 """
 
 from functools import cache
@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..qdi.circuit import QDI
-from . import jax_one_upload
+from .jax_one_upload import MAX_QUBITS, coefficients, sin_cos, values
 
 
 def expectations(
@@ -31,9 +31,9 @@ def expectations(
         Angles that are uploaded, rad.
     """
     blocks = matrices(circuit, jnp.asarray(angles))
-    if len(blocks) == 2 and circuit.n_qubits <= jax_one_upload.MAX_QUBITS:
+    if len(blocks) == 2 and circuit.n_qubits <= MAX_QUBITS:
         (chunk,) = uploads(circuit, features)
-        return jax_one_upload.values(jax_one_upload.coefficients(blocks[0][:, 0], blocks[1]), chunk)
+        return values(coefficients(blocks[0][:, 0], blocks[1]), chunk)
     return by_states(circuit, blocks, features)
 
 
@@ -41,18 +41,15 @@ def by_states(
     circuit: QDI, blocks: Array, features: Float[Array, "pairs features"]
 ) -> Float[Array, "pairs qubits"]:
     """Return the expectation values for any number of uploads, from the states of all pairs."""
-    n, size = circuit.n_qubits, 2**circuit.n_qubits
-    first = blocks[0][:, 0]
-    begin = jnp.concatenate([jnp.real(first), jnp.imag(first)])
-    state = jnp.broadcast_to(begin, (len(features), 2 * size))
+    size, first = 2**circuit.n_qubits, blocks[0][:, :1]
+    re, im = jnp.real(first), jnp.imag(first)
     for block, chunk in zip(blocks[1:], uploads(circuit, features), strict=True):
-        c, s = _phases(chunk)
-        re, im = state[:, :size], state[:, size:]
-        turned = jnp.concatenate([re * c - im * s, re * s + im * c], axis=-1)
-        matrix = block.T
-        parts = jnp.real(matrix), jnp.imag(matrix)
-        state = turned @ jnp.block([[parts[0], parts[1]], [-parts[1], parts[0]]])
-    return _pauli_y(state[:, :size], state[:, size:], n)
+        c, s = _phases(chunk.T)
+        turned = jnp.concatenate([re * c - im * s, re * s + im * c])
+        parts = jnp.real(block), jnp.imag(block)
+        state = jnp.block([[parts[0], -parts[1]], [parts[1], parts[0]]]) @ turned
+        re, im = state[:size], state[size:]
+    return _pauli_y(re, im).T
 
 
 def uploads(circuit: QDI, features: Array) -> list[Array]:
@@ -64,26 +61,23 @@ def uploads(circuit: QDI, features: Array) -> list[Array]:
 
 
 def _phases(chunk: Array) -> tuple[Array, Array]:
-    """Return cosine and sine of the phase of each basis state, qubit 0 the most significant."""
-    c, s = jnp.cos(chunk / 2), jnp.sin(chunk / 2)
-    cosine, sine = jnp.ones_like(c[:, :1]), jnp.zeros_like(s[:, :1])
-    for q in range(chunk.shape[1]):
-        a, b = c[:, q, None], s[:, q, None]
+    """Return cosine and sine of the phase of each basis state, (2^n, n_pairs), qubit 0 first."""
+    s, c = sin_cos(chunk / 2)
+    cosine, sine = jnp.ones_like(c[:1]), jnp.zeros_like(s[:1])
+    for q in range(len(chunk) - 1, -1, -1):
+        a, b = c[q : q + 1], s[q : q + 1]
         down = cosine * a + sine * b, sine * a - cosine * b
         up = cosine * a - sine * b, sine * a + cosine * b
-        cosine, sine = (
-            jnp.stack(pair, axis=-1).reshape(len(chunk), -1) for pair in zip(down, up, strict=True)
-        )
+        cosine, sine = (jnp.concatenate(pair) for pair in zip(down, up, strict=True))
     return cosine, sine
 
 
-def _pauli_y(re: Array, im: Array, n_qubits: int) -> Float[Array, "pairs qubits"]:
-    values = []
-    for q in range(n_qubits):
-        shape = len(re), 2**q, 2, -1
-        a, b = re.reshape(shape), im.reshape(shape)
-        values.append(2 * jnp.sum(a[:, :, 0] * b[:, :, 1] - b[:, :, 0] * a[:, :, 1], axis=(1, 2)))
-    return jnp.stack(values, axis=-1)
+def _pauli_y(re: Array, im: Array) -> Float[Array, "qubits pairs"]:
+    found = []
+    for q in range(len(re).bit_length() - 1):
+        a, b = (x.reshape(2**q, 2, -1, x.shape[1]) for x in (re, im))
+        found.append(2 * jnp.sum(a[:, 0] * b[:, 1] - b[:, 0] * a[:, 1], axis=(0, 1)))
+    return jnp.stack(found)
 
 
 def matrices(circuit: QDI, angles: Array) -> Array:
