@@ -13,7 +13,8 @@ call has two cells on all sides. nequip-allegro runs in an environment of its ow
 `qdi_over_twin` is the time of the network with a circuit behind four features of each pair over
 that of the network whose perceptron there has as many parameters; `qdi_layer_over_twin` that of
 these layers alone, `pennylane_over_qdi` the time of PennyLane's batch for the circuit alone over
-that of ours, each with the derivatives by the features. These are ratios of CPU time, which on a
+that of ours, each with the derivatives by the features; in `compiled_pennylane_over_qdi` JAX has
+compiled PennyLane's, too. These are ratios of CPU time, which on a
 machine with nothing else to do is the time that passes.
 """
 
@@ -182,7 +183,7 @@ def layer(read_out: str) -> Callable[[], Any]:
     return lambda: jax.block_until_ready(function(features))
 
 
-def circuits(n_pairs: int) -> tuple[Callable[[], Any], Callable[[], Any]]:
+def circuits(n_pairs: int) -> dict[str, Callable[[], Any]]:
     """Return calls of the circuit alone and its derivatives, ours and PennyLane's in a batch."""
     import jax
     import jax.numpy as jnp
@@ -205,11 +206,19 @@ def circuits(n_pairs: int) -> tuple[Callable[[], Any], Callable[[], Any]]:
 
     slope = pennylane.grad(total)
     wanted = slope(traced.array(features, requires_grad=True))
-    np.testing.assert_allclose(function(features)[1], wanted, rtol=0, atol=1e-12)
-    return (
-        lambda: jax.block_until_ready(function(features)),
-        lambda: slope(traced.array(features, requires_grad=True)),
-    )
+    compiled_node = qnode(circuit, interface="jax")
+
+    def compiled_total(x: Any) -> Any:
+        return jnp.sum(jnp.stack(compiled_node(jnp.asarray(angles), x.T)))
+
+    compiled = jax.jit(jax.value_and_grad(compiled_total))
+    for found in (function(features), compiled(features)):
+        np.testing.assert_allclose(found[1], wanted, rtol=0, atol=1e-12)
+    return {
+        "circuit": lambda: jax.block_until_ready(function(features)),
+        "pennylane": lambda: slope(traced.array(features, requires_grad=True)),
+        "pennylane_compiled": lambda: jax.block_until_ready(compiled(features)),
+    }
 
 
 def measure(options: argparse.Namespace, progress: _harness.Progress) -> dict[str, Any]:
@@ -257,6 +266,7 @@ def ratios(ms: dict[str, float]) -> dict[str, float]:
     found["qdi_layer_over_twin"] = ms["layer_qdi"] / ms["layer_mlp"]
     if "pennylane" in ms:
         found["pennylane_over_qdi"] = ms["pennylane"] / ms["circuit"]
+        found["compiled_pennylane_over_qdi"] = ms["pennylane_compiled"] / ms["circuit"]
     return found
 
 
@@ -343,8 +353,7 @@ def _add_circuits(
         skipped["pennylane"] = "PennyLane is not installed"
         return
     progress("pennylane")
-    circuit, pennylane = circuits(n_pairs)
-    tasks |= {"circuit": timed(circuit), "pennylane": timed(pennylane)}
+    tasks |= {name: timed(call) for name, call in circuits(n_pairs).items()}
 
 
 def timed(call: Callable[[], Any]) -> Timed:
@@ -409,6 +418,7 @@ def _words(name: str) -> str:
             "layer_qdi": "circuit and perceptron behind the features, alone",
             "circuit": "circuit alone",
             "pennylane": "circuit alone, PennyLane",
+            "pennylane_compiled": "circuit alone, PennyLane compiled by JAX",
         }[name]
     what = {"plain": "ours", "mlp": "ours +MLP", "qdi": "ours +QDI"}.get(
         kind, kind.replace("_", " ").replace("nequip", "nequip-allegro,")

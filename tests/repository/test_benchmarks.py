@@ -266,13 +266,14 @@ def test_ratios_of_allegro_are_those_of_equal_work(harness):
     allegro = pytest.importorskip("allegro")
     ms = {"plain_aspirin": 10.0, "mlp_aspirin": 11.0, "qdi_aspirin": 13.2, "nequip_eager_256": 90.0,
           "plain_256": 30.0, "nequip_compiled_aspirin": 15.0, "layer_mlp": 1.0, "layer_qdi": 2.0,
-          "circuit": 0.5, "pennylane": 600.0}  # fmt: skip
+          "circuit": 0.5, "pennylane": 600.0, "pennylane_compiled": 20.0}  # fmt: skip
     assert allegro.ratios(ms) == pytest.approx({
         "allegro_over_nequip_compiled_aspirin": 1.5,
         "allegro_over_nequip_eager_256": 3.0,
         "qdi_over_twin": 1.2,
         "qdi_layer_over_twin": 2.0,
         "pennylane_over_qdi": 1200.0,
+        "compiled_pennylane_over_qdi": 40.0,
     })  # fmt: skip
 
 
