@@ -134,10 +134,10 @@ how long the trainings took.
 RANK_TWO = """\
 ## Rank two
 
-With [densities of rank two](theory.md#densities-of-rank-two) and 1.6 times as many numbers, circuits
-learn ethanol better: `qmd train runs/train-ethanol-rank-two/train.yaml` (800 steps, the mean of two
-starts) has mean absolute errors of 1.5 meV and 8.3 meV/A on the 1,000 unseen frames; each start
-alone has 1.7 meV and 9.6 meV/A. The shipped potentials are of rank one.
+With [densities of rank two](theory.md#densities-of-rank-two) and 1.6 times as many numbers,
+circuits learn ethanol better: `qmd train runs/train-ethanol-rank-two/train.yaml` (800 steps, the
+mean of two starts) has mean absolute errors of 1.5 meV and 8.3 meV/A on the 1,000 unseen frames;
+each start alone has 1.7 meV and 9.6 meV/A. The shipped potentials are of rank one.
 
 """
 MOTION = """\
