@@ -78,12 +78,12 @@ def values(
 
 @jax.custom_jvp
 def sin_cos(x: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-    """Return sin(x) and cos(x), x in rad, to 4e-16 or, from 1e6 on, to that part of x.
+    """Return sin(x) and cos(x), x in rad, to 1e-15 up to 1e6, in double precision.
 
-    XLA on CPU takes double precision through functions of one number each, which costs eight times
-    this one. A sine and a cosine of half the angle give both. The sum of their squares divides
-    them, although it is 1 but for rounding: XLA repeats any function without a division or a root
-    wherever its values are used.
+    Beyond, the error grows with x. XLA on CPU calls functions of one number each for sines in
+    double precision, which takes several times as long. A sine and a cosine of half the angle give
+    both. The sum of their squares divides them, although it is 1 but for rounding: XLA repeats any
+    function without a division or a root wherever its values are used.
     """
     if x.dtype != jnp.float64:
         return jnp.sin(x), jnp.cos(x)

@@ -21,7 +21,7 @@ from qmd.forces.other_molecules import BROKEN_MARGIN_A, on_atoms, warning
 from qmd.integrators import evaluate, stray
 from qmd.interop.ase_calculator import QmdCalculator
 from qmd.io.structure import load_system
-from qmd.potentials import BEYOND_A, find, load
+from qmd.potentials import BEYOND_A, find, load, read
 from qmd.potentials.package.compositions import Molecule, have_met, kinds_of_elements, zero
 from qmd.run import session
 from qmd.run.config import load_config
@@ -39,6 +39,21 @@ def organic() -> Any:
 
 def served(package: Any, atoms: Atoms) -> Any:
     return on_atoms(package, atoms.numbers, atoms.positions)
+
+
+@pytest.mark.parametrize("name", ["qnn-ethanol", "qnn-malonaldehyde", "qnn-benzene"])
+def test_bonds_of_the_training_are_shorter_than_what_counts_as_broken(name: str) -> None:
+    """The longest at 500 K are 1.24 sums of the radii; a run ends as far beyond as it does here."""
+    package = read(find(name))
+    numbers = Atoms(package.species).numbers
+    bonds = {tuple(bond) for bond in topology.bonds(numbers, package.test_positions[0]).tolist()}
+    domain = package.domain
+    rows = [row for row, pair in enumerate(domain.pairs.tolist()) if tuple(sorted(pair)) in bonds]
+    assert len(rows) == len(bonds)
+    sums = covalent_radii[numbers[domain.pairs[rows]]].sum(axis=1)
+    assert (domain.warn[rows, 1] < 1.25 * sums).all() and topology.BOND_FACTOR > 1.25
+    margins = domain.stop[rows, 1] - domain.warn[rows, 1]
+    np.testing.assert_allclose(margins, BROKEN_MARGIN_A, atol=1e-12)
 
 
 def least_of(package: Any, pair: tuple[str, str]) -> tuple[float, float]:
