@@ -1,4 +1,4 @@
-"""Pull a hydrogen out of every shipped model: `python tests/domain.py --json FILE [MODEL ...]`.
+"""Pull a hydrogen out of every shipped model: `python tests/domain.py [MODEL ...]`.
 
 The hydrogen whose alarm comes last moves away from its nearest atom by 0.01 angstrom a step: how
 far is it when the trained domain warns and stops, and where does the force on it differ by more
@@ -8,7 +8,6 @@ takes minutes. `--docs FILE` writes the table of the file between the markers of
 """
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).parent / "helpers"), str(Path(__file__).parents[1])]
 
 import pages  # noqa: E402
-from shipped_models import STRUCTURES, Shipped, shipped  # noqa: E402
+from shipped_models import RESULTS, STRUCTURES, Shipped, kept, save, shipped  # noqa: E402
 
 from qmd.data.domains import FARTHEST_PULL_A, last_noticed, pull  # noqa: E402
 from qmd.forces.dft import DFT  # noqa: E402
@@ -35,18 +34,19 @@ METHODS: dict[str, Any] = {"sivqlm-lih": FCI(), "sivqlm-h2o": DFT(), "sivqlm-h2o
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", default=list(STRUCTURES))
-    parser.add_argument("--json", type=Path, required=True, help="figures, kept after each model")
+    parser.add_argument("--json", type=Path, default=RESULTS / "domain.json",
+                        help="figures, kept after each model")  # fmt: skip
     parser.add_argument("--reference", action="store_true", help="compare with the method")
     parser.add_argument("--docs", type=Path, help="page whose table is written anew")
     parser.add_argument("--only-docs", action="store_true", help="compute nothing")
     options = parser.parse_args()
-    found = json.loads(options.json.read_text()) if options.json.exists() else {}
+    found = kept(options.json)
     for label in [] if options.only_docs else options.models:
         if "warn_A" not in found.setdefault(label, {}):
             found[label] |= alarms(shipped(label))
         if options.reference and "wrong_A" not in found[label]:
             found[label] |= errors(shipped(label), found[label]["hydrogen"])
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
+        save(options.json, found)
         print(label, found[label], flush=True)
     if options.docs:
         pages.write(options.docs, "domain", table(found))

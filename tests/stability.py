@@ -1,4 +1,4 @@
-"""Run many replicas of every shipped model: `python tests/stability.py --json FILE [MODEL ...]`.
+"""Run many replicas of every shipped model: `python tests/stability.py [MODEL ...]`.
 
 100 replicas of 100 ps at 300 K and 10 at 500 K, in batches of five. A batch that was stopped begins
 again; the same command goes on with the others. A replica fails where a guard of `qmd run` ends it
@@ -21,7 +21,7 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).parent / "helpers"), str(Path(__file__).parents[1])]
 
 import pages  # noqa: E402
-from shipped_models import STRUCTURES, shipped  # noqa: E402
+from shipped_models import RESULTS, STRUCTURES, kept, save, shipped  # noqa: E402
 
 from qmd.errors import NumericalError  # noqa: E402
 from qmd.integrators import initial_state  # noqa: E402
@@ -40,11 +40,12 @@ LOST_A = 2.5
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", default=list(STRUCTURES))
-    parser.add_argument("--json", type=Path, required=True, help="counts, kept after each batch")
+    parser.add_argument("--json", type=Path, default=RESULTS / "stability.json",
+                        help="counts, kept after each batch")  # fmt: skip
     parser.add_argument("--docs", type=Path, help="page whose table is written anew")
     parser.add_argument("--only-docs", action="store_true", help="run nothing")
     options = parser.parse_args()
-    found = json.loads(options.json.read_text()) if options.json.exists() else {}
+    found = kept(options.json)
     for label, kelvin, first in [] if options.only_docs else batches(options.models):
         key = f"{label}, {kelvin} K, {first}"
         if key not in found:
@@ -129,12 +130,6 @@ def summary(model: Any, output: Path, stopped: str) -> dict[str, Any]:
         "farthest_hydrogen_A": round(farthest, 3),
         "date": time.strftime("%Y-%m-%d"),
     }
-
-
-def save(path: Path, found: dict[str, Any]) -> None:
-    """Write the counts."""
-    path.with_suffix(".tmp").write_text(json.dumps(found, indent=1) + "\n")
-    path.with_suffix(".tmp").rename(path)
 
 
 def table(found: dict[str, Any]) -> str:

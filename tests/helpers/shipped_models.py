@@ -1,5 +1,7 @@
-"""The shipped models, with a structure of each from which runs begin."""
+"""The shipped models, with a structure of each from which runs begin, and figures kept of them."""
 
+import hashlib
+import json
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -14,6 +16,8 @@ from qmd.potentials import evaluate, find, load
 from qmd.system.system import System
 
 RUNS = Path(__file__).parents[2] / "runs"
+RESULTS = Path(__file__).parents[1] / "results"
+"""Figures that long commands have kept: the same command goes on with them."""
 
 
 class Shipped(NamedTuple):
@@ -75,3 +79,36 @@ def _minimum(force: Any, positions: Any) -> Any:
     found = minimize(energy_and_slope, positions.ravel(), jac=True, method="BFGS",
                      options={"gtol": 1e-6, "maxiter": 1000})  # fmt: skip
     return found.x.reshape(-1, 3)
+
+
+@cache
+def digest(label: str) -> str:
+    """Return the first digits of the SHA-256 of the package of a model, a key of `STRUCTURES`."""
+    return hashlib.sha256(Path(find(STRUCTURES[label][0])).read_bytes()).hexdigest()[:16]
+
+
+def kept(path: Path) -> dict[str, Any]:
+    """Return the figures of a file that belong to the packages of today.
+
+    Parameters
+    ----------
+    path : Path
+        File in JSON: a record of each key, which begins with a key of `STRUCTURES`; its `package`
+        is the `digest`. Without the file, nothing is kept.
+    """
+    found = json.loads(path.read_text()) if path.exists() else {}
+    return {key: one for key, one in found.items() if one.get("package") == digest(_label(key))}
+
+
+def save(path: Path, found: dict[str, Any]) -> None:
+    """Write figures to a file that `kept` reads, with the digest of their package."""
+    for key, one in found.items():
+        one["package"] = digest(_label(key))
+    path.parent.mkdir(exist_ok=True)
+    path.with_suffix(".tmp").write_text(json.dumps(found, indent=1) + "\n")
+    path.with_suffix(".tmp").rename(path)
+
+
+def _label(key: str) -> str:
+    """Return the model that a key begins with."""
+    return max((label for label in STRUCTURES if key.startswith(label)), key=len)
