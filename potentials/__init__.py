@@ -31,19 +31,9 @@ from .network.network import AtomCentredNetwork, NetworkParameters
 from .network.perceptron import Perceptron, PerceptronParameters
 from .package.domain import BEYOND_A, Domain
 from .package.external import External
+from .package.files import SHIPPED, bounded_anew, find, load, read, save, shipped
 from .package.json_form import model_sha256
-from .package.package import (
-    SHIPPED,
-    Package,
-    PackageError,
-    Variant,
-    bounded_anew,
-    find,
-    load,
-    read,
-    save,
-    shipped,
-)
+from .package.package import Package, PackageError, Variant
 from .parameters import MAX_PARAMETER
 from .polynomial import polynomial
 from .polynomial.polynomial import InvariantPolynomial, PolynomialParameters

@@ -16,7 +16,7 @@ from qmd.errors import MismatchError, NumericalError, StoppedEarly
 from qmd.integrators import python_force
 from qmd.io import checkpoint, trajectory
 from qmd.io.structure import BUILT_IN, load_system
-from qmd.potentials.package.package import find, load
+from qmd.potentials.package.files import find, load
 from qmd.run import session
 from qmd.run.config import load_config
 from qmd.run.setup import build_limits

@@ -415,7 +415,7 @@ def test_a_run_does_not_go_on_with_a_potential_trained_anew(tmp_path: Path, lab:
 def save_as_trained_again(path: Path) -> None:
     """The same numbers with another training card."""
     from qmd.potentials.contract import evaluate
-    from qmd.potentials.package.package import load, save
+    from qmd.potentials.package.files import load, save
 
     package = load(path)
     kernel = package.native()

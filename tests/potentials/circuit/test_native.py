@@ -254,7 +254,7 @@ def test_more_layers_of_nothing_change_nothing():
 
 def test_the_native_path_imports_neither_jax_nor_pennylane():
     code = (
-        "import qmd.potentials, qmd.potentials.circuit.native, qmd.potentials.package.package;"
+        "import qmd.potentials, qmd.potentials.circuit.native, qmd.potentials.package.files;"
         "heavy = {'jax', 'jaxlib', 'jaxtyping', 'equinox', 'pennylane', 'ase'};"
         "print(sorted(heavy & set(sys.modules)))"
     )

@@ -38,8 +38,9 @@ from qmd.potentials import (
     shipped,
 )
 from qmd.potentials.circuit.json_form import architecture_from_json, architecture_to_json
-from qmd.potentials.package import package
-from qmd.potentials.package.package import MAX_BYTES, MEMBERS, SHIPPED
+from qmd.potentials.package import files
+from qmd.potentials.package.archive import MAX_BYTES, MEMBERS
+from qmd.potentials.package.files import SHIPPED
 from qmd.potentials.tree.walk import named_parameters
 
 MODEL, PARAMETERS, VECTORS = MEMBERS
@@ -644,7 +645,7 @@ def test_packages_whose_parts_do_not_fit_are_refused(water, changes, match):
 
 
 def test_shipped_packages_have_names(monkeypatch, good, tmp_path):
-    monkeypatch.setattr(package, "SHIPPED", tmp_path)
+    monkeypatch.setattr(files, "SHIPPED", tmp_path)
     assert shipped() == []
     for name in ("b", "a"):
         (tmp_path / f"{name}.qmdp").write_bytes(good.read_bytes())
