@@ -49,7 +49,7 @@ from qmd.train.config import PerceptronConfig
 HERE = Path(__file__).resolve().parent
 DATA = HERE.parents[2] / "shared" / "data" / "rmd17"
 RESULTS = HERE / "beyond.json"
-STEPS, BATCH, RATE = 3000, 16, 0.003
+STEPS, BATCH, RATE = 1000, 16, 0.005
 CHANNELS, LAYERS, RADIAL, HOP = 4, 4, 12, 4
 TRIPLES = list(combinations(range(CHANNELS), 3))
 PERCEPTRON = {"vectors": 6, "scalars": 7, "tensors": 3, "hidden": 18, "radial": 12}
