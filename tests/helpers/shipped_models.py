@@ -37,11 +37,13 @@ STRUCTURES = {
     "qnn-ethanol": ("qnn-ethanol", str(RUNS / "ethanol-nve" / "ethanol.xyz")),
     "qnn-malonaldehyde": ("qnn-malonaldehyde", None),
     "qnn-benzene": ("qnn-benzene", str(RUNS / "benzene-nve" / "benzene.xyz")),
+    "qnn-aspirin": ("qnn-aspirin", None),
     "qnn-organic, ethanol": ("qnn-organic", str(RUNS / "ethanol-nve" / "ethanol.xyz")),
     "qnn-organic, malonaldehyde": ("qnn-organic", None),
     "qnn-organic, benzene": ("qnn-organic", str(RUNS / "benzene-nve" / "benzene.xyz")),
 }
-"""Package and structure of each row of the tables; None: a test geometry of `qnn-malonaldehyde`."""
+"""Package and structure of each row of the tables; None: a test geometry of a package, that of
+`qnn-malonaldehyde` if the package serves several molecules."""
 DIMER_SPHERE = {"radius_A": 4.5, "stiffness_eV_per_A3": 1.0}
 """Keeps two waters together: apart they leave the domain, as they should."""
 
@@ -58,10 +60,10 @@ def shipped(label: str) -> Shipped:
     name, structure = STRUCTURES[label]
     package = load(find(name))
     if structure is None:
-        first = load(find("qnn-malonaldehyde"))
+        first = load(find("qnn-malonaldehyde" if package.variants else name))
         numbers = np.array([atomic_numbers[symbol] for symbol in first.species])
         masses = atomic_masses[numbers]
-        system = System(numbers, first.test_positions[0], masses, None, "malonaldehyde")
+        system = System(numbers, first.test_positions[0], masses, None, first.name)
     else:
         system = load_system(structure, ".")
     package = package.on(tuple(system.symbols))
