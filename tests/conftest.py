@@ -1,5 +1,6 @@
 """Fixtures that several test files share. Nothing heavy is imported here: fixtures do that."""
 
+import gc
 import math
 import os
 import signal
@@ -16,6 +17,12 @@ os.environ.setdefault("JAX_ENABLE_X64", "true")
 os.environ.setdefault("JAX_NUMPY_DTYPE_PROMOTION", "strict")
 os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
 
+OBJECTS = 50_000
+"""New objects after which Python looks for unreachable ones, as `qmd` itself does at 20,000.
+
+To look through what JAX and pytest keep, after each 700 objects, is 7 % of the time of these tests.
+"""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Listen to signals, and keep compiled kernels apart from those of ordinary runs.
@@ -28,6 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
     ):  # fmt: skip
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
+    gc.set_threshold(OBJECTS)
     directory = Path(tempfile.gettempdir()) / f"qmd-kernels-{os.getuid()}"
     if cache := getattr(config, "cache", None):  # none with `-p no:cacheprovider`
         directory = cache.mkdir("numba")
@@ -36,7 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_compilation(request: pytest.FixtureRequest) -> None:
-    """Let XLA compile in two thirds of the time in the default tests, to slower programs.
+    """Let XLA compile in a third of the time in the default tests, to slower programs.
 
     The long tests, and all programs that tests start, run what users run.
     """
@@ -44,6 +52,10 @@ def quick_compilation(request: pytest.FixtureRequest) -> None:
         import jax
 
         jax.config.update("jax_disable_most_optimizations", True)
+        with pytest.MonkeyPatch.context() as patch:  # programs that tests start do not see it
+            flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
+            patch.setenv("XLA_FLAGS", flags)  # loops by LLVM alone, not through passes of MLIR
+            jax.devices()  # reads it
 
 
 @pytest.fixture
