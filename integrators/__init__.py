@@ -36,6 +36,7 @@ from .noise import BAROSTAT, SHOTS, THERMOSTAT, THERMOSTAT_AGAIN, VELOCITIES, St
 from .ramp import Ramp
 from .replicas import AbstractReplicas, BatchedReplicas, NativeReplicas
 from .state import ISOLATED, NO_BATH, Advanced, State
+from .vector_width import VECTOR_WIDTH
 
 __all__ = [
     "ANY_NUMBER",
