@@ -8,7 +8,6 @@ the functions work on one array `w`, without bounds checks.
 # mypy: allow-untyped-defs, allow-untyped-calls
 # Numba and LLVM carry the types here.
 
-import math
 from contextlib import contextmanager
 
 from llvmlite import ir
@@ -18,6 +17,7 @@ from numba.extending import intrinsic
 
 from qmd.integrators import VECTOR_WIDTH
 
+from ..simd.trigonometry import of_half_angle, sine_and_cosine
 from ..simd.vectors import block_of
 
 LANES = VECTOR_WIDTH
@@ -246,59 +246,6 @@ def observe(typingctx, w, psi, after, weight, high, low, size, out):
     return nothing(w, *[types.intp] * 7), codegen
 
 
-HALF_PI = 1.5707963267948966, 6.123233995736766e-17
-"""pi / 2 in two parts; multiply-adds take multiples of it off an angle without rounding."""
-SINE = (
-    1.58969099521155010221e-10, -2.50507602534068634195e-08, 2.75573137070700676789e-06,
-    -1.98412698298579493134e-04, 8.33333333332248946124e-03, -1.66666666666666324348e-01,
-)  # fmt: skip
-COSINE = (
-    -1.13596475577881948265e-11, 2.08757232129817482790e-09, -2.75573143513906633035e-07,
-    2.48015872894767294178e-05, -1.38888888888741095749e-03, 4.16666666666666019037e-02,
-)  # fmt: skip
-"""Coefficients on [-pi/4, pi/4], errors below 2**-58 (FreeBSD msun, k_sin.c and k_cos.c)."""
-
-
-def _unary(block, name, value):
-    kind = block.vector
-    function = cgutils.get_or_insert_function(
-        block.builder.module, ir.FunctionType(kind, [kind]), f"llvm.{name}.v{block.width}f64"
-    )
-    return block.builder.call(function, [value])
-
-
-def _polynomial(block, coefficients, z):
-    value = block.constant(coefficients[0])
-    for coefficient in coefficients[1:]:
-        value = block.multiply_add(value, z, block.constant(coefficient))
-    return value
-
-
-def _sine_and_cosine(block, x):
-    """Return sine and cosine of angles below 1e9: quarter turns first, then polynomials."""
-    builder, fma = block.builder, block.multiply_add
-    n = _unary(block, "rint", builder.fmul(x, block.constant(2 / math.pi)))
-    minus = block.negative(n)
-    y = fma(minus, block.constant(HALF_PI[1]), fma(minus, block.constant(HALF_PI[0]), x))
-    z = builder.fmul(y, y)
-    sine = fma(builder.fmul(y, z), _polynomial(block, SINE, z), y)
-    square = builder.fmul(z, z)
-    near = fma(block.constant(-0.5), z, block.constant(1.0))
-    cosine = fma(square, _polynomial(block, COSINE, z), near)
-    integers = ir.VectorType(ir.IntType(32), block.width)
-    quarter = builder.fptosi(n, integers)
-
-    def bit(value, mask):
-        masked = builder.and_(value, ir.Constant(integers, [mask] * block.width))
-        return builder.icmp_signed("!=", masked, ir.Constant(integers, [0] * block.width))
-
-    odd = bit(quarter, 1)
-    a, b = builder.select(odd, cosine, sine), builder.select(odd, sine, cosine)
-    next_quarter = builder.add(quarter, ir.Constant(integers, [1] * block.width))
-    sine = builder.select(bit(quarter, 2), block.negative(a), a)
-    return sine, builder.select(bit(next_quarter, 2), block.negative(b), b)
-
-
 @intrinsic
 def prepare_turn(typingctx, w, turn):
     """From (x, y, z) behind `turn`: cos r there, v sin r / r behind it, and then sin r / r."""
@@ -310,14 +257,8 @@ def prepare_turn(typingctx, w, turn):
         square = builder.fmul(v[0], v[0])
         for x in v[1:]:
             square = block.multiply_add(x, x, square)
-        tiny = builder.fcmp_ordered("<", square, block.constant(1e-12))
-        safe = builder.select(tiny, block.constant(1.0), square)
-        r = _unary(block, "sqrt", safe)
-        sine, cosine = _sine_and_cosine(block, r)
-        series = block.multiply_add(square, block.constant(-1 / 6), block.constant(1.0))
-        sinc = builder.select(tiny, series, builder.fdiv(sine, r))
-        flat = block.multiply_add(square, block.constant(-0.5), block.constant(1.0))
-        block.store(builder.select(tiny, flat, cosine), turn)
+        cosine, sinc = of_half_angle(builder, square)
+        block.store(cosine, turn)
         for i, x in enumerate(v):
             block.store(builder.fmul(sinc, x), turn, LANES * (1 + i))
         block.store(sinc, turn, 4 * LANES)
@@ -334,7 +275,7 @@ def prepare_phase(typingctx, w, phase):
         block = block_of(context, builder, signature, args[0], LANES)
         phase = args[1]
         angle = builder.fmul(block.constant(4.0), block.load(phase))
-        sine, cosine = _sine_and_cosine(block, angle)
+        sine, cosine = sine_and_cosine(builder, angle)
         half = block.constant(0.5)
         real = builder.fsub(cosine, block.constant(1.0))
         block.store(builder.fmul(half, real), phase)

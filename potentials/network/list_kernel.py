@@ -51,8 +51,8 @@ molecules, or 0, with its program and workspace."""
 (FUNCTION, GROUP, VIRIAL, CAP_PULLS, NEED_PULLS, PULLS, CAP_KEPT, NEED_KEPT, KEPT, TEAM,
  ROOM_WORDS) = range(11)
 # fmt: on
-"""Words of the head of a `Room`: the functions of all and of a group of centres, whether the virial is
-asked for, what there is room for (pulls of list entries, and neighbours of a group), and the
+"""Words of the head of a `Room`: the functions of all and of a group of centres, whether the virial
+is asked for, what there is room for (pulls of list entries, and neighbours of a group), and the
 threads that share the work."""
 VIRIAL_STEP = 16
 """Numbers from the virial of four centres to the next: no two threads write one line of a cache."""

@@ -15,7 +15,16 @@ from qmd.integrators import FORCE_SIGNATURE, njit
 from ..compilation import when_needed
 from ..contract import fill
 from ..parts import call_centres
-from .kernel import CIRCUITS, N_ATOMS, SHIFT, add_channels, gaussians_of, pulls, sum_of_fours, write_force
+from .kernel import (
+    CIRCUITS,
+    N_ATOMS,
+    SHIFT,
+    add_channels,
+    gaussians_of,
+    pulls,
+    sum_of_fours,
+    write_force,
+)
 from .lanes import LANES
 
 numba.get_num_threads()  # starts them: what comes from the cache needs their symbols
