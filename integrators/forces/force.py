@@ -24,7 +24,7 @@ FORCE_SIGNATURE = types.float64(_MATRIX, _MATRIX, _MATRIX, _MATRIX, _INTEGERS, _
 """``energy = function(positions, cell, forces_out, virial_out, program, workspace)``, all in ASE's
 units; see `Force`."""
 BESIDE_SIGNATURE = types.float64(_MATRIX, _MATRIX, _NUMBERS, _INTEGERS, _NUMBERS)
-"""``0.0 = function(positions, forces_out, energies_out, program, workspace)``; see `Force.beside`."""
+"""``function(positions, forces_out, energies_out, program, workspace)``, 0; see `Force.beside`."""
 N_ATOMS = 0
 """Word of every program that holds the number of atoms."""
 ANY_NUMBER = 0

@@ -182,7 +182,7 @@ class _Kernel:
         return v.total(total)
 
     def add_torques(self, totals, after, state):
-        """Add ``sum_rest lambda_i psi_{i ^ c}``: five sums of the first pair, three of the other."""
+        """Add ``sum_rest lambda_i psi_{i ^ c}``: five sums of the first pair, three more."""
         v = self.v
         t = [v.value(total) for total in totals]
         for (l0, l1), (p0, p1) in zip(after, state, strict=True):
@@ -270,39 +270,45 @@ class _Kernel:
             for part in range(2)
         ]
 
-    def forward(self, coefficients, state, n_layers, u, states):
-        """All states from the first one; returns the last."""
+    def first_state(self, rotations, initial, states):
+        """Write the encoded first state."""
+        turn = self.coefficients(rotations, transposed=False)
+        self.store_state(self.turned(turn, self.initial(initial)), states)
+
+    def forward(self, rotations, n_layers, u, states):
+        """All states from the first one."""
         v, builder = self.v, self.v.builder
-        now = [[v.variable(x) for x in part] for part in state]
-        self.store_state(state, states)
+        turn = self.coefficients(rotations, transposed=False)
+        now = [[v.variable(x) for x in part] for part in self.load_state(states)]
         with cgutils.for_range(builder, n_layers) as loop:
             at = builder.add(u, builder.mul(loop.index, ir.Constant(u.type, LAYER)))
-            state = self._values(now)
-            state = self.turned(coefficients, self.coupled(state, at))
+            state = self.turned(turn, self.coupled(self._values(now), at))
             self._assign(state, now)
             behind = builder.add(loop.index, ir.Constant(u.type, 1))
-            self.store_state(state, self._place(states, behind))
-        return self._values(now)
+            self.store_state(state, self.place(states, behind))
 
-    def backward(self, coefficients, after, state, n_layers, u, states):
-        """All adjoint states from the last one; returns the sums of `add_torques`.
-
-        The constants at u are those of the last layer, those of the others lie before them.
-        """
+    def backward(self, rotations, after, n_layers, u, states):
+        """All adjoint states from the last one; returns the sums of `add_torques`."""
         v, builder = self.v, self.v.builder
+        turn = self.coefficients(rotations, transposed=True)
         now = [[v.variable(x) for x in part] for part in after]
         totals = [v.variable(v.numbers([0.0] * 8)) for _ in range(8)]
-        self.add_torques(totals, after, state)
+        self.add_torques(totals, after, self.load_state(self.place(states, n_layers)))
         with cgutils.for_range(builder, n_layers) as loop:
-            at = builder.sub(u, builder.mul(loop.index, ir.Constant(u.type, LAYER)))
-            after = self._values(now)
-            after = self.coupled(self.turned(coefficients, after), at)
+            before = self.before(n_layers, loop.index)
+            at = builder.add(u, builder.mul(before, ir.Constant(u.type, LAYER)))
+            after = self.coupled(self.turned(turn, self._values(now)), at)
             self._assign(after, now)
-            before = builder.sub(n_layers, builder.add(loop.index, ir.Constant(u.type, 1)))
-            self.add_torques(totals, after, self.load_state(self._place(states, before)))
+            self.add_torques(totals, after, self.load_state(self.place(states, before)))
         return [v.value(total) for total in totals]
 
-    def _place(self, states, index):
+    def before(self, n_layers, index):
+        """The layer of a step on the way back."""
+        builder = self.v.builder
+        return builder.sub(n_layers, builder.add(index, ir.Constant(index.type, 1)))
+
+    def place(self, states, index):
+        """The place of a state."""
         size = ir.Constant(index.type, STATE * self.v.unit)
         return self.v.builder.add(states, self.v.builder.mul(index, size))
 
@@ -313,6 +319,171 @@ class _Kernel:
         for part, places in zip(state, variables, strict=True):
             for x, place in zip(part, places, strict=True):
                 self.v.assign(x, place)
+
+
+class _Beside(_Kernel):
+    """The same steps where an element is a register: states lie in memory, and little is at hand.
+
+    The operations on an element, and their order, are those of `_Kernel`, but for products with
+    constants that are zero. Behind the states, the scratch has room for what `SCRATCH` names.
+    """
+
+    def scratch(self, states, n_layers, name):
+        """A place behind the states."""
+        behind = self.place(states, self.v.offset(n_layers, 1))
+        return self.v.offset(behind, SCRATCH[name] * self.v.unit)
+
+    def get(self, at, i):
+        """The element i of what lies at a place."""
+        return self.v.load(self.v.offset(at, i * self.v.unit), 1)
+
+    def put(self, value, at, i):
+        """Write an element."""
+        self.v.store(value, self.v.offset(at, i * self.v.unit))
+
+    def first_state(self, rotations, initial, states):
+        """Write the encoded first state; keep the rotations."""
+        n_layers = self.n_layers
+        at = self.scratch(states, n_layers, "rotations")
+        for c in FLIPS:
+            for i, element in enumerate(rotations[c]):
+                self.put([element], at, 8 * c + i)
+        start = self.scratch(states, n_layers, "other")
+        for i in range(STATE):
+            self.put(self.v.constants_at(self.v.offset(initial, i), 1), start, i)
+        self.encode(start, states, states, transposed=False)
+
+    def encode(self, source, target, states, *, transposed):
+        """Both pairs of the state at a place, turned, to another."""
+        self.encode_second(lambda a: self.row(source, a), states, transposed)
+        self.encode_first(target, states, transposed)
+
+    def row(self, at, a):
+        """Parts and elements (a, b) of a state, for one a."""
+        return [[self.get(at, 16 * part + 4 * a + b) for b in range(4)] for part in range(2)]
+
+    def encode_second(self, row, states, transposed):
+        """Turn the second pair of `row(a)`, a = 0..3; the results lie in the scratch."""
+        at = self.scratch(states, self.n_layers, "rotations")
+        to = self.scratch(states, self.n_layers, "between")
+        for a in range(4):
+            parts = row(a)
+            for b in range(4):
+                turn = [self.get(at, 8 * c + 4 + (b ^ c if transposed else b)) for c in FLIPS]
+                for part, x in enumerate(parts):
+                    total = self._sum([(turn[c], x[b ^ c]) for c in FLIPS])
+                    self.put(total, to, 16 * part + 4 * a + b)
+
+    def encode_first(self, target, states, transposed):
+        """Turn the first pair of what `encode_second` left."""
+        at = self.scratch(states, self.n_layers, "rotations")
+        source = self.scratch(states, self.n_layers, "between")
+        for b in range(4):
+            x = [[self.get(source, 16 * p + 4 * a + b) for a in range(4)] for p in range(2)]
+            for a in range(4):
+                turn = [self.get(at, 8 * c + (a ^ c if transposed else a)) for c in FLIPS]
+                for part in range(2):
+                    total = self._sum([(turn[c], x[part][a ^ c]) for c in FLIPS])
+                    self.put(total, target, 16 * part + 4 * a + b)
+
+    def coupled_row(self, source, u, a):
+        """A layer on the state at a place: the results (a, b) for one a."""
+        v, found = self.v, [[], []]
+        for b in range(4):
+            sums = [None] * 4
+            for c in flips_of(a, b):
+                i = 4 * (a ^ c) + (b ^ c)
+                re, im = self.get(source, i), self.get(source, 16 + i)
+                at = v.offset(u, 64 * (a // 2) + 16 * c + 4 * (a % 2) + b)
+                u_re, u_im = v.constants_at(at, 1), v.constants_at(v.offset(at, 8), 1)
+                pairs = (u_re, re), (u_im, im), (u_re, im), (u_im, re)
+                sums = [
+                    v.multiply(*pair) if total is None else v.fma(*pair, total)
+                    for pair, total in zip(pairs, sums, strict=True)
+                ]
+            found[0].append(v.subtract(sums[0], sums[1]))
+            found[1].append(v.add(sums[2], sums[3]))
+        return found
+
+    def forward(self, rotations, n_layers, u, states):
+        """All states from the first one."""
+        builder = self.v.builder
+        with cgutils.for_range(builder, n_layers) as loop:
+            at = builder.add(u, builder.mul(loop.index, ir.Constant(u.type, LAYER)))
+            source = self.place(states, loop.index)
+            target = self.place(states, self.v.offset(loop.index, 1))
+            self.encode_second(partial(self.coupled_row, source, at), states, False)
+            self.encode_first(target, states, False)
+
+    def backward(self, rotations, after, n_layers, u, states):
+        """All adjoint states from the last one; returns the sums of `add_torques`."""
+        builder = self.v.builder
+        now = self.scratch(states, n_layers, "adjoint")
+        turned = self.scratch(states, n_layers, "other")
+        totals = self.scratch(states, n_layers, "totals")
+        self.store_state(after, now)
+        for i in range(64):
+            self.put(self.v.numbers([0.0]), totals, i)
+        self.torques_at(totals, now, self.place(states, n_layers))
+        with cgutils.for_range(builder, n_layers) as loop:
+            before = self.before(n_layers, loop.index)
+            at = builder.add(u, builder.mul(before, ir.Constant(u.type, LAYER)))
+            self.encode(now, turned, states, transposed=True)
+            for a in range(4):
+                for part, row in enumerate(self.coupled_row(turned, at, a)):
+                    for b, value in enumerate(row):
+                        self.put(value, now, 16 * part + 4 * a + b)
+            self.torques_at(totals, now, self.place(states, before))
+        return [self.v.load(self.v.offset(totals, 8 * i * self.v.unit), 8) for i in range(8)]
+
+    def torques_at(self, totals, after, state):
+        """`add_torques` of states in memory."""
+        for b in range(4):
+            left, right = (
+                [[self.get(x, 16 * part + 4 * a + b) for a in range(4)] for part in range(2)]
+                for x in (after, state)
+            )
+            for t, half, terms in _FIRST_PAIR:
+                self._accumulate(totals, 8 * t + 4 * half + b, left, right, terms)
+        for half in range(2):
+            rows = half, 2 + half
+            left, right = (
+                [
+                    [self.get(x, 16 * part + 4 * a + b) for a in rows for b in range(4)]
+                    for part in range(2)
+                ]
+                for x in (after, state)
+            )
+            for c in (1, 2, 3):
+                for b in range(4):
+                    terms = [(4 * r + b, 4 * r + (b ^ c), 1) for r in ROWS]
+                    self._accumulate(totals, 8 * (4 + c) + 4 * half + b, left, right, terms)
+
+    def _accumulate(self, totals, i, left, right, terms):
+        v, total = self.v, self.get(totals, i)
+        for part in range(2):
+            for n, m, sign in terms:
+                x = left[part][n] if sign > 0 else v.negative(left[part][n])
+                total = v.fma(x, right[part][m], total)
+        self.put(total, totals, i)
+
+
+SCRATCH = {"adjoint": 0, "other": STATE, "between": 2 * STATE, "rotations": 3 * STATE,
+           "totals": 4 * STATE}  # fmt: skip
+"""Places behind the states, of several geometries side by side."""
+ROOM = 4 * STATE + 64
+"""Numbers of that scratch."""
+_FIRST_PAIR = (
+    (0, 0, ((0, 1, 1),)), (0, 1, ((1, 0, 1),)), (1, 0, ((2, 3, 1),)), (1, 1, ((3, 2, 1),)),
+    (2, 0, ((0, 2, 1), (2, 0, -1))), (2, 1, ((1, 3, 1), (3, 1, -1))),
+    (3, 0, ((0, 3, 1),)), (3, 1, ((1, 2, 1),)), (4, 0, ((2, 1, 1),)), (4, 1, ((3, 0, 1),)),
+)  # fmt: skip
+"""Sum, half, and products (a of the adjoint state, a of the state, sign) of `add_torques`."""
+
+
+def flips_of(a, b):
+    """The c for which a layer joins (a, b) and (a ^ c, b ^ c), where all gates keep parity."""
+    return [c for c in FLIPS if c in (0, a ^ b) or a == b]
 
 
 def _second(builder, square, a):
@@ -326,21 +497,18 @@ def _second(builder, square, a):
     return builder.select(near, series, far)
 
 
-def _emit(v, positions, forces, places, n_atoms, n_layers):
+def _emit(kernel, positions, forces, places, n_atoms, n_layers):
     """Write the forces; return the energy without offset."""
-    kernel = _Kernel(v)
     weights, initial, u, adjoint, observable, states = places
+    kernel.n_layers = n_layers
     vectors = kernel.vectors(positions, weights, n_atoms)
     rotations, cosine, sinc = kernel.rotations(vectors)
-    turn = kernel.coefficients(rotations, transposed=False)
-    state = kernel.turned(turn, kernel.initial(initial))
-    state = kernel.forward(turn, state, n_layers, u, states)
+    kernel.first_state(rotations, initial, states)
+    kernel.forward(rotations, n_layers, u, states)
+    state = kernel.load_state(kernel.place(states, n_layers))
     after = kernel.observed(state, observable)
     energy = kernel.overlap(after, state)
-    turn = kernel.coefficients(rotations, transposed=True)
-    last = v.builder.sub(n_layers, ir.Constant(n_layers.type, 1))
-    last = v.builder.add(adjoint, v.builder.mul(last, ir.Constant(last.type, LAYER)))
-    sums = kernel.backward(turn, after, state, n_layers, last, states)
+    sums = kernel.backward(rotations, after, n_layers, adjoint, states)
     gradient = kernel.gradient(vectors, cosine, sinc, kernel.torques(sums))
     kernel.write_forces(forces, gradient, weights, n_atoms)
     return energy
@@ -360,7 +528,7 @@ def alone(typingctx, positions, forces, w, places, n_atoms, n_layers):
     def codegen(context, builder, signature, args):
         x, f, w = (_data(context, builder, signature, args, i) for i in range(3))
         places = cgutils.unpack_tuple(builder, args[3])
-        return _emit(Alone(builder, w), x, f, places, *args[4:])
+        return _emit(_Kernel(Alone(builder, w)), x, f, places, *args[4:])
 
     return types.float64(positions, forces, w, places, n_atoms, n_layers), codegen
 
@@ -375,7 +543,7 @@ def beside(typingctx, positions, forces, energies, w, places, n_atoms, n_layers,
         x, f, e, w = (_data(context, builder, signature, args, i) for i in range(4))
         places = cgutils.unpack_tuple(builder, args[4])
         v = Beside(builder, w, width.literal_value)
-        energy = _emit(v, x, f, places, *args[5:7])
+        energy = _emit(_Beside(v), x, f, places, *args[5:7])
         v.put(energy, e, ir.Constant(args[5].type, 0))
         return context.get_dummy_value()
 

@@ -7,7 +7,7 @@ from qmd.integrators import VECTOR_WIDTH, Force, aligned
 from .architecture import Architecture, Parameters
 from .features import LinearVectors
 from .lowering import GRADED, Program
-from .two_pairs import STATE
+from .two_pairs import ROOM, STATE, flips_of
 from .two_pairs_kernel import (
     ADJOINTS,
     HEAD,
@@ -27,6 +27,8 @@ Array = np.ndarray
 _LINE = 8
 """Numbers of a line of a cache, at the begin of which each part of the workspace lies."""
 _INDEX = np.arange(4)
+_NOISE = 1e-14
+"""Bound of the rounding errors of a constant; see `lowering._invariant`."""
 
 
 def fits(architecture: Architecture, parameters: Parameters, lowered: Program) -> bool:
@@ -43,7 +45,8 @@ def fits(architecture: Architecture, parameters: Parameters, lowered: Program) -
 
 def force(architecture: Architecture, parameters: Parameters, lowered: Program) -> Force:
     """Return the native kernel of a model that `fits`."""
-    layers, observable = lowered.operations[0].constants, lowered.terms[0].constants
+    layers, keeps_parity = _without_noise(lowered.operations[0].constants)
+    observable = lowered.terms[0].constants
     parts = {
         WEIGHTS: _weights(architecture, parameters, lowered),
         INITIAL: np.stack([lowered.initial.real, lowered.initial.imag]),
@@ -51,15 +54,29 @@ def force(architecture: Architecture, parameters: Parameters, lowered: Program) 
         ADJOINTS: _layers(_adjoints(layers)),
         OBSERVABLE: _by_vector(observable.real),
         OFFSET: np.asarray(parameters.offset),
-        STATES: np.zeros((len(layers) + 1) * STATE * VECTOR_WIDTH),
+        STATES: np.zeros(((len(layers) + 1) * STATE + ROOM) * VECTOR_WIDTH),
     }
     program, numbers = np.zeros(HEAD, np.int64), []
     program[N_ATOMS], program[N_LAYERS] = architecture.features.n_atoms, len(layers)
     for word, part in parts.items():
         program[word] = sum(map(len, numbers))
         numbers.append(np.pad(part.ravel(), (0, -part.size % _LINE)))
+    beside = side_by_side if keeps_parity else None
     workspace = aligned(np.concatenate(numbers))
-    return Force(energy_and_forces(), program, workspace, beside=side_by_side)
+    return Force(energy_and_forces(), program, workspace, beside=beside)
+
+
+def _without_noise(layers: Array) -> tuple[Array, bool]:
+    """Return the layers, and whether none joins odd and even numbers of singlets.
+
+    Then the constants that would are rounding errors, and are left out.
+    """
+    c, a, b = np.indices((4, 4, 4)).reshape(3, -1)
+    none = np.array([c not in flips_of(a, b) for c, a, b in zip(c, a, b, strict=True)])
+    flat = layers.reshape(len(layers), -1)
+    if np.abs(flat[:, none]).max() > _NOISE:
+        return layers, False
+    return np.where(none, 0.0, flat).reshape(layers.shape), True
 
 
 def _weights(architecture: Architecture, parameters: Parameters, lowered: Program) -> Array:
