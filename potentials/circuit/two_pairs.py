@@ -45,6 +45,9 @@ def _flipped(i, n=8):
 class _Kernel:
     """The steps of the algorithm, on the vectors of `v`."""
 
+    stride = STATE
+    """Numbers from a state to the next."""
+
     def __init__(self, v):
         self.v = v
 
@@ -109,10 +112,10 @@ class _Kernel:
     def _sum(self, terms):
         """A sum of four products, two and two: a shorter chain than one after the other."""
         v = self.v
-        halves = [
-            v.fma(*terms[i + 1], v.multiply(*terms[i])) for i in (0, 2)
-        ]  # fmt: skip
-        return v.add(*halves)
+        total = v.multiply(*terms[0])
+        for term in terms[1:]:
+            total = v.fma(*term, total)
+        return total
 
     def turned(self, coefficients, state):
         """Both pairs of a state, turned."""
@@ -302,6 +305,10 @@ class _Kernel:
             self.add_torques(totals, after, self.load_state(self.place(states, before)))
         return [v.value(total) for total in totals]
 
+    def on_the_way_back(self, layers, adjoints):
+        """The constants that `backward` takes."""
+        return adjoints
+
     def before(self, n_layers, index):
         """The layer of a step on the way back."""
         builder = self.v.builder
@@ -309,7 +316,7 @@ class _Kernel:
 
     def place(self, states, index):
         """The place of a state."""
-        size = ir.Constant(index.type, STATE * self.v.unit)
+        size = ir.Constant(index.type, self.stride * self.v.unit)
         return self.v.builder.add(states, self.v.builder.mul(index, size))
 
     def _values(self, variables):
@@ -327,6 +334,8 @@ class _Beside(_Kernel):
     The operations on an element, and their order, are those of `_Kernel`, but for products with
     constants that are zero. Behind the states, the scratch has room for what `SCRATCH` names.
     """
+
+    stride = STATE + 1  # a power of two would make places of different states look alike
 
     def scratch(self, states, n_layers, name):
         """A place behind the states."""
@@ -386,23 +395,25 @@ class _Beside(_Kernel):
                     total = self._sum([(turn[c], x[part][a ^ c]) for c in FLIPS])
                     self.put(total, target, 16 * part + 4 * a + b)
 
-    def coupled_row(self, source, u, a):
-        """A layer on the state at a place: the results (a, b) for one a."""
+    def coupled_row(self, source, u, a, adjoint=False):
+        """A layer, or its adjoint, on the state at a place: the results (a, b) for one a."""
         v, found = self.v, [[], []]
         for b in range(4):
             sums = [None] * 4
             for c in flips_of(a, b):
                 i = 4 * (a ^ c) + (b ^ c)
                 re, im = self.get(source, i), self.get(source, 16 + i)
-                at = v.offset(u, 64 * (a // 2) + 16 * c + 4 * (a % 2) + b)
+                p, q = (a ^ c, b ^ c) if adjoint else (a, b)
+                at = v.offset(u, 64 * (p // 2) + 16 * c + 4 * (p % 2) + q)
                 u_re, u_im = v.constants_at(at, 1), v.constants_at(v.offset(at, 8), 1)
                 pairs = (u_re, re), (u_im, im), (u_re, im), (u_im, re)
                 sums = [
                     v.multiply(*pair) if total is None else v.fma(*pair, total)
                     for pair, total in zip(pairs, sums, strict=True)
                 ]
-            found[0].append(v.subtract(sums[0], sums[1]))
-            found[1].append(v.add(sums[2], sums[3]))
+            re, im = (v.add, v.subtract) if adjoint else (v.subtract, v.add)
+            found[0].append(re(*sums[:2]))
+            found[1].append(im(*sums[2:]))
         return found
 
     def forward(self, rotations, n_layers, u, states):
@@ -430,49 +441,61 @@ class _Beside(_Kernel):
             at = builder.add(u, builder.mul(before, ir.Constant(u.type, LAYER)))
             self.encode(now, turned, states, transposed=True)
             for a in range(4):
-                for part, row in enumerate(self.coupled_row(turned, at, a)):
+                for part, row in enumerate(self.coupled_row(turned, at, a, adjoint=True)):
                     for b, value in enumerate(row):
                         self.put(value, now, 16 * part + 4 * a + b)
             self.torques_at(totals, now, self.place(states, before))
         return [self.v.load(self.v.offset(totals, 8 * i * self.v.unit), 8) for i in range(8)]
 
+    def on_the_way_back(self, layers, adjoints):
+        """The constants that `backward` takes: fewer lines of the cache than with both."""
+        return layers
+
     def torques_at(self, totals, after, state):
         """`add_torques` of states in memory."""
         for b in range(4):
-            left, right = (
-                [[self.get(x, 16 * part + 4 * a + b) for a in range(4)] for part in range(2)]
-                for x in (after, state)
-            )
-            for t, half, terms in _FIRST_PAIR:
-                self._accumulate(totals, 8 * t + 4 * half + b, left, right, terms)
+            right = self._elements(state, [4 * a + b for a in range(4)])
+            for t, half, products in _FIRST_PAIR:
+                terms = [(4 * i + b, 4 * j + b, sign) for i, j, sign in products]
+                self._accumulate(totals, 8 * t + 4 * half + b, after, right, terms)
         for half in range(2):
-            rows = half, 2 + half
-            left, right = (
-                [
-                    [self.get(x, 16 * part + 4 * a + b) for a in rows for b in range(4)]
-                    for part in range(2)
-                ]
-                for x in (after, state)
-            )
+            rows = 4 * half, 8 + 4 * half
+            right = self._elements(state, [row + b for row in rows for b in range(4)])
             for c in (1, 2, 3):
                 for b in range(4):
-                    terms = [(4 * r + b, 4 * r + (b ^ c), 1) for r in ROWS]
-                    self._accumulate(totals, 8 * (4 + c) + 4 * half + b, left, right, terms)
+                    terms = [(row + b, row + (b ^ c), 1) for row in rows]
+                    self._accumulate(totals, 8 * (4 + c) + 4 * half + b, after, right, terms)
 
-    def _accumulate(self, totals, i, left, right, terms):
-        v, total = self.v, self.get(totals, i)
+    def _elements(self, state, chosen):
+        """Some elements of both parts of a state."""
+        return [{i: self.get(state, 16 * part + i) for i in chosen} for part in range(2)]
+
+    def _accumulate(self, totals, place, after, right, terms):
+        """Add products of elements of the adjoint state, which few need again, and of `right`."""
+        v, total = self.v, self.get(totals, place)
         for part in range(2):
-            for n, m, sign in terms:
-                x = left[part][n] if sign > 0 else v.negative(left[part][n])
-                total = v.fma(x, right[part][m], total)
-        self.put(total, totals, i)
+            for i, j, sign in terms:
+                x = self.get(after, 16 * part + i)
+                total = v.fma(x if sign > 0 else v.negative(x), right[part][j], total)
+        self.put(total, totals, place)
 
 
-SCRATCH = {"adjoint": 0, "other": STATE, "between": 2 * STATE, "rotations": 3 * STATE,
-           "totals": 4 * STATE}  # fmt: skip
+_STEP = _Beside.stride
+SCRATCH = {
+    "adjoint": 0,
+    "other": _STEP,
+    "between": 2 * _STEP,
+    "rotations": 3 * _STEP,
+    "totals": 4 * _STEP,
+}
 """Places behind the states, of several geometries side by side."""
-ROOM = 4 * STATE + 64
-"""Numbers of that scratch."""
+
+
+def room(n_layers):
+    """Numbers of the scratch of each geometry."""
+    return (n_layers + 5) * _STEP + 64
+
+
 _FIRST_PAIR = (
     (0, 0, ((0, 1, 1),)), (0, 1, ((1, 0, 1),)), (1, 0, ((2, 3, 1),)), (1, 1, ((3, 2, 1),)),
     (2, 0, ((0, 2, 1), (2, 0, -1))), (2, 1, ((1, 3, 1), (3, 1, -1))),
@@ -508,7 +531,7 @@ def _emit(kernel, positions, forces, places, n_atoms, n_layers):
     state = kernel.load_state(kernel.place(states, n_layers))
     after = kernel.observed(state, observable)
     energy = kernel.overlap(after, state)
-    sums = kernel.backward(rotations, after, n_layers, adjoint, states)
+    sums = kernel.backward(rotations, after, n_layers, kernel.on_the_way_back(u, adjoint), states)
     gradient = kernel.gradient(vectors, cosine, sinc, kernel.torques(sums))
     kernel.write_forces(forces, gradient, weights, n_atoms)
     return energy

@@ -7,7 +7,7 @@ from qmd.integrators import VECTOR_WIDTH, Force, aligned
 from .architecture import Architecture, Parameters
 from .features import LinearVectors
 from .lowering import GRADED, Program
-from .two_pairs import ROOM, STATE, flips_of
+from .two_pairs import flips_of, room
 from .two_pairs_kernel import (
     ADJOINTS,
     HEAD,
@@ -54,7 +54,7 @@ def force(architecture: Architecture, parameters: Parameters, lowered: Program) 
         ADJOINTS: _layers(_adjoints(layers)),
         OBSERVABLE: _by_vector(observable.real),
         OFFSET: np.asarray(parameters.offset),
-        STATES: np.zeros(((len(layers) + 1) * STATE + ROOM) * VECTOR_WIDTH),
+        STATES: np.zeros(room(len(layers)) * VECTOR_WIDTH),
     }
     program, numbers = np.zeros(HEAD, np.int64), []
     program[N_ATOMS], program[N_LAYERS] = architecture.features.n_atoms, len(layers)
