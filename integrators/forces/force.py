@@ -153,10 +153,14 @@ class ForcePointer(NamedTuple):
     workspace: FloatArray
     alarm: int
     """Address of the list that the limits of a loop need; 0 without one."""
+    beside: int = 0
+    """Address of the function for geometries side by side; 0 without one."""
 
 
-def pointer(force: Force) -> ForcePointer:
+def pointer(force: Force, *, beside: bool = False) -> ForcePointer:
     """Return `force` in the form that `compute` takes; keep `force` alive while it is used.
+
+    With `beside` it has the function for geometries side by side, if there is one.
 
     Raises
     ------
@@ -168,7 +172,8 @@ def pointer(force: Force) -> ForcePointer:
     if not len(force.program):
         raise TypeError("`program` of a force must begin with the number of atoms.")
     alarm = next((held.address for word, held in force.lists if word == ALARM), 0)
-    return ForcePointer(_address(force.function), force.program, force.workspace, alarm)
+    together = int(force.beside().address) if beside and force.beside else 0
+    return ForcePointer(_address(force.function), force.program, force.workspace, alarm, together)
 
 
 def require_fits(force: Force, n_atoms: int, cell: FloatArray) -> None:
