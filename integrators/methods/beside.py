@@ -18,7 +18,7 @@ from numba.extending import intrinsic, overload
 
 from ..batch import Batch, IntArray
 from ..compiled import INNER, NO_REFERENCES, inner, quiet
-from ..forces.force import BESIDE_SIGNATURE, ForcePointer, call_address
+from ..forces.force import BESIDE_SIGNATURE, Force, ForcePointer, call_address, pointer
 from ..kernel_cache import njit
 from ..limits import Limits, Status, check, require_valid
 from ..state import FloatArray
@@ -107,6 +107,26 @@ def drift_all(positions, velocities, dt):
 @intrinsic
 def _call(typingctx, address, positions, forces, energies, program, workspace):
     return BESIDE_SIGNATURE.return_type(types.int64, *BESIDE_SIGNATURE.args), call_address
+
+
+def call_once(
+    force: Force, positions: FloatArray, forces_out: FloatArray, energies_out: FloatArray
+) -> None:
+    """Write energies and forces of `VECTOR_WIDTH` geometries, the last index of all arrays.
+
+    Raises
+    ------
+    ValueError
+        If the force has no function for them.
+    """
+    if force.beside is None:
+        raise ValueError("The force has no function for geometries side by side.")
+    _call_once(pointer(force, beside=True), positions, forces_out, energies_out)
+
+
+@njit()
+def _call_once(force, positions, forces_out, energies_out):
+    _call(force.beside, positions, forces_out, energies_out, force.program, force.workspace)
 
 
 @inner
