@@ -3,8 +3,9 @@
 The kernel is a sequence of phases, and each is timed alone, in a Numba loop, on the state that the
 others left; that of circuits on two pairs with shared vectors is timed as a whole. Of the phases
 that do the circuit the operations are counted from the program they interpret: additions and
-multiplications of the real numbers that the algorithm needs, whatever else the code does. Their number over the peak of the core is the bound. The peak is what a matrix
-product of NumPy's BLAS reaches on the same core, measured in the same rounds.
+multiplications of the real numbers that the algorithm needs, whatever else the code does. Their
+number over the peak of the core is the bound. The peak is what a matrix product of NumPy's BLAS
+reaches on the same core, measured in the same rounds.
 """
 
 import argparse

@@ -8,7 +8,7 @@ from qmd.integrators import BESIDE_SIGNATURE, FORCE_SIGNATURE, VECTOR_WIDTH
 
 from ..compilation import inner, when_needed
 from ..contract import fill
-from .two_pairs import alone, beside
+from .two_pairs_beside import alone, beside
 
 # fmt: off
 (N_ATOMS, N_LAYERS, WEIGHTS, INITIAL, LAYERS, ADJOINTS, OBSERVABLE, OFFSET, STATES,

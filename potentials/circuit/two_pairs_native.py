@@ -7,7 +7,7 @@ from qmd.integrators import VECTOR_WIDTH, Force, aligned
 from .architecture import Architecture, Parameters
 from .features import LinearVectors
 from .lowering import GRADED, Program
-from .two_pairs import flips_of, room
+from .two_pairs_beside import flips_of, room
 from .two_pairs_kernel import (
     ADJOINTS,
     HEAD,
