@@ -1,10 +1,11 @@
 """Shares of the native kernel's time, and its distance from the bound of its arithmetic.
 
 The kernel is a sequence of phases, and each is timed alone, in a Numba loop, on the state that the
-others left. Of the phases that do the circuit the operations are counted from the program they
-interpret: additions and multiplications of the real numbers that the algorithm needs, whatever
-else the code does. Their number over the peak of the core is the bound. The peak is what a matrix
-product of NumPy's BLAS reaches on the same core, measured in the same rounds.
+others left; that of circuits on two pairs with shared vectors is timed as a whole. Of the phases
+that do the circuit the operations are counted from the program they interpret: additions and
+multiplications of the real numbers that the algorithm needs, whatever else the code does. Their
+number over the peak of the core is the bound. The peak is what a matrix product of NumPy's BLAS
+reaches on the same core, measured in the same rounds.
 """
 
 import argparse
@@ -85,16 +86,27 @@ def _phases(circuit: str) -> tuple[dict[str, Callable[[int], object]], dict[str,
     import numpy as np
 
     from qmd.potentials import native_model
+    from qmd.potentials.circuit import kernel
+    from qmd.potentials.circuit.native import packed
 
     model, positions = _model(circuit)
-    native = native_model(model)
-    program, workspace = native.program, native.workspace
-    forces = np.empty_like(positions)
-    loops = _loops()
+    force = native_model(model)
+    program, workspace, _ = packed(model.architecture, model.parameters)
+    forces, cell, no_virial = np.empty_like(positions), np.zeros((3, 3)), np.empty((0, 3))
+    loops, address = _loops(), force.function.address
     tasks: dict[str, Callable[[int], object]] = {
-        name: functools.partial(loop, positions, forces, program, workspace)
-        for name, loop in loops.items()
-    }
+        "whole": functools.partial(
+            loops.pop("whole"), address, positions, cell, forces, no_virial, force.program,
+            force.workspace,
+        )
+    }  # fmt: skip
+    if force.function is kernel.energy_and_forces():
+        tasks["whole"](1)  # leaves what the phases begin with
+        tasks |= {
+            name: functools.partial(loop, positions, forces, program, workspace)
+            for name, loop in loops.items()
+        }
+        tasks["vectors"](1), tasks["forward"](1)
     return tasks, _flops(program)
 
 
@@ -111,56 +123,54 @@ def _model(circuit: str) -> tuple[Any, Any]:
     return pair.terms[0].model, _forces.model("waters").positions
 
 
-@functools.cache
 def _loops() -> dict[str, Callable[..., float]]:
     """Numba loops over the kernel and over its phases."""
     import numba
 
+    from qmd.integrators import call
     from qmd.potentials.circuit import kernel as k
-    from qmd.potentials.circuit.layout import ADJOINTS, GRADIENT, STATES
+    from qmd.potentials.circuit.layout import N_ENCODINGS, N_LAYERS, PREPARE, WRITE
+    from qmd.potentials.parts import call_part
 
-    whole, vectors, forward, observe, backward, chain = (
-        k.evaluate_into, k._vectors, k._forward, k._observe, k._backward, k._forces,
-    )  # fmt: skip
+    forward, observe, backward, collect = k._forward, k._observe, k._backward, k._collect
 
     @numba.njit
-    def repeat_whole(x, f, program, w, n):
+    def repeat_whole(address, x, cell, f, virial, program, w, n):
         total = 0.0
         for _ in range(n):
-            total += whole(x, f, program, w)
+            total += call(address, x, cell, f, virial, program, w)
         return total
 
     @numba.njit
     def repeat_vectors(x, f, program, w, n):
         for _ in range(n):
-            vectors(w, x, program)
-        return w[program[STATES]]
+            call_part(program[PREPARE], x, w, program)
 
     @numba.njit
     def repeat_forward(x, f, program, w, n):
-        state = 0
         for _ in range(n):
-            state = forward(w, program)
-        return w[state]
+            forward(w, program)
 
     @numba.njit
     def repeat_observe(x, f, program, w, n):
-        state, energy = forward(w, program), 0.0
+        energy = 0.0
         for _ in range(n):
-            energy = observe(w, state - program[STATES] + program[ADJOINTS], state, program)
+            energy = observe(w, program)
         return energy
 
     @numba.njit
     def repeat_backward(x, f, program, w, n):
+        encodings = program[N_ENCODINGS]
+        layers = program[N_LAYERS] + 1 if encodings == 1 else 1
         for _ in range(n):
-            backward(w, program)  # the gradient grows; its values do not matter for the time
-        return w[program[GRADIENT]]
+            backward(w, program)
+            for e in range(encodings):
+                collect(w, e, layers, program)
 
     @numba.njit
     def repeat_forces(x, f, program, w, n):
         for _ in range(n):
-            chain(w, f, program)
-        return f[0, 0]
+            call_part(program[WRITE], f, w, program)
 
     return {
         "whole": repeat_whole, "vectors": repeat_vectors, "forward": repeat_forward,
@@ -213,6 +223,8 @@ def markdown(result: dict[str, Any]) -> str:
     for circuit, title in CIRCUITS.items():
         counts, rows = result["flops"][circuit], []
         for phase, label in PHASES.items():
+            if f"{phase}_{circuit}" not in result["us"]:
+                continue  # a kernel without phases that could be timed alone
             samples, median = (result[key][f"{phase}_{circuit}"] for key in ("samples_us", "us"))
             share = f"{counts[phase] / (median * 1e-6) / peak:.0%}" if phase in COUNTED else "-"
             bound = _harness.number(1e6 * counts[phase] / peak) if phase in COUNTED else "-"

@@ -9,10 +9,12 @@ from .batch import AdvancedBatch, Batch
 from .forces.evaluate import evaluate, evaluate_all, evaluate_virial, has_virial, initial_state
 from .forces.force import (
     ANY_NUMBER,
+    BESIDE_SIGNATURE,
     FORCE_SIGNATURE,
     LOST_PAIR,
     N_ATOMS,
     Force,
+    aligned,
     call,
     call_address,
     compute,
@@ -36,10 +38,12 @@ from .noise import BAROSTAT, SHOTS, THERMOSTAT, THERMOSTAT_AGAIN, VELOCITIES, St
 from .ramp import Ramp
 from .replicas import AbstractReplicas, BatchedReplicas, NativeReplicas
 from .state import ISOLATED, NO_BATH, Advanced, State
+from .vector_width import VECTOR_WIDTH
 
 __all__ = [
     "ANY_NUMBER",
     "BAROSTAT",
+    "BESIDE_SIGNATURE",
     "FORCE_SIGNATURE",
     "ISOLATED",
     "NO_BATH",
@@ -47,6 +51,7 @@ __all__ = [
     "SHOTS",
     "THERMOSTAT",
     "THERMOSTAT_AGAIN",
+    "VECTOR_WIDTH",
     "VELOCITIES",
     "AbstractIntegrator",
     "AbstractReplicas",
@@ -71,6 +76,7 @@ __all__ = [
     "Stream",
     "VelocityRescaling",
     "VelocityVerlet",
+    "aligned",
     "call",
     "call_address",
     "cfunc",

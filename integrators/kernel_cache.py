@@ -1,7 +1,7 @@
 """Compiled kernels are kept on the disk for later starts; a cache that fails costs time only.
 
 `njit` and `cfunc` replace ``numba.njit(cache=True)`` and ``numba.cfunc(..., cache=True)``, which
-differ in three ways:
+differ in four ways:
 
 - A cache that cannot be found, read or written ends the program there. Here the kernel is compiled,
   one line on stderr says so, and nothing else changes.
@@ -9,6 +9,7 @@ differ in three ways:
   refused; so is the entry of another signature, which two processes can leave at a first start.
 - A kernel is compiled again there only if the file that defines it has changed. Here it is as well
   if any source has that it may call into.
+- Kernels for vectors of another width (`vector_width`) are other entries.
 """
 
 import contextlib
@@ -24,6 +25,8 @@ from typing import Any
 import numba
 from numba.core import caching
 from numba.core.ccallback import CFunc
+
+from .vector_width import VECTOR_WIDTH
 
 _HERE = Path(__file__).parent
 _OTHERS = _HERE.parent / "potentials"  # beside this folder in a checkout and where installed
@@ -169,6 +172,10 @@ class _FunctionCache(caching.FunctionCache):
             filename_base=self._impl.filename_base,
             source_stamp=(locator.get_source_stamp(), sources),
         )
+
+    def _index_key(self, sig: Any, codegen: Any) -> Any:
+        """Numba's key, which knows the processor, with the width of the vectors."""
+        return (*super()._index_key(sig, codegen), VECTOR_WIDTH)
 
 
 class _Files(caching.IndexDataCacheFile):

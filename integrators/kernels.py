@@ -36,12 +36,18 @@ def ou(velocities, noise, inv_masses, friction, kT, dt):
     The exact solution of the Ornstein-Uhlenbeck process for a time `dt`; `noise` holds the
     independent standard normal numbers R.
     """
-    decay = math.exp(-friction * dt)
-    variance = -math.expm1(-2.0 * friction * dt) * kT  # 1 - c^2 loses 12 digits at 1/ps, 0.5 fs
+    decay, variance = ou_factors(friction, kT, dt)
     for i in range(velocities.shape[0]):
         spread = math.sqrt(variance * inv_masses[i])
         for k in range(3):
             velocities[i, k] = decay * velocities[i, k] + spread * noise[i, k]
+
+
+@inner
+def ou_factors(friction, kT, dt):
+    """Return c of `ou`, and ``(1 - c^2) kT``."""
+    variance = -math.expm1(-2.0 * friction * dt) * kT  # 1 - c^2 loses 12 digits at 1/ps, 0.5 fs
+    return math.exp(-friction * dt), variance
 
 
 @inner

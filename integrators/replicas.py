@@ -19,6 +19,7 @@ from .forces.force import Force, ForcePointer, pointer, require_fits
 from .forces.python_force import raise_pending
 from .limits import Limits, Status, unlimited
 from .methods.base import STATUS, STEP, WARNED, AbstractIntegrator
+from .methods.beside import LEAST
 from .noise import Stream, checked_stream
 from .state import FloatArray
 
@@ -146,10 +147,14 @@ class NativeReplicas(AbstractReplicas):
         copies = (force.for_thread() for _ in range(threads - 1))
         self._forces = [force, *copies]  # kept: a pointer does not keep its function alive
         self._pointers = [pointer(force) for force in self._forces]
+        self._enough = threads * LEAST
+        """Replicas from which on each thread has enough to compute side by side."""
 
     def advance(self, batch: Batch, n_steps: int) -> AdvancedBatch:
         own = self._checked(batch, n_steps)
         require_fits(self._forces[0], own.positions.shape[1], own.cells)
+        if len(own.replicas) >= self._enough and not self._pointers[0].beside:
+            self._pointers = [pointer(force, beside=True) for force in self._forces]
         while True:
             ended = self._loop(own, self._pointers, self._limits, n_steps)
             if not ended[:, STATUS].any():  # OK is 0

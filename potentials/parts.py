@@ -14,7 +14,7 @@ from qmd.integrators import call_address
 PART = float64(float64[:, ::1], float64[::1], int64[::1])
 """Signature (positions, or forces written; workspace; program) -> energy, or 0."""
 CENTRES = float64(float64[::1], int64, int64, int64[::1])
-"""Signature (workspace, first centre, shift of the scratch, program) -> energy."""
+"""Signature (workspace, first centre, shift of the scratch, program) -> 0."""
 
 
 def _call_part(typing: Any, address: Any, vectors: Any, workspace: Any, program: Any) -> Any:

@@ -454,7 +454,7 @@ _POTENTIALS = [
      "value = 0.5 * w[values", "value = 0.50005 * w[values",
      f"{NETWORK}::test_the_native_kernel_is_jax"),
     ("offset of an element left out", "potentials/network/kernel.py",
-     "energy += w[program[OFFSETS] + kind]", "energy += 0.0 * w[program[OFFSETS] + kind]",
+     "w[four] += w[program[OFFSETS] + kind]", "w[four] += 0.0 * w[program[OFFSETS] + kind]",
      f"{NETWORK}::test_offsets_of_the_elements_add_up"),
     ("polynomial: dy/dr without the 1", "potentials/polynomial/native.py",
      "(y + 1.0) / w[program[LENGTH]]", "y / w[program[LENGTH]]",

@@ -6,7 +6,7 @@ with the address), and one that took a jitted function was compiled anew in each
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, Self
 
 import numba
@@ -23,6 +23,8 @@ _MATRIX, _INTEGERS, _NUMBERS = types.float64[:, ::1], types.int64[::1], types.fl
 FORCE_SIGNATURE = types.float64(_MATRIX, _MATRIX, _MATRIX, _MATRIX, _INTEGERS, _NUMBERS)
 """``energy = function(positions, cell, forces_out, virial_out, program, workspace)``, all in ASE's
 units; see `Force`."""
+BESIDE_SIGNATURE = types.float64(_MATRIX, _MATRIX, _NUMBERS, _INTEGERS, _NUMBERS)
+"""``function(positions, forces_out, energies_out, program, workspace)``, 0; see `Force.beside`."""
 N_ATOMS = 0
 """Word of every program that holds the number of atoms."""
 ANY_NUMBER = 0
@@ -33,6 +35,18 @@ ALARM = -1
 
 LOST_PAIR = "a neighbour list has lost a pair of atoms"
 """Words for what an audit of the lists has found."""
+
+
+_LINE = 64
+
+
+def aligned(numbers: FloatArray) -> FloatArray:
+    """Return a copy that begins at a line of the cache: vectors across two lines take longer."""
+    room = np.empty(numbers.size + _LINE // 8)
+    skip = (-room.ctypes.data % _LINE) // 8
+    found = room[skip : skip + numbers.size]
+    found[:] = numbers
+    return found
 
 
 class Grows(Protocol):
@@ -86,6 +100,11 @@ class Force(NamedTuple):
         integrator and the replicas then let it grow (`grown`), and begin again with the state
         before; whoever calls the function otherwise does the same. Whoever packs a program into
         another one hands its lists on, with the words where their addresses are then.
+    beside : function without arguments, or None
+        Returns the cfunc of `BESIDE_SIGNATURE` of the same force, for `VECTOR_WIDTH` isolated
+        geometries at once, which are the last index of all arrays: positions and forces (angstrom,
+        eV/angstrom) of shape (3 n_atoms, geometries), energies (eV) of shape (geometries,). Each
+        has the bits that `function` gives it alone. Compiled when first called.
     """
 
     function: Any
@@ -93,10 +112,11 @@ class Force(NamedTuple):
     workspace: FloatArray
     periodic: bool = False
     lists: Sequence[tuple[int, Grows]] = ()
+    beside: Callable[[], Any] | None = None
 
     def for_thread(self) -> "Force":
         """Return an equal force with a workspace, and lists, of its own."""
-        program, workspace = self.program, self.workspace.copy()
+        program, workspace = self.program, aligned(self.workspace)
         lists = [(word, held.for_thread()) for word, held in self.lists]
         read = [(word, held) for word, held in lists if word != ALARM]
         if read:  # else the program of a `python_force` is what keeps its function alive
@@ -133,10 +153,14 @@ class ForcePointer(NamedTuple):
     workspace: FloatArray
     alarm: int
     """Address of the list that the limits of a loop need; 0 without one."""
+    beside: int = 0
+    """Address of the function for geometries side by side; 0 without one."""
 
 
-def pointer(force: Force) -> ForcePointer:
+def pointer(force: Force, *, beside: bool = False) -> ForcePointer:
     """Return `force` in the form that `compute` takes; keep `force` alive while it is used.
+
+    With `beside` it has the function for geometries side by side, if there is one.
 
     Raises
     ------
@@ -148,7 +172,8 @@ def pointer(force: Force) -> ForcePointer:
     if not len(force.program):
         raise TypeError("`program` of a force must begin with the number of atoms.")
     alarm = next((held.address for word, held in force.lists if word == ALARM), 0)
-    return ForcePointer(_address(force.function), force.program, force.workspace, alarm)
+    together = int(force.beside().address) if beside and force.beside else 0
+    return ForcePointer(_address(force.function), force.program, force.workspace, alarm, together)
 
 
 def require_fits(force: Force, n_atoms: int, cell: FloatArray) -> None:

@@ -21,6 +21,7 @@ from ..kernels import copy_into
 from ..limits import Limits, Status, check, check_images, owned, require_valid
 from ..noise import Stream, checked_stream
 from ..state import Advanced, FloatArray, State, owned_copy
+from .beside import advance_in_groups, in_groups
 
 STEP, STATUS, WARNED = range(3)
 """Columns of what `AbstractIntegrator.advance_each` writes for each replica."""
@@ -242,9 +243,13 @@ class AbstractIntegrator(abc.ABC):
             )
         parameters = self._parameters(batch.positions.shape[1])
         previous = np.empty(batch.positions.shape[1:])
-        _advance_each(
-            batch, ended, inv_masses, parameters, force, seed, owned(limits), int(n_steps), previous
-        )
+        limits, n_steps = owned(limits), int(n_steps)
+        n = in_groups(parameters, force, limits, len(batch.replicas))
+        if n:
+            first = batch.rows(slice(n)), ended[:n]
+            advance_in_groups(*first, inv_masses, parameters, force, seed, limits, n_steps)
+            batch, ended = batch.rows(slice(n, None)), ended[n:]
+        _advance_each(batch, ended, inv_masses, parameters, force, seed, limits, n_steps, previous)
 
 
 def begin(parameters, state, inv_masses):

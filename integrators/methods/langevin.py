@@ -8,12 +8,13 @@ import numpy as np
 
 from ..compiled import inner
 from ..forces.force import Force, compute
-from ..kernels import drift, kick, ou
+from ..kernels import drift, kick, ou, ou_factors
 from ..limits import Status
-from ..noise import gaussian
+from ..noise import Stream, gaussian
 from ..ramp import Ramp, constant, kT_at, ramp
 from ..state import FloatArray
 from .base import step_of
+from .beside import drift_all, moves_of
 from .noisy_langevin import NoisyLangevinBAOAB
 from .thermostat import AbstractThermostat
 
@@ -120,6 +121,24 @@ def _step(parameters, state, inv_masses, force, stream, now):
     gaussian(noise, stream, now)
     target = kT_at(kT, now)
     return baoab_step(state, noise, inv_masses, dt, target, friction, force), Status.OK
+
+
+@moves_of(_Parameters)
+def _move(parameters, now, seed, inv_masses, group):
+    dt, kT, friction, noise = parameters
+    width = group.energies.size
+    for place in range(width):
+        gaussian(noise, Stream(seed, group.replicas[place]), now)
+        for i in range(noise.shape[0]):
+            for k in range(3):
+                group.noise[(3 * i + k) * width + place] = noise[i, k]
+    drift_all(group.positions, group.velocities, dt / 2)  # A
+    decay, variance = ou_factors(friction, kT_at(kT, now), dt)
+    for i in range(noise.shape[0]):  # O
+        spread = math.sqrt(variance * inv_masses[i])
+        for at in range(3 * i * width, 3 * (i + 1) * width):
+            group.velocities[at] = decay * group.velocities[at] + spread * group.noise[at]
+    drift_all(group.positions, group.velocities, dt / 2)  # A
 
 
 @inner

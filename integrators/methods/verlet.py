@@ -8,6 +8,7 @@ from ..forces.force import compute
 from ..kernels import drift, kick
 from ..limits import Status
 from .base import AbstractIntegrator, step_of
+from .beside import drift_all, moves_of
 
 
 class _Parameters(NamedTuple):
@@ -66,3 +67,8 @@ def _step(parameters, state, inv_masses, force, stream, now):
     energy = compute(force, x, state.cell, f)
     kick(v, f, inv_masses, dt / 2)  # B
     return energy, Status.OK
+
+
+@moves_of(_Parameters)
+def _move(parameters, now, seed, inv_masses, group):
+    drift_all(group.positions, group.velocities, parameters.dt)  # A

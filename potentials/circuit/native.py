@@ -8,6 +8,7 @@ from qmd.integrators import Force
 
 from ..contract import check_bytes
 from ..simd.vectors import DIAGONAL, LANES, ROWS, padded
+from . import two_pairs_native
 from .architecture import Architecture, Parameters
 from .features import Features, LinearVectors, VectorDensities
 from .kernel import (
@@ -73,8 +74,10 @@ def native_kernel(architecture: Architecture, parameters: Parameters) -> Force:
         If the parameters do not fit, if a Heisenberg gate of the circuit couples too many spins
         to be lowered, or if the workspace would be larger than `MAX_BYTES`.
     """
-    program, workspace, _ = packed(architecture, parameters)
-    return Force(energy_and_forces(), program, workspace)
+    lowered = _lowered(architecture, parameters)
+    if two_pairs_native.fits(architecture, parameters, lowered):
+        return two_pairs_native.force(architecture, parameters, lowered)
+    return Force(energy_and_forces(), *_pack(architecture, parameters, lowered))
 
 
 def packed(
@@ -87,10 +90,15 @@ def packed(
     ValueError
         See `native_kernel`.
     """
+    lowered = _lowered(architecture, parameters)
+    return *_pack(architecture, parameters, lowered), lowered
+
+
+def _lowered(architecture: Architecture, parameters: Parameters) -> Program:
     architecture.check(parameters)
     lowered = lower(architecture, parameters)
     _check_size(lowered, architecture.circuit.n_layers)
-    return *_pack(architecture, parameters, lowered), lowered
+    return lowered
 
 
 def _check_size(lowered: Program, n_layers: int) -> None:

@@ -9,7 +9,7 @@ from qmd.integrators import neighbour_pairs
 from . import kernel as layout
 from . import native
 from . import surroundings_kernel as compiled
-from .lanes import LANES
+from .lanes import FOUR, LANES
 from .network import AtomCentredNetwork
 from .perceptron import Perceptron
 
@@ -270,7 +270,7 @@ class Circuits:
 
     def evaluate(self, channels: Array) -> tuple[float, Array]:
         """Return the result of `Readout.evaluate`."""
-        slopes, energies = np.empty_like(channels), np.empty(-(-len(channels) // LANES))
+        slopes, energies = np.empty_like(channels), np.empty(-(-len(channels) // FOUR))
         compiled.circuits_into(
             channels, slopes, energies, self._program.copy(), self._workspace.copy()
         )
@@ -294,17 +294,18 @@ class Circuits:
         return np.zeros((len(ends), 0))
 
 
-def _circuits_of(four: AtomCentredNetwork) -> tuple[Array, Array]:
-    """Return program and workspace of the circuits of four centres, without offsets."""
-    head, lists = native._program(four)
-    n_channels = LANES * int(np.array(native._padded(four)) @ (3, 1, 5))
+def _circuits_of(few: AtomCentredNetwork) -> tuple[Array, Array]:
+    """Return program and workspace of the circuits of `LANES` centres, without offsets."""
+    head, lists = native._program(few)
+    n_channels = LANES * int(np.array(native._padded(few)) @ (3, 1, 5))
     constants = {
-        layout.OFFSETS: np.zeros(four.n_kinds),
-        layout.INITIAL: native._singlets(four.circuit),
+        layout.OFFSETS: np.zeros(few.n_kinds),
+        layout.INITIAL: native._singlets(few.circuit),
     }
     sizes = {place: part.size for place, part in constants.items()}
     sizes |= {layout.CHANNELS: n_channels, layout.SLOPES: n_channels}
-    sizes |= native._scratch_of_four(four)
+    sizes |= {layout.ENERGIES: LANES // FOUR}
+    sizes |= native._scratch_of_lanes(few)
     head[list(sizes)] = np.cumsum([0, *list(sizes.values())[:-1]])
     workspace = np.zeros(sum(sizes.values()))
     filled = np.concatenate(list(constants.values()))

@@ -1,4 +1,4 @@
-"""Energy, forces and derivatives of atom-centred networks in Numba, four centres at a time.
+"""Energy, forces and derivatives of atom-centred networks in Numba, `LANES` centres at a time.
 
 The geometry determines the channels of a centre: three blocks for x, y, z of the encoding vectors,
 one for the scalars, which are couplings of the layers, then weights of the observables, and with
@@ -25,6 +25,7 @@ from ..simd.gaussians import fill_gaussians
 from ..simd.vectors import radial_rows
 from .lanes import (
     AMPLITUDE,
+    FOUR,
     LANES,
     add_outer,
     add_scaled,
@@ -44,11 +45,11 @@ from .lanes import (
  COEFFICIENTS, CONSTANTS, OFFSETS, RADIAL, STEPS, INITIAL,
  GAUSSIANS, KEPT, CHANNELS, SLOPES, DOTS, TURNS, PHASES, WEIGHTS, VALUES, TORQUES, PSI, AFTER,
  COEFFICIENT_SLOPES, CONSTANT_SLOPES, OFFSET_SLOPES, SHIFT, CIRCUITS, SLOPED,
- N_TENSORS, UNITARIES, MATRICES, HEAD) = range(43)
+ N_TENSORS, UNITARIES, MATRICES, ENERGIES, HEAD) = range(44)
 # fmt: on
 # CONSTANTS: couplings of all layers, then weights, of each kind; N_VECTORS and N_SCALARS are
 # filled up to fours, and so is N_TENSORS, 0 for rank one. KEPT, for each ordered pair: radial
-# functions, their slopes, r^, and r, or 0 beyond the cut-off.
+# functions, their slopes, r^, and r, or 0 beyond the cut-off. ENERGIES: of each four centres.
 VECTOR = 5 * LANES
 """Numbers of an encoding vector on lanes: cos r and v sin r / r, then sin r / r."""
 
@@ -188,7 +189,7 @@ def centre_of(first, lane, program):
 
 @inner
 def to_lanes(w, first, shift, program):
-    """Angles of four centres, from their channels."""
+    """Angles of `LANES` centres, from their channels."""
     n_vectors, vectors = (program[N_LAYERS] + 1) * program[N_QUBITS], program[N_VECTORS]
     n_couplings = program[N_LAYERS] * program[N_COUPLINGS]
     for lane in range(LANES):
@@ -270,9 +271,9 @@ def _sector(w, sign, torques, slopes, shift, program):
 
 @when_needed(CENTRES)
 def circuits(w, first, shift, program):
-    """Energy of up to four centres, and its derivatives by their channels.
+    """Energies of up to `LANES` centres, four together, and derivatives by their channels.
 
-    The scratch begins `shift` numbers further on, so that several fours can be computed at once.
+    The scratch begins `shift` numbers further on, so that others can be computed at once.
     """
     n_vectors = (program[N_LAYERS] + 1) * program[N_QUBITS]
     n_couplings, n_observables = program[N_LAYERS] * program[N_COUPLINGS], program[N_OBSERVABLES]
@@ -285,8 +286,8 @@ def circuits(w, first, shift, program):
         w[torques + i] = 0.0
     _sector(w, 1.0, torques, slopes, shift, program)
     _sector(w, -1.0, torques + 3 * LANES * n_vectors, slopes, shift, program)
-    energy = 0.0
     for lane in range(min(LANES, program[N_ATOMS] - first)):
+        four = begin_centre(w, first + lane, program)
         vector_slopes(w, first + lane, lane, n_vectors, shift, program)
         at = program[SLOPES] + (first + lane) * channel_size(program) + 3 * program[N_VECTORS]
         for c in range(n_couplings):
@@ -294,9 +295,27 @@ def circuits(w, first, shift, program):
         for o in range(n_observables):
             value = 0.5 * w[values + LANES * o + lane] + n_pairs(o, program)
             w[at + n_couplings + o] = value
-            energy += 2.0 * w[shift + program[WEIGHTS] + LANES * o + lane] * value
+            w[four] += 2.0 * w[shift + program[WEIGHTS] + LANES * o + lane] * value
         kind = program[program[KINDS] + first + lane]
-        energy += w[program[OFFSETS] + kind]
+        w[four] += w[program[OFFSETS] + kind]
+    return 0.0
+
+
+@inner
+def begin_centre(w, centre, program):
+    """Return the place of the energy of the four with a centre; set it to 0 for the first."""
+    four = program[ENERGIES] + centre // FOUR
+    if centre % FOUR == 0:
+        w[four] = 0.0
+    return four
+
+
+@inner
+def sum_of_fours(w, program):
+    """Return the energy of all centres: the sum over fours, in their order."""
+    energy = 0.0
+    for four in range((program[N_ATOMS] + FOUR - 1) // FOUR):
+        energy += w[program[ENERGIES] + four]
     return energy
 
 
@@ -395,10 +414,9 @@ def energy_and_slopes(positions, w, program):
         gaussians_of(w, positions, i, program)
     for i in range(program[N_ATOMS]):
         add_channels(w, i, program)
-    energy = 0.0
     for first in range(0, program[N_ATOMS], LANES):
-        energy += call_centres(program[CIRCUITS], w, first, 0, program)
-    return energy
+        call_centres(program[CIRCUITS], w, first, 0, program)
+    return sum_of_fours(w, program)
 
 
 @when_needed(FORCE_SIGNATURE)

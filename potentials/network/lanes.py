@@ -1,14 +1,13 @@
-"""Circuits on four lanes: the gates of four centres at a time, as LLVM vectors.
+"""Circuits on lanes: the gates of several centres at a time, as LLVM vectors.
 
-A state is an array of amplitudes, each of eight numbers: the real parts of four centres, then
-their imaginary parts. Centres differ in their angles, not in their gates, so that every operation
+A state is an array of amplitudes, each with the real parts of `LANES` centres, then their imaginary
+parts. Centres differ in their angles, not in their gates, so that every operation
 is the same on all lanes; the index of an amplitude has a bit for each qubit. Like those of `simd`,
 the functions work on one array `w`, without bounds checks.
 """
 # mypy: allow-untyped-defs, allow-untyped-calls
 # Numba and LLVM carry the types here.
 
-import math
 from contextlib import contextmanager
 
 from llvmlite import ir
@@ -16,9 +15,16 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from qmd.integrators import VECTOR_WIDTH
+
+from ..simd.trigonometry import of_half_angle, sine_and_cosine
 from ..simd.vectors import block_of
 
-LANES = 4
+LANES = VECTOR_WIDTH
+"""Centres at a time. What is computed of a centre does not depend on it, to the last bit."""
+FOUR = 4
+"""Centres whose energies, and whose virials, are summed first, whatever `LANES` is; a vector along
+the channels or the radial functions of one centre has this width, too."""
 AMPLITUDE = 2 * LANES
 """Numbers of one amplitude."""
 
@@ -72,12 +78,8 @@ class Arithmetic:
     def spin_at(self, turn, sign):
         """(cos, x, y, z) at `turn`, its vector times `sign`."""
         c = self.block.load(turn)
-        sign = self._spread(sign)
+        sign = self.block.spread(sign)
         return c, *(self.builder.fmul(sign, self.block.load(turn, LANES * i)) for i in (1, 2, 3))
-
-    def _spread(self, scalar):
-        lanes = self.builder.insert_element(self.block.zero, scalar, ir.IntType(32)(0))
-        return self.block.shuffle(lanes, (0,) * LANES)
 
     @contextmanager
     def pairs(self, size, stride):
@@ -124,7 +126,7 @@ def rotate(typingctx, w, x, turn, sign, stride, size):
     """``exp(-i sign v.sigma)`` of the qubit of `stride`; (cos r, v sin r / r) lies at `turn`."""
 
     def codegen(context, builder, signature, args):
-        gates = Arithmetic(block_of(context, builder, signature, args[0]))
+        gates = Arithmetic(block_of(context, builder, signature, args[0], LANES))
         x, turn, sign, stride, size = args[1:]
         spin = gates.spin_at(turn, sign)
         with gates.pairs(size, stride) as (up, down):
@@ -141,7 +143,7 @@ def rotate_back(typingctx, w, psi, after, turn, sign, stride, size, out):
     """Undo `rotate` on psi and `after`; adds ``2 Im <after|sigma|psi>`` (x, y, z) at `out`."""
 
     def codegen(context, builder, signature, args):
-        gates = Arithmetic(block_of(context, builder, signature, args[0]))
+        gates = Arithmetic(block_of(context, builder, signature, args[0], LANES))
         psi, after, turn, sign, stride, size, out = args[1:]
         fma, negative = gates.block.multiply_add, gates.block.negative
         spin = gates.spin_at(turn, builder.fneg(sign))
@@ -177,7 +179,7 @@ def exchange(typingctx, w, x, phase, high, low, size):
     """``exp(-i J sigma.sigma)`` of two qubits up to a phase; ``(exp(4iJ) - 1) / 2`` at `phase`."""
 
     def codegen(context, builder, signature, args):
-        gates = Arithmetic(block_of(context, builder, signature, args[0]))
+        gates = Arithmetic(block_of(context, builder, signature, args[0], LANES))
         x, phase, high, low, size = args[1:]
         factor = gates.block.load(phase), gates.block.load(phase, LANES)
         with gates.exchanged(size, high, low) as (first, second):
@@ -198,7 +200,7 @@ def exchange_back(typingctx, w, psi, after, phase, high, low, size, out):
     """
 
     def codegen(context, builder, signature, args):
-        gates = Arithmetic(block_of(context, builder, signature, args[0]))
+        gates = Arithmetic(block_of(context, builder, signature, args[0], LANES))
         psi, after, phase, high, low, size, out = args[1:]
         fma, negative = gates.block.multiply_add, gates.block.negative
         factor = gates.block.load(phase), negative(gates.block.load(phase, LANES))
@@ -214,7 +216,7 @@ def exchange_back(typingctx, w, psi, after, phase, high, low, size, out):
             (re, im), (left_re, left_im) = odd
             value = fma(left_re, im, builder.load(total))
             builder.store(fma(negative(left_im), re, value), total)
-        four = ir.Constant(gates.block.zero.type, [-4.0] * LANES)
+        four = gates.block.constant(-4.0)
         gates.add_at(builder.fmul(four, builder.load(total)), out)
         return context.get_dummy_value()
 
@@ -226,9 +228,9 @@ def observe(typingctx, w, psi, after, weight, high, low, size, out):
     """Adds ``<psi|sigma.sigma|psi> - 1`` at `out`, ``weight (sigma.sigma - 1) psi`` to `after`."""
 
     def codegen(context, builder, signature, args):
-        gates = Arithmetic(block_of(context, builder, signature, args[0]))
+        gates = Arithmetic(block_of(context, builder, signature, args[0], LANES))
         psi, after, weight, high, low, size, out = args[1:]
-        fma, two = gates.block.multiply_add, ir.Constant(gates.block.zero.type, [-2.0] * LANES)
+        fma, two = gates.block.multiply_add, gates.block.constant(-2.0)
         factor = builder.fmul(two, gates.block.load(weight))
         (total,) = gates.sums(1)
         with gates.exchanged(size, high, low) as (first, second):
@@ -244,82 +246,19 @@ def observe(typingctx, w, psi, after, weight, high, low, size, out):
     return nothing(w, *[types.intp] * 7), codegen
 
 
-HALF_PI = 1.5707963267948966, 6.123233995736766e-17
-"""pi / 2 in two parts; multiply-adds take multiples of it off an angle without rounding."""
-SINE = (
-    1.58969099521155010221e-10, -2.50507602534068634195e-08, 2.75573137070700676789e-06,
-    -1.98412698298579493134e-04, 8.33333333332248946124e-03, -1.66666666666666324348e-01,
-)  # fmt: skip
-COSINE = (
-    -1.13596475577881948265e-11, 2.08757232129817482790e-09, -2.75573143513906633035e-07,
-    2.48015872894767294178e-05, -1.38888888888741095749e-03, 4.16666666666666019037e-02,
-)  # fmt: skip
-"""Coefficients on [-pi/4, pi/4], errors below 2**-58 (FreeBSD msun, k_sin.c and k_cos.c)."""
-
-
-def _constant(block, value):
-    return ir.Constant(block.zero.type, [value] * LANES)
-
-
-def _unary(block, name, value):
-    kind = block.zero.type
-    function = cgutils.get_or_insert_function(
-        block.builder.module, ir.FunctionType(kind, [kind]), f"llvm.{name}.v4f64"
-    )
-    return block.builder.call(function, [value])
-
-
-def _polynomial(block, coefficients, z):
-    value = _constant(block, coefficients[0])
-    for coefficient in coefficients[1:]:
-        value = block.multiply_add(value, z, _constant(block, coefficient))
-    return value
-
-
-def _sine_and_cosine(block, x):
-    """Return sine and cosine of angles below 1e9: quarter turns first, then polynomials."""
-    builder, fma = block.builder, block.multiply_add
-    n = _unary(block, "rint", builder.fmul(x, _constant(block, 2 / math.pi)))
-    minus = block.negative(n)
-    y = fma(minus, _constant(block, HALF_PI[1]), fma(minus, _constant(block, HALF_PI[0]), x))
-    z = builder.fmul(y, y)
-    sine = fma(builder.fmul(y, z), _polynomial(block, SINE, z), y)
-    square = builder.fmul(z, z)
-    near = fma(_constant(block, -0.5), z, _constant(block, 1.0))
-    cosine = fma(square, _polynomial(block, COSINE, z), near)
-    integers = ir.VectorType(ir.IntType(32), LANES)
-    quarter = builder.fptosi(n, integers)
-
-    def bit(value, mask):
-        masked = builder.and_(value, ir.Constant(integers, [mask] * LANES))
-        return builder.icmp_signed("!=", masked, ir.Constant(integers, [0] * LANES))
-
-    odd = bit(quarter, 1)
-    a, b = builder.select(odd, cosine, sine), builder.select(odd, sine, cosine)
-    next_quarter = builder.add(quarter, ir.Constant(integers, [1] * LANES))
-    sine = builder.select(bit(quarter, 2), block.negative(a), a)
-    return sine, builder.select(bit(next_quarter, 2), block.negative(b), b)
-
-
 @intrinsic
 def prepare_turn(typingctx, w, turn):
     """From (x, y, z) behind `turn`: cos r there, v sin r / r behind it, and then sin r / r."""
 
     def codegen(context, builder, signature, args):
-        block = block_of(context, builder, signature, args[0])
+        block = block_of(context, builder, signature, args[0], LANES)
         turn = args[1]
         v = [block.load(turn, LANES * i) for i in (1, 2, 3)]
         square = builder.fmul(v[0], v[0])
         for x in v[1:]:
             square = block.multiply_add(x, x, square)
-        tiny = builder.fcmp_ordered("<", square, _constant(block, 1e-12))
-        safe = builder.select(tiny, _constant(block, 1.0), square)
-        r = _unary(block, "sqrt", safe)
-        sine, cosine = _sine_and_cosine(block, r)
-        series = block.multiply_add(square, _constant(block, -1 / 6), _constant(block, 1.0))
-        sinc = builder.select(tiny, series, builder.fdiv(sine, r))
-        flat = block.multiply_add(square, _constant(block, -0.5), _constant(block, 1.0))
-        block.store(builder.select(tiny, flat, cosine), turn)
+        cosine, sinc = of_half_angle(builder, square)
+        block.store(cosine, turn)
         for i, x in enumerate(v):
             block.store(builder.fmul(sinc, x), turn, LANES * (1 + i))
         block.store(sinc, turn, 4 * LANES)
@@ -333,12 +272,12 @@ def prepare_phase(typingctx, w, phase):
     """From J at `phase`: ``(exp(4iJ) - 1) / 2``."""
 
     def codegen(context, builder, signature, args):
-        block = block_of(context, builder, signature, args[0])
+        block = block_of(context, builder, signature, args[0], LANES)
         phase = args[1]
-        angle = builder.fmul(_constant(block, 4.0), block.load(phase))
-        sine, cosine = _sine_and_cosine(block, angle)
-        half = _constant(block, 0.5)
-        real = builder.fsub(cosine, _constant(block, 1.0))
+        angle = builder.fmul(block.constant(4.0), block.load(phase))
+        sine, cosine = sine_and_cosine(builder, angle)
+        half = block.constant(0.5)
+        real = builder.fsub(cosine, block.constant(1.0))
         block.store(builder.fmul(half, real), phase)
         block.store(builder.fmul(half, sine), phase, LANES)
         return context.get_dummy_value()
@@ -353,8 +292,8 @@ def add_scaled(typingctx, w, y, factor, x, n):
     def codegen(context, builder, signature, args):
         gates = Arithmetic(block_of(context, builder, signature, args[0]))
         y, factor, x, n = args[1:]
-        factor = gates._spread(factor)
-        with gates.block.loop_to(n, LANES) as i:
+        factor = gates.block.spread(factor)
+        with gates.block.loop_to(n, FOUR) as i:
             at = builder.add(y, i)
             value = gates.block.load(builder.add(x, i))
             gates.block.store(gates.block.multiply_add(factor, value, gates.block.load(at)), at)
@@ -374,7 +313,7 @@ def add_outer(typingctx, w, y, values, count, x, n):
         with cgutils.for_range(builder, count) as loop:
             at = builder.add(values, builder.mul(loop.index, two))
             factor, row = gates.block.broadcast(at), builder.add(y, builder.mul(loop.index, n))
-            with gates.block.loop_to(n, LANES) as i:
+            with gates.block.loop_to(n, FOUR) as i:
                 place = builder.add(row, i)
                 value = gates.block.load(builder.add(x, i))
                 gates.block.store(
@@ -393,7 +332,7 @@ def dot(typingctx, w, x, y, n):
         gates = Arithmetic(block_of(context, builder, signature, args[0]))
         x, y, n = args[1:]
         (total,) = gates.sums(1)
-        with gates.block.loop_to(n, LANES) as i:
+        with gates.block.loop_to(n, FOUR) as i:
             left, right = gates.block.load(builder.add(x, i)), gates.block.load(builder.add(y, i))
             gates.block.accumulate(total, left, right)
         return gates.block.sum_of_lanes(builder.load(total))

@@ -1,13 +1,13 @@
-"""Networks of any number of atoms in any cell, on a neighbour list, four centres at a time.
+"""Networks of any number of atoms in any cell, on a neighbour list, `LANES` centres at a time.
 
-Four centres have their neighbours within the cut-off picked out, the moments of these summed
+A group of centres has its neighbours within the cut-off picked out, the moments of these summed
 (`moments`), and their channels made from the moments. Then a function of the family, such as
 `kernel.circuits`, turns the channels into energies and into derivatives by the channels, on the
 way back of which lie the pulls of the neighbours. Only these meet: they are kept for each entry of
 the list, and added to the forces in the order of the list. So the bits of a sum depend on the
 positions only, not on the history of the list, and not on who computes which centres.
 
-The function of the family sees a network of four atoms: a program of its own, of the layout of
+The function of the family sees a network of one group: a program of its own, of the layout of
 `kernel`, and channels of its own in the workspace. A slot is that and the moments; two slots
 can be at work at once.
 """
@@ -23,8 +23,9 @@ from ..contract import clear, fill
 from ..parts import CENTRES, call_centres
 from ..simd.gaussians import FROM_THE_FIRST
 from .kernel import CHANNELS, KINDS, SLOPES, channel_size
+from .kernel import ENERGIES as OF_FOURS
 from .kernel import N_ATOMS as CENTRES_HERE
-from .lanes import LANES
+from .lanes import FOUR, LANES
 from .moments import (
     OF_RANK,
     add_tensors,
@@ -43,15 +44,15 @@ from .moments import (
  DENSE_NUMBERS_END, HEAD) = range(30)
 # fmt: on
 """Places in the program. `ATOMS` are the kinds of all atoms; `SLOTS` the programs of the slots, of
-`SLOT_WORDS` each, in which `BEGINS` are the first neighbours of the four centres; `MOMENTS` is the
+`SLOT_WORDS` each, in which `BEGINS` are the first neighbours of the centres; `MOMENTS` is the
 place of the moments of the first slot. `DENSE` is the address of the kernel of small isolated
 molecules, or 0, with its program and workspace."""
 # fmt: off
-(FUNCTION, FOUR, VIRIAL, CAP_PULLS, NEED_PULLS, PULLS, CAP_KEPT, NEED_KEPT, KEPT, TEAM,
+(FUNCTION, GROUP, VIRIAL, CAP_PULLS, NEED_PULLS, PULLS, CAP_KEPT, NEED_KEPT, KEPT, TEAM,
  ROOM_WORDS) = range(11)
 # fmt: on
-"""Words of the head of a `Room`: the functions of all and of four centres, whether the virial is
-asked for, what there is room for (pulls of list entries, and neighbours of four centres), and the
+"""Words of the head of a `Room`: the functions of all and of a group of centres, whether the virial
+is asked for, what there is room for (pulls of list entries, and neighbours of a group), and the
 threads that share the work."""
 VIRIAL_STEP = 16
 """Numbers from the virial of four centres to the next: no two threads write one line of a cache."""
@@ -97,8 +98,7 @@ def on_lists(positions, cell, forces, virial, program, workspace):
         return math.nan
     room = neighbours.integers(program[ROOM], ROOM_WORDS)
     for first in range(0, program[N_ATOMS], LANES):
-        energy = call_centres(room[FOUR], workspace, first, 0, program)
-        workspace[program[ENERGIES] + first // LANES] = energy
+        call_centres(room[GROUP], workspace, first, 0, program)
     return collect(near, forces, virial, program, workspace)
 
 
@@ -146,7 +146,7 @@ def collect(near, forces, virial, program, w):
         forces[i, 1] += y
         forces[i, 2] += z
     fill(virial, 0.0)
-    for four in range((n + LANES - 1) // LANES):
+    for four in range((n + FOUR - 1) // FOUR):
         energy += w[program[ENERGIES] + four]
         for a in range(virial.shape[0]):
             for b in range(3):
@@ -155,8 +155,8 @@ def collect(near, forces, virial, program, w):
 
 
 @when_needed(CENTRES)
-def four_centres(w, first, slot, program):
-    """Energy of up to four centres; writes the pulls of their neighbours."""
+def group(w, first, slot, program):
+    """Write energies and virials of up to `LANES` centres, and the pulls of their neighbours."""
     near, room = neighbours.opened(program[LIST]), neighbours.integers(program[ROOM], ROOM_WORDS)
     start = program[SLOTS] + slot * program[SLOT_WORDS]
     own = program[start : start + program[SLOT_WORDS]]
@@ -172,14 +172,16 @@ def four_centres(w, first, slot, program):
         _moments(at, lane, slot, kept, own, program, w)
         _channels(lane, slot, own, program, w)
     own[program[BEGINS] + count] = at
-    energy = call_centres(program[FAMILY], w, 0, 0, own)
-    if room[VIRIAL] != 0:
+    call_centres(program[FAMILY], w, 0, 0, own)
+    for four in range((count + FOUR - 1) // FOUR):
+        to = first // FOUR + four
+        w[program[ENERGIES] + to] = w[own[OF_FOURS] + four]
         for a in range(9):
-            w[program[VIRIALS] + VIRIAL_STEP * (first // LANES) + a] = 0.0
+            w[program[VIRIALS] + VIRIAL_STEP * to + a] = 0.0
     for lane in range(count):
         _slopes(lane, slot, own, program, w)
         _pull(first, lane, slot, kept, pulls, own, program, w)
-    return energy
+    return 0.0
 
 
 @inner
@@ -312,7 +314,7 @@ def _pull(first, lane, slot, kept, pulls, own, program, w):
     """Write the pulls of the neighbours of a lane, by the chain rule; add its virial."""
     near, room = neighbours.opened(program[LIST]), neighbours.integers(program[ROOM], ROOM_WORDS)
     padded, size = program[PADDED], record_size(program)
-    virial = program[VIRIALS] + VIRIAL_STEP * (first // LANES)
+    virial = program[VIRIALS] + VIRIAL_STEP * ((first + lane) // FOUR)
     for at in range(own[program[BEGINS] + lane], own[program[BEGINS] + lane + 1]):
         record = at * size
         unit = record + 2 * padded

@@ -11,7 +11,7 @@ from ..contract import check_bytes
 from ..simd.vectors import padded
 from . import kernel
 from . import list_kernel as layout
-from .lanes import LANES
+from .lanes import FOUR, LANES
 from .moments import OF_RANK
 from .team import Team
 from .team_kernel import LINE
@@ -38,7 +38,7 @@ class Centres(NamedTuple):
     function: int
     """Address of the function of type `CENTRES` that turns channels into energies and slopes."""
     program: Array
-    """That function's program for four atoms, without places in the workspace."""
+    """That function's program for `LANES` atoms, without places in the workspace."""
     constants: dict[int, Array]
     """Constants of the function, by the word of its program for their place."""
     scratch: dict[int, int]
@@ -54,7 +54,7 @@ class Room:
     Parameters
     ----------
     n_slots : int
-        Number of fours of centres at work at once, each by a thread of its own.
+        Number of groups of centres at work at once, each by a thread of its own.
     size : int
         Numbers that are kept of a neighbour.
     """
@@ -101,7 +101,7 @@ class Room:
         self._kept = np.zeros(self._n_slots * self._size * int(head[layout.CAP_KEPT]))
         head[layout.PULLS], head[layout.KEPT] = self._pulls.ctypes.data, self._kept.ctypes.data
         head[layout.FUNCTION] = _function(self._n_slots).address
-        head[layout.FOUR] = layout.four_centres().address
+        head[layout.GROUP] = layout.group().address
         if self._team:
             self._team.start()
             head[layout.TEAM] = self._team.address
@@ -129,7 +129,7 @@ def force_on_lists(
     dense : Force or None
         Kernel of the same network without a cell, which is used where there is none.
     n_slots : int
-        Number of fours of centres at work at once, each by a thread of its own.
+        Number of groups of centres at work at once, each by a thread of its own.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def force_on_lists(
         If the workspace would be too large.
     """
     n_kinds, _, n_radial, _ = centres.coefficients.shape
-    rank, n_fours = 2 if centres.parts[2] else 1, -(-len(kinds) // LANES)
+    rank, n_fours = 2 if centres.parts[2] else 1, -(-len(kinds) // FOUR)
     held = NeighbourList(centres.cutoff, SKIN, full=True)
     room = Room(n_slots, 2 * padded(n_radial) + layout.EXTRA)
     slot_programs, numbers, slot = _slots(centres, rank, n_slots)
@@ -209,6 +209,7 @@ def _slots(centres: Centres, rank: int, n_slots: int) -> tuple[Array, Array, tup
     channels = LANES * (3 * vectors + scalars + 5 * tensors)
     n_kinds, _, n_radial, _ = centres.coefficients.shape
     sizes = {kernel.CHANNELS: channels, kernel.SLOPES: channels} | centres.scratch
+    sizes |= {kernel.ENERGIES: LANES // FOUR}
     n_moments = n_kinds * OF_RANK[rank] * padded(n_radial)
     constants = centres.constants
     base = sum(array.size for array in constants.values())

@@ -11,18 +11,18 @@ from qmd.integrators import FORCE_SIGNATURE, neighbours
 from ..compilation import when_needed
 from ..contract import fill
 from .lanes import LANES
-from .list_kernel import ENERGIES, FOUR, LIST, N_ATOMS, ROOM, ROOM_WORDS, TEAM, collect, ready
+from .list_kernel import GROUP, LIST, N_ATOMS, ROOM, ROOM_WORDS, TEAM, collect, ready
 from .team_kernel import share
 
 
 @when_needed(FORCE_SIGNATURE)
 def on_lists(positions, cell, forces, virial, program, workspace):
-    """Do the work of `list_kernel.on_lists`, several fours of centres at once."""
+    """Do the work of `list_kernel.on_lists`, several groups of centres at once."""
     near = neighbours.opened(program[LIST])
     if not ready(near, positions, cell, forces, virial, program):
         fill(forces, math.nan)
         return math.nan
     room = neighbours.integers(program[ROOM], ROOM_WORDS)
-    n_fours = (program[N_ATOMS] + LANES - 1) // LANES
-    share(room[TEAM], room[FOUR], n_fours, program[ENERGIES], program, workspace)
+    n_groups = (program[N_ATOMS] + LANES - 1) // LANES
+    share(room[TEAM], room[GROUP], n_groups, program, workspace)
     return collect(near, forces, virial, program, workspace)

@@ -14,7 +14,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ..simd.vectors import block_of
-from .lanes import LANES, Arithmetic, nothing
+from .lanes import FOUR, Arithmetic, nothing
 
 OF_RANK = 0, 4, 9
 """Number of components up to a rank."""
@@ -41,8 +41,8 @@ def _adding(count):
             gates = Arithmetic(block_of(context, builder, signature, args[0]))
             kept = block_of(context, builder, signature, args[3])
             m, n, _, at, *unit = args[1:]
-            factors = [gates._spread(y) for y in _components(builder, *unit)[:count]]
-            with gates.block.loop_to(n, LANES) as g:
+            factors = [gates.block.spread(y) for y in _components(builder, *unit)[:count]]
+            with gates.block.loop_to(n, FOUR) as g:
                 value, place = kept.load(builder.add(at, g)), builder.add(m, g)
                 for factor in factors:
                     old = gates.block.load(place)
@@ -76,10 +76,10 @@ def _pulling(count):
             kept = block_of(context, builder, signature, args[3])
             s, n, _, at, *unit = args[1:]
             block, fma = gates.block, gates.block.multiply_add
-            spread = [gates._spread(y) for y in _components(builder, *unit)[:count]]
+            spread = [gates.block.spread(y) for y in _components(builder, *unit)[:count]]
             x, y, z = spread[1:4]
             totals = gates.sums(4)
-            with block.loop_to(n, LANES) as g:
+            with block.loop_to(n, FOUR) as g:
                 place, rows = builder.add(s, g), []
                 for _ in range(count):
                     rows.append(block.load(place))
@@ -128,7 +128,7 @@ def _combining(count):
             gates = Arithmetic(block_of(context, builder, signature, args[0]))
             y, y_step, m, m_step, c, row, rows, n = args[1:]
             block = gates.block
-            with block.loop_to(n, LANES) as i:
+            with block.loop_to(n, FOUR) as i:
                 totals = [block.accumulator() for _ in range(count)]
                 to = builder.add(y, i)
                 for total in totals:

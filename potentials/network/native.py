@@ -9,7 +9,7 @@ from ..contract import check_bytes
 from ..simd.vectors import padded
 from . import kernel as layout
 from . import rank_two
-from .lanes import AMPLITUDE, LANES
+from .lanes import AMPLITUDE, FOUR, LANES
 from .list_native import Centres, force_on_lists
 from .network import AtomCentredNetwork, NetworkParameters
 from .pair_lanes import COMPONENTS, UNITARY
@@ -59,9 +59,9 @@ def _dense_in_parallel(model: AtomCentredNetwork) -> Force:
 
 def _centres(model: AtomCentredNetwork) -> Centres:
     """Return what the kernel on lists has to know of a network."""
-    four = model.on((0,) * LANES)
+    few = model.on((0,) * LANES)
     radial, start, offsets = kernel_order(model.parameters, model.circuit)
-    head, lists = _program(four)
+    head, lists = _program(few)
     shape = (model.n_kinds, model.n_kinds, model.n_radial, -1)
     return Centres(
         first=model.first,
@@ -72,7 +72,7 @@ def _centres(model: AtomCentredNetwork) -> Centres:
         function=int(head[layout.CIRCUITS]),
         program=np.concatenate([head, lists]),
         constants={layout.OFFSETS: offsets, layout.INITIAL: _singlets(model.circuit)},
-        scratch=_scratch_of_four(model),
+        scratch=_scratch_of_lanes(model),
     )
 
 
@@ -83,18 +83,18 @@ def arrays(model: AtomCentredNetwork, n_at_once: int = 1) -> tuple[Array, Array]
     ----------
     model : AtomCentredNetwork
     n_at_once : int
-        Number of fours of centres that have scratch of their own.
+        Number of `LANES` centres that have scratch of their own.
 
     Raises
     ------
     ValueError
         If the workspace would be too large.
     """
-    constants, of_four = _constants(model), _scratch_of_four(model)
-    shift = sum(of_four.values())
+    constants, of_lanes = _constants(model), _scratch_of_lanes(model)
+    shift = sum(of_lanes.values())
     sizes = {place: part.size for place, part in constants.items()}
     sizes |= _scratch(model, constants)
-    sizes |= of_four  # last, so that others of their kind can follow
+    sizes |= of_lanes  # last, so that others of their kind can follow
     n_numbers = sum(sizes.values()) + (n_at_once - 1) * shift
     check_bytes(8 * n_numbers)
     head, lists = _program(model)
@@ -170,14 +170,15 @@ def _scratch(model: AtomCentredNetwork, constants: dict[int, Array]) -> dict[int
         layout.CHANNELS: n * n_channels,
         layout.SLOPES: n * n_channels,
         layout.DOTS: size,
+        layout.ENERGIES: -(-n // FOUR),
         layout.COEFFICIENT_SLOPES: constants[layout.COEFFICIENTS].size,
         layout.CONSTANT_SLOPES: constants[layout.CONSTANTS].size,
         layout.OFFSET_SLOPES: constants[layout.OFFSETS].size,
     }
 
 
-def _scratch_of_four(model: AtomCentredNetwork) -> dict[int, int]:
-    """Return the sizes of the scratch of four centres."""
+def _scratch_of_lanes(model: AtomCentredNetwork) -> dict[int, int]:
+    """Return the sizes of the scratch of `LANES` centres."""
     circuit = model.circuit
     n_qubits, n_couplings = len(circuit.spins), circuit.n_layers * circuit.n_couplings
     n_vectors = (circuit.n_layers + 1) * n_qubits

@@ -1,4 +1,4 @@
-"""Pair gates and observables of rank two on four lanes; see `pair_gates` for their definition.
+"""Pair gates and observables of rank two on lanes; see `pair_gates` for their definition.
 
 The four amplitudes of two qubits are split into the singlet ``s = b - c`` and the triplets
 ``x = d - a``, ``y = -i (a + d)``, ``z = b + c``, all times root 2. A symmetric matrix lies as xx,
@@ -7,7 +7,6 @@ yy, zz, xy, xz, yz, the five components of a traceless one as xx, yy, xy, xz, yz
 # mypy: allow-untyped-defs, allow-untyped-calls
 # Numba and LLVM carry the types here.
 
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
@@ -24,9 +23,6 @@ ROWS = ((0, 3, 4), (3, 1, 5), (4, 5, 2))
 
 class _Pairs(Arithmetic):
     """Arithmetic on the amplitudes of two qubits."""
-
-    def constant(self, value):
-        return ir.Constant(self.block.zero.type, [value] * LANES)
 
     def split(self, amplitudes):
         """Singlet and triplets of (00, 01, 10, 11)."""
@@ -46,7 +42,7 @@ class _Pairs(Arithmetic):
             self.subtract(turned, x), self.add(z, singlet),
             self.subtract(z, singlet), self.add(turned, x),
         )  # fmt: skip
-        half = self.constant(0.5)
+        half = self.block.constant(0.5)
         return tuple(self.scale(half, amplitude) for amplitude in twice)
 
     def load_all(self, x, places):
@@ -95,7 +91,7 @@ class _Pairs(Arithmetic):
     def gate(self, factor, u, amplitudes):
         """Singlet times ``1 + 2 factor``, triplets times u; also returns both as they were."""
         singlet, triplets = self.split(amplitudes)
-        two = self.constant(2.0)
+        two = self.block.constant(2.0)
         changed = self.add(singlet, self.scale(two, self.times(factor, singlet)))
         turned = self.times_unitary(u, triplets)
         return self.joined(changed, turned), singlet, triplets, turned
@@ -108,7 +104,7 @@ class _Pairs(Arithmetic):
 
     def add_totals(self, factors, totals, out):
         for k, (factor, total) in enumerate(zip(factors, totals, strict=True)):
-            value = self.builder.fmul(self.constant(factor), self.builder.load(total))
+            value = self.builder.fmul(self.block.constant(factor), self.builder.load(total))
             self.add_at(value, out, LANES * k)
 
 
@@ -117,7 +113,7 @@ def prepare_unitary(typingctx, w, u):
     """From the components of Q at `u`: the unitary ``(1 + iQ) / (1 - iQ)`` there."""
 
     def codegen(context, builder, signature, args):
-        pairs = _Pairs(block_of(context, builder, signature, args[0]))
+        pairs = _Pairs(block_of(context, builder, signature, args[0], LANES))
         u, fma, fmul = args[1], pairs.block.multiply_add, builder.fmul
         xx, yy, zz, xy, xz, yz = q = pairs.traceless_at(u)
         square = [
@@ -127,7 +123,7 @@ def prepare_unitary(typingctx, w, u):
             )
         ]
         trace = builder.fadd(square[0], builder.fadd(square[1], square[2]))
-        one = fma(pairs.constant(0.5), trace, pairs.constant(1.0))
+        one = fma(pairs.block.constant(0.5), trace, pairs.block.constant(1.0))
 
         def minor(a, b, c, d):
             return fma(a, b, pairs.block.negative(fmul(c, d)))
@@ -137,13 +133,13 @@ def prepare_unitary(typingctx, w, u):
             fma(xy, minor(yz, xz, xy, zz), fmul(xz, minor(xy, yz, yy, xz))),
         )  # fmt: skip
         size = fma(one, one, fmul(determinant, determinant))
-        scale = builder.fdiv(pairs.constant(2.0), size)
+        scale = builder.fdiv(pairs.block.constant(2.0), size)
         factor = fmul(scale, one), pairs.block.negative(fmul(scale, determinant))
         for k in range(6):
             real = builder.fsub(one, square[k]) if k < 3 else pairs.block.negative(square[k])
             re, im = pairs.times(factor, (real, q[k]))
             if k < 3:
-                re = builder.fsub(re, pairs.constant(1.0))
+                re = builder.fsub(re, pairs.block.constant(1.0))
             pairs.block.store(re, u, LANES * k)
             pairs.block.store(im, u, LANES * (6 + k))
         return context.get_dummy_value()
@@ -156,7 +152,7 @@ def turn_pair(typingctx, w, x, phase, u, high, low, size):
     """`lanes.exchange`, then the unitary at `u` on the triplets."""
 
     def codegen(context, builder, signature, args):
-        pairs = _Pairs(block_of(context, builder, signature, args[0]))
+        pairs = _Pairs(block_of(context, builder, signature, args[0], LANES))
         x, phase, u, high, low, size = args[1:]
         factor = pairs.block.load(phase), pairs.block.load(phase, LANES)
         unitary = pairs.unitary_at(u)
@@ -177,7 +173,7 @@ def turn_pair_back(typingctx, w, psi, after, phase, u, high, low, size, of_phase
     """
 
     def codegen(context, builder, signature, args):
-        pairs = _Pairs(block_of(context, builder, signature, args[0]))
+        pairs = _Pairs(block_of(context, builder, signature, args[0], LANES))
         psi, after, phase, u, high, low, size, of_phase, of_q = args[1:]
         negative = pairs.block.negative
         factor = pairs.block.load(phase), negative(pairs.block.load(phase, LANES))
@@ -222,11 +218,11 @@ def observe_pair(typingctx, w, psi, after, weight, q, high, low, size, value, of
     """
 
     def codegen(context, builder, signature, args):
-        pairs = _Pairs(block_of(context, builder, signature, args[0]))
+        pairs = _Pairs(block_of(context, builder, signature, args[0], LANES))
         psi, after, weight, q, high, low, size, value, of_q = args[1:]
         negative = pairs.block.negative
-        factor = builder.fmul(pairs.constant(-4.0), pairs.block.load(weight))
-        minus_two = pairs.constant(-2.0)
+        factor = builder.fmul(pairs.block.constant(-4.0), pairs.block.load(weight))
+        minus_two = pairs.block.constant(-2.0)
         matrix = [builder.fmul(minus_two, part) for part in pairs.traceless_at(q)]
         singlets, *totals = pairs.sums(6)
         with pairs.quadruples(size, high, low) as places:

@@ -15,7 +15,16 @@ from qmd.integrators import FORCE_SIGNATURE, njit
 from ..compilation import when_needed
 from ..contract import fill
 from ..parts import call_centres
-from .kernel import CIRCUITS, N_ATOMS, SHIFT, add_channels, gaussians_of, pulls, write_force
+from .kernel import (
+    CIRCUITS,
+    N_ATOMS,
+    SHIFT,
+    add_channels,
+    gaussians_of,
+    pulls,
+    sum_of_fours,
+    write_force,
+)
 from .lanes import LANES
 
 numba.get_num_threads()  # starts them: what comes from the cache needs their symbols
@@ -29,19 +38,14 @@ def evaluate_into(positions, forces, program, workspace):
         gaussians_of(workspace, positions, np.int64(i), program)
     for i in numba.prange(n):
         add_channels(workspace, np.int64(i), program)
-    n_fours = (n + LANES - 1) // LANES
-    energies = np.empty(n_fours)
-    for four in numba.prange(n_fours):
-        first, shift = LANES * np.int64(four), program[SHIFT] * np.int64(four)
-        energies[four] = call_centres(program[CIRCUITS], workspace, first, shift, program)
+    for group in numba.prange((n + LANES - 1) // LANES):
+        first, shift = LANES * np.int64(group), program[SHIFT] * np.int64(group)
+        call_centres(program[CIRCUITS], workspace, first, shift, program)
     for i in numba.prange(n):
         pulls(workspace, np.int64(i), program)
     for i in numba.prange(n):
         write_force(workspace, forces, np.int64(i), program)
-    energy = 0.0
-    for four in range(n_fours):
-        energy += energies[four]
-    return energy
+    return sum_of_fours(workspace, program)
 
 
 @when_needed(FORCE_SIGNATURE, allocates=True)

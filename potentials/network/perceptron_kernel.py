@@ -1,4 +1,4 @@
-"""Perceptrons of four centres in Numba: energy and derivatives by the channels.
+"""Perceptrons of up to `LANES` centres in Numba: energy and derivatives by the channels.
 
 The function of a family that `list_kernel` calls: it sees channels as those of `kernel`, vectors,
 scalars and tensors of centre after centre, and finds its constants by its own program, of which the
@@ -21,6 +21,7 @@ from .kernel import (
     N_VECTORS,
     OFFSETS,
     SLOPES,
+    begin_centre,
     channel_size,
 )
 from .lanes import LANES
@@ -31,25 +32,24 @@ from .lanes import LANES
 # fmt: on
 # VECTORS to HIDDEN are numbers, not filled up; UNITS are of both layers; a matrix has nine numbers.
 FOUR_KINDS = END
-"""Place of the kinds of four centres in the program."""
+"""Place of the kinds of `LANES` centres in the program."""
 
 
 @when_needed(CENTRES)
 def perceptrons(w, first, shift, program):
-    """Energy of up to four centres, and its derivatives by their channels."""
-    energy = 0.0
+    """Energies of up to `LANES` centres, four together, and derivatives by their channels."""
     for centre in range(first, min(first + LANES, program[N_ATOMS])):
-        kind = program[program[KINDS] + centre]
+        kind, four = program[program[KINDS] + centre], begin_centre(w, centre, program)
         channels = program[CHANNELS] + centre * channel_size(program)
         slopes = program[SLOPES] + centre * channel_size(program)
         for channel in range(channel_size(program)):
             w[slopes + channel] = 0.0
         _matrices(w, channels, program)
         _inputs(w, channels, program)
-        energy += _forward(w, kind, program)
+        w[four] += _forward(w, kind, program)
         _backward(w, kind, program)
         _input_slopes(w, channels, slopes, program)
-    return energy
+    return 0.0
 
 
 @inner

@@ -1,4 +1,4 @@
-"""Circuits of rank two on four centres at a time: pair gates and observables of tensors.
+"""Circuits of rank two on `LANES` centres at a time: pair gates and observables of tensors.
 
 A tensor channel has the index of the coupling, or of the observable, whose pairs of qubits it acts
 on. Both sectors have the same tensors; otherwise as in `kernel`.
@@ -35,6 +35,7 @@ from .kernel import (
     UNITARIES,
     VALUES,
     WEIGHTS,
+    begin_centre,
     centre_of,
     channel_size,
     encode,
@@ -56,7 +57,7 @@ from .pair_lanes import (
 
 @inner
 def _tensors_to_lanes(w, first, shift, program):
-    """Unitaries of the gates, and half of the matrices of the observables, of four centres."""
+    """Unitaries of the gates, and half of the matrices of the observables, of `LANES` centres."""
     tensors, n_couplings = program[N_TENSORS], program[N_LAYERS] * program[N_COUPLINGS]
     unitaries, matrices = shift + program[UNITARIES], shift + program[MATRICES]
     for lane in range(LANES):
@@ -129,8 +130,8 @@ def circuits(w, first, shift, program):
         w[torques + i] = 0.0
     _sector(w, 1.0, torques, slopes, tensor_slopes, shift, program)
     _sector(w, -1.0, torques + 3 * LANES * n_vectors, slopes, tensor_slopes, shift, program)
-    energy = 0.0
     for lane in range(min(LANES, program[N_ATOMS] - first)):
+        four = begin_centre(w, first + lane, program)
         vector_slopes(w, first + lane, lane, n_vectors, shift, program)
         centre = (first + lane) * channel_size(program)
         at = program[SLOPES] + centre + 3 * program[N_VECTORS]
@@ -139,15 +140,15 @@ def circuits(w, first, shift, program):
         for o in range(n_observables):
             value = 0.5 * w[values + LANES * o + lane] + n_pairs(o, program)
             w[at + n_couplings + o] = value
-            energy += 2.0 * w[shift + program[WEIGHTS] + LANES * o + lane] * value
+            w[four] += 2.0 * w[shift + program[WEIGHTS] + LANES * o + lane] * value
         to = 3 * program[N_VECTORS] + program[N_SCALARS]
         for m in range(5):
             for t in range(n_tensors):
                 slope = w[tensor_slopes + COMPONENTS * t + LANES * m + lane]
                 if t >= n_couplings:
                     slope *= 0.5
-                    energy += w[program[CHANNELS] + centre + to + t] * slope
+                    w[four] += w[program[CHANNELS] + centre + to + t] * slope
                 w[program[SLOPES] + centre + to + t] = slope
             to += program[N_TENSORS]
-        energy += w[program[OFFSETS] + program[program[KINDS] + first + lane]]
-    return energy
+        w[four] += w[program[OFFSETS] + program[program[KINDS] + first + lane]]
+    return 0.0

@@ -22,8 +22,8 @@ from qmd.integrators import njit
 
 from ..parts import call_centres
 from ..simd.gaussians import fill_gaussians
-from .kernel import CHANNELS, CIRCUITS, KINDS, N_ATOMS, SLOPES
-from .lanes import LANES
+from .kernel import CHANNELS, CIRCUITS, ENERGIES, KINDS, N_ATOMS, SLOPES
+from .lanes import FOUR, LANES
 
 STEP = 1e-4
 """Largest change of a channel, rad or eV, on either side of a central difference."""
@@ -37,15 +37,16 @@ def circuits_into(channels, slopes, energies, program, w):
     n, size = channels.shape
     for lane in range(LANES):
         program[program[KINDS] + lane] = 0
-    for four in range(len(energies)):
-        first = LANES * four
+    for first in range(0, n, LANES):
         count = min(LANES, n - first)
         program[N_ATOMS] = count
         for lane in range(count):
             at = program[CHANNELS] + lane * size
             for c in range(size):
                 w[at + c] = channels[first + lane, c]
-        energies[four] = call_centres(program[CIRCUITS], w, 0, 0, program)
+        call_centres(program[CIRCUITS], w, 0, 0, program)
+        for four in range((count + FOUR - 1) // FOUR):
+            energies[first // FOUR + four] = w[program[ENERGIES] + four]
         for lane in range(count):
             at = program[SLOPES] + lane * size
             for c in range(size):

@@ -1,11 +1,11 @@
 """Compiled code that shares the centres of a network with the helpers of a `team`.
 
-The thread that calls a force offers its fours of centres; whoever is free claims the next one. The
-caller claims, too, and at the end waits only for fours that were claimed, never for a thread that
+The thread that calls a force offers its groups of centres; whoever is free claims the next one. The
+caller claims, too, and at the end waits only for groups that were claimed, never for a thread that
 has not come: on a busy machine helpers that get no core cost nothing. The OpenMP of Numba waits
 for all threads in each loop, with two of them on two busy cores 1.4 times as long as one alone.
 
-Who computes a four changes no bit of it, and the sums are made afterwards in the order of the
+Who computes a group changes no bit of it, and the sums are made afterwards in the order of the
 centres. A helper without work looks for some for a while, then sleeps until the caller writes a
 byte into its pipe.
 """
@@ -29,11 +29,11 @@ LINE = 16
 """Words between those that different threads write: two lines of a cache."""
 CLAIM, DONE, FIXED = 0, LINE, 2 * LINE
 # fmt: off
-(STOP, N_FOURS, N_HELPERS, FUNCTION, PROGRAM, PROGRAM_SIZE, NUMBERS, NUMBERS_SIZE,
- ENERGIES) = range(FIXED, FIXED + 9)
+(STOP, N_GROUPS, N_HELPERS, FUNCTION, PROGRAM, PROGRAM_SIZE, NUMBERS,
+ NUMBERS_SIZE) = range(FIXED, FIXED + 8)
 # fmt: on
 """Words of a team. `CLAIM` holds the number of the call in its upper half, so that a claim of an
-earlier one fails, and the next four in its lower half; `DONE` counts the finished fours."""
+earlier one fails, and the next group in its lower half; `DONE` counts the finished groups."""
 HELPERS = 3 * LINE
 ASLEEP, READ, WRITE, BYTE = range(4)
 """Words of a helper, from `HELPERS` on, `LINE` apart: the ends of its pipe."""
@@ -107,14 +107,14 @@ def _pointer(builder: Any, address: Any) -> Any:
 
 
 @inner
-def share(team, function, n_fours, energies, program, workspace):
-    """Compute all fours of centres, with the helpers that have time.
+def share(team, function, n_groups, program, workspace):
+    """Compute all groups of centres, with the helpers that have time.
 
-    The results are those of ``call_centres(function, workspace, first, slot, program)``; the
-    energies lie from `energies` on in the workspace. `n_fours` is the same at all calls.
+    The results are those of ``call_centres(function, workspace, first, slot, program)``.
+    `n_groups` is the same at all calls.
     """
     words = neighbours.integers(team, HELPERS)
-    words[N_FOURS], words[FUNCTION], words[ENERGIES] = n_fours, function, energies
+    words[N_GROUPS], words[FUNCTION] = n_groups, function
     words[PROGRAM], words[PROGRAM_SIZE] = address_of(program), program.shape[0]
     words[NUMBERS], words[NUMBERS_SIZE] = address_of(workspace), workspace.shape[0]
     store(team + 8 * DONE, 0)
@@ -125,33 +125,32 @@ def share(team, function, n_fours, energies, program, workspace):
         if load(own + 8 * ASLEEP) != 0 and replace(own + 8 * ASLEEP, 1, 0):
             _write(int32(load(own + 8 * WRITE)), own + 8 * BYTE, uint64(1))
     _take(team, 0)
-    while load(team + 8 * DONE) < n_fours:
+    while load(team + 8 * DONE) < n_groups:
         _yield()
 
 
 @inner
 def _take(team, slot):
-    """Compute fours of centres until all are claimed; return how many."""
+    """Compute groups of centres until all are claimed; return how many."""
     taken = 0
-    four = _claimed(team)
-    while four >= 0:
+    group = _claimed(team)
+    while group >= 0:
         words = neighbours.integers(team, HELPERS)
         program = neighbours.integers(words[PROGRAM], words[PROGRAM_SIZE])
         numbers = neighbours.floats(words[NUMBERS], words[NUMBERS_SIZE])
-        energy = call_centres(words[FUNCTION], numbers, LANES * four, slot, program)
-        numbers[words[ENERGIES] + four] = energy
+        call_centres(words[FUNCTION], numbers, LANES * group, slot, program)
         add(team + 8 * DONE, 1)
         taken += 1
-        four = _claimed(team)
+        group = _claimed(team)
     return taken
 
 
 @inner
 def _claimed(team):
-    """Return the next four of centres, now the caller's, or -1."""
+    """Return the next group of centres, now the caller's, or -1."""
     while True:
         word: Any = load(team + 8 * CLAIM)
-        if word & NEXT >= load(team + 8 * N_FOURS):
+        if word & NEXT >= load(team + 8 * N_GROUPS):
             return -1
         if replace(team + 8 * CLAIM, word, word + 1):
             return word & NEXT
@@ -171,7 +170,7 @@ def help_with(team, helper):
             store(own + 8 * ASLEEP, 1)
             # Looks again: whoever offered work before may not have seen the helper asleep.
             word = load(team + 8 * CLAIM)
-            idle = word & NEXT >= load(team + 8 * N_FOURS)
+            idle = word & NEXT >= load(team + 8 * N_GROUPS)
             if idle and load(team + 8 * STOP) == 0:
                 _read(int32(load(own + 8 * READ)), own + 8 * BYTE, uint64(1))
             store(own + 8 * ASLEEP, 0)

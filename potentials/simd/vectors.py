@@ -18,18 +18,20 @@ from numba.extending import intrinsic
 from ..compilation import inner
 
 _DOUBLE = ir.DoubleType()
-_VECTOR = ir.VectorType(_DOUBLE, 4)
 _INDEX = ir.IntType(32)
 
 
 class _Block:
-    """Loads, stores and multiply-adds on the data of `w`."""
+    """Loads, stores and multiply-adds on the data of `w`, `width` numbers at a time."""
 
-    def __init__(self, context, builder, signature, array):
-        self.builder = builder
+    def __init__(self, context, builder, signature, array, width=4):
+        self.builder, self.width = builder, width
+        self.vector = ir.VectorType(_DOUBLE, width)
         self.data = context.make_array(signature.args[0])(context, builder, array).data
         self.fma = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(_VECTOR, [_VECTOR] * 3), "llvm.fma.v4f64"
+            builder.module,
+            ir.FunctionType(self.vector, [self.vector] * 3),
+            f"llvm.fma.v{width}f64",
         )
 
     def at(self, index, offset=0):
@@ -37,7 +39,7 @@ class _Block:
         return self.builder.gep(self.data, [index])
 
     def _vector_at(self, index, offset):
-        return self.builder.bitcast(self.at(index, offset), _VECTOR.as_pointer())
+        return self.builder.bitcast(self.at(index, offset), self.vector.as_pointer())
 
     def load(self, index, offset=0):
         return self.builder.load(self._vector_at(index, offset), align=8)
@@ -46,15 +48,18 @@ class _Block:
         self.builder.store(value, self._vector_at(index, offset), align=8)
 
     def broadcast(self, index, offset=0):
-        scalar = self.builder.load(self.at(index, offset))
+        return self.spread(self.builder.load(self.at(index, offset)))
+
+    def spread(self, scalar):
+        """`scalar` in all lanes."""
+        undefined = ir.Constant(self.vector, ir.Undefined)
         return self.shuffle(
-            self.builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), scalar, _INDEX(0)),
-            (0, 0, 0, 0),
+            self.builder.insert_element(undefined, scalar, _INDEX(0)), (0,) * self.width
         )
 
     def shuffle(self, value, lanes):
-        mask = ir.Constant(ir.VectorType(_INDEX, 4), [_INDEX(lane) for lane in lanes])
-        return self.builder.shuffle_vector(value, ir.Constant(_VECTOR, ir.Undefined), mask)
+        mask = ir.Constant(ir.VectorType(_INDEX, len(lanes)), [_INDEX(lane) for lane in lanes])
+        return self.builder.shuffle_vector(value, ir.Constant(value.type, ir.Undefined), mask)
 
     def multiply_add(self, a, b, c):
         return self.builder.call(self.fma, [a, b, c])
@@ -62,11 +67,16 @@ class _Block:
     def negative(self, a):
         return self.builder.fneg(a)
 
+    def constant(self, value):
+        """`value` in all lanes."""
+        return ir.Constant(self.vector, [value] * self.width)
+
     @property
     def zero(self):
-        return ir.Constant(_VECTOR, [0.0] * 4)
+        return self.constant(0.0)
 
     def sum_of_lanes(self, value):
+        """The sum of four lanes."""
         pairs = self.builder.fadd(value, self.shuffle(value, (2, 3, 0, 1)))
         total = self.builder.fadd(pairs, self.shuffle(pairs, (1, 0, 3, 2)))
         return self.builder.extract_element(total, _INDEX(0))
@@ -93,9 +103,9 @@ class _Block:
             yield index
 
 
-def block_of(context, builder, signature, array):
+def block_of(context, builder, signature, array, width=4):
     """For the intrinsics of other files."""
-    return _Block(context, builder, signature, array)
+    return _Block(context, builder, signature, array, width)
 
 
 def _indices(n):

@@ -24,6 +24,7 @@ from qmd.potentials import (
     native_kernel,
     sivqlm,
 )
+from qmd.potentials.circuit import two_pairs_kernel
 from qmd.potentials.circuit.layout import VECTORS
 from qmd.potentials.circuit.lowering import MAGIC, TURN, lower
 
@@ -127,12 +128,19 @@ def test_calls_allocate_nothing(name, repeat):
     assert counts[0] == counts[1]
 
 
+def scratch_of(kernel: Force) -> int:
+    """Where the scratch begins in the workspace."""
+    if kernel.function is two_pairs_kernel.energy_and_forces():
+        return int(kernel.program[two_pairs_kernel.STATES])
+    return int(kernel.program[VECTORS])
+
+
 @pytest.mark.parametrize("name", FIXED)
 def test_the_result_does_not_depend_on_what_the_scratch_held(name):
     kernel = native_kernel(*model(name))
     positions = model(name).positions(0)
     energy, forces = evaluate(kernel, positions)
-    scratch = kernel.workspace[kernel.program[VECTORS] :]
+    scratch = kernel.workspace[scratch_of(kernel) :]
     for rubbish in (np.nan, 1e300, 0.0):
         scratch[:] = rubbish
         again, same = evaluate(kernel, positions)
@@ -145,7 +153,7 @@ def test_calls_leave_the_constants_alone(name):
     kernel = native_kernel(*model(name))
     program, workspace = kernel.program.copy(), kernel.workspace.copy()
     evaluate(kernel, model(name).positions(0))
-    constants = slice(kernel.program[VECTORS])
+    constants = slice(scratch_of(kernel))
     np.testing.assert_array_equal(kernel.program, program)
     np.testing.assert_array_equal(kernel.workspace[constants], workspace[constants])
 
