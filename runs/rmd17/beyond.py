@@ -141,7 +141,7 @@ def two_hops(species, seed, frames):
         "network": made.parameters,
         "sent": 0.5 * rng.standard_normal((k, n, HOP)),
         "radial": 0.1 * smooth_normals(rng, (k, k, HOP, RADIAL)),
-        "received": 0.1 * rng.standard_normal((k, HOP, LAYERS + 1, n)),
+        "received": 0.01 * rng.standard_normal((k, HOP, LAYERS + 1, n)),
     }
     kinds = np.array(made.kinds)
 
