@@ -6,6 +6,7 @@ instructions of one where a vector is too long for the processor, so that both w
 """
 
 import os
+from typing import Any
 
 from numba.core import codegen, config
 
@@ -26,7 +27,8 @@ def decided() -> int:
         if asked not in [str(width) for width in WIDTHS]:
             raise ValueError(f"{VARIABLE} must be 4 or 8, but is {asked!r}.")
         return int(asked)
-    features = config.CPU_FEATURES
+    settings: Any = config  # filled when Numba is imported
+    features = settings.CPU_FEATURES
     if features is None:
         features = codegen.get_host_cpu_features()
     return 8 if "+avx512f" in features.split(",") else 4

@@ -51,12 +51,13 @@ class Group(NamedTuple):
 
 def scratch(n_atoms: int) -> Group:
     """Return the scratch of a group."""
-    flat = [np.zeros(3 * n_atoms * VECTOR_WIDTH) for _ in range(6)]
     shape = 3 * n_atoms, VECTOR_WIDTH
-    integers = [np.zeros(VECTOR_WIDTH, np.int64) for _ in range(2)]
+    x, v, f, previous, noise, half_kick = (np.zeros(shape) for _ in range(6))
+    energies, going = np.zeros(VECTOR_WIDTH), np.zeros(VECTOR_WIDTH, np.bool_)
+    replicas, rows = (np.zeros(VECTOR_WIDTH, np.int64) for _ in range(2))
     return Group(
-        *flat[:5], (flat[0].reshape(shape), flat[2].reshape(shape)), np.zeros(VECTOR_WIDTH),
-        flat[5], *integers, np.zeros(VECTOR_WIDTH, np.bool_), np.zeros((n_atoms, 3)),
+        x.reshape(-1), v.reshape(-1), f.reshape(-1), previous.reshape(-1), noise.reshape(-1),
+        (x, f), energies, half_kick.reshape(-1), replicas, rows, going, np.zeros((n_atoms, 3)),
     )  # fmt: skip
 
 
@@ -104,9 +105,11 @@ def drift_all(positions, velocities, dt):
         positions[i] += dt * velocities[i]
 
 
-@intrinsic
-def _call(typingctx, address, positions, forces, energies, program, workspace):
+def _at_address(typingctx, address, positions, forces, energies, program, workspace):
     return BESIDE_SIGNATURE.return_type(types.int64, *BESIDE_SIGNATURE.args), call_address
+
+
+_call: Any = intrinsic(_at_address)
 
 
 def call_once(

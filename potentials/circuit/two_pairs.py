@@ -14,6 +14,7 @@ imaginary part: amplitude (a, b) of the two pairs lies in vector ``a // 2``, ele
 # Numba and LLVM carry the types here.
 
 from functools import partial
+from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils
@@ -44,8 +45,8 @@ class Steps:
     stride = STATE
     """Numbers from a state to the next."""
 
-    def __init__(self, v):
-        self.v = v
+    def __init__(self, v, n_layers):
+        self.v, self.n_layers = v, n_layers
 
     def vectors(self, positions, weights, n_atoms):
         """Encoding vectors of the four spins: x, y and z, each a vector of four."""
@@ -147,7 +148,7 @@ class Steps:
         """A layer, whose constants lie at u."""
         v = self.v
         re, im = (self._graded(part) for part in state)
-        found = [], []
+        found: tuple[list[Any], list[Any]] = ([], [])
         for r in ROWS:
             sums = [None] * 4  # four short chains instead of two long ones: latency counts
             for c in FLIPS:

@@ -3,6 +3,7 @@
 # Numba and LLVM carry the types here.
 
 from functools import partial
+from typing import Any
 
 from llvmlite import ir
 from numba import types
@@ -82,7 +83,8 @@ class StepsInMemory(Steps):
 
     def coupled_row(self, source, u, a, adjoint=False):
         """A layer, or its adjoint, on the state at a place: the results (a, b) for one a."""
-        v, found = self.v, [[], []]
+        v = self.v
+        found: tuple[list[Any], list[Any]] = ([], [])
         for b in range(4):
             sums = [None] * 4
             for c in flips_of(a, b):
@@ -176,7 +178,7 @@ SCRATCH = {
 """Places behind the states, of several geometries side by side."""
 
 
-def room(n_layers):
+def room(n_layers: int) -> int:
     """Numbers of the scratch of each geometry."""
     return (n_layers + 5) * _STEP + 64
 
@@ -189,7 +191,7 @@ _FIRST_PAIR = (
 """Sum, half, and products (a of the adjoint state, a of the state, sign) of `add_torques`."""
 
 
-def flips_of(a, b):
+def flips_of(a: int, b: int) -> list[int]:
     """The c for which a layer joins (a, b) and (a ^ c, b ^ c), where all gates keep parity."""
     return [c for c in FLIPS if c in (0, a ^ b) or a == b]
 
@@ -197,7 +199,6 @@ def flips_of(a, b):
 def _emit(kernel, positions, forces, places, n_atoms, n_layers):
     """Write the forces; return the energy without offset."""
     weights, initial, u, adjoint, observable, states = places
-    kernel.n_layers = n_layers
     vectors = kernel.vectors(positions, weights, n_atoms)
     rotations, cosine, sinc = kernel.rotations(vectors)
     kernel.first_state(rotations, initial, states)
@@ -215,8 +216,7 @@ def _data(context, builder, signature, args, index):
     return context.make_array(signature.args[index])(context, builder, args[index]).data
 
 
-@intrinsic
-def alone(typingctx, positions, forces, w, places, n_atoms, n_layers):
+def _alone(typingctx, positions, forces, w, places, n_atoms, n_layers):
     """Energy of one geometry without offset; writes the forces. Both arrays are contiguous.
 
     `places` are those of weights, first state, layers, their adjoints, observable and scratch.
@@ -225,13 +225,12 @@ def alone(typingctx, positions, forces, w, places, n_atoms, n_layers):
     def codegen(context, builder, signature, args):
         x, f, w = (_data(context, builder, signature, args, i) for i in range(3))
         places = cgutils.unpack_tuple(builder, args[3])
-        return _emit(Steps(Alone(builder, w)), x, f, places, *args[4:])
+        return _emit(Steps(Alone(builder, w), args[5]), x, f, places, *args[4:])
 
     return types.float64(positions, forces, w, places, n_atoms, n_layers), codegen
 
 
-@intrinsic
-def beside(typingctx, positions, forces, energies, w, places, n_atoms, n_layers, width):
+def _beside(typingctx, positions, forces, energies, w, places, n_atoms, n_layers, width):
     """`alone` of `width` geometries, a literal; the last index of all arrays is the geometry."""
     if not isinstance(width, types.IntegerLiteral):
         return None
@@ -240,7 +239,7 @@ def beside(typingctx, positions, forces, energies, w, places, n_atoms, n_layers,
         x, f, e, w = (_data(context, builder, signature, args, i) for i in range(4))
         places = cgutils.unpack_tuple(builder, args[4])
         v = Beside(builder, w, width.literal_value)
-        energy = _emit(StepsInMemory(v), x, f, places, *args[5:7])
+        energy = _emit(StepsInMemory(v, args[6]), x, f, places, *args[5:7])
         v.put(energy, e, ir.Constant(args[5].type, 0))
         return context.get_dummy_value()
 
@@ -248,3 +247,9 @@ def beside(typingctx, positions, forces, energies, w, places, n_atoms, n_layers,
         types.void(positions, forces, energies, w, places, n_atoms, n_layers, width),
         codegen,
     )
+
+
+alone: Any = intrinsic(_alone)
+"""Energy of one geometry without offset; writes the forces."""
+beside: Any = intrinsic(_beside)
+"""`alone` of several geometries side by side."""

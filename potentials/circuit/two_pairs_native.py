@@ -56,10 +56,11 @@ def force(architecture: Architecture, parameters: Parameters, lowered: Program) 
         OFFSET: np.asarray(parameters.offset),
         STATES: np.zeros(room(len(layers)) * VECTOR_WIDTH),
     }
-    program, numbers = np.zeros(HEAD, np.int64), []
+    program = np.zeros(HEAD, np.int64)
+    numbers: list[Array] = []
     program[N_ATOMS], program[N_LAYERS] = architecture.features.n_atoms, len(layers)
     for word, part in parts.items():
-        program[word] = sum(map(len, numbers))
+        program[word] = sum(part.size for part in numbers)
         numbers.append(np.pad(part.ravel(), (0, -part.size % _LINE)))
     beside = side_by_side if keeps_parity else None
     workspace = aligned(np.concatenate(numbers))
