@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from numba.core import codegen, config
 
-from qmd.integrators import VECTOR_WIDTH, vector_width
+import qmd.integrators.vector_width as vector_width
+from qmd.integrators import VECTOR_WIDTH
 
 ROOT = Path(__file__).parents[2]
 SOURCE = """

@@ -9,7 +9,8 @@ import kernel_bits
 import numpy as np
 import pytest
 
-from qmd.integrators import VECTOR_WIDTH, vector_width
+import qmd.integrators.vector_width as vector_width
+from qmd.integrators import VECTOR_WIDTH
 
 ROOT = Path(__file__).parents[3]
 
