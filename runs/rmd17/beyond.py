@@ -320,7 +320,7 @@ def turned_by_threes(gates, psi):
 
 def measured_threes(threes, psi):
     """Return the energy of the observables of rank three, odd under inversion as the density."""
-    energy = 0.0
+    energy = jnp.zeros(())
     for three, triple in zip(threes, TRIPLES, strict=True):
         split, _ = of_triples(psi, triple)
         h = hamiltonian(three)

@@ -61,7 +61,7 @@ def _sector(vectors, matrices, gates, weights, q):
         return on_each(turn, psi), None
 
     psi, _ = jax.lax.scan(layer, psi, (turns[1:], matrices, gates))
-    energy = 0.0
+    energy = jnp.zeros(())
     for weight, pair in zip(weights, PAIRS, strict=True):
         product = np.einsum("j,jxy->xy", PRODUCT, PROJECTORS)
         energy += weight * jnp.vdot(psi, on_pair(product, pair, psi)).real
