@@ -232,7 +232,7 @@ _INTEGRATORS = [
      "spread = 1.01 * math.sqrt(variance * inv_masses[i])",
      f"{LANGEVIN}::test_the_stationary_covariance_is_the_exact_one_of_baoab"),
     ("O by Euler's rule", "integrators/kernels.py",
-     "decay = math.exp(-friction * dt)", "decay = 1.0 - friction * dt",
+     "return math.exp(-friction * dt),", "return 1.0 - friction * dt,",
      f"{LANGEVIN}::test_the_stationary_covariance_is_the_exact_one_of_baoab"),
     ("variance of the noise to first order", "integrators/kernels.py",
      "variance = -math.expm1(-2.0 * friction * dt) * kT", "variance = 2.0 * friction * dt * kT",
