@@ -1,6 +1,7 @@
 """Parts that all commands share: suggestions for wrong names, errors in one line, options."""
 
 import difflib
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -100,6 +101,7 @@ def errors_in_one_line(debug: bool = False, trust: bool = False) -> Iterator[Non
         Let inputs and result folders name foreign code; see `qmd.config.trust`.
     """
     try:
+        _check_environment()
         with memory_errors(), trusting(trust):
             yield
     except (QmdError, KeyboardInterrupt) as error:
@@ -114,6 +116,22 @@ def errors_in_one_line(debug: bool = False, trust: bool = False) -> Iterator[Non
     except BrokenPipeError:  # e.g. `qmd schema | head`
         sys.stderr.close()
         raise typer.Exit(0) from None
+
+
+def _check_environment() -> None:
+    """Refuse a width of vectors that the kernels would refuse where they are imported.
+
+    Raises
+    ------
+    InputError
+        If `QMD_VECTOR_WIDTH` is neither 4 nor 8.
+    """
+    asked = os.environ.get("QMD_VECTOR_WIDTH", "")
+    if asked not in ("", "4", "8"):
+        raise InputError(
+            f"The environment variable QMD_VECTOR_WIDTH must be 4 or 8, but is {quoted(asked)}.",
+            "Unset it: the width is then that of the processor.",
+        )
 
 
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no summary.")]

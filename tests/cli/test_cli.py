@@ -391,3 +391,10 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 0
+
+
+def test_a_width_of_vectors_that_kernels_do_not_have_is_refused_in_one_line(qmd, monkeypatch):
+    monkeypatch.setenv("QMD_VECTOR_WIDTH", "16")
+    answer = qmd("run", "input.yaml")
+    assert answer.code == 2
+    assert "QMD_VECTOR_WIDTH must be 4 or 8, but is '16'" in answer.err
