@@ -2,6 +2,7 @@
 
 import json
 import math
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ DYNAMICS = HERE / "dynamics.json"
 BEYOND_RESULTS = DYNAMICS.with_name("beyond.json")
 METHANOL = HERE.parent / "labels-methanol" / "labels.npz"
 ENERGY, FORCES = "energy_mae_meV", "forces_mae_meV_per_A"
+BEYOND_RATIOS = {FORCES: "error", "n_parameters": "size", "seconds": "time"}
 APART = "energy_mae_apart_from_a_constant_meV"
 UNITS = {ENERGY: "meV", FORCES: "meV/A"}
 CURVES = {**{molecule: molecule for molecule in MOLECULES}, "benzene-fine": "benzene"}
@@ -135,6 +137,16 @@ scalars, and all run again. *Rank three*: densities of rank three in gates on th
 observables. *Triplets*: registers of spin one instead of qubits, on which matrices act singly.
 *Perceptron*: the classical control with the invariants of vectors and matrices.
 (`python runs/rmd17/beyond.py`)
+
+"""
+BEYOND_WORDS = """\
+Relative to the network, the force error is {two_hops_error:.2f} with two hops, in
+{two_hops_time:.1f} times the time; {rank_three_error:.2f} with rank three, {rank_three_size:.2f}
+times the parameters and {rank_three_time:.1f} times the time; {triplets_error:.2f} with triplets,
+{triplets_size:.2f} times the parameters and {triplets_time:.1f} times the time; and
+{finer_error:.2f} with finer radial functions, {finer_size:.2f} times the parameters and
+{finer_time:.2f} times the time. None of the three steps is as good a use of time as finer radial
+functions, so none is part of qmd.
 
 """
 SHIPPED = """\
@@ -413,9 +425,23 @@ def beyond():
         errors = (cell([one[key] for one in seeds]) for key in (ENERGY, FORCES))
         seconds = f"{np.mean([one['seconds'] for one in seeds]):.0f}"
         lines.append([row, str(seeds[0]["n_parameters"]), str(len(seeds)), *errors, seconds])
-    one = next(iter(found.values()))
+    one = found["network, 0"]
     head = ["model", "parameters", "seeds", "meV", "meV/A", "CPU s"]
-    return BEYOND.format(steps=f"{one['steps']:,}", batch=one["batch"]) + markdown(head, lines)
+    text = BEYOND.format(steps=f"{one['steps']:,}", batch=one["batch"])
+    return text + markdown(head, lines) + beyond_in_words(found)
+
+
+def beyond_in_words(found):
+    """Return the ratios to the network, of the first seed, in words."""
+    of = {
+        row: {key: found[f"{row}, 0"][key] / found["network, 0"][key] for key in BEYOND_RATIOS}
+        for row in ("finer", "two hops", "rank three", "triplets")
+    }
+    text = BEYOND_WORDS.format(
+        **{f"{row.replace(' ', '_')}_{BEYOND_RATIOS[key]}": ratio
+           for row, ratios in of.items() for key, ratio in ratios.items()}
+    )  # fmt: skip
+    return textwrap.fill(text, 100) + "\n\n"
 
 
 def shipped_errors(name):
