@@ -170,7 +170,13 @@ def test_an_unknown_format_is_one_line_with_the_nearest_one(
 
 LARGE = {
     name: pytest.mark.slow
-    for name in ("sivqlm-h2o-dimer", "qnn-benzene", "qnn-malonaldehyde", "qnn-ethanol")
+    for name in (
+        "sivqlm-h2o-dimer",
+        "qnn-aspirin",
+        "qnn-benzene",
+        "qnn-malonaldehyde",
+        "qnn-ethanol",
+    )
 }
 """JAX compiles them for long; `qnn-organic` is of the same kind as the last ones."""
 
