@@ -13,6 +13,7 @@ import numba
 import numpy as np
 import pytest
 
+from qmd.integrators import VECTOR_WIDTH
 from qmd.potentials.network import pair_lanes
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -220,8 +221,9 @@ def vector_operations(function, n_integers):
     compiled = numba.njit(function)
     compiled.compile((numba.float64[::1], *[numba.int64] * n_integers))
     (code,) = compiled.inspect_llvm().values()
-    single = re.findall(r"= f(?:mul|add|sub) (?:\w+ )*<4 x double>", code)
-    double = re.findall(r"call <4 x double> @llvm\.fm", code)
+    vector = f"<{VECTOR_WIDTH} x double>"
+    single = re.findall(rf"= f(?:mul|add|sub) (?:\w+ )*{vector}", code)
+    double = re.findall(rf"call {vector} @llvm\.fm", code)
     return len(single) + 2 * len(double)
 
 
