@@ -23,7 +23,7 @@ def _pointer(builder, data, at, kind):
 
 
 class Geometries(abc.ABC):
-    """What `Alone` and `Beside` have in common.
+    """Parts that `Alone` and `Beside` share.
 
     Parameters
     ----------

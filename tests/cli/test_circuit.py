@@ -41,8 +41,9 @@ def test_a_circuit_of_a_package_is_analysed_at_its_parameters_too(
     assert answer.code == 0 and not answer.out, answer.err
     data = json.loads(Path("n.json").read_text())
     assert (data["name"], data["n_qubits"], data["n_layers"]) == ("members.1", 5, 4)
-    # Six couplings of four layers; every encoding of every layer has vectors of its own.
-    assert data["n_parameters"] == 24 and data["n_inputs"] == 5 * 4 * 3
+    # Six couplings of four layers; every encoding of every layer has vectors of its own, and every
+    # pair gate a symmetric matrix.
+    assert data["n_parameters"] == 24 and data["n_inputs"] == 5 * 4 * 3 + 24 * 6
     assert data["fourier"]["together"] and data["fourier"]["degrees"] == [20]
     assert data["fisher_trained"]["n_draws"] == 1
     assert Path("members.1-circuit.html").is_file()
