@@ -1,4 +1,4 @@
-"""Networks on vectors of four and of eight doubles: the same energies and forces to the last bit."""
+"""Networks on vectors of four and of eight doubles: energies and forces to the last bit."""
 
 import os
 import subprocess
