@@ -220,9 +220,10 @@ def test_a_kill_while_a_training_is_cleared_leaves_one_that_can_begin_again(path
 
 
 def test_workers_change_nothing_and_leave_no_process_behind(path, tmp_path, monkeypatch):
-    # Workers compile as this process does, see `quick_compilation`.
+    # A fresh program compiles as workers do; this process may have the roundings of other tests.
     monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
-    train_session.run(prepare(path))
+    command = [sys.executable, "-m", "qmd", "train", str(path), "--quiet"]
+    subprocess.run(command, check=True, cwd=ROOT)
     alone = rows(path)
     train_session.run(prepare(path, "workers=2"), overwrite=True)
     np.testing.assert_array_equal(rows(path), alone)
