@@ -21,7 +21,7 @@ from ..simd.trigonometry import of_half_angle, sine_and_cosine
 from ..simd.vectors import block_of
 
 LANES = VECTOR_WIDTH
-"""Centres at a time. What is computed of a centre does not depend on it, but for rounding."""
+"""Centres at a time. What is computed of a centre does not depend on it, to the last bit."""
 FOUR = 4
 """Centres whose energies, and whose virials, are summed first, whatever `LANES` is; a vector along
 the channels or the radial functions of one centre has this width, too."""

@@ -118,14 +118,16 @@ class DFT:
         return float(result["energy"]), np.asarray(result["gradient"])
 
 
-def declare_processor() -> None:
-    """Select the kernels of PySCF's linear algebra; must be called before PySCF is imported.
+def pyscf_variables() -> dict[str, str]:
+    """Return environment variables that select the kernels of PySCF's linear algebra.
 
     The wheels of PySCF contain an OpenBLAS of 2018, which treats newer processors as old ones, with
-    matrix products at half the speed.
+    matrix products at half the speed. It reads the variable when it is loaded, and must be the only
+    one to see it: NumPy in processes that start with it computes other last bits.
     """
-    if __cpu_features__["AVX2"]:
-        os.environ.setdefault("OPENBLAS_CORETYPE", "Haswell")
+    if not __cpu_features__["AVX2"] or "OPENBLAS_CORETYPE" in os.environ:
+        return {}
+    return {"OPENBLAS_CORETYPE": "Haswell"}
 
 
 def joined(*densities: Array) -> Array:

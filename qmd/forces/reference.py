@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from qmd.config.trust import require_calculator, require_name
+from qmd.environment import environment
 from qmd.errors import MismatchError, NotInstalledError, NumericalError, QmdError, out_of_memory
 from qmd.forces.config import ASEConfig, DFTConfig, FCIConfig
-from qmd.forces.dft import DFT, declare_processor
+from qmd.forces.dft import DFT, pyscf_variables
 from qmd.forces.directions import require_directions
 from qmd.forces.electrons import electrons_name, with_electrons
 from qmd.forces.fci import FCI
@@ -264,10 +265,10 @@ def settings_sha256(config: DFTConfig | FCIConfig | ASEConfig) -> str:
 
 
 def _require(*packages: str) -> None:
-    declare_processor()
     for package in packages:
         try:
-            import_module(package)
+            with environment(pyscf_variables()):
+                import_module(package)
         except ImportError:
             raise NotInstalledError(f"this potential needs {package}", hint=INSTALL) from None
     _forbid_eval()

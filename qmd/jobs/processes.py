@@ -9,10 +9,11 @@ import signal
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from multiprocessing import connection, get_context, parent_process
 from typing import Any
 
+from qmd.environment import environment
 from qmd.errors import OutputError
 from qmd.jobs.executor import (
     MAX_WORKER_DEATHS,
@@ -95,7 +96,7 @@ class Processes(AbstractExecutor):
             number = waiting.popleft()
             worker.begin(number, tasks[number])
         while waiting and len(self._alive) < self._workers:
-            with _environment(thread_variables(self._threads)):
+            with environment(thread_variables(self._threads)):
                 worker = _Worker(function)
             self._alive.append(worker)
             number = waiting.popleft()
@@ -151,21 +152,6 @@ class _Worker:
         self.process.kill()
         self.process.join()
         self.pipe.close()
-
-
-@contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set environment variables, for processes that are started in the body."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _serve(function: TaskFunction, pipe: Any) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qmd.environment import environment
 from qmd.errors import MismatchError, NumericalError
-from qmd.forces.dft import declare_processor
+from qmd.forces.dft import pyscf_variables
 from qmd.io import files
 from qmd.jobs import executor as executors
 from qmd.jobs.config import ExecutorConfig, executor_or_workers
@@ -78,8 +79,6 @@ def label_frames(
 
     An exception of `label` passes through, after all earlier frames have been saved.
     """
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    declare_processor()
     done = _load(path)
     n = len(done["R"]) if done else 0
     given = {"R": positions, **{key: per_frame[key] for key in _GEOMETRY if key in per_frame}}
@@ -102,7 +101,9 @@ def label_frames(
             saved(in_file)
             log(f"{in_file} of {len(positions)} labelled")
 
-    with open_executor(executor_or_workers(executor, workers), warn) as opened:
+    one_thread = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
+    chosen = executor_or_workers(executor, workers)
+    with environment(one_thread), open_executor(chosen, warn) as opened:
         results = opened.run_tasks(_Label(label), list((positions if tasks is None else tasks)[n:]))
         try:
             for labels in executors.in_order(results):
@@ -127,8 +128,8 @@ class _Label:
     label: Callable[[Any], Labels]
 
     def __call__(self, positions: Any, context: executors.TaskContext) -> Labels:
-        declare_processor()  # also where the environment of this process does not reach
-        return self.label(positions)
+        with environment(pyscf_variables()):  # in each process: they load PySCF themselves
+            return self.label(positions)
 
 
 def _load(path: Path) -> dict[str, Array]:

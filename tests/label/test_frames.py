@@ -1,9 +1,13 @@
 """Labels come frame by frame, survive a stop, and never mix two sets of geometries."""
 
+import os
+
 import numpy as np
 import pytest
 
 from qmd.errors import MismatchError
+from qmd.forces import reference
+from qmd.forces.dft import pyscf_variables
 from qmd.label.frames import label_frames
 
 Z = np.array([8, 1, 1])
@@ -78,3 +82,30 @@ def test_a_file_that_holds_no_labels_is_kept_and_named(tmp_path, content, reason
     with pytest.raises(MismatchError, match=reason) as error:
         run(frames(3), path)
     assert "another --output" in error.value.hint and path.read_bytes() == content
+
+
+def environment_here(positions):
+    return {"threads": np.array(int(os.environ["OMP_NUM_THREADS"]))}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_environment_is_set_while_labels_are_computed_only(tmp_path, monkeypatch, workers):
+    # Processes that start later with OPENBLAS_CORETYPE compute other last bits.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_CORETYPE"):
+        monkeypatch.delenv(name, raising=False)
+    before = dict(os.environ)
+    label_frames(environment_here, np.zeros((2, 1, 3)), tmp_path / "l.npz", {}, {}, workers=workers)
+    assert dict(os.environ) == before
+    with np.load(tmp_path / "l.npz") as labels:
+        assert labels["threads"].tolist() == [1, 1]
+
+
+def test_loading_a_reference_method_leaves_the_environment_alone(monkeypatch):
+    monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
+    seen, before, kind = [], dict(os.environ), pyscf_variables().get("OPENBLAS_CORETYPE")
+    loaded = lambda name: seen.append(os.environ.get("OPENBLAS_CORETYPE"))  # noqa: E731
+    monkeypatch.setattr(reference, "import_module", loaded)
+    monkeypatch.setattr(reference, "_forbid_eval", lambda: None)
+    reference._require("pyscf")
+    assert seen == [kind]
+    assert dict(os.environ) == before

@@ -220,10 +220,9 @@ def test_a_kill_while_a_training_is_cleared_leaves_one_that_can_begin_again(path
 
 
 def test_workers_change_nothing_and_leave_no_process_behind(path, tmp_path, monkeypatch):
-    # A fresh program compiles as workers do; this process may have the roundings of other tests.
+    # Workers compile as this process does, see `quick_compilation`.
     monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
-    command = [sys.executable, "-m", "qmd", "train", str(path), "--quiet"]
-    subprocess.run(command, check=True, cwd=ROOT)
+    train_session.run(prepare(path))
     alone = rows(path)
     train_session.run(prepare(path, "workers=2"), overwrite=True)
     np.testing.assert_array_equal(rows(path), alone)
