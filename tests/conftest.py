@@ -20,8 +20,7 @@ os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
 OBJECTS = 50_000
 """New objects after which Python looks for unreachable ones, as `qmd` itself does at 20,000.
 
-To look through what JAX and pytest keep, after each 700 objects, is 5 to 7 % of the CPU time of the
-tests that compile by JAX; like this, it is 1.5 %.
+JAX and pytest keep many objects; to look through all of them after each 700 takes time.
 """
 
 
