@@ -81,6 +81,14 @@ IMAGES = f"{LIMITS}::test_distances_in_oblique_cells_are_those_of_all_images"
 ACROSS = f"{LIMITS}::test_atoms_that_meet_across_a_face_warn_first_and_then_stop"
 ELEMENTS = "tests/potentials/package/test_elements.py"
 LEAST = f"{ELEMENTS}::test_what_images_must_keep_are_the_least_distances_of_their_elements"
+OTHERS = "tests/forces/test_other_molecules.py"
+TWO_PAIRS = "tests/potentials/circuit/test_two_pairs.py"
+AGREES = f"{TWO_PAIRS}::test_it_agrees_with_the_kernel_of_any_circuit"
+BITS = f"{TWO_PAIRS}::test_side_by_side_each_geometry_has_the_bits_that_it_has_alone"
+TOGETHER = f"{TWO_PAIRS}::test_replicas_side_by_side_are_the_runs_that_they_are_alone"
+ENDS = f"{TWO_PAIRS}::test_a_replica_that_breaks_a_limit_ends_where_it_ends_alone"
+WIDTH = "tests/integrators/test_vector_width.py"
+FRAMES = "tests/label/test_frames.py::test_loading_a_reference_method_leaves_the_environment_alone"
 BOUNDS = "tests/train/test_bounds.py::test_each_two_elements_have_the_least_distance_of_all_frames"
 
 # fmt: off
@@ -201,6 +209,8 @@ _RUN = [
      "streams = [setup.stream._replace(replica=replica) for replica in replicas]",
      "streams = [setup.stream for replica in replicas]",
      "tests/run/test_replicas.py::test_each_replica_leaves_the_trajectory_of_a_run_alone"),
+    ("variables of a reference method stay set", "qmd/environment.py",
+     "                os.environ.pop(name, None)\n", "                pass\n", FRAMES),
 ]
 
 _INTEGRATORS = [
@@ -366,6 +376,26 @@ _INTEGRATORS = [
      "if (now + 1) % parameters.every == 0:", "if now % parameters.every == 0:",
      "tests/integrators/test_fixed_and_drifting.py"
      "::test_a_drift_is_taken_away_where_it_is_due"),
+    ("side by side: second kick left out", "integrators/methods/beside.py",
+     "force.workspace)\n            kick_all(group.velocities, group.forces,",
+     "force.workspace)\n            kick_all(group.velocities, group.noise,", TOGETHER),
+    ("side by side: half kick of a whole step", "integrators/methods/beside.py",
+     "= dt / 2 * inv_masses[i]", "= dt * inv_masses[i]", TOGETHER),
+    ("side by side: forces unlimited", "integrators/methods/beside.py",
+     "failed += not (square <= largest and square < math.inf)",
+     "failed += not (square < math.inf)", ENDS),
+    ("side by side: displacements unlimited", "integrators/methods/beside.py",
+     "failed += not (square <= farthest and square < math.inf)",
+     "failed += not (square < math.inf)", ENDS),
+    ("side by side: distances not watched", "integrators/methods/beside.py",
+     "failed += not (low <= distance <= high)", "failed += 0", ENDS),
+    ("side by side: replicas that ended go on", "integrators/methods/beside.py",
+     "            group.going[place] = False\n", "", ENDS),
+    ("side by side: end one step late", "integrators/methods/beside.py",
+     "ended[row, 0], ended[row, 1] = now, status",
+     "ended[row, 0], ended[row, 1] = now + 1, status", ENDS),
+    ("width of vectors not that of the variable", "integrators/vector_width.py",
+     "        return int(asked)\n", "        return 4\n", WIDTH),
 ]
 
 _POTENTIALS = [
@@ -477,6 +507,39 @@ _POTENTIALS = [
     ("domain need not enclose the data", "potentials/package/domain.py",
      "(np.diff(bounds, axis=0) >= 0).all()", "True",
      f"{PACKAGE}::test_domains_that_do_not_fit_are_refused"),
+    ("bonds of other molecules may break", "qmd/forces/other_molecules.py",
+     "if package.elements or not found.trained_on:", "if True:", OTHERS),
+    ("bonds of other molecules 5 % longer", "qmd/forces/other_molecules.py",
+     "longest = topology.BOND_FACTOR *", "longest = 1.05 * topology.BOND_FACTOR *", OTHERS),
+    ("radius of one atom twice in a bond", "qmd/forces/other_molecules.py",
+     "(covalent_radii[numbers[i]] + covalent_radii[numbers[j]])",
+     "(covalent_radii[numbers[i]] + covalent_radii[numbers[i]])", OTHERS),
+    ("margin of a broken bond 0.25 A", "qmd/forces/other_molecules.py",
+     "BROKEN_MARGIN_A = 0.2\n", "BROKEN_MARGIN_A = 0.25\n", OTHERS),
+    ("least distance of a bond never ends a run", "qmd/forces/other_molecules.py",
+     "np.stack([stop, longest + BROKEN_MARGIN_A], axis=1)",
+     "np.stack([0 * stop, longest + BROKEN_MARGIN_A], axis=1)", OTHERS),
+    ("bonds are watched twice", "qmd/forces/other_molecules.py",
+     "others = ~np.isin(domain.pairs @ place, bonds @ place)",
+     "others = np.ones(len(domain.pairs), bool)", OTHERS),
+    ("known formula in another order called unknown", "qmd/forces/other_molecules.py",
+     "    if own in trained:\n", "    if own in trained and False:\n", OTHERS),
+    ("no warning of an unknown molecule", "qmd/forces/other_molecules.py",
+     "    if not package.trained_on:\n", "    if True:\n", OTHERS),
+    ("two pairs: torque about y of the other sign", "potentials/circuit/two_pairs.py",
+     "2.0 if axis == 1 else -2.0", "-2.0", AGREES),
+    ("two pairs: no turn across the vectors", "potentials/circuit/two_pairs.py",
+     "v.fma(v.negative(d), turn,", "v.fma(v.subtract(d, d), turn,", AGREES),
+    ("two pairs: forces of the other sign", "potentials/circuit/two_pairs.py",
+     "pulls = [v.negative(g) for g in gradient]", "pulls = gradient", AGREES),
+    ("two pairs: energy without offset", "potentials/circuit/two_pairs_kernel.py",
+     "return energy + workspace[program[OFFSET]]", "return energy", AGREES),
+    ("side by side: energies without offset", "potentials/circuit/two_pairs_kernel.py",
+     "energies[i] += workspace[program[OFFSET]]", "energies[i] += 0.0", BITS),
+    ("side by side: last torque left out", "potentials/circuit/two_pairs_beside.py",
+     "(4, 1, ((3, 0, 1),)),\n", "\n", BITS),
+    ("sine of vectors 1e-9 off", "potentials/simd/trigonometry.py",
+     "8.33333333332248946124e-03", "8.33333343332248946124e-03", AGREES),
 ]
 
 _TRAINING = [

@@ -64,7 +64,7 @@ TIMED_FORCES = 30
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("sets", nargs="*", choices=(*SETS, []), default=list(SETS), metavar="SET")
+    parser.add_argument("sets", nargs="*", choices=(*SETS, []), default=[], metavar="SET")
     parser.add_argument("--variants", nargs="*", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--seeds", type=int, default=3)
     budget = parser.add_mutually_exclusive_group()
@@ -74,10 +74,11 @@ def main():
     parser.add_argument("--page", action="store_true", help="train nothing, write the tables")
     arguments = parser.parse_args()
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    arguments.output.mkdir(exist_ok=True)
-    unpack(METALS)
+    if not arguments.page:
+        arguments.output.mkdir(exist_ok=True)
+        unpack(METALS)
     for seed in range(0 if arguments.page else arguments.seeds):
-        for name in arguments.sets:
+        for name in arguments.sets or SETS:
             for variant in arguments.variants:
                 one_training(name, variant, seed, arguments, results)
     write_page(PAGE, results)

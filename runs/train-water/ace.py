@@ -3,7 +3,7 @@
 It runs in an environment of its own (``pip install ace-jax==0.4.1``), so that it imports nothing of
 qmd:
 
-    python ace.py DATA.npz study/ace --results study/ace.json
+    python ace.py DATA.npz study/ace --results ace.json
 
 The frames are those that train.yaml fits: the first of the training frames, in the order of its
 split. `aj fit` builds the basis and chooses the noise of energies and forces and the prior by the

@@ -3,12 +3,12 @@
     python runs/train-water/study.py                       # all; goes on where it was stopped
     python runs/train-water/study.py --rows frames-10 rank-one --seeds 1 --tested 1
     python runs/train-water/study.py --steps 20            # a first look at all
-    python runs/train-water/study.py --rows --markdown results.md   # the table alone
+    python runs/train-water/study.py --page                # the table of docs/liquid.md alone
 
 Each training is that of train.yaml beside this file but for what its row changes, once with either
 piece of the trajectory as the test. Packages, logs and reports lie in `study`, errors in
-`study/results.json`, those of linear ACE, which ace.py makes, in `study/ace.json`. The table at the
-end has their means, and the exponents of the learning curves with the standard error of the line
+`results.json`, those of linear ACE, which ace.py makes, in `ace.json`. The table in docs/liquid.md
+has their means, and the exponents of the learning curves with the standard error of the line
 through the logarithms.
 
 The perceptron is the classical twin: the invariants of the same densities, rank two included, in
@@ -30,6 +30,9 @@ import qmd
 from qmd.io import files
 
 HERE = Path(__file__).resolve().parent
+PAGE = HERE.parents[1] / "docs" / "liquid.md"
+RESULTS, PEER = HERE / "results.json", HERE / "ace.json"
+BEGIN, END = "<!-- Written by runs/train-water/study.py: begin -->\n", "<!-- end of the study -->\n"
 FRAMES = 10, 20, 40, 80
 PERCEPTRON: dict[str, Any] = {
     "kind": "perceptron", "vectors": 5, "scalars": 6, "tensors": 3, "hidden": 18, "radial": 14,
@@ -46,6 +49,11 @@ ROWS: dict[str, dict[str, Any]] = {
     "frozen": {"model": {"control": "frozen"}},
 }
 """What each row changes: keys of the model, all of it (`twin`), or the number of fitted frames."""
+MODELS = {
+    "frames": "circuit", "": "circuit", "perceptron": "perceptron", "ace": "linear ACE",
+    "rank-one": "circuit, vectors alone", "no-scalars": "circuit, vectors and no scalars",
+    "uncoupled": "circuit, qubits not coupled", "frozen": "circuit, random and kept",
+}  # fmt: skip
 CURVES = {"circuit": "frames-", "perceptron": "perceptron-", "linear ACE": "ace-"}
 """Learning curves, and how the names of their rows begin."""
 
@@ -57,13 +65,19 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, help="of each stage; default: those of train.yaml")
     parser.add_argument("--output", type=Path, default=HERE / "study")
-    parser.add_argument("--markdown", type=Path, help="write the table there")
+    parser.add_argument("--page", action="store_true", help="train nothing, write the table")
     arguments = parser.parse_args()
+    if not arguments.page:
+        train_all(arguments)
+    write_page(PAGE, *(json.loads(p.read_text()) for p in (RESULTS, PEER) if p.exists()))
+
+
+def train_all(arguments):
+    """Run the trainings that have no result yet."""
     written = yaml.safe_load((HERE / "train.yaml").read_text())
     written["dataset"] = str(HERE / written["dataset"])
     arguments.output.mkdir(exist_ok=True)
-    path = arguments.output / "results.json"
-    results = json.loads(path.read_text()) if path.exists() else {}
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for seed in range(arguments.seeds):
         for row in arguments.rows:
             for tested in arguments.tested:
@@ -78,13 +92,16 @@ def main():
                 results[name] = errors | {
                     "fitted_frames": ROWS[row].get("frames"), "steps": steps_of(written, arguments),
                 }  # fmt: skip
-                files.write_text(path, json.dumps(results, indent=1, sort_keys=True) + "\n")
+                files.write_text(RESULTS, json.dumps(results, indent=1, sort_keys=True) + "\n")
                 print(name, *in_words([errors]), flush=True)
-    peer = arguments.output / "ace.json"
-    lines = table(results | (json.loads(peer.read_text()) if peer.exists() else {}))
-    print(*lines, sep="\n")
-    if arguments.markdown:
-        files.write_text(arguments.markdown, "\n".join(lines) + "\n")
+
+
+def write_page(path, *results):
+    """Replace the tables of the page by those of results."""
+    before, _, rest = path.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    lines = table({name: value for part in results for name, value in part.items()})
+    files.write_text(path, before + BEGIN + "\n".join(lines) + "\n" + END + after)
 
 
 def steps_of(written, arguments):
@@ -116,13 +133,31 @@ def table(results):
         rows.setdefault(name.partition("-tested-")[0], []).append(value)
     known = list(ROWS)
     ordered = sorted(rows, key=lambda row: known.index(row) if row in known else len(known))
-    lines = ["| row | trainings | steps | meV/atom | meV/A |", "| --- | --: | --: | --: | --: |"]
+    lines = [
+        "| model | frames fitted | trainings | steps | energies, meV/atom | forces, meV/A |",
+        "| --- | --: | --: | --: | --: | --: |",
+    ]
     for row in ordered:
-        steps = {str(value.get("steps", "-")) for value in rows[row]}
-        energy, forces = mean(rows[row], ENERGY), mean(rows[row], FORCES)
-        cells = row, str(len(rows[row])), "/".join(sorted(steps)), f"{energy:.3f}", f"{forces:.1f}"
+        steps = "/".join(sorted({str(value.get("steps", "-")) for value in rows[row]}))
+        energy, forces = (with_spread(rows[row], kind) for kind in (ENERGY, FORCES))
+        cells = *in_full(row), str(len(rows[row])), steps, energy, forces
         lines.append(f"| {' | '.join(cells)} |")
     return [*lines, "", *exponents(results)]
+
+
+def in_full(row):
+    """Return the name of a model, and the number of its frames."""
+    model, _, frames = row.rpartition("-")
+    if frames not in ("all", *map(str, FRAMES)):
+        return MODELS[row], "all"
+    return MODELS[model], frames
+
+
+def with_spread(values, kind):
+    """Return the mean of an error, and half the difference between the least and the largest."""
+    found, digits = [value[kind] for value in values], DIGITS[kind]
+    spread = f" +- {(max(found) - min(found)) / 2:.{digits}f}" if len(found) > 1 else ""
+    return f"{np.mean(found):.{digits}f}{spread}"
 
 
 def exponents(results):
@@ -153,6 +188,7 @@ def power(frames, errors):
 
 
 ENERGY, FORCES = "energy_rmse_meV_per_atom", "forces_rmse_meV_per_A"
+DIGITS = {ENERGY: 3, FORCES: 1}
 
 
 def in_words(errors):
