@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from qmd.potentials import Package, evaluate, find, load
+from qmd.potentials import Package, compiled, evaluate, find, load
 
 ALONE = """\
 import runpy, sys
@@ -35,6 +35,13 @@ def native(package: Package, positions: np.ndarray) -> tuple[np.ndarray, np.ndar
     """Energies (n,) and forces (n, n_atoms, 3) of the native kernel."""
     kernel = package.native()
     results = [evaluate(kernel, x) for x in positions]
+    return np.array([e for e, _ in results]), np.array([f for _, f in results])
+
+
+def in_jax(package: Package, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Energies (n,) and forces (n, n_atoms, 3) of the JAX function."""
+    run = compiled(package.potential())
+    results = [run(x) for x in positions]
     return np.array([e for e, _ in results]), np.array([f for _, f in results])
 
 
